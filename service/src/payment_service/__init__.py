@@ -1,0 +1,1 @@
+"""Stripe subscription billing: a payment API and its worker."""
