@@ -1,0 +1,126 @@
+"""The composition root: builds every part once, from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from payment_service.access.service import Access
+from payment_service.catalog.service import Catalog
+from payment_service.customers.service import KIND as CREATE_CUSTOMER
+from payment_service.customers.service import CustomerCreation, Customers
+from payment_service.health.service import VERSION, Health
+from payment_service.idempotency.service import Operations
+from payment_service.migrations.support import APPLICATION_SCHEMA
+from payment_service.platform.clock import Clock
+from payment_service.platform.database import Database
+from payment_service.platform.drain import DrainState
+from payment_service.platform.limiter import Limiter, LocalLimiter
+from payment_service.platform.metrics import BUILD_INFO
+from payment_service.platform.stripe_gateway import StripeGateway
+from payment_service.subscriptions import cancellation, creation
+from payment_service.subscriptions.service import Subscriptions
+from payment_service.webhooks.service import Inbox
+from payment_service.webhooks.worker import Worker
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+    from payment_service.settings import Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """Everything that one process holds."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    gateway: StripeGateway
+    operations: Operations
+    catalog: Catalog
+    customers: Customers
+    customer_creation: CustomerCreation
+    subscriptions: Subscriptions
+    inbox: Inbox
+    worker: Worker
+    health: Health
+    access: Access
+    limiter: Limiter
+    drain: DrainState = field(default_factory=DrainState)
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self.gateway.close()
+        await self.database.close()
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
+    """Build the parts of a process; nothing connects yet."""
+    clock = clock or Clock()
+    database = Database.from_settings(settings.database)
+    gateway = StripeGateway(settings.stripe)
+    livemode = settings.stripe.livemode
+    customers = Customers(database, gateway, clock=clock, livemode=livemode)
+    customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
+    creating = creation.SubscriptionCreation(gateway, customers, clock=clock, livemode=livemode)
+    cancelling = cancellation.SubscriptionCancellation(gateway, clock=clock)
+    operations = Operations(
+        database,
+        clock=clock,
+        settings=settings.work,
+        handlers={
+            creation.KIND: creating.handle,
+            cancellation.KIND: cancelling.handle,
+            CREATE_CUSTOMER: customer_creation.handle,
+        },
+    )
+    customer_creation.operations = creating.operations = cancelling.operations = operations
+    catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
+    worker = Worker(database, gateway, operations=operations, clock=clock, settings=settings.work)
+    drain = DrainState()
+    BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        database=database,
+        gateway=gateway,
+        operations=operations,
+        catalog=catalog,
+        customers=customers,
+        customer_creation=customer_creation,
+        subscriptions=Subscriptions(
+            database,
+            operations=operations,
+            catalog=catalog,
+            customers=customers,
+            creating=creating,
+            livemode=livemode,
+        ),
+        inbox=Inbox(database, clock=clock, settings=settings, wake=worker.wake),
+        worker=worker,
+        health=Health(database, gateway, drain=drain, clock=clock),
+        access=Access(settings),
+        limiter=LocalLimiter(),
+        drain=drain,
+    )
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """Return the ASGI application of the API port."""
+    from payment_service.api import create_api  # noqa: PLC0415 - a worker has no API and need not load it
+    from payment_service.health.routes import health_routes  # noqa: PLC0415 - as above
+    from payment_service.platform.gate import Gate  # noqa: PLC0415 - as above
+    from payment_service.platform.limits import CreateLimit  # noqa: PLC0415 - as above
+    from payment_service.webhooks.routes import PATH, webhook_route  # noqa: PLC0415 - as above
+
+    services: dict[str, Any] = {
+        "subscriptions": parts.subscriptions,
+        "customers": parts.customers,
+        "customer_creation": parts.customer_creation,
+        "catalog": parts.catalog,
+    }
+    api = create_api(parts.settings, access=parts.access, services=services)
+    limited = CreateLimit(api, limiter=parts.limiter, settings=parts.settings.http)
+    routes = {**health_routes(parts.health), PATH: webhook_route(parts.inbox)}
+    return Gate(routes, limited, drain=parts.drain)

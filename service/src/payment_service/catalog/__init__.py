@@ -1,0 +1,1 @@
+"""Prices: the mirror of Stripe's catalogue."""

@@ -1,0 +1,44 @@
+"""SQL of the mirrored catalogue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, select
+
+from payment_service.catalog.schemas import price_columns
+from payment_service.platform.mirroring import mirror
+from payment_service.tables import prices
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_USABLE: Final = (prices.c.livemode == bindparam("livemode")) & ~prices.c.deleted
+_BY_ID: Final = select(prices).where(_USABLE, prices.c.id == bindparam("id"))
+_BY_LOOKUP_KEY: Final = select(prices).where(_USABLE, prices.c.active, prices.c.lookup_key == bindparam("lookup_key"))
+
+
+async def find_price(
+    connection: AsyncConnection, *, price_id: str | None, lookup_key: str | None, livemode: bool
+) -> Row[Any] | None:
+    """Return the mirrored price with this id or lookup key."""
+    if price_id is not None:
+        return (await connection.execute(_BY_ID, {"id": price_id, "livemode": livemode})).first()
+    return (await connection.execute(_BY_LOOKUP_KEY, {"lookup_key": lookup_key, "livemode": livemode})).first()
+
+
+async def save_price(connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, now: datetime) -> None:
+    """Write a price just fetched from Stripe."""
+    await mirror(
+        connection,
+        prices,
+        key={"id": obj["id"]},
+        columns=price_columns(obj),
+        as_of=as_of,
+        fetched=True,
+        cause="fetch",
+        now=now,
+    )

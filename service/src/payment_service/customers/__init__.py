@@ -1,0 +1,1 @@
+"""Customers: found by reference or address, or created."""

@@ -1,0 +1,192 @@
+"""The one error tree of the service.
+
+```
+PaymentsError                       what a caller of the API can be told
+├── BadRequest              400
+│   └── InvalidSignature    400
+├── Unauthorized            401
+├── PaymentDeclined         402
+├── Forbidden               403
+├── NotFound                404
+├── Conflict                409
+│   ├── SubscriptionExists          names the live subscription
+│   ├── SubscriptionInProgress      another request is creating it: try again
+│   └── IdempotencyKeyInUse         the first request with this key still runs
+├── MethodNotAllowed        405
+├── PayloadTooLarge         413
+├── UnsupportedMediaType    415
+├── Unprocessable           422     well-formed but refused: names the field and the fix
+│   └── IdempotencyKeyReused        same key, other body
+├── TooManyRequests         429
+├── ServiceUnavailable      503     database, draining
+│   └── StripeUnavailable           Stripe answered 5xx, 429 or not at all
+└── StripeTimeout           504     the outcome is unknown; the operation is completed later
+```
+
+Every leaf carries `status`, a stable `code` and whether trying again can help. Exactly one function maps the tree to
+RFC 9457 problem details: `payment_service.problems.problem_response`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PaymentsError(Exception):
+    """Something went wrong that the caller can be told about.
+
+    Args:
+        detail: one sentence for a person: what is wrong and what to do about it.
+        retry_after: seconds after which trying again makes sense.
+        extra: further members of the problem document, JSON types only.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = None, **extra: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.retry_after = retry_after
+        self.extra = extra
+
+
+class BadRequest(PaymentsError):
+    """The request cannot be understood."""
+
+    status, code, title = 400, "bad_request", "Bad request"
+
+
+class InvalidSignature(BadRequest):
+    """The webhook's signature does not verify."""
+
+    code, title = "invalid_signature", "The webhook signature does not verify"
+
+
+class IdempotencyKeyRequired(BadRequest):
+    """The server was told to require an `Idempotency-Key` on every mutating request."""
+
+    code, title = "idempotency_key_required", "An Idempotency-Key header is required"
+
+
+class Unauthorized(PaymentsError):
+    """No valid API key."""
+
+    status, code, title = 401, "unauthorized", "A valid API key is required"
+
+
+class PaymentDeclined(PaymentsError):
+    """The card was declined; nothing was charged and the incomplete subscription is cancelled."""
+
+    status, code, title = 402, "payment_declined", "The payment was declined"
+
+
+class Forbidden(PaymentsError):
+    """The API key lacks the scope."""
+
+    status, code, title = 403, "forbidden", "The API key lacks the scope for this"
+
+
+class NotFound(PaymentsError):
+    """There is no such object."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(PaymentsError):
+    """The request contradicts the present state."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class CustomerExists(Conflict):
+    """Another customer has this reference."""
+
+    code, title = "customer_exists", "A customer with this reference exists"
+
+
+class SubscriptionExists(Conflict):
+    """The customer already has a live subscription to this product."""
+
+    code, title = "subscription_exists", "The customer already has a live subscription to this product"
+
+
+class SubscriptionInProgress(Conflict):
+    """Another request is creating this subscription now."""
+
+    code, title = "subscription_in_progress", "Another request is creating this subscription"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this key is still running."""
+
+    code, title = "idempotency_key_in_use", "A request with this Idempotency-Key is still running"
+
+
+class PayloadTooLarge(PaymentsError):
+    """The body is larger than this route takes."""
+
+    status, code, title = 413, "payload_too_large", "The body is too large"
+
+
+class UnsupportedMediaType(PaymentsError):
+    """The body is not JSON."""
+
+    status, code, title = 415, "unsupported_media_type", "Send the body as application/json"
+
+
+class MethodNotAllowed(PaymentsError):
+    """This route does not take the method."""
+
+    status, code, title = 405, "method_not_allowed", "The method is not allowed here"
+
+
+class Unprocessable(PaymentsError):
+    """Well-formed, but refused."""
+
+    status, code, title = 422, "invalid_request", "The request is not valid"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    """The key was used with another body."""
+
+    code, title = "idempotency_key_reused", "This Idempotency-Key was used with another request"
+
+
+class TooManyRequests(PaymentsError):
+    """A rate limit is reached."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+
+class ServiceUnavailable(PaymentsError):
+    """A part that this request needs is not there now."""
+
+    status, code, title = 503, "service_unavailable", "The service is temporarily unavailable"
+
+
+class StripeUnavailable(ServiceUnavailable):
+    """Stripe answered 5xx or 429, or could not be reached."""
+
+    code, title = "stripe_unavailable", "Stripe cannot be reached now"
+
+
+class StripeTimeout(PaymentsError):
+    """Stripe did not answer in time, so the outcome is unknown; it is found out and completed later."""
+
+    status, code, title = 504, "stripe_timeout", "Stripe did not answer in time"
+
+
+class StripeMisconfigured(PaymentsError):
+    """Stripe refuses this server's own API key: a fault of the deployment, not of the caller."""
+
+    status, code, title = 502, "stripe_misconfigured", "Stripe refuses the configured API key"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. `problems` holds every one of them, each naming the setting and the fix."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,1 @@
+"""Idempotency keys and the crash-safe operations behind them."""

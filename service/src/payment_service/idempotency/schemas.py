@@ -1,0 +1,95 @@
+"""The values that operations and idempotency keys are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from payment_service.errors import BadRequest, IdempotencyKeyRequired
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAXIMUM_KEY_CHARACTERS: Final = 255
+"""As Stripe's own (docs.stripe.com/api/idempotent_requests)."""
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """One use of the `Idempotency-Key` header and what it is bound to."""
+
+    principal: str
+    livemode: bool
+    method: str
+    route: str
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse:
+    """An answer as it was given, or is given now."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    replayed: bool = False
+
+    @classmethod
+    def of(cls, status: int, content: object, *, content_type: str = JSON) -> StoredResponse:
+        """Encode `content` as JSON."""
+        return cls(status=status, body=msgspec.json.encode(content), content_type=content_type)
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """A mutating request under way: what was asked, how far it got, and the right to drive it (`fence`)."""
+
+    id: str
+    kind: str
+    principal: str
+    livemode: bool
+    request: dict[str, Any]
+    request_id: str | None
+    phase: str = "started"
+    facts: dict[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    fence: int = 1
+    attempts: int = 1
+    age_seconds: float = 0.0
+    response: StoredResponse | None = None
+
+    def stripe_key(self, call: str) -> str:
+        """Return the idempotency key of an outgoing call.
+
+        It is made of what the operation's row holds before the call, so every driver sends the same one.
+        `facts["tries"]` counts answers that Stripe has saved as a fault and would only repeat.
+        """
+        tries = self.facts.get("tries", 0)
+        return f"{self.id}-{call}" + (f"-{tries}" if tries else "")
+
+
+def fingerprint(body: object, *, path: Mapping[str, str]) -> bytes:
+    """Return the SHA-256 of the canonical request: keys sorted, path parameters included."""
+    return hashlib.sha256(msgspec.json.encode([body, dict(path)], order="sorted")).digest()
+
+
+def parse_key(header: str | None, *, required: bool) -> str | None:
+    """Check the `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header-07; quotes are optional).
+
+    Raises:
+        IdempotencyKeyRequired: it is missing although the server requires it.
+        BadRequest: it is empty, too long or not printable ASCII.
+    """
+    if header is None:
+        if required:
+            raise IdempotencyKeyRequired("Send an Idempotency-Key header, for example a UUID, with this request")
+        return None
+    key = header.strip().removeprefix('"').removesuffix('"')
+    if not 0 < len(key) <= MAXIMUM_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
+        raise BadRequest(f"Idempotency-Key: needs 1 to {MAXIMUM_KEY_CHARACTERS} printable ASCII characters")
+    return key

@@ -1,0 +1,246 @@
+"""Operations: phases that are each committed, driven by one process at a time, completed by another after a crash.
+
+A handler is a function from an operation to its next state: it may call Stripe, then commits what it learnt through
+`Operations.advance` or `Operations.finish`. No Stripe call happens inside a transaction. A driver whose lease was taken
+over finds out at its next commit (`fence`), so two drivers never both write.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaymentsError, ServiceUnavailable
+from payment_service.idempotency import store
+from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.ids import new_id
+from payment_service.platform.metrics import OPERATIONS
+from payment_service.problems import problem_document
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.settings import WorkSettings
+
+    Prepare = Callable[[AsyncConnection, Operation], Awaitable[None]]
+    Handler = Callable[[Operation], Awaitable[None]]
+
+log = structlog.get_logger("payments")
+
+RESUME_AFTER_SECONDS: Final = 2.0
+"""How soon an operation that met a passing fault may be tried again."""
+MAXIMUM_RESUME_SECONDS: Final = 300.0
+
+
+class LeaseLost(Exception):
+    """Another process drives the operation now; whatever this one wanted to write is not written."""
+
+
+class Operations:
+    """Begins, drives and completes operations.
+
+    Args:
+        database: where they are stored.
+        clock: the time.
+        settings: lease and retention.
+        handlers: by kind, what drives an operation from its phase to the next.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Clock, settings: WorkSettings, handlers: Mapping[str, Handler]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._handlers = handlers
+        self._owner = f"{socket.gethostname()}-{os.getpid()}"
+
+    async def run(
+        self,
+        kind: str,
+        *,
+        principal: str,
+        livemode: bool,
+        request: dict[str, Any],
+        request_id: str | None,
+        key: IdempotencyKey | None,
+        prepare: Prepare | None = None,
+    ) -> StoredResponse:
+        """Begin an operation and drive it to its answer; with a known key replay or resume instead.
+
+        Args:
+            kind: which handler drives it.
+            principal: who asks; survives a rotation of the API key.
+            livemode: Stripe's mode.
+            request: the validated request in JSON types.
+            request_id: of the HTTP request.
+            key: the idempotency key, if one was sent.
+            prepare: writes of the first transaction beside the operation's row; may set facts or the final response.
+
+        Raises:
+            IdempotencyKeyReused: the key was used with another request.
+            IdempotencyKeyInUse: the first request with the key still runs.
+            PaymentsError: passing faults (503, 504); the operation stays and is completed later.
+        """
+        operation = Operation(
+            id=new_id("lpo"),
+            kind=kind,
+            principal=principal,
+            livemode=livemode,
+            request=request,
+            request_id=request_id,
+            owner=self._owner,
+        )
+        begun = await self._begin(operation, key, prepare)
+        replayed = begun.response is not None and begun is not operation
+        response = await self.drive(begun)
+        return StoredResponse(
+            status=response.status, body=response.body, content_type=response.content_type, replayed=replayed
+        )
+
+    async def _begin(self, operation: Operation, key: IdempotencyKey | None, prepare: Prepare | None) -> Operation:
+        now = self._clock.now()
+        lease = self._settings.operation_lease_seconds
+        async with self._database.transaction() as connection:
+            if key is not None:
+                expires_at = now + timedelta(hours=self._settings.idempotency_retention_hours)
+                if not await store.claim_key(
+                    connection, key, operation_id=operation.id, now=now, expires_at=expires_at
+                ):
+                    earlier = await self._earlier(connection, key)
+                    if earlier is not None:
+                        return earlier
+                    await store.drop_key(connection, key)
+                    await store.claim_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
+            await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
+            if prepare is not None:
+                await prepare(connection, operation)
+                await self._save(connection, operation)
+        return operation
+
+    async def _earlier(self, connection: AsyncConnection, key: IdempotencyKey) -> Operation | None:
+        """Return the operation that the key belongs to, finished or taken over; None when the key has expired."""
+        now = self._clock.now()
+        row = await store.find_key(connection, key)
+        if row is None or row.expires_at <= now or row.id is None:
+            return None
+        if bytes(row.fingerprint) != key.fingerprint:
+            raise IdempotencyKeyReused("This Idempotency-Key was used with another request body; use a new key")
+        operation = store.to_operation(row, now=now)
+        if operation.response is not None:
+            return operation
+        taken = await store.take(
+            connection,
+            operation.id,
+            fence=operation.fence,
+            owner=self._owner,
+            now=now,
+            lease_seconds=self._settings.operation_lease_seconds,
+        )
+        if taken is None:
+            raise IdempotencyKeyInUse("The first request with this Idempotency-Key still runs", retry_after=1)
+        return taken
+
+    async def drive(self, operation: Operation) -> StoredResponse:
+        """Call the operation's handler until there is an answer.
+
+        Raises:
+            PaymentsError: a passing fault; the lease is given back so that the operation can be resumed soon.
+        """
+        handler = self._handlers[operation.kind]
+        try:
+            while operation.response is None:
+                phase = operation.phase
+                await handler(operation)
+                OPERATIONS.labels(operation.kind, phase, "ok").inc()
+        except LeaseLost as error:
+            raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error
+        except PaymentsError as error:
+            await self._give_back(operation, error)
+            error.extra.setdefault("operation_id", operation.id)
+            raise
+        return operation.response
+
+    async def _give_back(self, operation: Operation, error: PaymentsError) -> None:
+        """Shorten the lease after a passing fault; when the database is down the old one expires by itself."""
+        OPERATIONS.labels(operation.kind, operation.phase, error.code).inc()
+        wait = min(MAXIMUM_RESUME_SECONDS, RESUME_AFTER_SECONDS * 2 ** min(operation.attempts - 1, 10))
+        log.warning("operation_interrupted", operation=operation.id, phase=operation.phase, code=error.code)
+        try:
+            async with self._database.transaction() as connection:
+                until = self._clock.now() + timedelta(seconds=wait)
+                await store.release(connection, operation, until=until, error=error.code)
+        except Exception as failure:
+            if not is_unavailable(failure):
+                raise
+
+    @asynccontextmanager
+    async def advance(self, operation: Operation, phase: str, **facts: Any) -> AsyncIterator[AsyncConnection]:
+        """Commit the step to `phase` with what was learnt and the writes of the block, in one transaction.
+
+        Raises:
+            LeaseLost: another process drives the operation; nothing is written.
+        """
+        async with self._database.transaction() as connection:
+            yield connection
+            operation.phase = phase
+            operation.facts = {**operation.facts, **facts}
+            await self._save(connection, operation)
+
+    @asynccontextmanager
+    async def finish(self, operation: Operation) -> AsyncIterator[AsyncConnection]:
+        """Commit the answer (the block sets `operation.response`) together with the writes of the block."""
+        async with self.advance(operation, "finished") as connection:
+            yield connection
+            assert operation.response is not None
+
+    async def _save(self, connection: AsyncConnection, operation: Operation) -> None:
+        now = self._clock.now()
+        lease = self._settings.operation_lease_seconds
+        if not await store.save(connection, operation, now=now, lease_seconds=lease):
+            raise LeaseLost(operation.id)
+
+    async def complete_expired(self, *, limit: int = 10) -> int:
+        """Take over and complete operations whose driver is gone; return how many reached their answer."""
+        now = self._clock.now()
+        async with self._database.read() as connection:
+            candidates = await store.expired(connection, now=now, limit=limit)
+        completed = 0
+        for operation_id, fence in candidates:
+            completed += await self._complete(operation_id, fence)
+        return completed
+
+    async def _complete(self, operation_id: str, fence: int) -> bool:
+        lease = self._settings.operation_lease_seconds
+        async with self._database.transaction() as connection:
+            operation = await store.take(
+                connection, operation_id, fence=fence, owner=self._owner, now=self._clock.now(), lease_seconds=lease
+            )
+        if operation is None:
+            return False
+        try:
+            response = await self.drive(operation)
+        except (PaymentsError, ServiceUnavailable):
+            return False
+        log.info("operation_completed", operation=operation.id, kind=operation.kind, status=response.status)
+        return True
+
+    async def remove_expired_keys(self, connection: AsyncConnection, *, limit: int) -> None:
+        """Remove idempotency keys past their retention, at most `limit` at a time."""
+        await store.remove_expired_keys(connection, now=self._clock.now(), limit=limit)
+
+
+def refusal(error: PaymentsError, operation: Operation) -> StoredResponse:
+    """Turn an error that is the operation's final answer into the response to store."""
+    content = problem_document(error, request_id=operation.request_id)
+    return StoredResponse.of(error.status, content, content_type="application/problem+json")

@@ -1,0 +1,201 @@
+"""SQL of operations and idempotency keys. Statements are built once, at import."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.tables import idempotency_keys, operations
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_KEY_COLUMNS: Final = ("principal", "livemode", "method", "route", "key")
+_CLAIM_KEY: Final = {
+    "postgresql": postgresql.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.key),
+    "sqlite": sqlite.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.key),
+}
+_FIND_KEY: Final = (
+    select(idempotency_keys.c.fingerprint, idempotency_keys.c.expires_at, operations)
+    .join_from(idempotency_keys, operations, idempotency_keys.c.operation_id == operations.c.id, isouter=True)
+    .where(and_(*(idempotency_keys.c[name] == bindparam(f"k_{name}") for name in _KEY_COLUMNS)))
+    .with_for_update(of=idempotency_keys)
+)
+_DROP_KEY: Final = delete(idempotency_keys).where(
+    and_(*(idempotency_keys.c[name] == bindparam(f"k_{name}") for name in _KEY_COLUMNS))
+)
+_INSERT: Final = insert(operations)
+_MINE: Final = and_(
+    operations.c.id == bindparam("o_id"), operations.c.fence == bindparam("o_fence"), ~operations.c.finished
+)
+_ADVANCE: Final = update(operations).where(_MINE)
+_TAKE: Final = (
+    update(operations)
+    .where(
+        operations.c.id == bindparam("o_id"),
+        operations.c.fence == bindparam("o_fence"),
+        ~operations.c.finished,
+        operations.c.lease_expires_at <= bindparam("o_now"),
+    )
+    .values(
+        lease_owner=bindparam("n_owner"),
+        lease_expires_at=bindparam("n_expires"),
+        fence=operations.c.fence + 1,
+        attempts=operations.c.attempts + 1,
+        updated_at=bindparam("o_now"),
+    )
+    .returning(operations)
+)
+_EXPIRED: Final = (
+    select(operations.c.id, operations.c.fence)
+    .where(~operations.c.finished, operations.c.lease_expires_at <= bindparam("now"))
+    .order_by(operations.c.lease_expires_at)
+    .limit(bindparam("limit"))
+)
+
+
+async def insert_operation(
+    connection: AsyncConnection, operation: Operation, *, now: datetime, lease_seconds: float
+) -> None:
+    """Insert a new operation with its driver's lease."""
+    await connection.execute(
+        _INSERT,
+        {
+            "id": operation.id,
+            "kind": operation.kind,
+            "principal": operation.principal,
+            "livemode": operation.livemode,
+            "request": operation.request,
+            "phase": operation.phase,
+            "facts": operation.facts,
+            "finished": False,
+            "request_id": operation.request_id,
+            "lease_owner": operation.owner,
+            "lease_expires_at": now + timedelta(seconds=lease_seconds),
+            "fence": operation.fence,
+            "attempts": operation.attempts,
+            "created_at": now,
+            "updated_at": now,
+        },
+    )
+
+
+async def claim_key(
+    connection: AsyncConnection, key: IdempotencyKey, *, operation_id: str, now: datetime, expires_at: datetime
+) -> bool:
+    """Bind the key to the operation; False when it is bound already (waits for a concurrent transaction)."""
+    row = {name: getattr(key, name) for name in _KEY_COLUMNS} | {
+        "fingerprint": key.fingerprint,
+        "operation_id": operation_id,
+        "created_at": now,
+        "expires_at": expires_at,
+    }
+    return (await connection.execute(_CLAIM_KEY[connection.dialect.name], row)).first() is not None
+
+
+async def find_key(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
+    """Return the key's fingerprint and expiry with its operation, locked."""
+    return (await connection.execute(_FIND_KEY, {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS})).first()
+
+
+async def drop_key(connection: AsyncConnection, key: IdempotencyKey) -> None:
+    """Forget an expired key."""
+    await connection.execute(_DROP_KEY, {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS})
+
+
+async def save(connection: AsyncConnection, operation: Operation, *, now: datetime, lease_seconds: float) -> bool:
+    """Write phase, facts and, when there is one, the response; False when somebody else drives the operation now."""
+    response = operation.response
+    values: dict[str, Any] = {
+        "phase": operation.phase,
+        "facts": operation.facts,
+        "lease_expires_at": now + timedelta(seconds=lease_seconds),
+        "updated_at": now,
+        "last_error": None,
+    }
+    if response is not None:
+        values |= {
+            "finished": True,
+            "response_status": response.status,
+            "response_body": response.body,
+            "response_content_type": response.content_type,
+        }
+    result = await connection.execute(_ADVANCE.values(values), {"o_id": operation.id, "o_fence": operation.fence})
+    return bool(result.rowcount)
+
+
+async def release(connection: AsyncConnection, operation: Operation, *, until: datetime, error: str) -> None:
+    """Give the lease back so that another try may begin at `until`."""
+    await connection.execute(
+        _ADVANCE.values(lease_owner=None, lease_expires_at=until, last_error=error),
+        {"o_id": operation.id, "o_fence": operation.fence},
+    )
+
+
+async def take(
+    connection: AsyncConnection, operation_id: str, *, fence: int, owner: str, now: datetime, lease_seconds: float
+) -> Operation | None:
+    """Take over an operation whose lease has expired; None when somebody else was faster."""
+    row = (
+        await connection.execute(
+            _TAKE,
+            {
+                "o_id": operation_id,
+                "o_fence": fence,
+                "o_now": now,
+                "n_owner": owner,
+                "n_expires": now + timedelta(seconds=lease_seconds),
+            },
+        )
+    ).first()
+    return None if row is None else to_operation(row, now=now)
+
+
+async def expired(connection: AsyncConnection, *, now: datetime, limit: int) -> list[tuple[str, int]]:
+    """Return id and fence of unfinished operations whose lease has expired, longest first."""
+    rows = await connection.execute(_EXPIRED, {"now": now, "limit": limit})
+    return [(row.id, row.fence) for row in rows]
+
+
+async def get(connection: AsyncConnection, operation_id: str, *, now: datetime) -> Operation | None:
+    """Return an operation."""
+    row = (await connection.execute(select(operations).where(operations.c.id == operation_id))).first()
+    return None if row is None else to_operation(row, now=now)
+
+
+def to_operation(row: Row[Any], *, now: datetime) -> Operation:
+    """Build the value from a row."""
+    response = None
+    if row.finished:
+        response = StoredResponse(
+            status=row.response_status, body=bytes(row.response_body), content_type=row.response_content_type
+        )
+    return Operation(
+        id=row.id,
+        kind=row.kind,
+        principal=row.principal,
+        livemode=row.livemode,
+        request=row.request,
+        request_id=row.request_id,
+        phase=row.phase,
+        facts=row.facts,
+        owner=row.lease_owner or "",
+        fence=row.fence,
+        attempts=row.attempts,
+        age_seconds=(now - row.created_at).total_seconds(),
+        response=response,
+    )
+
+
+async def remove_expired_keys(connection: AsyncConnection, *, now: datetime, limit: int) -> None:
+    """Remove keys past their retention, at most `limit` at a time."""
+    columns = tuple_(*(idempotency_keys.c[name] for name in _KEY_COLUMNS))
+    old = select(*(idempotency_keys.c[name] for name in _KEY_COLUMNS)).where(idempotency_keys.c.expires_at < now)
+    await connection.execute(delete(idempotency_keys).where(columns.in_(old.limit(limit))))

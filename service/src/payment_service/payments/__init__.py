@@ -1,0 +1,1 @@
+"""Invoices and what was paid: the mirror of Stripe's billing objects."""

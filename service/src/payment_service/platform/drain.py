@@ -1,0 +1,26 @@
+"""Drain mode: a process that is about to stop goes on serving and sends its clients elsewhere.
+
+Requests on open connections would otherwise meet a closed socket when the process ends; `Connection: close` (RFC 9112,
+section 9.6) makes each client open its next connection, which reaches another pod.
+"""
+
+from __future__ import annotations
+
+
+class DrainState:
+    """What the process tells about its will to serve."""
+
+    def __init__(self) -> None:
+        self.closing_connections = False
+        """Answers carry `Connection: close`."""
+        self.stopping = False
+        """Readiness fails."""
+
+    def drain(self, *, on: bool) -> None:
+        """Send clients elsewhere, or take them again; readiness stays as it is."""
+        self.closing_connections = on
+
+    def stop(self) -> None:
+        """Begin to stop: readiness fails and connections close."""
+        self.stopping = True
+        self.closing_connections = True

@@ -1,0 +1,103 @@
+"""Reads typed values from environment variables and collects every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from payment_service.platform.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_ENV_LINE = re.compile(r"^(?:export\s+)?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$")
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the `NAME=value` pairs of a `.env` file; quotes around a value are removed, other lines are ignored."""
+    if not path.is_file():
+        return {}
+    pairs = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if match := _ENV_LINE.match(line.strip()):
+            pairs[match["name"]] = match["value"].strip().strip("'\"")
+    return pairs
+
+
+class EnvironmentReader:
+    """Typed look-ups over one set of environment variables.
+
+    Every look-up returns something usable even when it records a problem, so that all problems can be told at once.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: set[str] = set()
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the variable, stripped."""
+        self._known.add(name)
+        return self._environ.get(name, "").strip() or default
+
+    def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
+        """Return the variable if it is one of `allowed`."""
+        options = tuple(allowed)
+        value = self.text(name, default)
+        if value in options:
+            return value
+        self.problems.append(f"{name}: {value!r} is not one of {', '.join(options)}")
+        return default
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a boolean: true, false, 1, 0, yes, no, on, off."""
+        value = self.text(name).lower()
+        if value in _TRUE | _FALSE:
+            return value in _TRUE
+        if value:
+            self.problems.append(f"{name}: {value!r} is not a boolean; set true or false")
+        return default
+
+    def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
+        """Return a whole number between `minimum` and `maximum`."""
+        return int(self.number(name, default, minimum=minimum, maximum=maximum, whole=True))
+
+    def number(self, name: str, default: float, *, minimum: float, maximum: float, whole: bool = False) -> float:
+        """Return a number between `minimum` and `maximum`."""
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            number = float(int(value)) if whole else float(value)
+        except ValueError:
+            self.problems.append(f"{name}: {value!r} is not a {'whole ' if whole else ''}number")
+            return default
+        if not minimum <= number <= maximum:
+            self.problems.append(f"{name}: {value} is outside {minimum:g} to {maximum:g}")
+            return default
+        return number
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """Return a comma-separated list without empty entries."""
+        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+
+    def secret(self, name: str, default: str = "") -> Secret:
+        """Return the secret `NAME`, or of the file that `NAME_FILE` names; giving both is a problem."""
+        value, file = self.text(name), self.text(f"{name}_FILE")
+        if value and file:
+            self.problems.append(f"{name}: both {name} and {name}_FILE are set; remove one of them")
+        if not file:
+            return Secret(value or default)
+        try:
+            return Secret(path=Path(file))
+        except (OSError, UnicodeDecodeError) as error:
+            self.problems.append(f"{name}_FILE: {file} cannot be read: {error.__class__.__name__}")
+            return Secret(default)
+
+    def reject_unknown(self, prefix: str) -> None:
+        """Record a problem for each variable with `prefix` that no look-up asked for: probably a misspelt name."""
+        unknown = sorted(name for name in self._environ if name.startswith(prefix) and name not in self._known)
+        self.problems.extend(f"{name}: unknown setting; remove it or correct its name" for name in unknown)

@@ -1,0 +1,103 @@
+"""The outermost ASGI layer: request ids, metrics, drain, and the routes that must be fast.
+
+`/health*`, `/metrics` and the webhook route are plain ASGI callables found by one dictionary look-up; everything else
+goes to Litestar.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from payment_service.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+    from payment_service.platform.drain import DrainState
+
+log = structlog.get_logger("payment_service.http")
+
+REQUEST_ID: Final = b"x-request-id"
+_REQUEST_ID_FORM: Final = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Gate:
+    """Wraps the application.
+
+    Args:
+        routes: plain ASGI callables by exact path.
+        application: everything else.
+        drain: whether answers carry `Connection: close`.
+        headers: added to every answer.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, ASGIApp],
+        application: ASGIApp,
+        *,
+        drain: DrainState,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self._routes = routes
+        self._application = application
+        self._drain = drain
+        self._headers = headers
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope["request_id"] = request_id.decode()
+        started = time.perf_counter()
+        status = 500
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", ()), (REQUEST_ID, request_id), *self._headers]
+                if self._drain.closing_connections:
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
+            await send(message)
+
+        route = self._routes.get(scope["path"])
+        try:
+            await (route or self._application)(scope, receive, send_marked)
+        finally:
+            template = scope["path"] if route else scope.get("path_template") or "unmatched"
+            _count(scope, template, status, time.perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> bytes:
+    """Return the caller's request id when it has a safe form, else a new one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and _REQUEST_ID_FORM.fullmatch(value):
+            return value
+    return secrets.token_hex(16).encode()
+
+
+def _count(scope: Any, template: str, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    HTTP_REQUESTS.labels(method, template, status).inc()
+    HTTP_SECONDS.labels(method, template).observe(seconds)
+    if template.startswith("/api/"):
+        log.info(
+            "request",
+            method=method,
+            route=template,
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            request_id=scope["request_id"],
+        )

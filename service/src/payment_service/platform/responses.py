@@ -1,0 +1,56 @@
+"""Answers of plain ASGI routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from payment_service.errors import PayloadTooLarge
+from payment_service.problems import problem_body, problem_headers
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Send
+
+    from payment_service.errors import PaymentsError
+
+
+async def respond(send: Send, status: int, body: bytes, *, content_type: bytes = b"application/json") -> None:
+    """Send a whole answer."""
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def respond_problem(send: Send, error: PaymentsError, *, request_id: str | None) -> None:
+    """Send a problem document."""
+    body = problem_body(error, request_id=request_id)
+    headers = [(name.encode(), value.encode()) for name, value in problem_headers(error).items()]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def read_body(receive: Receive, *, limit: int) -> bytes:
+    """Read a whole body of at most `limit` bytes.
+
+    Raises:
+        PayloadTooLarge: it is longer; the rest is not read.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message: Any = await receive()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge(f"The body is larger than {limit} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def header(scope: Any, name: bytes) -> str | None:
+    """Return a request header as text."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None

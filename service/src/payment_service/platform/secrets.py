@@ -1,0 +1,66 @@
+"""Secrets: never printed, and read again when their mounted file changes.
+
+Kubernetes swaps the symlink `..data` of a mounted Secret, so the file is compared by what `stat` says of its target
+(device, inode, modification time, size) at most once a second, and read only when that differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECHECK_SECONDS = 1.0
+
+
+class Secret:
+    """A secret value, fixed or from a file that may change."""
+
+    __slots__ = ("_checked", "_mark", "_path", "_value")
+
+    def __init__(self, value: str = "", *, path: Path | None = None) -> None:
+        self._value = value
+        self._path = path
+        self._mark: tuple[int, ...] | None = None
+        self._checked = float("-inf")
+        if path is not None:
+            self._reload(path)
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self.reveal())
+
+    def reveal(self) -> str:
+        """Return the current value, stripped of surrounding white space."""
+        if self._path is not None and time.monotonic() - self._checked >= RECHECK_SECONDS:
+            self._reload(self._path)
+        return self._value
+
+    def parts(self) -> tuple[str, ...]:
+        """Return the values of a secret that may hold several, separated by commas or lines; empty ones are dropped."""
+        return tuple(part for chunk in self.reveal().split(",") for part in chunk.split() if part)
+
+    def _reload(self, path: Path) -> None:
+        """Read the file again if it changed; keep the last value while it cannot be read (a swap under way)."""
+        self._checked = time.monotonic()
+        try:
+            info = path.stat()
+            mark = (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
+            if mark == self._mark:
+                return
+            self._value = path.read_text(encoding="utf-8").strip()
+            self._mark = mark
+        except OSError:
+            if self._mark is None:
+                raise
+
+
+def fingerprint(secret: str, *, salt: str) -> str:
+    """Return the salted fingerprint by which two sides compare a secret without showing it: 16 hex digits."""
+    return hmac.new(salt.encode(), secret.encode(), hashlib.sha256).hexdigest()[:16]

@@ -1,0 +1,126 @@
+"""The calls to Stripe that the features make, each with the parameters that Stripe documents for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from payment_service.platform.stripe_gateway import SUBSCRIPTION_EXPAND, StripeGateway, StripeObject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SubscriptionTerms(NamedTuple):
+    """What a new subscription is made of (docs.stripe.com/api/subscriptions/create)."""
+
+    customer: str
+    price: str
+    quantity: int
+    payment_method: str | None
+    trial_days: int | None
+    metadata: Mapping[str, str]
+
+
+async def create_customer(
+    gateway: StripeGateway, *, key: str, email: str | None, name: str | None, metadata: Mapping[str, str]
+) -> StripeObject:
+    """Create a customer (docs.stripe.com/api/customers/create)."""
+    params = {"email": email, "name": name, "metadata": dict(metadata)}
+    return await gateway.request("create_customer", "post", "/v1/customers", params=params, idempotency_key=key)
+
+
+async def retrieve_customer(gateway: StripeGateway, customer_id: str) -> StripeObject:
+    """Retrieve a customer (docs.stripe.com/api/customers/retrieve)."""
+    return await gateway.request("retrieve_customer", "get", f"/v1/customers/{customer_id}")
+
+
+async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
+    """Retrieve a price (docs.stripe.com/api/prices/retrieve)."""
+    return await gateway.request("retrieve_price", "get", f"/v1/prices/{price_id}")
+
+
+async def list_prices(gateway: StripeGateway, **params: Any) -> StripeObject:
+    """List prices (docs.stripe.com/api/prices/list)."""
+    return await gateway.request("list_prices", "get", "/v1/prices", params=params)
+
+
+async def attach_payment_method(
+    gateway: StripeGateway, payment_method: str, *, key: str, customer: str
+) -> StripeObject:
+    """Attach a payment method to a customer (docs.stripe.com/api/payment_methods/attach)."""
+    return await gateway.request(
+        "attach_payment_method",
+        "post",
+        f"/v1/payment_methods/{payment_method}/attach",
+        params={"customer": customer},
+        idempotency_key=key,
+    )
+
+
+async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, *, key: str) -> StripeObject:
+    """Create a subscription (docs.stripe.com/api/subscriptions/create).
+
+    With a payment method it charges at once (`allow_incomplete`); without one the client confirms later
+    (`default_incomplete`): docs.stripe.com/billing/subscriptions/overview#subscription-payment-behavior.
+    """
+    params: dict[str, Any] = {
+        "customer": terms.customer,
+        "items": [{"price": terms.price, "quantity": terms.quantity}],
+        "default_payment_method": terms.payment_method,
+        "payment_behavior": "allow_incomplete" if terms.payment_method else "default_incomplete",
+        "payment_settings": {"save_default_payment_method": "on_subscription"},
+        "trial_period_days": terms.trial_days,
+        "metadata": dict(terms.metadata),
+        "expand": list(SUBSCRIPTION_EXPAND),
+    }
+    return await gateway.request("create_subscription", "post", "/v1/subscriptions", params=params, idempotency_key=key)
+
+
+async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) -> StripeObject:
+    """Retrieve a subscription with its client secrets (docs.stripe.com/api/subscriptions/retrieve)."""
+    params = {"expand": list(SUBSCRIPTION_EXPAND)}
+    return await gateway.request("retrieve_subscription", "get", f"/v1/subscriptions/{subscription_id}", params=params)
+
+
+async def list_subscriptions(gateway: StripeGateway, **params: Any) -> StripeObject:
+    """List subscriptions (docs.stripe.com/api/subscriptions/list)."""
+    params = {"expand": [f"data.{path}" for path in SUBSCRIPTION_EXPAND], **params}
+    return await gateway.request("list_subscriptions", "get", "/v1/subscriptions", params=params)
+
+
+async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str) -> StripeObject:
+    """Cancel at once (docs.stripe.com/api/subscriptions/cancel)."""
+    return await gateway.request(
+        "cancel_subscription", "delete", f"/v1/subscriptions/{subscription_id}", idempotency_key=key
+    )
+
+
+async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str, *, key: str) -> StripeObject:
+    """Let the subscription end with its period (docs.stripe.com/api/subscriptions/update)."""
+    params = {"cancel_at_period_end": True}
+    return await gateway.request(
+        "update_subscription", "post", f"/v1/subscriptions/{subscription_id}", params=params, idempotency_key=key
+    )
+
+
+async def pay_invoice(gateway: StripeGateway, invoice_id: str, *, key: str, payment_method: str) -> StripeObject:
+    """Pay an open invoice now (docs.stripe.com/api/invoices/pay); a paid one is refused, so it is never paid twice."""
+    params = {"payment_method": payment_method}
+    return await gateway.request(
+        "pay_invoice", "post", f"/v1/invoices/{invoice_id}/pay", params=params, idempotency_key=key
+    )
+
+
+async def retrieve_payment_intent(gateway: StripeGateway, payment_intent_id: str) -> StripeObject:
+    """Retrieve a payment intent (docs.stripe.com/api/payment_intents/retrieve)."""
+    return await gateway.request("retrieve_payment_intent", "get", f"/v1/payment_intents/{payment_intent_id}")
+
+
+async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> StripeObject:
+    """Retrieve any object by its collection, for example `invoices`."""
+    return await gateway.request(f"retrieve_{collection}", "get", f"/v1/{collection}/{object_id}")
+
+
+async def check(gateway: StripeGateway) -> None:
+    """Ask for the balance: the cheapest call that proves the key works (docs.stripe.com/api/balance)."""
+    await gateway.request("retrieve_balance", "get", "/v1/balance")

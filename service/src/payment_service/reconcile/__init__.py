@@ -1,0 +1,1 @@
+"""Finds and repairs what webhooks did not tell."""

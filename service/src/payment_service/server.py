@@ -1,0 +1,112 @@
+"""Runs ASGI applications with uvicorn: several ports in one process, one signal handler, a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from litestar.types import ASGIApp
+
+KEEP_ALIVE_SECONDS: Final = 65
+GRACEFUL_SECONDS: Final = 30
+BACKLOG: Final = 2048
+
+
+class PortInUse(Exception):
+    """Another program listens on the port."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the process has one for all its servers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen.
+
+    Raises:
+        PortInUse: with a message that tells what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(f"port {port} on {host} is in use or not allowed: {os.strerror(error.errno or 0)}") from error
+    listener.listen(BACKLOG)
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listener
+
+
+class Servers:
+    """Several servers in one event loop."""
+
+    def __init__(self) -> None:
+        self._servers: list[tuple[Server, asyncio.Task[None], socket.socket]] = []
+
+    async def start(self, application: ASGIApp | Any, listener: socket.socket) -> None:
+        """Serve `application` on a listening socket; returns when it accepts connections."""
+        config = uvicorn.Config(
+            application,
+            access_log=False,
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            proxy_headers=False,
+        )
+        server = Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            if task.done():
+                await task
+            await asyncio.sleep(0.01)
+        self._servers.append((server, task, listener))
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests in flight end, then close."""
+        for server, _, _ in self._servers:
+            server.should_exit = True
+        for _, task, listener in reversed(self._servers):
+            await task
+            listener.close()
+        self._servers.clear()
+
+
+@contextlib.contextmanager
+def stop_signals(on_stop: Callable[[], None]) -> Iterator[None]:
+    """Call `on_stop` at the first SIGTERM or SIGINT; a second one ends the process at once."""
+    seen = False
+
+    def handle() -> None:
+        nonlocal seen
+        if seen:
+            os._exit(1)
+        seen = True
+        on_stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handle)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,231 @@
+"""Every setting of the service, built once from the environment.
+
+Names are those of the deployment guide plus ours with the prefix `PAYMENTS_`. Each secret may come from a file
+(`NAME_FILE`) that is read again when it changes. In development a `.env` file is read too, and nothing needs to be set.
+Durations carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from payment_service.errors import SettingsError
+from payment_service.platform.environment import EnvironmentReader, read_env_file
+from payment_service.platform.settings_checks import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from payment_service.platform.secrets import Secret
+
+STRIPE_API = "https://api.stripe.com"
+DEVELOPMENT_DATABASE = "sqlite:///.demo/payments.sqlite3"
+DEVELOPMENT_SECRET_KEY = "development-only-key-development-only-key"  # noqa: S105 - refused in production
+DEVELOPMENT_STRIPE_KEY = "sk_test_development"
+DEVELOPMENT_WEBHOOK_SECRET = "whsec_development"  # noqa: S105 - the in-process simulator's; refused in production
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """PostgreSQL (or SQLite in development)."""
+
+    url: Secret
+    """`DATABASE_URL`: `postgresql://user:password@host1,host2:5432/name?sslmode=verify-full`, or `sqlite:///file`."""
+    replica_url: Secret
+    """`DATABASE_REPLICA_URL`: serves reads that may lag; empty: the primary serves them."""
+    migration_url: Secret
+    """`DATABASE_MIGRATION_URL`: the owner role for `payments migrate`; empty: `DATABASE_URL`."""
+    pool_size: int
+    """`PAYMENTS_DATABASE_POOL_SIZE`: connections of one process; pods x this must stay below `max_connections`."""
+    statement_timeout_seconds: float
+    """`PAYMENTS_DATABASE_STATEMENT_TIMEOUT_SECONDS`."""
+    lock_timeout_seconds: float
+    """`PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeSettings:
+    """Stripe's API and webhooks."""
+
+    secret_key: Secret
+    """`STRIPE_SECRET_KEY`: a secret (`sk_`) or restricted (`rk_`) key."""
+    webhook_secret: Secret
+    """`STRIPE_WEBHOOK_SECRET`: one or several signing secrets, separated by commas; each is accepted."""
+    api_base: str
+    """`STRIPE_API_BASE`: where Stripe's API is; the simulator in development."""
+    mode: str
+    """`PAYMENTS_STRIPE_MODE`: `test` or `live`; must match the key's prefix."""
+    timeout_seconds: float
+    """`PAYMENTS_STRIPE_TIMEOUT_SECONDS`: of one call, connection included."""
+    max_connections: int
+    """`PAYMENTS_STRIPE_MAX_CONNECTIONS`: of one process."""
+    max_retries: int
+    """`PAYMENTS_STRIPE_MAX_RETRIES`: further tries of one call after a connection error, 409, 429 or 5xx."""
+
+    @property
+    def livemode(self) -> bool:
+        """Whether real money moves."""
+        return self.mode == "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """The API's and the admin port's HTTP."""
+
+    admin_host: str
+    """`PAYMENTS_ADMIN_HOST`."""
+    admin_port: int
+    """`PAYMENTS_ADMIN_PORT`: 0 switches the admin port off."""
+    admin_token: Secret
+    """`PAYMENTS_ADMIN_TOKEN`: asked by PUT and /status on the admin port when set."""
+    allowed_origins: tuple[str, ...]
+    """`ALLOWED_ORIGINS`: origins that browsers may call from, separated by commas."""
+    trusted_proxies: tuple[str, ...]
+    """`PAYMENTS_TRUSTED_PROXIES`: networks whose `X-Forwarded-For` is believed."""
+    max_body_bytes: int
+    """`PAYMENTS_MAX_BODY_BYTES`: of API requests; webhooks have their own limit of 512 KiB."""
+    create_limit_per_minute: int
+    """`PAYMENTS_CREATE_LIMIT_PER_MINUTE`: create-subscription calls of one address in any minute; 0: no limit."""
+    drain_seconds: float
+    """`PAYMENTS_DRAIN_SECONDS`: how long `GET /drain` keeps a stopping pod serving."""
+    require_idempotency_key: bool
+    """`PAYMENTS_REQUIRE_IDEMPOTENCY_KEY`: refuse mutating requests without the header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkSettings:
+    """Operations and the inbox."""
+
+    operation_lease_seconds: float
+    """`PAYMENTS_OPERATION_LEASE_SECONDS`: after this without progress another process completes an operation."""
+    idempotency_retention_hours: float
+    """`PAYMENTS_IDEMPOTENCY_RETENTION_HOURS`: how long an Idempotency-Key is remembered; Stripe keeps its own 24 h."""
+    event_lease_seconds: float
+    """`PAYMENTS_EVENT_LEASE_SECONDS`: of one claimed inbox row."""
+    event_max_attempts: int
+    """`PAYMENTS_EVENT_MAX_ATTEMPTS`: then the row is dead."""
+    event_retention_days: float
+    """`PAYMENTS_EVENT_RETENTION_DAYS`: how long applied and dead rows stay."""
+    claim: bool
+    """`PAYMENTS_WORKER_CLAIM`: whether a worker claims from the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of them."""
+
+    environment: str
+    """`ENVIRONMENT`: `development` or `production`."""
+    database: DatabaseSettings
+    stripe: StripeSettings
+    http: HttpSettings
+    work: WorkSettings
+    redis_url: Secret
+    """`REDIS_URL`: `redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`; empty in development."""
+    secret_key: Secret
+    """`SECRET_KEY`: at least 32 characters; API keys are stored as HMACs under it."""
+    log_level: str
+    """`LOG_LEVEL`."""
+    log_file: str
+    """`LOG_FILE`: also log to this file, rotated at 10 MB, ten kept."""
+    revision: str
+    """`PAYMENTS_REVISION`: the release this process belongs to; set by the operator."""
+    fingerprint_salt: str
+    """`PAYMENTS_FINGERPRINT_SALT`: of the secrets' fingerprints on the admin port."""
+    termination_log: str
+    """`PAYMENTS_TERMINATION_LOG`: file that Jobs write their result to."""
+
+    @property
+    def production(self) -> bool:
+        """Whether the rules of production hold."""
+        return self.environment == "production"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Build the settings from `environ` (default: the process's environment).
+
+        Raises:
+            SettingsError: with every problem at once, each naming the setting and the fix.
+        """
+        environ = dict(os.environ if environ is None else environ)
+        if environ.get("ENVIRONMENT", "development") == "development":
+            environ = read_env_file(Path(".env")) | environ
+        reader = EnvironmentReader(environ)
+        settings = _read(reader)
+        reader.reject_unknown("PAYMENTS_")
+        problems = reader.problems + [problem for check in CHECKS for problem in check(settings)]
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+def _read(reader: EnvironmentReader) -> Settings:
+    environment = reader.choice("ENVIRONMENT", ("development", "production"), "development")
+    development = environment == "development"
+    return Settings(
+        environment=environment,
+        database=_read_database(reader, development=development),
+        stripe=_read_stripe(reader, development=development),
+        http=_read_http(reader),
+        work=_read_work(reader),
+        redis_url=reader.secret("REDIS_URL"),
+        secret_key=reader.secret("SECRET_KEY", DEVELOPMENT_SECRET_KEY if development else ""),
+        log_level=reader.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
+        log_file=reader.text("LOG_FILE"),
+        revision=reader.text("PAYMENTS_REVISION"),
+        fingerprint_salt=reader.text("PAYMENTS_FINGERPRINT_SALT"),
+        termination_log=reader.text("PAYMENTS_TERMINATION_LOG"),
+    )
+
+
+def _read_database(reader: EnvironmentReader, *, development: bool) -> DatabaseSettings:
+    return DatabaseSettings(
+        url=reader.secret("DATABASE_URL", DEVELOPMENT_DATABASE if development else ""),
+        replica_url=reader.secret("DATABASE_REPLICA_URL"),
+        migration_url=reader.secret("DATABASE_MIGRATION_URL"),
+        pool_size=reader.integer("PAYMENTS_DATABASE_POOL_SIZE", 8, minimum=2, maximum=200),
+        statement_timeout_seconds=reader.number(
+            "PAYMENTS_DATABASE_STATEMENT_TIMEOUT_SECONDS", 15, minimum=0.1, maximum=3600
+        ),
+        lock_timeout_seconds=reader.number("PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS", 5, minimum=0.1, maximum=600),
+    )
+
+
+def _read_stripe(reader: EnvironmentReader, *, development: bool) -> StripeSettings:
+    return StripeSettings(
+        secret_key=reader.secret("STRIPE_SECRET_KEY", DEVELOPMENT_STRIPE_KEY if development else ""),
+        webhook_secret=reader.secret("STRIPE_WEBHOOK_SECRET", DEVELOPMENT_WEBHOOK_SECRET if development else ""),
+        api_base=reader.text("STRIPE_API_BASE", STRIPE_API).rstrip("/"),
+        mode=reader.choice("PAYMENTS_STRIPE_MODE", ("test", "live"), "test" if development else "live"),
+        timeout_seconds=reader.number("PAYMENTS_STRIPE_TIMEOUT_SECONDS", 20, minimum=0.1, maximum=80),
+        max_connections=reader.integer("PAYMENTS_STRIPE_MAX_CONNECTIONS", 64, minimum=1, maximum=1000),
+        max_retries=reader.integer("PAYMENTS_STRIPE_MAX_RETRIES", 2, minimum=0, maximum=10),
+    )
+
+
+def _read_http(reader: EnvironmentReader) -> HttpSettings:
+    return HttpSettings(
+        admin_host=reader.text("PAYMENTS_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - pods; a NetworkPolicy guards it
+        admin_port=reader.integer("PAYMENTS_ADMIN_PORT", 9090, minimum=0, maximum=65535),
+        admin_token=reader.secret("PAYMENTS_ADMIN_TOKEN"),
+        allowed_origins=reader.items("ALLOWED_ORIGINS"),
+        trusted_proxies=reader.items("PAYMENTS_TRUSTED_PROXIES"),
+        max_body_bytes=reader.integer("PAYMENTS_MAX_BODY_BYTES", 65536, minimum=1024, maximum=10_485_760),
+        create_limit_per_minute=reader.integer("PAYMENTS_CREATE_LIMIT_PER_MINUTE", 10, minimum=0, maximum=1_000_000),
+        drain_seconds=reader.number("PAYMENTS_DRAIN_SECONDS", 5, minimum=0, maximum=600),
+        require_idempotency_key=reader.flag("PAYMENTS_REQUIRE_IDEMPOTENCY_KEY", default=False),
+    )
+
+
+def _read_work(reader: EnvironmentReader) -> WorkSettings:
+    return WorkSettings(
+        operation_lease_seconds=reader.number("PAYMENTS_OPERATION_LEASE_SECONDS", 90, minimum=1, maximum=3600),
+        idempotency_retention_hours=reader.number("PAYMENTS_IDEMPOTENCY_RETENTION_HOURS", 72, minimum=24, maximum=8760),
+        event_lease_seconds=reader.number("PAYMENTS_EVENT_LEASE_SECONDS", 60, minimum=1, maximum=3600),
+        event_max_attempts=reader.integer("PAYMENTS_EVENT_MAX_ATTEMPTS", 12, minimum=1, maximum=100),
+        event_retention_days=reader.number("PAYMENTS_EVENT_RETENTION_DAYS", 90, minimum=1, maximum=3650),
+        claim=reader.flag("PAYMENTS_WORKER_CLAIM", default=True),
+    )

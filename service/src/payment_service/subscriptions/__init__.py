@@ -1,0 +1,1 @@
+"""Subscriptions: create, read, list, cancel."""

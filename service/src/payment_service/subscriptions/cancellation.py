@@ -1,0 +1,62 @@
+"""Drives the operation `cancel_subscription`: one call to Stripe, then its result is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from payment_service.errors import Conflict
+from payment_service.idempotency.schemas import Operation, StoredResponse
+from payment_service.idempotency.service import Operations, refusal
+from payment_service.platform import stripe_calls
+from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.subscriptions import store
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+
+KIND: Final = "cancel_subscription"
+
+
+class SubscriptionCancellation:
+    """Ends a subscription with its period or at once."""
+
+    def __init__(self, gateway: StripeGateway, *, clock: Clock) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self.operations: Operations | None = None
+
+    async def handle(self, operation: Operation) -> None:
+        """Call Stripe and record what it says; a subscription that has ended is a conflict, unless we ended it."""
+        assert self.operations is not None
+        stripe_id = operation.facts["stripe_subscription_id"]
+        try:
+            obj = await self._call(operation, stripe_id)
+        except StripeRejected as error:
+            obj = await stripe_calls.retrieve_subscription(self._gateway, stripe_id)
+            if obj["status"] not in store.TERMINAL:
+                async with self.operations.finish(operation):
+                    operation.response = refusal(error, operation)
+                return
+            if operation.attempts == 1:
+                async with self.operations.finish(operation) as connection:
+                    await self._record(connection, obj, operation)
+                    operation.response = refusal(Conflict("The subscription has ended already"), operation)
+                return
+        async with self.operations.finish(operation) as connection:
+            row = await self._record(connection, obj, operation)
+            operation.response = StoredResponse.of(200, store.to_view(row))
+
+    async def _call(self, operation: Operation, stripe_id: str) -> StripeObject:
+        key = operation.stripe_key("cancel")
+        if operation.request["at_period_end"]:
+            return await stripe_calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
+        return await stripe_calls.cancel_subscription(self._gateway, stripe_id, key=key)
+
+    async def _record(self, connection: AsyncConnection, obj: StripeObject, operation: Operation) -> Row[Any]:
+        return await store.record(
+            connection, obj, as_of=int(obj["created"]), fetched=True, cause=operation.id, now=self._clock.now()
+        )

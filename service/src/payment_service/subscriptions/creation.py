@@ -1,0 +1,313 @@
+"""Drives the operation `create_subscription`.
+
+```
+started → customer_ready → payment_method_attached → [place_ready →] finished
+                                                   └→ declined → finished
+```
+Each arrow is one short transaction; the calls to Stripe lie between them. The row with the status `creating` holds the
+one place of customer and product from the first transaction on. An incomplete subscription in that place is resumed
+when it is for the same price and quantity, else cancelled and replaced.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from payment_service.errors import (
+    PaymentDeclined,
+    PaymentsError,
+    StripeUnavailable,
+    SubscriptionExists,
+    SubscriptionInProgress,
+)
+from payment_service.idempotency.schemas import Operation, StoredResponse
+from payment_service.idempotency.service import Operations, refusal
+from payment_service.platform import stripe_calls
+from payment_service.platform.ids import new_id
+from payment_service.platform.metrics import PAYMENT_ATTEMPTS
+from payment_service.platform.stripe_gateway import StripeDeclined, StripeRejected
+from payment_service.subscriptions import store
+from payment_service.subscriptions.schemas import CreatedSubscription, CreateSubscription, client_secret
+from payment_service.tables import LIVE_STATUSES
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.customers.service import Customers
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.stripe_gateway import StripeGateway
+
+KIND: Final = "create_subscription"
+STRIPE_KEY_SECONDS: Final = 23 * 3600
+"""Stripe may forget an idempotency key after 24 h (docs.stripe.com/api/idempotent_requests)."""
+REQUIRES_ACTION: Final = "invoice_payment_intent_requires_action"
+
+log = structlog.get_logger("payments")
+
+
+class SubscriptionCreation:
+    """The steps from a request to a subscription at Stripe and its row here."""
+
+    def __init__(self, gateway: StripeGateway, customers: Customers, *, clock: Clock, livemode: bool) -> None:
+        self._gateway = gateway
+        self._customers = customers
+        self._clock = clock
+        self._livemode = livemode
+        self.operations: Operations | None = None
+
+    async def handle(self, operation: Operation) -> None:
+        """Take the next step; what Stripe refuses for good ends the operation with that answer."""
+        step = {
+            "started": self._make_customer,
+            "customer_ready": self._attach_payment_method,
+            "payment_method_attached": self._take_place,
+            "place_ready": self._create,
+            "declined": self._cancel_declined,
+        }[operation.phase]
+        try:
+            await step(operation)
+        except (StripeRejected, StripeDeclined) as error:
+            await self._refuse(operation, error)
+
+    async def _make_customer(self, operation: Operation) -> None:
+        stripe_id = await self._customers.create_at_stripe(operation.facts["customer_id"])
+        async with self._operations.advance(operation, "customer_ready", stripe_customer_id=stripe_id) as connection:
+            await self._customers.record_stripe_id(connection, operation.facts["customer_id"], stripe_id=stripe_id)
+
+    async def _attach_payment_method(self, operation: Operation) -> None:
+        request = _request(operation)
+        if request.payment_method_id is None:
+            operation.phase = "payment_method_attached"
+            return
+        attached = await stripe_calls.attach_payment_method(
+            self._gateway,
+            request.payment_method_id,
+            key=operation.stripe_key("attach"),
+            customer=operation.facts["stripe_customer_id"],
+        )
+        async with self._operations.advance(operation, "payment_method_attached", payment_method=attached["id"]):
+            pass
+
+    async def _take_place(self, operation: Operation) -> None:
+        """Deal with an incomplete subscription that holds the place, if there is one."""
+        holder = operation.facts.get("holder")
+        if holder is None:
+            operation.phase = "place_ready"
+            return
+        obj = await stripe_calls.retrieve_subscription(self._gateway, holder["stripe_id"])
+        if obj["status"] in LIVE_STATUSES:
+            await self._refuse_as_live(operation, obj)
+        elif obj["status"] == "incomplete" and holder["same"]:
+            await self._resume(operation, obj)
+        else:
+            if obj["status"] == "incomplete":
+                key = operation.stripe_key("supersede")
+                obj = await stripe_calls.cancel_subscription(self._gateway, holder["stripe_id"], key=key)
+            await self._replace(operation, obj)
+
+    async def _refuse_as_live(self, operation: Operation, obj: dict[str, Any]) -> None:
+        async with self._operations.finish(operation) as connection:
+            row = await self._record(connection, obj, operation)
+            operation.response = refusal(exists(row), operation)
+
+    async def _replace(self, operation: Operation, obj: dict[str, Any]) -> None:
+        """Record that the former one has ended and reserve the place for the new one."""
+        async with self._operations.advance(operation, "place_ready", holder=None) as connection:
+            await self._record(connection, obj, operation)
+            if not await self.reserve(connection, operation, _request(operation)):
+                raise SubscriptionInProgress("Another request is creating this subscription", retry_after=2)
+
+    async def _resume(self, operation: Operation, obj: dict[str, Any]) -> None:
+        """Go on with the incomplete subscription: pay its open invoice, or hand out its client secret again.
+
+        Paying the same invoice cannot charge twice: Stripe refuses to pay a paid one.
+        """
+        if method := operation.facts.get("payment_method"):
+            invoice = obj["latest_invoice"]
+            try:
+                key = operation.stripe_key("pay")
+                await stripe_calls.pay_invoice(self._gateway, invoice["id"], key=key, payment_method=method)
+            except StripeDeclined as error:
+                if error.stripe_code != REQUIRES_ACTION:
+                    await self._decline(operation, obj, error)
+                    return
+            except StripeRejected:
+                log.info("resumed_invoice_not_payable", operation=operation.id)
+            obj = await stripe_calls.retrieve_subscription(self._gateway, obj["id"])
+        await self._succeed(operation, obj, status=200)
+
+    async def _create(self, operation: Operation) -> None:
+        obj = await self._create_at_stripe(operation)
+        declined = await self._declined_reason(operation, obj)
+        if declined is not None:
+            await self._decline(operation, obj, declined)
+        else:
+            await self._succeed(operation, obj, status=201)
+
+    async def _create_at_stripe(self, operation: Operation) -> dict[str, Any]:
+        """Create the subscription, or find the one that an earlier try created.
+
+        A resumed operation reads the present object afterwards, because a replay returns the old one.
+        """
+        request = _request(operation)
+        if operation.age_seconds > STRIPE_KEY_SECONDS or operation.facts.get("tries"):
+            found = await self._find_by_metadata(operation)
+            if found is not None:
+                return found
+        terms = stripe_calls.SubscriptionTerms(
+            customer=operation.facts["stripe_customer_id"],
+            price=operation.facts["price_id"],
+            quantity=request.quantity,
+            payment_method=operation.facts.get("payment_method"),
+            trial_days=request.trial_days,
+            metadata=request.metadata | {"lean_payments_operation": operation.id},
+        )
+        try:
+            obj = await stripe_calls.create_subscription(self._gateway, terms, key=operation.stripe_key("subscription"))
+        except StripeUnavailable:
+            await self._forget_saved_fault(operation)
+            raise
+        if operation.attempts > 1:
+            obj = await stripe_calls.retrieve_subscription(self._gateway, obj["id"])
+        return obj
+
+    async def _forget_saved_fault(self, operation: Operation) -> None:
+        """After several attempts let the next one use a new key: Stripe repeats a saved 500 for as long as it keeps it.
+
+        The next attempt first looks for what this one may have created (`facts["tries"]`), so nothing is made twice.
+        """
+        if operation.attempts >= 3:  # noqa: PLR2004 - the gateway has tried each attempt several times
+            tries = operation.facts.get("tries", 0) + 1
+            async with self._operations.advance(operation, operation.phase, tries=tries):
+                pass
+
+    async def _find_by_metadata(self, operation: Operation) -> dict[str, Any] | None:
+        """Return the subscription that this operation made, by its id in the metadata (search would lag)."""
+        starting_after = None
+        while True:
+            page = await stripe_calls.list_subscriptions(
+                self._gateway,
+                customer=operation.facts["stripe_customer_id"],
+                status="all",
+                limit=100,
+                starting_after=starting_after,
+            )
+            for obj in page["data"]:
+                if (obj.get("metadata") or {}).get("lean_payments_operation") == operation.id:
+                    found: dict[str, Any] = obj
+                    return found
+            if not page["has_more"]:
+                return None
+            starting_after = page["data"][-1]["id"]
+
+    async def _declined_reason(self, operation: Operation, obj: dict[str, Any]) -> PaymentDeclined | None:
+        """Return the decline of the first payment, if there is one; needing authentication is none."""
+        if obj["status"] != "incomplete" or not operation.facts.get("payment_method"):
+            return None
+        secret, kind = client_secret(obj)
+        if secret is None or kind != "payment":
+            return None
+        intent = await stripe_calls.retrieve_payment_intent(self._gateway, secret.partition("_secret_")[0])
+        error = intent.get("last_payment_error")
+        if intent["status"] != "requires_payment_method" or not error:
+            return None
+        return PaymentDeclined(
+            error.get("message"), stripe_code=error.get("code"), decline_code=error.get("decline_code")
+        )
+
+    async def _decline(self, operation: Operation, obj: dict[str, Any], error: PaymentsError) -> None:
+        """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""
+        facts = {"stripe_subscription_id": obj["id"], "declined": {"detail": error.detail, **error.extra}}
+        async with self._operations.advance(operation, "declined", **facts) as connection:
+            await self._record(connection, obj, operation)
+
+    async def _cancel_declined(self, operation: Operation) -> None:
+        stripe_id = operation.facts["stripe_subscription_id"]
+        try:
+            obj = await stripe_calls.cancel_subscription(
+                self._gateway, stripe_id, key=operation.stripe_key("cancel-declined")
+            )
+        except StripeRejected:
+            obj = await stripe_calls.retrieve_subscription(self._gateway, stripe_id)
+        async with self._operations.finish(operation) as connection:
+            await self._record(connection, obj, operation)
+            declined = dict(operation.facts["declined"])
+            error = PaymentDeclined(declined.pop("detail"), **declined)
+            operation.response = refusal(error, operation)
+        PAYMENT_ATTEMPTS.labels("declined").inc()
+        log.info("payment_declined", operation=operation.id, decline_code=declined.get("decline_code"))
+
+    async def _succeed(self, operation: Operation, obj: dict[str, Any], *, status: int) -> None:
+        secret, kind = client_secret(obj)
+        async with self._operations.finish(operation) as connection:
+            row = await self._record(connection, obj, operation)
+            view = CreatedSubscription(
+                id=row.id,
+                stripe_subscription_id=row.stripe_subscription_id,
+                customer_id=operation.facts["customer_id"],
+                status=row.status,
+                current_period_start=row.current_period_start,
+                current_period_end=row.current_period_end,
+                client_secret=secret,
+                client_secret_kind=kind,
+                latest_invoice_id=row.latest_invoice_id,
+                livemode=row.livemode,
+                created_at=row.created_at,
+            )
+            operation.response = StoredResponse.of(status, view)
+        PAYMENT_ATTEMPTS.labels("requires_action" if row.status == "incomplete" else "succeeded").inc()
+        log.info("subscription_created", operation=operation.id, subscription=row.id, status=row.status)
+
+    async def _refuse(self, operation: Operation, error: PaymentsError) -> None:
+        """End the operation with Stripe's refusal; the reserved place is given back."""
+        async with self._operations.finish(operation) as connection:
+            if reserved := operation.facts.get("subscription_id"):
+                await store.release(connection, reserved)
+            operation.response = refusal(error, operation)
+        PAYMENT_ATTEMPTS.labels("declined" if isinstance(error, StripeDeclined) else "refused").inc()
+
+    async def reserve(self, connection: AsyncConnection, operation: Operation, request: CreateSubscription) -> bool:
+        """Reserve the place of customer and product for this operation."""
+        subscription_id = new_id("lps")
+        reserved = await store.reserve(
+            connection,
+            subscription_id=subscription_id,
+            operation_id=operation.id,
+            livemode=self._livemode,
+            customer_id=operation.facts["customer_id"],
+            product_id=operation.facts["product_id"],
+            price_id=operation.facts["price_id"],
+            quantity=request.quantity,
+            metadata=request.metadata,
+            exclusive=not request.allow_multiple,
+            now=self._clock.now(),
+        )
+        if reserved:
+            operation.facts = {**operation.facts, "subscription_id": subscription_id}
+        return reserved
+
+    async def _record(self, connection: AsyncConnection, obj: dict[str, Any], operation: Operation) -> Row[Any]:
+        as_of = int(obj["created"])
+        return await store.record(connection, obj, as_of=as_of, fetched=True, cause=operation.id, now=self._clock.now())
+
+    @property
+    def _operations(self) -> Operations:
+        assert self.operations is not None
+        return self.operations
+
+
+def _request(operation: Operation) -> CreateSubscription:
+    return msgspec.convert(operation.request, CreateSubscription)
+
+
+def exists(row: Row[Any]) -> SubscriptionExists:
+    """Return the error that names the live subscription."""
+    return SubscriptionExists(
+        f"The customer already has the live subscription {row.id} to this product; set allow_multiple to add another",
+        subscription_id=row.id,
+        subscription_status=row.status,
+    )

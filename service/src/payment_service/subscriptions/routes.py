@@ -1,0 +1,122 @@
+"""Routes of subscriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+
+from payment_service.idempotency.requests import Caller, to_response
+from payment_service.platform.body import JsonBody
+from payment_service.platform.openapi import READING, WRITING, IdempotencyKeyHeader, Limit, StartingAfter, problems
+from payment_service.subscriptions.schemas import (
+    CancelSubscription,
+    CreatedSubscription,
+    CreateSubscription,
+    SubscriptionList,
+    SubscriptionStatus,
+    SubscriptionView,
+)
+from payment_service.subscriptions.service import Subscriptions
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+
+CREATE_PATH = "/api/v1/payments/create-subscription"
+_EXAMPLE = {"lookup_key": "pro_monthly", "email": "ada@example.com", "payment_method_id": "pm_card_visa"}
+SubscriptionId = Annotated[str, Parameter(description="Our id of the subscription (`lps_…`).", max_length=255)]
+
+
+@post(
+    CREATE_PATH,
+    operation_id="createSubscription",
+    summary="Create a subscription",
+    tags=["subscriptions"],
+    dto=JsonBody[CreateSubscription],
+    return_dto=None,
+    status_code=201,
+    responses={
+        201: ResponseSpec(CreatedSubscription, description="Created at Stripe and recorded", generate_examples=False),
+        200: ResponseSpec(CreatedSubscription, description="An incomplete one is resumed", generate_examples=False),
+        **problems(*WRITING),
+    },
+)
+async def create_subscription(
+    data: Annotated[CreateSubscription, Body(examples=[Example(summary="By address", value=_EXAMPLE)])],
+    caller: Caller,
+    subscriptions: Subscriptions,
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Create a subscription and, with a payment method, charge its first invoice at once."""
+    stored = await subscriptions.create(
+        data, principal=caller.principal, request_id=caller.request_id, key=caller.key(data)
+    )
+    return to_response(stored)
+
+
+@get(
+    "/api/v1/subscriptions/{subscription_id:str}",
+    operation_id="getSubscription",
+    summary="Read a subscription",
+    tags=["subscriptions"],
+    responses=problems(*READING, 404),
+)
+async def get_subscription(subscription_id: SubscriptionId, subscriptions: Subscriptions) -> SubscriptionView:
+    """Return a subscription as last heard from Stripe."""
+    return await subscriptions.get(subscription_id)
+
+
+@get(
+    "/api/v1/subscriptions",
+    operation_id="listSubscriptions",
+    summary="List subscriptions",
+    tags=["subscriptions"],
+    responses=problems(*READING),
+)
+async def list_subscriptions(
+    subscriptions: Subscriptions,
+    customer_id: Annotated[str | None, Parameter(max_length=255, description="Only this customer's.")] = None,
+    status: Annotated[SubscriptionStatus | None, Parameter(description="Only with this status.")] = None,
+    limit: Limit = 10,
+    starting_after: StartingAfter = None,
+) -> SubscriptionList:
+    """Return a page of subscriptions, newest first."""
+    return await subscriptions.list(customer_id=customer_id, status=status, limit=limit, starting_after=starting_after)
+
+
+@post(
+    "/api/v1/subscriptions/{subscription_id:str}/cancel",
+    operation_id="cancelSubscription",
+    summary="Cancel a subscription",
+    tags=["subscriptions"],
+    dto=JsonBody[CancelSubscription],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(SubscriptionView, description="Its state after the call", generate_examples=False),
+        **problems(*WRITING),
+    },
+)
+async def cancel_subscription(
+    subscription_id: SubscriptionId,
+    data: Annotated[CancelSubscription, Body(examples=[Example(summary="Now", value={"at_period_end": False})])],
+    caller: Caller,
+    subscriptions: Subscriptions,
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """End a subscription with its period (the default) or at once."""
+    stored = await subscriptions.cancel(
+        subscription_id, data, principal=caller.principal, request_id=caller.request_id, key=caller.key(data)
+    )
+    return to_response(stored)
+
+
+HANDLERS: list[ControllerRouterHandler] = [
+    create_subscription,
+    get_subscription,
+    list_subscriptions,
+    cancel_subscription,
+]

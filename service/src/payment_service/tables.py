@@ -1,0 +1,291 @@
+"""Every table, as SQLAlchemy Core describes it; the migrations under `migrations/versions` create them.
+
+Objects that mirror Stripe's hold no foreign keys to each other: Stripe promises no order of events, so a child may
+arrive before its parent (docs.stripe.com/webhooks#event-ordering). `stripe_updated` is the `created` (whole seconds)
+of the newest event applied to a row.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+LIVE_STATUSES = ("trialing", "active", "past_due", "unpaid", "paused")
+"""Statuses in which a subscription gives access or can do so again without a new one."""
+SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
+"""Statuses that hold the one place of a customer and product; `creating` is ours, before Stripe has answered."""
+_SLOT = text("exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite, which has no time zones, stores it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+BigSerial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _timestamps() -> tuple[Column[Any], Column[Any]]:
+    return (Column("created_at", UtcDateTime, nullable=False), Column("updated_at", UtcDateTime, nullable=False))
+
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("stripe_customer_id", Text, unique=True),
+    Column("reference", Text, comment="the caller's own id"),
+    Column("email", Text),
+    Column("email_key", Text, comment="lower-case address of a customer found or created by address"),
+    Column("name", Text),
+    Column("metadata", Json, nullable=False),
+    Column("origin", Text, nullable=False, comment="api: made here; stripe: seen in an event"),
+    Column("livemode", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False, server_default=text("false")),
+    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    *_timestamps(),
+    UniqueConstraint("livemode", "reference"),
+    UniqueConstraint("livemode", "email_key"),
+)
+Index("ix_customers_email", customers.c.livemode, customers.c.email)
+
+products = Table(
+    "products",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text),
+    Column("active", Boolean, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False, server_default=text("false")),
+    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    *_timestamps(),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("product_id", Text, nullable=False),
+    Column("lookup_key", Text),
+    Column("currency", Text, nullable=False),
+    Column("unit_amount", BigInteger, comment="minor units; null for tiers and decimal amounts"),
+    Column("recurring_interval", Text),
+    Column("interval_count", Integer),
+    Column("active", Boolean, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False, server_default=text("false")),
+    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    *_timestamps(),
+    Index("ix_prices_lookup_key", "livemode", "lookup_key"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("stripe_subscription_id", Text, unique=True),
+    Column("customer_id", Text),
+    Column("stripe_customer_id", Text),
+    Column("product_id", Text, nullable=False),
+    Column("price_id", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("exclusive", Boolean, nullable=False, comment="holds the one place of customer and product"),
+    Column("operation_id", Text, comment="the operation that made it"),
+    Column("cancel_at_period_end", Boolean, nullable=False, server_default=text("false")),
+    Column("cancel_at", UtcDateTime),
+    Column("canceled_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("trial_end", UtcDateTime),
+    Column("current_period_start", UtcDateTime),
+    Column("current_period_end", UtcDateTime),
+    Column("latest_invoice_id", Text),
+    Column("metadata", Json, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    *_timestamps(),
+    Index("ix_subscriptions_customer_id", "customer_id", "id"),
+    Index("ix_subscriptions_stripe_customer_id", "stripe_customer_id"),
+)
+Index(
+    "uq_subscriptions_slot",
+    subscriptions.c.livemode,
+    subscriptions.c.customer_id,
+    subscriptions.c.product_id,
+    unique=True,
+    postgresql_where=_SLOT,
+    sqlite_where=_SLOT,
+)
+
+invoices = Table(
+    "invoices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("stripe_subscription_id", Text),
+    Column("stripe_customer_id", Text),
+    Column("status", Text),
+    Column("billing_reason", Text),
+    Column("currency", Text, nullable=False),
+    Column("amount_due", BigInteger, nullable=False, comment="minor units"),
+    Column("amount_paid", BigInteger, nullable=False, comment="minor units"),
+    Column("attempt_count", Integer, nullable=False, server_default=text("0")),
+    Column("livemode", Boolean, nullable=False),
+    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    *_timestamps(),
+    Index("ix_invoices_stripe_subscription_id", "stripe_subscription_id"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("request", Json, nullable=False, comment="the validated request"),
+    Column("phase", Text, nullable=False),
+    Column("facts", Json, nullable=False, comment="what the phases found out; enough to resume"),
+    Column("finished", Boolean, nullable=False, server_default=text("false")),
+    Column("response_status", Integer),
+    Column("response_body", LargeBinary),
+    Column("response_content_type", Text),
+    Column("request_id", Text),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", UtcDateTime, nullable=False),
+    Column("fence", BigInteger, nullable=False, comment="grows with every change of the driver"),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    *_timestamps(),
+    Index(
+        "ix_operations_lease_expires_at",
+        "lease_expires_at",
+        postgresql_where=text("NOT finished"),
+        sqlite_where=text("NOT finished"),
+    ),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    Column("livemode", Boolean, primary_key=True),
+    Column("method", Text, primary_key=True),
+    Column("route", Text, primary_key=True, comment="the template, not the path"),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False, comment="SHA-256 of canonical body and path parameters"),
+    Column("operation_id", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index("ix_idempotency_keys_expires_at", "expires_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Text, primary_key=True, comment="Stripe's event id"),
+    Column("type", Text, nullable=False),
+    Column("object_id", Text, nullable=False, comment="the object that the event tells about"),
+    Column("group_key", Text, nullable=False, comment="events with the same key are applied one at a time"),
+    Column("api_version", Text),
+    Column("livemode", Boolean, nullable=False),
+    Column("stripe_created", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False, comment="the body as received"),
+    Column("source", Text, nullable=False, comment="webhook or reconcile"),
+    Column("state", Text, nullable=False, comment="pending, applied, ignored or dead"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("available_at", UtcDateTime, nullable=False, comment="not to be claimed before"),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", UtcDateTime),
+    Column("last_error", Text),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime),
+    Index(
+        "ix_events_available_at",
+        "available_at",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
+    Index(
+        "ix_events_group_key",
+        "group_key",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
+    Index("ix_events_object_id", "object_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", BigSerial, primary_key=True, autoincrement=True),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Column("cause", Text, nullable=False, comment="the id of the event or operation"),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Json, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+schema_versions = Table(
+    "schema_versions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Text, nullable=False),
+    Column("phase", Text, nullable=False, comment="expand or contract"),
+    Column("oldest_application", Integer, nullable=False, comment="oldest application schema number that still works"),
+    Column("applied_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The inbox: receives, stores and applies Stripe's events."""

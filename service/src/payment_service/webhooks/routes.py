@@ -1,0 +1,48 @@
+"""The webhook route: a plain ASGI callable, the busiest one of all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from payment_service.errors import MethodNotAllowed, PaymentsError, ServiceUnavailable
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.metrics import DATABASE_ERRORS, WEBHOOKS_RECEIVED
+from payment_service.platform.responses import header, read_body, respond, respond_problem
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Send
+
+    from payment_service.webhooks.service import Inbox
+
+PATH: Final = "/api/v1/webhooks/stripe"
+MAXIMUM_BYTES: Final = 512 * 1024
+_RECEIVED: Final = b'{"received":true}'
+
+log = structlog.get_logger("payments")
+
+
+def webhook_route(inbox: Inbox) -> ASGIApp:
+    """Return the route: 200 only after the commit, 400 unverified, 503 while the database is away."""
+
+    async def route(scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            if scope["method"] != "POST":
+                raise MethodNotAllowed("Use POST", allow="POST")
+            body = await read_body(receive, limit=MAXIMUM_BYTES)
+            await inbox.receive(body, header(scope, b"stripe-signature"))
+        except PaymentsError as error:
+            await respond_problem(send, error, request_id=scope.get("request_id"))
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            DATABASE_ERRORS.labels("webhook").inc()
+            WEBHOOKS_RECEIVED.labels("unavailable").inc()
+            log.warning("webhook_database_unavailable", error=type(error).__name__)
+            refusal = ServiceUnavailable("The database cannot be reached; deliver the event again", retry_after=5)
+            await respond_problem(send, refusal, request_id=scope.get("request_id"))
+        else:
+            await respond(send, 200, _RECEIVED)
+
+    return route

@@ -1,0 +1,81 @@
+"""Receives events: verifies, stores, wakes the worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from payment_service.errors import BadRequest, InvalidSignature
+from payment_service.platform.metrics import WEBHOOKS_RECEIVED
+from payment_service.platform.secrets import fingerprint
+from payment_service.webhooks import store
+from payment_service.webhooks.schemas import envelope_decoder
+from payment_service.webhooks.signature import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.settings import Settings
+
+
+class Inbox:
+    """Where Stripe's events arrive.
+
+    Args:
+        database: where they are stored.
+        clock: the time.
+        settings: the signing secrets and the mode.
+        wake: called after a commit, so that a worker in this process need not wait for its next poll.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Clock, settings: Settings, wake: Callable[[], None] | None = None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._wake = wake
+        self.verified: dict[str, int] = {}
+        """How many events each signing secret has verified, by fingerprint."""
+
+    async def receive(self, body: bytes, signature: str | None) -> None:
+        """Verify and commit one event; returning means that it will not be lost.
+
+        Raises:
+            InvalidSignature: nothing was written.
+            BadRequest: signed, but not an event.
+        """
+        try:
+            secret = verify(
+                body,
+                signature,
+                secrets=self._settings.stripe.webhook_secret.parts(),
+                now=self._clock.timestamp(),
+            )
+            event = envelope_decoder.decode(body)
+        except InvalidSignature as error:
+            WEBHOOKS_RECEIVED.labels(f"invalid_{error.extra['reason']}").inc()
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            WEBHOOKS_RECEIVED.labels("malformed").inc()
+            raise BadRequest("The body is not a Stripe event") from error
+        row = store.row_values(
+            event,
+            body,
+            source="webhook",
+            livemode=self._settings.stripe.livemode,
+            now=self._clock.now(),
+        )
+        async with self._database.transaction() as connection:
+            await store.insert_events(connection, [row])
+        self._count(secret)
+        if self._wake is not None:
+            self._wake()
+
+    def _count(self, secret: str) -> None:
+        WEBHOOKS_RECEIVED.labels("accepted").inc()
+        mark = fingerprint(secret, salt=self._settings.fingerprint_salt)
+        self.verified[mark] = self.verified.get(mark, 0) + 1
