@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Contact, License
+from litestar.routes import HTTPRoute
 from litestar.static_files import create_static_files_router
 
 from payment_service import errors
@@ -140,9 +142,20 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
     if kind is None:
         return _unexpected(request, error)
     mapped = kind()
-    if allow := (error.headers or {}).get("Allow"):
-        mapped.extra["allow"] = allow
+    if kind is errors.MethodNotAllowed:
+        mapped.extra["allow"] = ", ".join(_allowed_methods(request))
     return _respond(request, mapped)
+
+
+def _allowed_methods(request: Request[Any, Any, Any]) -> list[str]:
+    """Return what the path takes: RFC 9110, section 15.5.6 asks for the Allow header."""
+    path = request.scope["path"].rstrip("/")
+    return sorted(
+        method
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute) and re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", route.path_format), path)
+        for method in route.methods
+    )
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

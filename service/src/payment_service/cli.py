@@ -1,8 +1,157 @@
-"""The `payments` command."""
+"""The `payments` command. Each subcommand imports what it needs, so that starting one loads no other."""
 
-from importlib.metadata import version
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+import msgspec
+
+from payment_service.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from payment_service.settings import Settings
+
+SETTINGS_REFUSED = 2
 
 
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="payment-service")
 def main() -> None:
-    """Print the installed version."""
-    print(f"payments {version('payment-service')}")  # noqa: T201 - the command's answer
+    """Stripe subscription billing: API, worker, migrations."""
+
+
+@main.command()
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - in a pod
+@click.option("--port", default=8000, show_default=True, envvar="PORT", help="Port to listen on.")
+def serve(host: str, port: int) -> None:
+    """Run the API and the admin port."""
+    from payment_service.processes import serve as run  # noqa: PLC0415 - loaded for this command only
+
+    _run(run(_settings(), host=host, port=port))
+
+
+@main.command()
+def worker() -> None:
+    """Apply the inbox and complete interrupted operations."""
+    from payment_service.processes import work  # noqa: PLC0415 - loaded for this command only
+
+    _run(work(_settings()))
+
+
+@main.command()
+@click.option("--plan", "mode", flag_value="plan", help="Change nothing; print SQL, lint and phases.")
+@click.option("--expand", "mode", flag_value="expand", default="expand", help="Up to the first contract one (default).")
+@click.option("--contract", "mode", flag_value="contract", help="Also the pending contract migrations.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def migrate(mode: str, *, as_json: bool) -> None:
+    """Run the database migrations under a lock."""
+    from payment_service.migrations.command import migrate as run  # noqa: PLC0415 - loaded for this command only
+
+    sys.exit(asyncio.run(run(_settings(), mode=mode, as_json=as_json)))
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, envvar="PORT", help="Port of the API.")
+@click.option("--once", is_flag=True, help="Do the round trip and exit.")
+@click.option("--body", "body_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Request body.")
+def demo(port: int, body_file: Path | None, *, once: bool) -> None:
+    """Run API, worker and Stripe simulator in one process on SQLite, and create a subscription."""
+    from payment_service.demo import BODY, DemoFailed, run_demo  # noqa: PLC0415 - loaded for this command only
+
+    body = msgspec.json.decode(body_file.read_bytes()) if body_file else None
+    again = f"@{body_file}" if body_file else "'" + msgspec.json.encode(BODY).decode() + "'"
+    try:
+        _run(run_demo(port=port, once=once, body=body, again=again))
+    except DemoFailed as error:
+        _fail(f"The demo failed: {error}")
+
+
+@main.command()
+@click.option("--base-url", default="http://127.0.0.1:8000", show_default=True, help="The API to prove.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def smoke(base_url: str, *, as_json: bool) -> None:
+    """Prove a release: ready, version, database write, Stripe, signed webhook."""
+    from payment_service.smoke import run_smoke  # noqa: PLC0415 - loaded for this command only
+
+    settings = _settings()
+    results = asyncio.run(run_smoke(settings, base_url=base_url))
+    _conclude(settings, {"checks": results})
+    if as_json:
+        click.echo(msgspec.json.encode(results))
+    else:
+        for result in results:
+            click.echo(f"{'ok  ' if result['passed'] else 'FAIL'} {result['check']:<15} {result['detail']}")
+    sys.exit(0 if all(result["passed"] for result in results) else 1)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=12111, show_default=True, help="Port of the Stripe API.")
+@click.option("--control-port", default=12112, show_default=True, help="Port of faults, clock, ledger and state page.")
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="SQLite file that keeps the state.")
+def simulator(host: str, port: int, control_port: int, state: Path | None) -> None:
+    """Run the Stripe simulator by itself."""
+    from payment_service.simulator.command import run  # noqa: PLC0415 - loaded for this command only
+
+    _run(run(host=host, port=port, control_port=control_port, state=state))
+
+
+@main.group()
+def config() -> None:
+    """Look at the settings."""
+
+
+@config.command()
+def check() -> None:
+    """Print every problem of the settings, and the settings with secrets masked; start nothing."""
+    from payment_service.platform.settings_report import report  # noqa: PLC0415 - loaded for this command only
+
+    for name, value in report(_settings()):
+        click.echo(f"{name} = {value}")
+    click.echo("The settings are usable.")
+
+
+def _settings() -> Settings:
+    from payment_service.platform.logging import configure_logging  # noqa: PLC0415 - not needed for --help
+    from payment_service.settings import Settings  # noqa: PLC0415 - as above
+
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        click.echo(f"{len(error.problems)} problem(s) in the settings; nothing was started.", err=True)
+        sys.exit(SETTINGS_REFUSED)
+    configure_logging(settings)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a long command on uvloop; a port in use is a message, not a traceback."""
+    import uvloop  # noqa: PLC0415 - not needed for --help
+
+    from payment_service.server import PortInUse  # noqa: PLC0415 - as above
+
+    try:
+        uvloop.run(work)
+    except PortInUse as error:
+        _fail(f"Cannot start: {error}. Stop what listens there or choose another port (PORT=8001).")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _conclude(settings: Settings, result: dict[str, Any]) -> None:
+    """Leave the result where Kubernetes shows a finished container's last words."""
+    if settings.termination_log:
+        Path(settings.termination_log).write_bytes(msgspec.json.encode(result)[:4096])
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

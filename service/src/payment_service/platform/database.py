@@ -7,8 +7,9 @@ to libpq (postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). The 
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy.engine.interfaces import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -43,7 +45,8 @@ class Database:
     """One pool of connections.
 
     Args:
-        engine: the SQLAlchemy engine.
+        engine: the SQLAlchemy engine. SQLite has one writer at a time; transactions of this process queue,
+            because its own waiting polls and sleeps.
         replica: serves `read(may_lag=True)`; the engine itself when there is no replica.
     """
 
@@ -51,6 +54,9 @@ class Database:
         self.engine = engine
         self._replica = replica or engine
         self.dialect = engine.dialect.name
+        self._writing: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
+        )
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings, *, application_name: str = "payments") -> Database:
@@ -66,14 +72,14 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits at the end of the block and rolls back when it raises."""
-        async with self.engine.begin() as connection:
+        async with self._writing, self.engine.begin() as connection:
             yield connection
 
     @asynccontextmanager
     async def read(self, *, may_lag: bool = False) -> AsyncIterator[AsyncConnection]:
         """Give a connection for reading; with `may_lag` possibly of the replica."""
         async with (self._replica if may_lag else self.engine).connect() as connection:
-            yield connection
+            yield await connection.execution_options(reading=True)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -153,7 +159,9 @@ def _create_sqlite_engine(url: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        """Take the write lock at once: a transaction that reads first and writes later could not get it any more."""
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -141,7 +141,7 @@ class Worker:
         except NeedsFetch:
             return False
         EVENTS.labels(event.type, "applied").inc()
-        log.info("event_applied", event=event.id, type=event.type, object=event.object_id)
+        log.info("event_applied", event_id=event.id, type=event.type, object=event.object_id)
         return True
 
     async def _settle(self, event: InboxEvent, state: str) -> None:
@@ -163,7 +163,7 @@ class Worker:
                 await store.retry(connection, event.id, at=now + wait, owner=self._owner, error=reason)
                 outcome = "retry"
         EVENTS.labels(event.type, outcome).inc()
-        log.warning("event_failed", event=event.id, type=event.type, outcome=outcome, error=reason)
+        log.warning("event_failed", event_id=event.id, type=event.type, outcome=outcome, error=reason)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping.is_set():

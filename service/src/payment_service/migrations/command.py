@@ -1,0 +1,73 @@
+"""`payments migrate`: runs or plans, and reports with an exit code that a Job's failure policy can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from payment_service.migrations.runner import (
+    MigrationRefused,
+    Plan,
+    is_lock_timeout,
+    locked_connection,
+    make_plan,
+    run_migrations,
+)
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.logging import redact
+
+if TYPE_CHECKING:
+    from payment_service.settings import Settings
+
+MAXIMUM_RESULT_BYTES: Final = 4096
+LOCK_BUSY: Final = 3
+
+
+async def migrate(settings: Settings, *, mode: str, as_json: bool) -> int:
+    """Run `mode` (plan, expand or contract) and return the exit code: see docs/contracts.md."""
+    try:
+        async with locked_connection(settings.database) as connection:
+            if mode == "plan":
+                plan = await make_plan(connection, contract=False)
+            else:
+                plan = await run_migrations(connection, contract=mode == "contract")
+    except MigrationRefused as error:
+        return _conclude(settings, {"error": str(error)}, code=error.exit_code)
+    except Exception as error:
+        if is_lock_timeout(error):
+            return _conclude(settings, {"error": "a table lock could not be had in time; try again"}, code=LOCK_BUSY)
+        if is_unavailable(error):
+            return _conclude(settings, {"error": f"the database cannot be reached: {redact(str(error))}"}, code=1)
+        raise
+    _print(plan, planned=mode == "plan", as_json=as_json)
+    return _conclude(settings, _summary(plan), code=4 if mode == "plan" and plan.findings else 0)
+
+
+def _summary(plan: Plan) -> dict[str, Any]:
+    return {name: value for name, value in plan.as_json().items() if name != "sql"}
+
+
+def _print(plan: Plan, *, planned: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(plan.as_json()))
+        return
+    if planned and plan.sql:
+        click.echo(plan.sql)
+    for migration in plan.runnable:
+        click.echo(f"{'would run' if planned else 'ran'} {migration.number} ({migration.phase}): {migration.summary}")
+    for finding in plan.findings:
+        click.echo(f"lint: {finding}")
+    waiting = len(plan.pending) - len(plan.runnable)
+    click.echo(f"schema {plan.current} → {plan.target}" + (f", {waiting} wait for --contract" if waiting else ""))
+
+
+def _conclude(settings: Settings, result: dict[str, Any], *, code: int) -> int:
+    """Leave the result where Kubernetes shows a finished container's last words."""
+    if "error" in result:
+        click.echo(result["error"], err=True)
+    if settings.termination_log:
+        Path(settings.termination_log).write_bytes(msgspec.json.encode(result)[:MAXIMUM_RESULT_BYTES])
+    return code

@@ -1,0 +1,24 @@
+"""Shows the settings with secrets masked."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from payment_service.platform.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def report(settings: Any, *, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted name and the value of every setting; secrets as `***`, or `(not set)`."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        name = prefix + field.name
+        if is_dataclass(value):
+            yield from report(value, prefix=f"{name}.")
+        elif isinstance(value, Secret):
+            yield name, "***" if value else "(not set)"
+        else:
+            yield name, str(value)

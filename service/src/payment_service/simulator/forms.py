@@ -1,0 +1,40 @@
+"""Stripe's request encoding: forms whose names carry brackets (docs.stripe.com/api)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+_PART = re.compile(r"[^\[\]]+")
+
+
+def parse_form(encoded: str) -> dict[str, Any]:
+    """Return the nested parameters of `a=1&b[c]=2&d[0][e]=3&f[]=4`; all values are text."""
+    root: dict[str, Any] = {}
+    for name, value in parse_qsl(encoded, keep_blank_values=True):
+        parts: list[str] = _PART.findall(name)
+        if name.endswith("[]"):
+            parts.append("")
+        node = root
+        for part in parts[:-1]:
+            node = node.setdefault(part, {})
+        node[parts[-1] or str(len(node))] = value
+    converted = _lists(root)
+    assert isinstance(converted, dict)
+    return converted
+
+
+def _lists(node: Any) -> Any:
+    """Turn dictionaries whose keys are 0, 1, … into lists."""
+    if not isinstance(node, dict):
+        return node
+    values = {key: _lists(value) for key, value in node.items()}
+    if values and all(key.isdigit() for key in values):
+        return [values[key] for key in sorted(values, key=int)]
+    return values
+
+
+def flag(value: Any, *, default: bool = False) -> bool:
+    """Return a boolean parameter."""
+    return default if value is None else str(value).lower() == "true"

@@ -1,0 +1,112 @@
+"""`payments smoke`: proves a release before it gets traffic, against its own address."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import msgspec
+from sqlalchemy import text
+
+from payment_service.health.service import VERSION
+from payment_service.platform import stripe_calls
+from payment_service.platform.database import Database
+from payment_service.platform.stripe_gateway import API_VERSION, StripeGateway
+from payment_service.webhooks.signature import sign
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from payment_service.settings import Settings
+
+TIMEOUT_SECONDS: Final = 10.0
+EVENT_TYPE: Final = "lean_payments.smoke"
+
+
+class SmokeFailed(Exception):
+    """A check did not pass."""
+
+
+async def run_smoke(settings: Settings, *, base_url: str) -> list[dict[str, Any]]:
+    """Run every check and return what each found, as `check`, `passed`, `detail`, `milliseconds`."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(base_url, timeout=timeout) as session:
+        checks: dict[str, Callable[[], Awaitable[str]]] = {
+            "ready": lambda: _ready(session),
+            "version": lambda: _version(session),
+            "database_write": lambda: _database_write(settings),
+            "stripe": lambda: _stripe(settings),
+            "webhook": lambda: _webhook(settings, session),
+        }
+        return [await _run(name, check) for name, check in checks.items()]
+
+
+async def _run(name: str, check: Callable[[], Awaitable[str]]) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        detail, passed = await check(), True
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong is the check's result
+        detail, passed = f"{type(error).__name__}: {error}"[:300], False
+    milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    return {"check": name, "passed": passed, "detail": detail, "milliseconds": milliseconds}
+
+
+async def _ready(session: aiohttp.ClientSession) -> str:
+    async with session.get("/health/ready") as answer:
+        body = await answer.json()
+        if answer.status != 200:  # noqa: PLR2004 - HTTP
+            raise SmokeFailed(f"{answer.status}: {body['checks']}")
+        return str(body["status"])
+
+
+async def _version(session: aiohttp.ClientSession) -> str:
+    async with session.get("/health") as answer:
+        version = (await answer.json())["version"]
+    if version != VERSION:
+        raise SmokeFailed(f"the address answers with version {version}, this image is {VERSION}")
+    return str(version)
+
+
+async def _database_write(settings: Settings) -> str:
+    """Write a row and take it back: proves rights and a writable server without leaving a trace."""
+    database = Database.from_settings(settings.database, application_name="payments-smoke")
+    try:
+        async with database.engine.connect() as connection:
+            statement = "INSERT INTO cursors (name, value, updated_at) VALUES ('smoke', '{}', CURRENT_TIMESTAMP)"
+            await connection.execute(text(statement))
+            await connection.rollback()
+    finally:
+        await database.close()
+    return "written and rolled back"
+
+
+async def _stripe(settings: Settings) -> str:
+    gateway = StripeGateway(settings.stripe)
+    try:
+        await stripe_calls.check(gateway)
+    finally:
+        await gateway.close()
+    return f"the key works, API version {API_VERSION}"
+
+
+async def _webhook(settings: Settings, session: aiohttp.ClientSession) -> str:
+    """Send a webhook signed with each accepted secret; its type is kept and applied by nobody."""
+    secrets = settings.stripe.webhook_secret.parts()
+    for number, secret in enumerate(secrets):
+        now = int(time.time())
+        event = {
+            "id": f"evt_smoke_{now}_{number}",
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": now,
+            "livemode": settings.stripe.livemode,
+            "type": EVENT_TYPE,
+            "data": {"object": {"id": f"smoke_{now}", "object": "smoke"}},
+        }
+        body = msgspec.json.encode(event)
+        headers = {"Stripe-Signature": sign(body, secret=secret, timestamp=now), "Content-Type": "application/json"}
+        async with session.post("/api/v1/webhooks/stripe", data=body, headers=headers) as answer:
+            if answer.status != 200:  # noqa: PLR2004 - HTTP
+                raise SmokeFailed(f"secret {number + 1} of {len(secrets)}: answered {answer.status}")
+    return f"{len(secrets)} secret(s) accepted"
