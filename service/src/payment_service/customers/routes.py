@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, PathParameter
 
 from payment_service.customers.schemas import CreateCustomer, CustomerView
 from payment_service.customers.service import CustomerCreation, Customers
@@ -36,8 +37,8 @@ _EXAMPLE = {"email": "ada@example.com", "name": "Ada Lovelace", "reference": "us
 )
 async def create_customer(
     data: Annotated[CreateCustomer, Body(examples=[Example(summary="With a reference", value=_EXAMPLE)])],
-    caller: Caller,
-    customer_creation: CustomerCreation,
+    caller: NamedDependency[Caller],
+    customer_creation: NamedDependency[CustomerCreation],
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Create a customer here and at Stripe; `reference` is the caller's own id and unique."""
@@ -55,8 +56,8 @@ async def create_customer(
     responses=problems(*READING, 404),
 )
 async def get_customer(
-    customer_id: Annotated[str, Parameter(description="Our id (`lpc_…`) or Stripe's (`cus_…`).", max_length=255)],
-    customers: Customers,
+    customer_id: Annotated[str, PathParameter(description="Our id (`lpc_…`) or Stripe's (`cus_…`).", max_length=255)],
+    customers: NamedDependency[Customers],
 ) -> CustomerView:
     """Return a customer as last heard from Stripe."""
     return await customers.get(customer_id)

@@ -122,11 +122,9 @@ async def apply_stripe_customer(
         await connection.execute(select(customers.c.id).where(customers.c.stripe_customer_id == obj["id"]))
     ).first()
     columns = customer_columns(obj)
-    if known is None:
-        if obj.get("deleted"):
+    if obj.get("deleted"):
+        if known is None:
             return
-        columns |= {"id": new_id("lpc"), "origin": "stripe"}
-    elif obj.get("deleted"):
         columns |= {"reference": None, "email_key": None}
     await mirror(
         connection,
@@ -137,6 +135,7 @@ async def apply_stripe_customer(
         fetched=fetched,
         cause=cause,
         now=now,
+        insert_only={"id": new_id("lpc"), "origin": "stripe"},
     )
 
 

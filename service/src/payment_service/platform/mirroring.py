@@ -8,16 +8,21 @@ an older one the caller fetches the present object from Stripe and writes that.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.tables import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_INSERTS: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 class NeedsFetch(Exception):
@@ -70,6 +75,7 @@ async def mirror(
     fetched: bool,
     cause: str,
     now: datetime,
+    insert_only: Mapping[str, Any] | None = None,
 ) -> None:
     """Insert or update the row of a Stripe object.
 
@@ -82,27 +88,49 @@ async def mirror(
         fetched: whether `columns` are the present state from Stripe, not an event's snapshot.
         cause: id of the event or operation.
         now: the present time.
+        insert_only: further columns of a new row.
 
     Raises:
         NeedsFetch: a snapshot that is not newer than the row.
     """
-    condition = [table.c[name] == value for name, value in key.items()]
-    row = (await connection.execute(select(table).where(*condition).with_for_update())).first()
+    row = await _locked(connection, table, key)
     if row is None:
-        values = {**columns, **key, "stripe_updated": as_of, "created_at": now, "updated_at": now}
-        await connection.execute(insert(table), values)
-        before = None
-    else:
-        if not fetched and as_of <= row.stripe_updated:
-            raise NeedsFetch
-        stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-        before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
-        stamp = max(as_of, row.stripe_updated)
-        values = {**columns, "stripe_updated": stamp, "updated_at": now}
-        await connection.execute(update(table).where(*condition).values(values))
-        if not before:
+        new = {**columns, **(insert_only or {}), **key, "stripe_updated": as_of, "created_at": now, "updated_at": now}
+        statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(*table.primary_key)
+        if (await connection.execute(statement, new)).first() is not None:
+            await _tell(connection, table, key, before=None, after=columns, cause=cause, now=now)
             return
-    after = {name: columns[name] for name in before} if before is not None else dict(columns)
+        row = await _locked(connection, table, key)
+        assert row is not None
+    if not fetched and as_of <= row.stripe_updated:
+        raise NeedsFetch
+    stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
+    before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
+    values = {**columns, "stripe_updated": max(as_of, row.stripe_updated), "updated_at": now}
+    await connection.execute(update(table).where(*_conditions(table, key)).values(values))
+    if before:
+        after = {name: columns[name] for name in before}
+        await _tell(connection, table, key, before=before, after=after, cause=cause, now=now)
+
+
+def _conditions(table: Table, key: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in key.items()]
+
+
+async def _locked(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Row[Any] | None:
+    return (await connection.execute(select(table).where(*_conditions(table, key)).with_for_update())).first()
+
+
+async def _tell(
+    connection: AsyncConnection,
+    table: Table,
+    key: Mapping[str, Any],
+    *,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    cause: str,
+    now: datetime,
+) -> None:
     object_id = str(next(iter(key.values())))
     await write_outbox(
         connection, object_type=table.name, object_id=object_id, before=before, after=after, cause=cause, now=now

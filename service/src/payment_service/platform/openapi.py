@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 
 from payment_service.problems import CONTENT_TYPE
 
@@ -68,8 +68,8 @@ WRITING: Final = (400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 503, 50
 
 IdempotencyKeyHeader = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         description="Makes it safe to send the request again: the same key and body give the same answer, once.",
         required=False,
         min_length=1,
@@ -77,7 +77,7 @@ IdempotencyKeyHeader = Annotated[
         examples=[Example(value="4f2c3f0e-9c1b-4a55-9d3b-2f1c6d0f8a11")],
     ),
 ]
-Limit = Annotated[int, Parameter(ge=1, le=100, description="How many to return.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to return.")]
 StartingAfter = Annotated[
-    str | None, Parameter(description="The id of the last object of the page before.", max_length=255)
+    str | None, QueryParameter(description="The id of the last object of the page before.", max_length=255)
 ]

