@@ -1,13 +1,52 @@
+# Every target does its own set-up: git, make and Python >= 3.11 are enough.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV := .tools/uv/bin/uv
+READY := .venv/.synced
+RUN := .venv/bin
+TIERS := unit integration contract
+
+-include tests/*/*.mk
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F':.*## ' '/^[a-zA-Z_-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-zA-Z_-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV):
-	@python3 -m venv .tools/uv && .tools/uv/bin/pip --quiet install 'uv>=0.13'
+	@./scripts/bootstrap
 
-.venv/.synced: $(UV) uv.lock pyproject.toml service/pyproject.toml operator/pyproject.toml
-	@$(UV) sync --quiet --locked --all-packages && touch $@
+$(READY): $(UV) uv.lock pyproject.toml service/pyproject.toml operator/pyproject.toml
+	@$(UV) sync --quiet --locked --all-packages
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Install everything that the other targets need (they call it themselves)
+
+.PHONY: demo
+demo: $(READY) ## Run API, worker and Stripe simulator, create a subscription, serve (ONCE=1: exit after it; PORT=8000)
+	@$(RUN)/payments demo --body tests/data/subscription.json $(if $(ONCE),--once)
+
+.PHONY: format
+format: $(READY) ## Format the code and apply safe fixes
+	@$(RUN)/ruff format
+	@$(RUN)/ruff check --fix
+
+.PHONY: check
+check: $(READY) ## Format, lint, types, import contracts, unit tests (under a minute)
+	@$(RUN)/ruff format --check --quiet
+	@$(RUN)/ruff check --quiet
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports --no-logo > .import-linter.log || (cat .import-linter.log; exit 1)
+	@$(RUN)/pytest -q tests/unit
+
+.PHONY: test
+test: check ## All tests whose parts are at hand; what is skipped is listed with the command that enables it
+	@$(RUN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(addprefix tests/,$(TIERS))
+
+.PHONY: openapi
+openapi: $(READY) ## Write docs/openapi.json anew after a change of the API
+	@$(RUN)/python -m tests.contract.openapi_document > docs/openapi.json
+
+.PHONY: clean
+clean: ## Remove the environment, caches and the demo's state
+	@rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -64,19 +64,16 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
     creating = creation.SubscriptionCreation(gateway, customers, clock=clock, livemode=livemode)
-    cancelling = cancellation.SubscriptionCancellation(gateway, clock=clock)
-    operations = Operations(
-        database,
-        clock=clock,
-        settings=settings.work,
-        handlers={
-            creation.KIND: creating.handle,
-            cancellation.KIND: cancelling.handle,
-            CREATE_CUSTOMER: customer_creation.handle,
-        },
-    )
-    customer_creation.operations = creating.operations = cancelling.operations = operations
+    operations = _operations(settings, database, clock, gateway, customer_creation, creating)
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
+    subscriptions = Subscriptions(
+        database,
+        operations=operations,
+        catalog=catalog,
+        customers=customers,
+        creating=creating,
+        livemode=livemode,
+    )
     worker = Worker(database, gateway, operations=operations, clock=clock, settings=settings.work)
     drain = DrainState()
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
@@ -89,14 +86,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         catalog=catalog,
         customers=customers,
         customer_creation=customer_creation,
-        subscriptions=Subscriptions(
-            database,
-            operations=operations,
-            catalog=catalog,
-            customers=customers,
-            creating=creating,
-            livemode=livemode,
-        ),
+        subscriptions=subscriptions,
         inbox=Inbox(database, clock=clock, settings=settings, wake=worker.wake),
         worker=worker,
         health=Health(database, gateway, drain=drain, clock=clock),
@@ -104,6 +94,26 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         limiter=LocalLimiter(),
         drain=drain,
     )
+
+
+def _operations(
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    gateway: StripeGateway,
+    customer_creation: CustomerCreation,
+    creating: creation.SubscriptionCreation,
+) -> Operations:
+    """Build the operations with their handlers, which in turn write through them."""
+    cancelling = cancellation.SubscriptionCancellation(gateway, clock=clock)
+    handlers = {
+        creation.KIND: creating.handle,
+        cancellation.KIND: cancelling.handle,
+        CREATE_CUSTOMER: customer_creation.handle,
+    }
+    operations = Operations(database, clock=clock, settings=settings.work, handlers=handlers)
+    customer_creation.operations = creating.operations = cancelling.operations = operations
+    return operations
 
 
 def create_app(parts: Parts) -> ASGIApp:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WINDOW_SECONDS: Final = 60.0
 MAXIMUM_SUBJECTS: Final = 10_000
@@ -31,14 +34,19 @@ class Limiter(Protocol):
 
 
 class LocalLimiter:
-    """In this process's memory: for development, and for one process only."""
+    """In this process's memory: for development, and for one process only.
 
-    def __init__(self) -> None:
+    Args:
+        monotonic: seconds that only grow.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._logs: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     async def check(self, name: str, subject: str, *, limit: int) -> Decision:
         """Count one request; refused ones are not counted."""
-        now = time.monotonic()
+        now = self._monotonic()
         log = self._logs.setdefault((name, subject), deque())
         self._logs.move_to_end((name, subject))
         while len(self._logs) > MAXIMUM_SUBJECTS:

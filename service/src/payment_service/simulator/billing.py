@@ -6,13 +6,12 @@ the subscription incomplete when that fails; `default_incomplete` waits for the 
 
 from __future__ import annotations
 
-import calendar
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from payment_service.simulator.errors import StripeFault, declined, invalid
 from payment_service.simulator.forms import flag
 from payment_service.simulator.invoices import invoice_object, invoice_payment, subscription_object
+from payment_service.simulator.periods import period_end
 from payment_service.simulator.state import random_text
 
 if TYPE_CHECKING:
@@ -292,15 +291,3 @@ class Billing:
 def _refuse_ended(subscription: dict[str, Any]) -> None:
     if subscription["status"] in ENDED:
         raise invalid(f"No such subscription: '{subscription['id']}'", param="id", code="resource_missing", status=404)
-
-
-def period_end(start: int, recurring: dict[str, Any]) -> int:
-    """Return when a period ends that begins at `start`; the 31st becomes the last day of a shorter month."""
-    moment = datetime.fromtimestamp(start, tz=UTC)
-    count = recurring["interval_count"]
-    if recurring["interval"] in {"day", "week"}:
-        return int((moment + timedelta(days=count * (7 if recurring["interval"] == "week" else 1))).timestamp())
-    months = moment.month - 1 + count * (12 if recurring["interval"] == "year" else 1)
-    year, month = moment.year + months // 12, months % 12 + 1
-    day = min(moment.day, calendar.monthrange(year, month)[1])
-    return int(moment.replace(year=year, month=month, day=day).timestamp())

@@ -30,6 +30,7 @@ from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.platform.stripe_gateway import StripeDeclined, StripeRejected
 from payment_service.subscriptions import store
+from payment_service.subscriptions.inquiry import declined_reason, find_by_operation
 from payment_service.subscriptions.schemas import CreatedSubscription, CreateSubscription, client_secret
 from payment_service.tables import LIVE_STATUSES
 
@@ -142,7 +143,7 @@ class SubscriptionCreation:
 
     async def _create(self, operation: Operation) -> None:
         obj = await self._create_at_stripe(operation)
-        declined = await self._declined_reason(operation, obj)
+        declined = await declined_reason(self._gateway, obj) if operation.facts.get("payment_method") else None
         if declined is not None:
             await self._decline(operation, obj, declined)
         else:
@@ -155,7 +156,7 @@ class SubscriptionCreation:
         """
         request = _request(operation)
         if operation.age_seconds > STRIPE_KEY_SECONDS or operation.facts.get("tries"):
-            found = await self._find_by_metadata(operation)
+            found = await find_by_operation(self._gateway, operation.id, customer=operation.facts["stripe_customer_id"])
             if found is not None:
                 return found
         terms = stripe_calls.SubscriptionTerms(
@@ -184,40 +185,6 @@ class SubscriptionCreation:
             tries = operation.facts.get("tries", 0) + 1
             async with self._operations.advance(operation, operation.phase, tries=tries):
                 pass
-
-    async def _find_by_metadata(self, operation: Operation) -> dict[str, Any] | None:
-        """Return the subscription that this operation made, by its id in the metadata (search would lag)."""
-        starting_after = None
-        while True:
-            page = await stripe_calls.list_subscriptions(
-                self._gateway,
-                customer=operation.facts["stripe_customer_id"],
-                status="all",
-                limit=100,
-                starting_after=starting_after,
-            )
-            for obj in page["data"]:
-                if (obj.get("metadata") or {}).get("lean_payments_operation") == operation.id:
-                    found: dict[str, Any] = obj
-                    return found
-            if not page["has_more"]:
-                return None
-            starting_after = page["data"][-1]["id"]
-
-    async def _declined_reason(self, operation: Operation, obj: dict[str, Any]) -> PaymentDeclined | None:
-        """Return the decline of the first payment, if there is one; needing authentication is none."""
-        if obj["status"] != "incomplete" or not operation.facts.get("payment_method"):
-            return None
-        secret, kind = client_secret(obj)
-        if secret is None or kind != "payment":
-            return None
-        intent = await stripe_calls.retrieve_payment_intent(self._gateway, secret.partition("_secret_")[0])
-        error = intent.get("last_payment_error")
-        if intent["status"] != "requires_payment_method" or not error:
-            return None
-        return PaymentDeclined(
-            error.get("message"), stripe_code=error.get("code"), decline_code=error.get("decline_code")
-        )
 
     async def _decline(self, operation: Operation, obj: dict[str, Any], error: PaymentsError) -> None:
         """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""

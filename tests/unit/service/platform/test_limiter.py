@@ -1,0 +1,56 @@
+"""The limiter in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from payment_service.platform import limiter
+from payment_service.platform.limiter import LocalLimiter
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [1000.0]
+
+
+@pytest.fixture
+def local(now: list[float]) -> LocalLimiter:
+    return LocalLimiter(monotonic=lambda: now[0])
+
+
+async def allowed(local: LocalLimiter, subject: str = "a") -> bool:
+    return (await local.check("create", subject, limit=10)).allowed
+
+
+async def test_ten_pass_and_the_eleventh_is_refused(local: LocalLimiter) -> None:
+    assert [await allowed(local) for _ in range(11)] == [True] * 10 + [False]
+
+
+async def test_subjects_do_not_share_a_limit(local: LocalLimiter) -> None:
+    assert all([await allowed(local) for _ in range(10)])
+    assert await allowed(local, "b")
+
+
+async def test_no_window_of_a_minute_holds_more_than_the_limit(local: LocalLimiter, now: list[float]) -> None:
+    passed = []
+    for _ in range(400):
+        if await allowed(local):
+            passed.append(now[0])
+        now[0] += 0.7
+    busiest = max(sum(1 for other in passed if start <= other < start + 60) for start in passed)
+    assert busiest == 10
+
+
+async def test_a_refusal_says_when_to_come_again(local: LocalLimiter, now: list[float]) -> None:
+    for _ in range(10):
+        await allowed(local)
+    now[0] += 20
+    decision = await local.check("create", "a", limit=10)
+    assert decision.reset_seconds == pytest.approx(40)
+
+
+async def test_memory_is_bounded(local: LocalLimiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter, "MAXIMUM_SUBJECTS", 5)
+    for number in range(50):
+        await allowed(local, str(number))
+    assert len(local._logs) == 5

@@ -1,0 +1,118 @@
+"""Settings: development needs nothing, production refuses everything unsafe by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from payment_service.errors import SettingsError
+from payment_service.platform.settings_report import report
+from payment_service.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://payments:secret@db:5432/payments",
+    "REDIS_URL": "redis://redis:6379/0",
+    "STRIPE_SECRET_KEY": "sk_live_51Habcdefgh",
+    "STRIPE_WEBHOOK_SECRET": "whsec_abcdefgh",
+    "SECRET_KEY": "b3f1c5a9d7e2408699aa11bb22cc33dd44ee55ff",
+}
+
+
+def problems(**changes: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(PRODUCTION | changes)
+    return caught.value.problems
+
+
+def test_development_needs_nothing() -> None:
+    assert not Settings.from_env({}).production
+
+
+def test_production_with_everything_is_accepted() -> None:
+    settings = Settings.from_env(PRODUCTION)
+    assert settings.stripe.livemode
+
+
+def test_a_hardened_staging_runs_production_in_test_mode() -> None:
+    changes = {"PAYMENTS_STRIPE_MODE": "test", "STRIPE_SECRET_KEY": "rk_test_1"}
+    assert not Settings.from_env(PRODUCTION | changes).stripe.livemode
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "SECRET_KEY"]
+)
+def test_a_missing_setting_is_refused_by_name(name: str) -> None:
+    assert any(problem.startswith(f"{name}:") for problem in problems(**{name: ""}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "sqlite:///payments.sqlite3"),
+        ("DATABASE_URL", "mysql://db/payments"),
+        ("DATABASE_REPLICA_URL", "sqlite:///replica.sqlite3"),
+        ("REDIS_URL", "memcached://cache"),
+        ("STRIPE_SECRET_KEY", "pk_live_publishable"),
+        ("STRIPE_SECRET_KEY", "sk_test_in_live_mode"),
+        ("STRIPE_API_BASE", "http://stand-in:12111"),
+        ("STRIPE_WEBHOOK_SECRET", "not-a-signing-secret"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_development"),
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "app.example.com"),
+        ("LOG_LEVEL", "LOUD"),
+        ("PAYMENTS_STRIPE_MODE", "sandbox"),
+        ("PAYMENTS_ADMIN_PORT", "http"),
+        ("PAYMENTS_DATABASE_POOL_SIZE", "1000000"),
+        ("PAYMENTS_REQUIRE_IDEMPOTENCY_KEY", "maybe"),
+        ("PAYMENTS_IDEMPOTENCY_RETENTION_HOURS", "1"),
+        ("PAYMENTS_MISSPELT", "1"),
+    ],
+)
+def test_an_unsafe_setting_is_refused_by_name(name: str, value: str) -> None:
+    assert any(problem.startswith(f"{name}:") for problem in problems(**{name: value}))
+
+
+def test_a_live_key_is_refused_in_development() -> None:
+    with pytest.raises(SettingsError, match="STRIPE_SECRET_KEY: a live key in development"):
+        Settings.from_env({"STRIPE_SECRET_KEY": "sk_live_1", "PAYMENTS_STRIPE_MODE": "live"})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    named = {problem.partition(":")[0] for problem in problems(DATABASE_URL="", SECRET_KEY="x", PAYMENTS_X="1")}
+    assert {"DATABASE_URL", "SECRET_KEY", "PAYMENTS_X"} <= named
+
+
+def test_a_problem_never_shows_the_secret() -> None:
+    assert all("sk_live_51H" not in problem for problem in problems(PAYMENTS_STRIPE_MODE="test"))
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk_live_from_file\n")
+    environ = PRODUCTION | {"STRIPE_SECRET_KEY": "", "STRIPE_SECRET_KEY_FILE": str(file)}
+    assert Settings.from_env(environ).stripe.secret_key.reveal() == "sk_live_from_file"
+
+
+def test_a_secret_and_its_file_together_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk_live_from_file")
+    assert any("both" in problem for problem in problems(STRIPE_SECRET_KEY_FILE=str(file)))
+
+
+def test_a_missing_secret_file_is_refused_by_name() -> None:
+    named = problems(STRIPE_SECRET_KEY="", STRIPE_SECRET_KEY_FILE="/does/not/exist")
+    assert any(problem.startswith("STRIPE_SECRET_KEY_FILE:") for problem in named)
+
+
+def test_the_report_masks_every_secret() -> None:
+    shown = "\n".join(f"{name}={value}" for name, value in report(Settings.from_env(PRODUCTION)))
+    assert "secret@db" not in shown
+    assert "sk_live_51H" not in shown
+    assert PRODUCTION["SECRET_KEY"] not in shown
