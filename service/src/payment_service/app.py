@@ -64,7 +64,14 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
     creating = creation.SubscriptionCreation(gateway, customers, clock=clock, livemode=livemode)
-    operations = _operations(settings, database, clock, gateway, customer_creation, creating)
+    operations = _operations(
+        settings,
+        database=database,
+        clock=clock,
+        gateway=gateway,
+        customer_creation=customer_creation,
+        creating=creating,
+    )
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
         database,
@@ -98,6 +105,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
 
 def _operations(
     settings: Settings,
+    *,
     database: Database,
     clock: Clock,
     gateway: StripeGateway,

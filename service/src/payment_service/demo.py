@@ -88,13 +88,16 @@ async def run_demo(*, port: int, once: bool, body: dict[str, Any] | None, again:
     base = f"http://{HOST}:{listener.getsockname()[1]}"
     simulator.ensure_price(**PRICE)  # type: ignore[arg-type] # the dictionary mixes texts and amounts
     simulator.ensure_webhook_endpoint(url=base + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET)
+    stopped = asyncio.Event()
     async with simulator:
         working = asyncio.create_task(parts.worker.run())
         await servers.start(create_app(parts), listener)
         try:
-            await _round_trip(parts, base, body or BODY)
-            if not once:
-                await _serve(base, page_socket.getsockname()[1], again)
+            with stop_signals(stopped.set):
+                await _round_trip(parts, base, body or BODY)
+                if not once:
+                    _tell_addresses(base, page_socket.getsockname()[1], again)
+                    await stopped.wait()
         finally:
             parts.drain.stop()
             parts.worker.stop()
@@ -161,7 +164,7 @@ async def _wait_for(what: str, look: Callable[[], Any]) -> Any:
     raise DemoFailed(f"{what} did not arrive within {WAIT_SECONDS:.0f} s")
 
 
-async def _serve(base: str, page_port: int, again: str) -> None:
+def _tell_addresses(base: str, page_port: int, again: str) -> None:
     click.echo(
         f"\nServing until Ctrl-C:\n"
         f"  {base}/docs      try the API\n"
@@ -171,7 +174,3 @@ async def _serve(base: str, page_port: int, again: str) -> None:
         f"Again:\n"
         f"  curl -s {base}/api/v1/payments/create-subscription -H 'Content-Type: application/json' -d {again}\n"
     )
-    stopped = asyncio.Event()
-    with stop_signals(stopped.set):
-        await stopped.wait()
-    click.echo("Stopping.")

@@ -19,7 +19,7 @@ from payment_service.platform.database import create_engine
 from payment_service.tables import schema_versions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -72,9 +72,8 @@ async def locked_connection(settings: DatabaseSettings) -> AsyncIterator[AsyncCo
     engine = create_engine(url, settings=settings, application_name="payments-migrate", pool_size=1)
     try:
         if engine.dialect.name == "sqlite":
-            with _file_lock(Path(engine.url.database or "memory")):
-                async with engine.connect() as connection:
-                    yield connection
+            async with _file_lock(Path(engine.url.database or "memory")), engine.connect() as connection:
+                yield connection
             return
         async with engine.connect() as connection:
             await _advisory_lock(connection)
@@ -83,27 +82,37 @@ async def locked_connection(settings: DatabaseSettings) -> AsyncIterator[AsyncCo
         await engine.dispose()
 
 
-class _file_lock:  # noqa: N801 - used as a context manager function
-    def __init__(self, database: Path) -> None:
-        self._path = database.with_name(database.name + ".migrate-lock")
+@asynccontextmanager
+async def _file_lock(database: Path) -> AsyncIterator[None]:
+    """Hold an exclusive lock on a file beside the SQLite file."""
+    path = database.with_name(database.name + ".migrate-lock")
+    with path.open("w") as file:
 
-    def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        async def take() -> bool:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        await _until_taken(take)
+        yield
 
 
 async def _advisory_lock(connection: AsyncConnection) -> None:
     """Take the session's advisory lock (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS)."""
-    deadline = asyncio.get_running_loop().time() + LOCK_WAIT_SECONDS
-    while True:
+
+    async def take() -> bool:
         taken = (await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK_KEY})).scalar_one()
         await connection.commit()
-        if taken:
-            return
+        return bool(taken)
+
+    await _until_taken(take)
+
+
+async def _until_taken(take: Callable[[], Awaitable[bool]]) -> None:
+    deadline = asyncio.get_running_loop().time() + LOCK_WAIT_SECONDS
+    while not await take():
         if asyncio.get_running_loop().time() > deadline:
             raise MigrationRefused("another migration is running: the lock is held; try again later", exit_code=3)
         await asyncio.sleep(LOCK_POLL_SECONDS)

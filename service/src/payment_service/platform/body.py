@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
+from litestar.openapi.spec import Reference
 
 from payment_service.errors import BadRequest, Unprocessable, UnsupportedMediaType
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from litestar._openapi.schema_generation import SchemaCreator
     from litestar.dto.data_structures import DTOFieldDefinition
-    from litestar.openapi.spec import Reference, Schema
+    from litestar.openapi.spec import Schema
     from litestar.typing import FieldDefinition
 
 ModelT = TypeVar("ModelT", bound=msgspec.Struct)
@@ -99,8 +100,15 @@ class JsonBody(AbstractDTO[ModelT]):
         handler_id: str,  # noqa: ARG003 - Litestar's signature
         schema_creator: SchemaCreator,
     ) -> Reference | Schema:
-        """Describe the model itself."""
-        return schema_creator.for_field_definition(field_definition)
+        """Describe the model itself; unknown fields are refused, which the document says too."""
+        described = schema_creator.for_field_definition(field_definition)
+        schema = (
+            schema_creator.schema_registry.from_reference(described).schema
+            if isinstance(described, Reference)
+            else described
+        )
+        schema.additional_properties = False
+        return described
 
     @classmethod
     def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
