@@ -58,20 +58,13 @@ class Parts:
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Build the parts of a process; nothing connects yet."""
     clock = clock or Clock()
-    database = Database.from_settings(settings.database)
-    gateway = StripeGateway(settings.stripe)
     livemode = settings.stripe.livemode
+    database, gateway = Database.from_settings(settings.database), StripeGateway(settings.stripe)
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
     creating = creation.SubscriptionCreation(gateway, customers, clock=clock, livemode=livemode)
-    operations = _operations(
-        settings,
-        database=database,
-        clock=clock,
-        gateway=gateway,
-        customer_creation=customer_creation,
-        creating=creating,
-    )
+    BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
+    operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
         database,
@@ -81,9 +74,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         creating=creating,
         livemode=livemode,
     )
-    worker = Worker(database, gateway, operations=operations, clock=clock, settings=settings.work)
-    drain = DrainState()
-    BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
+    worker, drain = Worker(database, gateway, operations=operations, clock=clock, settings=settings.work), DrainState()
     return Parts(
         settings=settings,
         clock=clock,
@@ -108,19 +99,18 @@ def _operations(
     *,
     database: Database,
     clock: Clock,
-    gateway: StripeGateway,
-    customer_creation: CustomerCreation,
     creating: creation.SubscriptionCreation,
+    customers: CustomerCreation,
 ) -> Operations:
     """Build the operations with their handlers, which in turn write through them."""
-    cancelling = cancellation.SubscriptionCancellation(gateway, clock=clock)
+    cancelling = cancellation.SubscriptionCancellation(creating.gateway, clock=clock)
     handlers = {
         creation.KIND: creating.handle,
         cancellation.KIND: cancelling.handle,
-        CREATE_CUSTOMER: customer_creation.handle,
+        CREATE_CUSTOMER: customers.handle,
     }
     operations = Operations(database, clock=clock, settings=settings.work, handlers=handlers)
-    customer_creation.operations = creating.operations = cancelling.operations = operations
+    customers.operations = creating.operations = cancelling.operations = operations
     return operations
 
 

@@ -54,7 +54,7 @@ class SubscriptionCreation:
     """The steps from a request to a subscription at Stripe and its row here."""
 
     def __init__(self, gateway: StripeGateway, customers: Customers, *, clock: Clock, livemode: bool) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._customers = customers
         self._clock = clock
         self._livemode = livemode
@@ -85,7 +85,7 @@ class SubscriptionCreation:
             operation.phase = "payment_method_attached"
             return
         attached = await stripe_calls.attach_payment_method(
-            self._gateway,
+            self.gateway,
             request.payment_method_id,
             key=operation.stripe_key("attach"),
             customer=operation.facts["stripe_customer_id"],
@@ -99,7 +99,7 @@ class SubscriptionCreation:
         if holder is None:
             operation.phase = "place_ready"
             return
-        obj = await stripe_calls.retrieve_subscription(self._gateway, holder["stripe_id"])
+        obj = await stripe_calls.retrieve_subscription(self.gateway, holder["stripe_id"])
         if obj["status"] in LIVE_STATUSES:
             await self._refuse_as_live(operation, obj)
         elif obj["status"] == "incomplete" and holder["same"]:
@@ -107,7 +107,7 @@ class SubscriptionCreation:
         else:
             if obj["status"] == "incomplete":
                 key = operation.stripe_key("supersede")
-                obj = await stripe_calls.cancel_subscription(self._gateway, holder["stripe_id"], key=key)
+                obj = await stripe_calls.cancel_subscription(self.gateway, holder["stripe_id"], key=key)
             await self._replace(operation, obj)
 
     async def _refuse_as_live(self, operation: Operation, obj: dict[str, Any]) -> None:
@@ -131,19 +131,19 @@ class SubscriptionCreation:
             invoice = obj["latest_invoice"]
             try:
                 key = operation.stripe_key("pay")
-                await stripe_calls.pay_invoice(self._gateway, invoice["id"], key=key, payment_method=method)
+                await stripe_calls.pay_invoice(self.gateway, invoice["id"], key=key, payment_method=method)
             except StripeDeclined as error:
                 if error.stripe_code != REQUIRES_ACTION:
                     await self._decline(operation, obj, error)
                     return
             except StripeRejected:
                 log.info("resumed_invoice_not_payable", operation=operation.id)
-            obj = await stripe_calls.retrieve_subscription(self._gateway, obj["id"])
+            obj = await stripe_calls.retrieve_subscription(self.gateway, obj["id"])
         await self._succeed(operation, obj, status=200)
 
     async def _create(self, operation: Operation) -> None:
         obj = await self._create_at_stripe(operation)
-        declined = await declined_reason(self._gateway, obj) if operation.facts.get("payment_method") else None
+        declined = await declined_reason(self.gateway, obj) if operation.facts.get("payment_method") else None
         if declined is not None:
             await self._decline(operation, obj, declined)
         else:
@@ -156,7 +156,7 @@ class SubscriptionCreation:
         """
         request = _request(operation)
         if operation.age_seconds > STRIPE_KEY_SECONDS or operation.facts.get("tries"):
-            found = await find_by_operation(self._gateway, operation.id, customer=operation.facts["stripe_customer_id"])
+            found = await find_by_operation(self.gateway, operation.id, customer=operation.facts["stripe_customer_id"])
             if found is not None:
                 return found
         terms = stripe_calls.SubscriptionTerms(
@@ -168,12 +168,12 @@ class SubscriptionCreation:
             metadata=request.metadata | {"lean_payments_operation": operation.id},
         )
         try:
-            obj = await stripe_calls.create_subscription(self._gateway, terms, key=operation.stripe_key("subscription"))
+            obj = await stripe_calls.create_subscription(self.gateway, terms, key=operation.stripe_key("subscription"))
         except StripeUnavailable:
             await self._forget_saved_fault(operation)
             raise
         if operation.attempts > 1:
-            obj = await stripe_calls.retrieve_subscription(self._gateway, obj["id"])
+            obj = await stripe_calls.retrieve_subscription(self.gateway, obj["id"])
         return obj
 
     async def _forget_saved_fault(self, operation: Operation) -> None:
@@ -196,10 +196,10 @@ class SubscriptionCreation:
         stripe_id = operation.facts["stripe_subscription_id"]
         try:
             obj = await stripe_calls.cancel_subscription(
-                self._gateway, stripe_id, key=operation.stripe_key("cancel-declined")
+                self.gateway, stripe_id, key=operation.stripe_key("cancel-declined")
             )
         except StripeRejected:
-            obj = await stripe_calls.retrieve_subscription(self._gateway, stripe_id)
+            obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
         async with self._operations.finish(operation) as connection:
             await self._record(connection, obj, operation)
             declined = dict(operation.facts["declined"])
