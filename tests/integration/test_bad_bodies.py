@@ -6,6 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from tests.servers.stack import CREATE, PRICE, running_stack
 
@@ -14,7 +15,7 @@ from payment_service.tables import customers, events, idempotency_keys, operatio
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
 
-COUNT = 10_000
+COUNT = 5_000  # on each of the two databases
 TABLES = (customers, events, idempotency_keys, operations, outbox, subscriptions)
 GOOD: dict[str, Any] = {"price_id": PRICE, "email": "ada@example.com"}
 JUNK: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "", " ", "x" * 300, "\ud800", [], [1], {}, {"a": {"b": []}})
@@ -44,13 +45,13 @@ async def test_ten_thousand_bad_bodies_are_4xx_and_change_no_row(database_url: s
     dice = random.Random(1815)
     async with running_stack(database_url) as stack:
         before = await counts(stack)
-        statuses: dict[int, int] = {}
-        for _ in range(COUNT // 2):
-            answer = await stack.client.post(
-                CREATE, content=bad_body(dice), headers={"Content-Type": "application/json", "Idempotency-Key": "k"}
-            )
-            statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
-        assert set(statuses) <= {400, 422}
+        statuses = set()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+        async with aiohttp.ClientSession(str(stack.client.base_url)) as session:
+            for _ in range(COUNT):
+                async with session.post(CREATE, data=bad_body(dice), headers=headers) as answer:
+                    statuses.add(answer.status)
+        assert statuses <= {400, 422}
         assert await counts(stack) == before
 
 
