@@ -125,7 +125,7 @@ async def test_the_prestop_drain_fails_readiness(stack: Stack, admin: httpx.Asyn
 
 async def test_the_status_names_schema_and_fingerprints(admin: httpx.AsyncClient) -> None:
     body = (await admin.get("/status")).json()
-    assert body["schema"] == {"application": 1, "database": 1, "supported": True}
+    assert body["schema"] == {"application": 2, "database": 2, "supported": True}
     assert body["secrets"]["stripe_webhook_secret"] == [fingerprint(DEVELOPMENT_WEBHOOK_SECRET, salt="")]
     assert DEVELOPMENT_WEBHOOK_SECRET not in str(body)
 

@@ -37,7 +37,7 @@ def empty_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 async def test_expand_brings_an_empty_database_to_the_newest_schema(empty_settings: Settings) -> None:
     assert await migrate(empty_settings, mode="expand", as_json=False) == 0
     async with locked_connection(empty_settings.database) as connection:
-        assert await current_numbers(connection) == (1, 1)
+        assert await current_numbers(connection) == (2, 1)
 
 
 async def test_running_twice_changes_nothing(empty_settings: Settings) -> None:

@@ -23,13 +23,17 @@ from payment_service.customers import routes as customers
 from payment_service.health.service import VERSION
 from payment_service.idempotency.requests import Caller, read_caller
 from payment_service.platform.database import is_unavailable
+from payment_service.platform.limits import client_address, parse_networks
 from payment_service.platform.metrics import DATABASE_ERRORS
 from payment_service.problems import problem_document, problem_headers
 from payment_service.subscriptions import routes as subscriptions
 
 if TYPE_CHECKING:
+    from litestar.connection import ASGIConnection
+    from litestar.handlers import BaseRouteHandler
     from litestar.types import ControllerRouterHandler
 
+    from payment_service.access.schemas import Scope
     from payment_service.access.service import Access
     from payment_service.settings import Settings
 
@@ -61,7 +65,7 @@ def create_api(settings: Settings, *, access: Access, services: dict[str, object
     async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
         return read_caller(
             request,
-            principal=await access.principal(request.headers.get("authorization")),
+            principal=request.scope["principal"],  # type: ignore[typeddict-item] # set by the guard
             livemode=settings.stripe.livemode,
             key_required=settings.http.require_idempotency_key,
         )
@@ -74,6 +78,7 @@ def create_api(settings: Settings, *, access: Access, services: dict[str, object
     ]
     return Litestar(
         handlers,
+        guards=[_authentication(settings, access)],
         dependencies={
             "caller": Provide(provide_caller),
             **{name: Provide(_constant(service), sync_to_thread=False) for name, service in services.items()},
@@ -91,6 +96,22 @@ def create_api(settings: Settings, *, access: Access, services: dict[str, object
         debug=False,
         logging_config=None,
     )
+
+
+def _authentication(settings: Settings, access: Access) -> Any:
+    """Return the guard that finds out who calls before a handler runs."""
+    proxies = parse_networks(settings.http.trusted_proxies)
+
+    async def authenticate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        scope: Any = connection.scope
+        if not scope["path"].startswith("/api/"):
+            return
+        needed: Scope = "read" if scope["method"] in {"GET", "HEAD"} else "write"
+        address = client_address(scope, proxies=proxies)
+        authorization = connection.headers.get("authorization")
+        scope["principal"] = await access.principal(authorization, scope=needed, address=address)
+
+    return authenticate
 
 
 def _constant(service: object) -> Any:

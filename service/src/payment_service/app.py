@@ -65,6 +65,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     creating = creation.SubscriptionCreation(gateway, customers, clock=clock, livemode=livemode)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
+    limiter = LocalLimiter()
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
         database,
@@ -88,8 +89,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         inbox=Inbox(database, clock=clock, settings=settings, wake=worker.wake),
         worker=worker,
         health=Health(database, gateway, drain=drain, clock=clock),
-        access=Access(settings),
-        limiter=LocalLimiter(),
+        access=Access(settings, database, clock=clock, limiter=limiter),
+        limiter=limiter,
         drain=drain,
     )
 

@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 import msgspec
 
-from payment_service.errors import SettingsError
-
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from payment_service.settings import Settings
 
-SETTINGS_REFUSED = 2
+
+class _Commands(click.Group):
+    """Adds `keys`, which lives with its feature, when it is asked for."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command."""
+        if cmd_name == "keys":
+            from payment_service.access.commands import keys  # noqa: PLC0415 - loaded for this command only
+
+            return keys
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), "keys"])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="payment-service")
 def main() -> None:
     """Stripe subscription billing: API, worker, migrations."""
@@ -118,18 +130,9 @@ def check() -> None:
 
 
 def _settings() -> Settings:
-    from payment_service.platform.logging import configure_logging  # noqa: PLC0415 - not needed for --help
-    from payment_service.settings import Settings  # noqa: PLC0415 - as above
+    from payment_service.cli_settings import load_settings  # noqa: PLC0415 - not needed for --help
 
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        click.echo(f"{len(error.problems)} problem(s) in the settings; nothing was started.", err=True)
-        sys.exit(SETTINGS_REFUSED)
-    configure_logging(settings)
-    return settings
+    return load_settings()
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -7,29 +7,23 @@ of the newest event applied to a row.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-if TYPE_CHECKING:
-    from sqlalchemy import Dialect
+from payment_service.platform.columns import BigSerial, Json, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -44,29 +38,6 @@ LIVE_STATUSES = ("trialing", "active", "past_due", "unpaid", "paused")
 SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
 """Statuses that hold the one place of a customer and product; `creating` is ours, before Stripe has answered."""
 _SLOT = text("exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite, which has no time zones, stores it without one."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC."""
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-Json = JSON().with_variant(JSONB(), "postgresql")
-BigSerial = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _timestamps() -> tuple[Column[Any], Column[Any]]:
@@ -278,6 +249,33 @@ cursors = Table(
     Column("name", Text, primary_key=True),
     Column("value", Json, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("principal", Text, nullable=False, comment="who; the same after a rotation"),
+    Column("prefix", Text, nullable=False, comment="the key's beginning, to recognise it"),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="HMAC-SHA256 under SECRET_KEY"),
+    Column("scope", Text, nullable=False, comment="read, write or admin"),
+    Column("livemode", Boolean, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("seq", BigSerial, primary_key=True, autoincrement=True),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("details", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 schema_versions = Table(

@@ -66,6 +66,7 @@ def test_a_missing_setting_is_refused_by_name(name: str) -> None:
         ("SECRET_KEY", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
         ("ALLOWED_ORIGINS", "*"),
         ("ALLOWED_ORIGINS", "app.example.com"),
+        ("PAYMENTS_TRUSTED_PROXIES", "proxy.internal"),
         ("LOG_LEVEL", "LOUD"),
         ("PAYMENTS_STRIPE_MODE", "sandbox"),
         ("PAYMENTS_ADMIN_PORT", "http"),

@@ -1,30 +1,93 @@
-"""Who calls: in development anybody; in production the holder of an API key."""
+"""Who calls: in development anybody; in production the holder of an API key with the scope of the route."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from payment_service.errors import Unauthorized
+import structlog
+
+from payment_service.access import store
+from payment_service.access.schemas import KEY_PREFIX, ApiKey, Scope, digest
+from payment_service.errors import Forbidden, TooManyRequests, Unauthorized
 
 if TYPE_CHECKING:
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.platform.limiter import Limiter
     from payment_service.settings import Settings
 
 ANONYMOUS: Final = "anonymous"
+CACHE_SECONDS: Final = 5.0
+"""A revoked key stops working within this time on every pod."""
+CACHED_KEYS: Final = 1000
+LAST_USED_SECONDS: Final = 60.0
+FAILURES_PER_MINUTE: Final = 20
+MAXIMUM_KEY_CHARACTERS: Final = 200
+
+log = structlog.get_logger("payments")
 
 
 class Access:
     """Tells the principal of a request: a name that survives the rotation of its API key."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._production = settings.production
+    def __init__(self, settings: Settings, database: Database, *, clock: Clock, limiter: Limiter) -> None:
+        self._settings = settings
+        self._database = database
+        self._clock = clock
+        self._limiter = limiter
+        self._cache: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
 
-    async def principal(self, authorization: str | None) -> str:
-        """Return the principal.
+    async def principal(self, authorization: str | None, *, scope: Scope, address: str) -> str:
+        """Return the principal of the key in the `Authorization` header (RFC 6750, section 2.1).
 
         Raises:
-            Unauthorized: production, and no valid key.
+            Unauthorized: no key, or none that is known and usable.
+            Forbidden: the key's scope does not include `scope`.
+            TooManyRequests: too many failures from this address.
         """
-        _ = authorization
-        if self._production:
-            raise Unauthorized("Send an API key: Authorization: Bearer lp_…")
-        return ANONYMOUS
+        if not self._settings.production:
+            return ANONYMOUS
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or len(key) > MAXIMUM_KEY_CHARACTERS:
+            await self._refuse(address)
+        found = await self._find(key)
+        if found is None or not found.usable(now=self._clock.now()):
+            await self._refuse(address)
+            raise AssertionError
+        if not found.allows(scope):
+            raise Forbidden(f"This needs a key with the scope {scope}; this one has {found.scope}")
+        return found.principal
+
+    async def _refuse(self, address: str) -> None:
+        decision = await self._limiter.check("failed_authentication", address, limit=FAILURES_PER_MINUTE)
+        if not decision.allowed:
+            raise TooManyRequests("Too many failed attempts; try again later", retry_after=decision.reset_seconds)
+        raise Unauthorized("Send a valid API key: Authorization: Bearer lp_…")
+
+    async def _find(self, key: str) -> ApiKey | None:
+        """Look the key up; good ones are remembered for a few seconds."""
+        mark = digest(key, secret_key=self._settings.secret_key.reveal())
+        now = self._clock.timestamp()
+        seen = self._cache.get(mark)
+        if seen is not None and now - seen[0] < CACHE_SECONDS:
+            return seen[1]
+        async with self._database.read() as connection:
+            found = await store.find(connection, digest=mark, livemode=self._settings.stripe.livemode)
+        if found is None:
+            self._cache.pop(mark, None)
+            return None
+        self._cache[mark] = (now, found)
+        self._cache.move_to_end(mark)
+        while len(self._cache) > CACHED_KEYS:
+            self._cache.popitem(last=False)
+        await self._note_use(found)
+        return found
+
+    async def _note_use(self, key: ApiKey) -> None:
+        """Record the last use, at most once a minute."""
+        now = self._clock.now()
+        if key.last_used_at is None or now - key.last_used_at > timedelta(seconds=LAST_USED_SECONDS):
+            async with self._database.transaction() as connection:
+                await store.change(connection, key.id, last_used_at=now)

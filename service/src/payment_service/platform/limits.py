@@ -28,7 +28,7 @@ class CreateLimit:
         self._application = application
         self._limiter = limiter
         self._limit = settings.create_limit_per_minute
-        self._proxies = [ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies]
+        self._proxies = parse_networks(settings.trusted_proxies)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Check, then pass the request on."""
@@ -47,6 +47,11 @@ class CreateLimit:
             retry_after=decision.reset_seconds,
         )
         await respond_problem(_with_headers(send, decision), error, request_id=scope.get("request_id"))
+
+
+def parse_networks(networks: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return networks from `10.0.0.0/8` or single addresses."""
+    return [ipaddress.ip_network(network, strict=False) for network in networks]
 
 
 def client_address(scope: Any, *, proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> str:

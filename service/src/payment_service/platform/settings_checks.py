@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -113,6 +114,15 @@ def check_allowed_origins(settings: Settings) -> Iterator[str]:
             yield f"ALLOWED_ORIGINS: {origin!r} is not an origin; write scheme and host, for example https://app.example.com"
 
 
+def check_trusted_proxies(settings: Settings) -> Iterator[str]:
+    """Each must be a network."""
+    for network in settings.http.trusted_proxies:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            yield f"PAYMENTS_TRUSTED_PROXIES: {network!r} is not a network; write for example 10.0.0.0/8"
+
+
 CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_database,
     check_redis,
@@ -121,4 +131,5 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_webhook_secret,
     check_secret_key,
     check_allowed_origins,
+    check_trusted_proxies,
 )

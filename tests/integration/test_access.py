@@ -1,0 +1,130 @@
+"""API keys: production asks for them, and people manage them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from payment_service.access import service
+from payment_service.access.keys import ApiKeys
+from payment_service.access.service import FAILURES_PER_MINUTE, Access
+from payment_service.app import create_app
+from payment_service.tables import api_keys, audit_log, idempotency_keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.servers.stack import Stack
+
+LIST = "/api/v1/subscriptions"
+
+
+@pytest.fixture
+async def guarded(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    """The same service, asking for keys as production does."""
+    monkeypatch.setattr(service, "CACHE_SECONDS", 0.0)
+    settings = replace(stack.parts.settings, environment="production")
+    stack.parts.settings = settings
+    parts = stack.parts
+    parts.access = Access(settings, parts.database, clock=stack.clock, limiter=parts.limiter)
+    application: Any = create_app(parts)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://api") as client:
+        yield client
+
+
+@pytest.fixture
+def keys(stack: Stack) -> ApiKeys:
+    return ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_without_a_key_production_answers_401_with_a_challenge(guarded: httpx.AsyncClient) -> None:
+    answer = await guarded.get(LIST)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["code"] == "unauthorized"
+
+
+async def test_probes_docs_and_webhooks_need_no_key(guarded: httpx.AsyncClient) -> None:
+    assert (await guarded.get("/health/ready")).status_code == 200
+    assert (await guarded.get("/docs")).status_code == 200
+    assert (await guarded.post("/api/v1/webhooks/stripe", content=b"{}")).status_code == 400
+
+
+async def test_a_key_opens_the_routes_of_its_scope(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
+    key, _ = await keys.create("shop", scope="read", days=None, actor="test")
+    assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
+    refused = await guarded.post("/api/v1/customers", json={}, headers=bearer(key))
+    assert refused.status_code == 403
+    assert refused.json()["code"] == "forbidden"
+
+
+async def test_a_write_key_may_read_too(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
+    key, _ = await keys.create("shop", scope="write", days=None, actor="test")
+    assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
+    assert (await guarded.post("/api/v1/customers", json={}, headers=bearer(key))).status_code == 201
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer lp_unknown", "Basic lp_x", "lp_x", f"Bearer lp_{'x' * 5000}"])
+async def test_a_wrong_header_is_401(guarded: httpx.AsyncClient, header: str) -> None:
+    assert (await guarded.get(LIST, headers={"Authorization": header})).status_code == 401
+
+
+async def test_a_revoked_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
+    key, record = await keys.create("shop", scope="read", days=None, actor="test")
+    assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
+    await keys.revoke(record.id, actor="test")
+    assert (await guarded.get(LIST, headers=bearer(key))).status_code == 401
+
+
+async def test_an_expired_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack) -> None:
+    key, _ = await keys.create("shop", scope="read", days=1, actor="test")
+    stack.clock.advance(2 * 86400)
+    assert (await guarded.get(LIST, headers=bearer(key))).status_code == 401
+
+
+async def test_both_keys_work_during_a_rotation_and_idempotency_keys_survive_it(
+    guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack
+) -> None:
+    old, record = await keys.create("shop", scope="write", days=None, actor="test")
+    body, once = {"email": "ada@example.com"}, {"Idempotency-Key": "k1"}
+    first = await guarded.post("/api/v1/customers", json=body, headers=bearer(old) | once)
+    new, _ = await keys.rotate(record.id, overlap_hours=1, actor="test")
+    again = await guarded.post("/api/v1/customers", json=body, headers=bearer(new) | once)
+    assert again.content == first.content
+    assert (await guarded.get(LIST, headers=bearer(old))).status_code == 200
+    stack.clock.advance(2 * 3600)
+    assert (await guarded.get(LIST, headers=bearer(old))).status_code == 401
+    assert {row["principal"] for row in await stack.rows(idempotency_keys)} == {"shop"}
+
+
+async def test_only_a_digest_is_stored(keys: ApiKeys, stack: Stack) -> None:
+    key, record = await keys.create("shop", scope="read", days=None, actor="test")
+    (row,) = await stack.rows(api_keys)
+    assert key not in str(row)
+    assert record.prefix == key[: len(record.prefix)]
+
+
+async def test_every_change_is_audited(keys: ApiKeys, stack: Stack) -> None:
+    _, record = await keys.create("shop", scope="read", days=None, actor="cli:ada")
+    await keys.rotate(record.id, overlap_hours=1, actor="cli:ada")
+    await keys.revoke(record.id, actor="cli:grace")
+    rows = await stack.rows(audit_log)
+    assert [(row["action"], row["actor"]) for row in rows] == [
+        ("api_key.create", "cli:ada"),
+        ("api_key.rotate", "cli:ada"),
+        ("api_key.revoke", "cli:grace"),
+    ]
+
+
+async def test_many_failures_from_one_address_are_limited(guarded: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(guarded.get(LIST) for _ in range(FAILURES_PER_MINUTE + 2)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [401] * FAILURES_PER_MINUTE + [429] * 2

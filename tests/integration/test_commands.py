@@ -1,0 +1,101 @@
+"""The `payments` command as a person uses it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from payment_service.simulator import Simulator
+
+PAYMENTS = Path(sys.executable).with_name("payments")
+
+
+def payments(*words: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PAYMENTS, *words],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> Path:
+    answer = payments("migrate", folder=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "ran 1 (expand)" in answer.stdout
+    return tmp_path
+
+
+def test_a_key_is_made_listed_rotated_and_revoked(migrated: Path) -> None:
+    made = payments("keys", "create", "shop", "--scope", "read", folder=migrated)
+    assert re.fullmatch(r"lp_[\w-]{43}\n", made.stdout)
+    listed = payments("keys", "list", folder=migrated).stdout
+    assert made.stdout[:11] in listed
+    assert made.stdout.strip() not in listed
+    key_id = listed.split()[0]
+    assert payments("keys", "rotate", key_id, folder=migrated).returncode == 0
+    assert "revoked" in payments("keys", "revoke", key_id, folder=migrated).stdout
+    again = payments("keys", "revoke", key_id, folder=migrated)
+    assert again.returncode == 1
+    assert "revoked or expired already" in again.stderr
+
+
+def test_config_check_tells_every_problem_and_starts_nothing(tmp_path: Path) -> None:
+    answer = payments("config", "check", folder=tmp_path, ENVIRONMENT="production")
+    assert answer.returncode == 2
+    for name in ("DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "SECRET_KEY"):
+        assert f"{name}: missing" in answer.stderr or f"{name}: needs" in answer.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_check_masks_secrets(tmp_path: Path) -> None:
+    answer = payments("config", "check", folder=tmp_path, STRIPE_SECRET_KEY="sk_test_hidden")
+    assert answer.returncode == 0
+    assert "hidden" not in answer.stdout
+    assert "stripe.secret_key = ***" in answer.stdout
+
+
+def test_serve_refuses_bad_settings_by_name(tmp_path: Path) -> None:
+    answer = payments("serve", folder=tmp_path, PAYMENTS_NONSENSE="1")
+    assert answer.returncode == 2
+    assert "PAYMENTS_NONSENSE: unknown setting" in answer.stderr
+
+
+def test_a_plan_writes_its_result_where_kubernetes_looks(tmp_path: Path) -> None:
+    log = tmp_path / "termination-log"
+    answer = payments("migrate", "--plan", folder=tmp_path, PAYMENTS_TERMINATION_LOG=str(log))
+    assert answer.returncode == 0
+    assert "CREATE TABLE customers" in answer.stdout
+    assert '"current":0' in log.read_text()
+
+
+def test_smoke_against_nothing_fails_and_says_what(tmp_path: Path) -> None:
+    answer = payments(
+        "smoke", "--base-url", "http://127.0.0.1:9", folder=tmp_path, STRIPE_API_BASE="http://127.0.0.1:9"
+    )
+    assert answer.returncode == 1
+    assert answer.stdout.count("FAIL") >= 4
+
+
+def test_the_simulator_keeps_its_state_in_a_file(tmp_path: Path) -> None:
+    price = {
+        "lookup_key": "pro",
+        "unit_amount": 100,
+        "currency": "usd",
+        "interval": "month",
+        "product_name": "Pro",
+    }
+    for _ in range(2):
+        simulator = Simulator(path=tmp_path / "stripe.sqlite3")
+        simulator.ensure_price(price_id="price_1", **price)  # type: ignore[arg-type] # texts and amounts
+        assert len(simulator.state.all("price")) == 1
+        simulator.state.close()
