@@ -19,6 +19,7 @@ from payment_service.platform.limiter import Limiter, LocalLimiter
 from payment_service.platform.metrics import BUILD_INFO
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.subscriptions import cancellation, creation
+from payment_service.subscriptions.recording import Recorder
 from payment_service.subscriptions.service import Subscriptions
 from payment_service.webhooks.service import Inbox
 from payment_service.webhooks.worker import Worker
@@ -62,7 +63,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     database, gateway = Database.from_settings(settings.database), StripeGateway(settings.stripe)
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
-    creating = creation.SubscriptionCreation(gateway, customers, clock=clock, livemode=livemode)
+    recorder = Recorder(database, gateway, clock=clock)
+    creating = creation.SubscriptionCreation(gateway, customers, recorder=recorder, clock=clock, livemode=livemode)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
     limiter = LocalLimiter()
@@ -104,7 +106,7 @@ def _operations(
     customers: CustomerCreation,
 ) -> Operations:
     """Build the operations with their handlers, which in turn write through them."""
-    cancelling = cancellation.SubscriptionCancellation(creating.gateway, clock=clock)
+    cancelling = cancellation.SubscriptionCancellation(creating.gateway, creating.recorder)
     handlers = {
         creation.KIND: creating.handle,
         cancellation.KIND: cancelling.handle,

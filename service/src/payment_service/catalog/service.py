@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView, price_columns
 from payment_service.errors import Unprocessable
 from payment_service.platform import stripe_calls
+from payment_service.platform.mirroring import NeedsFetch, Seen
 from payment_service.platform.stripe_gateway import StripeRejected
 
 if TYPE_CHECKING:
@@ -46,9 +48,12 @@ class Catalog:
             row = await store.find_price(connection, price_id=price_id, lookup_key=lookup_key, livemode=self._livemode)
         now = self._clock.now()
         if row is None or (now - row.updated_at).total_seconds() > MIRROR_SECONDS:
+            seen = Seen(None if row is None else row.updated_at)
             obj = await self._fetch(price_id=price_id, lookup_key=lookup_key, field=field)
-            async with self._database.transaction() as connection:
-                await store.save_price(connection, obj, as_of=int(obj["created"]), now=now)
+            with contextlib.suppress(NeedsFetch):
+                async with self._database.transaction() as connection:
+                    await store.save_price(connection, obj, as_of=int(obj["created"]), seen=seen, now=now)
+            async with self._database.read() as connection:
                 row = await store.find_price(connection, price_id=obj["id"], lookup_key=None, livemode=self._livemode)
         if row is None or not row.active or row.recurring_interval is None:
             raise _invalid(field, "this price is not active or not recurring; use an active recurring price")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, select
 
 from payment_service.catalog.schemas import price_columns
-from payment_service.platform.mirroring import mirror
+from payment_service.platform.mirroring import Seen, mirror
 from payment_service.tables import prices
 
 if TYPE_CHECKING:
@@ -30,15 +30,17 @@ async def find_price(
     return (await connection.execute(_BY_LOOKUP_KEY, {"lookup_key": lookup_key, "livemode": livemode})).first()
 
 
-async def save_price(connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, now: datetime) -> None:
-    """Write a price just fetched from Stripe."""
+async def save_price(
+    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen, now: datetime
+) -> None:
+    """Write a price just fetched from Stripe; one that changed meanwhile stays, for it is newer."""
     await mirror(
         connection,
         prices,
         key={"id": obj["id"]},
         columns=price_columns(obj),
         as_of=as_of,
-        fetched=True,
+        seen=seen,
         cause="fetch",
         now=now,
     )

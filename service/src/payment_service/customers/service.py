@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, Pa
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
 from payment_service.platform import stripe_calls
+from payment_service.platform.mirroring import NeedsFetch, Seen
 from payment_service.platform.stripe_gateway import StripeRejected
 
 if TYPE_CHECKING:
@@ -64,11 +66,13 @@ class Customers:
             raise _unknown_customer() from error
         if obj.get("deleted"):
             raise _unknown_customer()
-        async with self._database.transaction() as connection:
-            now = self._clock.now()
-            await store.apply_stripe_customer(
-                connection, obj, as_of=int(obj["created"]), fetched=True, cause="fetch", now=now
-            )
+        with contextlib.suppress(NeedsFetch):
+            async with self._database.transaction() as connection:
+                now = self._clock.now()
+                await store.apply_stripe_customer(
+                    connection, obj, as_of=int(obj["created"]), seen=Seen(None), cause="fetch", now=now
+                )
+        async with self._database.read() as connection:
             row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
         assert row is not None
         return str(row.id)

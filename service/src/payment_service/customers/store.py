@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
 from payment_service.platform.ids import new_id
-from payment_service.platform.mirroring import mirror, write_outbox
+from payment_service.platform.mirroring import Seen, mirror, write_outbox
 from payment_service.tables import customers
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ async def set_stripe_id(connection: AsyncConnection, customer_id: str, *, stripe
 
 
 async def apply_stripe_customer(
-    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, fetched: bool, cause: str, now: datetime
+    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
 ) -> None:
     """Write what Stripe says of a customer; one made elsewhere gets a row with the origin `stripe`.
 
@@ -132,7 +132,7 @@ async def apply_stripe_customer(
         key={"stripe_customer_id": obj["id"]},
         columns=columns,
         as_of=as_of,
-        fetched=fetched,
+        seen=seen,
         cause=cause,
         now=now,
         insert_only={"id": new_id("lpc"), "origin": "stripe"},

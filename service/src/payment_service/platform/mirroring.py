@@ -8,7 +8,7 @@ an older one the caller fetches the present object from Stripe and writes that.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,6 +27,13 @@ _INSERTS: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sq
 
 class NeedsFetch(Exception):
     """The snapshot may be older than the row: fetch the present object from Stripe and write that."""
+
+
+class Seen(NamedTuple):
+    """What a row was before its object was fetched; writing is allowed only while it is still the same."""
+
+    version: datetime | None
+    """`updated_at`, or None while there was no row."""
 
 
 def moment(seconds: int | None) -> datetime | None:
@@ -72,7 +79,7 @@ async def mirror(
     key: Mapping[str, Any],
     columns: Mapping[str, Any],
     as_of: int,
-    fetched: bool,
+    seen: Seen | None,
     cause: str,
     now: datetime,
     insert_only: Mapping[str, Any] | None = None,
@@ -85,13 +92,14 @@ async def mirror(
         key: the columns that find the row.
         columns: the object's state.
         as_of: when it was so, in Stripe's seconds.
-        fetched: whether `columns` are the present state from Stripe, not an event's snapshot.
+        seen: None for a snapshot (of an event, or of the answer to a call); for the present state from Stripe, what the
+            row was before it was fetched.
         cause: id of the event or operation.
         now: the present time.
         insert_only: further columns of a new row.
 
     Raises:
-        NeedsFetch: a snapshot that is not newer than the row.
+        NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
     """
     row = await _locked(connection, table, key)
     if row is None:
@@ -102,7 +110,7 @@ async def mirror(
             return
         row = await _locked(connection, table, key)
         assert row is not None
-    if not fetched and as_of <= row.stripe_updated:
+    if (as_of <= row.stripe_updated) if seen is None else (row.updated_at != seen.version):
         raise NeedsFetch
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
@@ -111,6 +119,12 @@ async def mirror(
     if before:
         after = {name: columns[name] for name in before}
         await _tell(connection, table, key, before=before, after=after, cause=cause, now=now)
+
+
+async def see(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Seen:
+    """Note what the row is now, before its object is fetched."""
+    row = (await connection.execute(select(table.c.updated_at).where(*_conditions(table, key)))).first()
+    return Seen(None if row is None else row.updated_at)
 
 
 def _conditions(table: Table, key: Mapping[str, Any]) -> list[ColumnElement[bool]]:

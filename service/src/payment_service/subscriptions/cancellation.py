@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import Conflict
 from payment_service.idempotency.schemas import Operation, StoredResponse
@@ -12,11 +12,9 @@ from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.subscriptions import store
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from payment_service.platform.clock import Clock
+    from payment_service.platform.mirroring import Seen
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "cancel_subscription"
 
@@ -24,9 +22,9 @@ KIND: Final = "cancel_subscription"
 class SubscriptionCancellation:
     """Ends a subscription with its period or at once."""
 
-    def __init__(self, gateway: StripeGateway, *, clock: Clock) -> None:
+    def __init__(self, gateway: StripeGateway, recorder: Recorder) -> None:
         self._gateway = gateway
-        self._clock = clock
+        self._recorder = recorder
         self.operations: Operations | None = None
 
     async def handle(self, operation: Operation) -> None:
@@ -42,21 +40,25 @@ class SubscriptionCancellation:
                     operation.response = refusal(error, operation)
                 return
             if operation.attempts == 1:
-                async with self.operations.finish(operation) as connection:
-                    await self._record(connection, obj, operation)
-                    operation.response = refusal(Conflict("The subscription has ended already"), operation)
+                await self._finish(operation, obj, ended_before=True)
                 return
-        async with self.operations.finish(operation) as connection:
-            row = await self._record(connection, obj, operation)
-            operation.response = StoredResponse.of(200, store.to_view(row))
+        await self._finish(operation, obj, ended_before=False)
+
+    async def _finish(self, operation: Operation, obj: StripeObject, *, ended_before: bool) -> None:
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            assert self.operations is not None
+            async with self.operations.finish(operation) as connection:
+                row = await self._recorder.record(connection, current, seen=seen, cause=operation.id)
+                operation.response = (
+                    refusal(Conflict("The subscription has ended already"), operation)
+                    if ended_before
+                    else StoredResponse.of(200, store.to_view(row))
+                )
+
+        await self._recorder.until_current(obj, write)
 
     async def _call(self, operation: Operation, stripe_id: str) -> StripeObject:
         key = operation.stripe_key("cancel")
         if operation.request["at_period_end"]:
             return await stripe_calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
         return await stripe_calls.cancel_subscription(self._gateway, stripe_id, key=key)
-
-    async def _record(self, connection: AsyncConnection, obj: StripeObject, operation: Operation) -> Row[Any]:
-        return await store.record(
-            connection, obj, as_of=int(obj["created"]), fetched=True, cause=operation.id, now=self._clock.now()
-        )

@@ -31,7 +31,8 @@ from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.platform.stripe_gateway import StripeDeclined, StripeRejected
 from payment_service.subscriptions import store
 from payment_service.subscriptions.inquiry import declined_reason, find_by_operation
-from payment_service.subscriptions.schemas import CreatedSubscription, CreateSubscription, client_secret
+from payment_service.subscriptions.schemas import CreateSubscription
+from payment_service.subscriptions.store import to_created
 from payment_service.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 
     from payment_service.customers.service import Customers
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.platform.mirroring import Seen
+    from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "create_subscription"
 STRIPE_KEY_SECONDS: Final = 23 * 3600
@@ -53,8 +56,11 @@ log = structlog.get_logger("payments")
 class SubscriptionCreation:
     """The steps from a request to a subscription at Stripe and its row here."""
 
-    def __init__(self, gateway: StripeGateway, customers: Customers, *, clock: Clock, livemode: bool) -> None:
+    def __init__(
+        self, gateway: StripeGateway, customers: Customers, *, recorder: Recorder, clock: Clock, livemode: bool
+    ) -> None:
         self.gateway = gateway
+        self.recorder = recorder
         self._customers = customers
         self._clock = clock
         self._livemode = livemode
@@ -110,17 +116,24 @@ class SubscriptionCreation:
                 obj = await stripe_calls.cancel_subscription(self.gateway, holder["stripe_id"], key=key)
             await self._replace(operation, obj)
 
-    async def _refuse_as_live(self, operation: Operation, obj: dict[str, Any]) -> None:
-        async with self._operations.finish(operation) as connection:
-            row = await self._record(connection, obj, operation)
-            operation.response = refusal(exists(row), operation)
+    async def _refuse_as_live(self, operation: Operation, obj: StripeObject) -> None:
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._operations.finish(operation) as connection:
+                row = await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                operation.response = refusal(exists(row), operation)
 
-    async def _replace(self, operation: Operation, obj: dict[str, Any]) -> None:
+        await self.recorder.until_current(obj, write)
+
+    async def _replace(self, operation: Operation, obj: StripeObject) -> None:
         """Record that the former one has ended and reserve the place for the new one."""
-        async with self._operations.advance(operation, "place_ready", holder=None) as connection:
-            await self._record(connection, obj, operation)
-            if not await self.reserve(connection, operation, _request(operation)):
-                raise SubscriptionInProgress("Another request is creating this subscription", retry_after=2)
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._operations.advance(operation, "place_ready", holder=None) as connection:
+                await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                if not await self.reserve(connection, operation, _request(operation)):
+                    raise SubscriptionInProgress("Another request is creating this subscription", retry_after=2)
+
+        await self.recorder.until_current(obj, write)
 
     async def _resume(self, operation: Operation, obj: dict[str, Any]) -> None:
         """Go on with the incomplete subscription: pay its open invoice, or hand out its client secret again.
@@ -189,8 +202,12 @@ class SubscriptionCreation:
     async def _decline(self, operation: Operation, obj: dict[str, Any], error: PaymentsError) -> None:
         """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""
         facts = {"stripe_subscription_id": obj["id"], "declined": {"detail": error.detail, **error.extra}}
-        async with self._operations.advance(operation, "declined", **facts) as connection:
-            await self._record(connection, obj, operation)
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._operations.advance(operation, "declined", **facts) as connection:
+                await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+
+        await self.recorder.until_current(obj, write)
 
     async def _cancel_declined(self, operation: Operation) -> None:
         stripe_id = operation.facts["stripe_subscription_id"]
@@ -200,34 +217,28 @@ class SubscriptionCreation:
             )
         except StripeRejected:
             obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
-        async with self._operations.finish(operation) as connection:
-            await self._record(connection, obj, operation)
-            declined = dict(operation.facts["declined"])
-            error = PaymentDeclined(declined.pop("detail"), **declined)
-            operation.response = refusal(error, operation)
+        declined = dict(operation.facts["declined"])
+        error = PaymentDeclined(declined.pop("detail"), **declined)
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._operations.finish(operation) as connection:
+                await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                operation.response = refusal(error, operation)
+
+        await self.recorder.until_current(obj, write)
         PAYMENT_ATTEMPTS.labels("declined").inc()
         log.info("payment_declined", operation=operation.id, decline_code=declined.get("decline_code"))
 
-    async def _succeed(self, operation: Operation, obj: dict[str, Any], *, status: int) -> None:
-        secret, kind = client_secret(obj)
-        async with self._operations.finish(operation) as connection:
-            row = await self._record(connection, obj, operation)
-            view = CreatedSubscription(
-                id=row.id,
-                stripe_subscription_id=row.stripe_subscription_id,
-                customer_id=operation.facts["customer_id"],
-                status=row.status,
-                current_period_start=row.current_period_start,
-                current_period_end=row.current_period_end,
-                client_secret=secret,
-                client_secret_kind=kind,
-                latest_invoice_id=row.latest_invoice_id,
-                livemode=row.livemode,
-                created_at=row.created_at,
-            )
-            operation.response = StoredResponse.of(status, view)
-        PAYMENT_ATTEMPTS.labels("requires_action" if row.status == "incomplete" else "succeeded").inc()
-        log.info("subscription_created", operation=operation.id, subscription=row.id, status=row.status)
+    async def _succeed(self, operation: Operation, obj: StripeObject, *, status: int) -> None:
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._operations.finish(operation) as connection:
+                row = await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                view = to_created(row, current, customer_id=operation.facts["customer_id"])
+                operation.response = StoredResponse.of(status, view)
+            PAYMENT_ATTEMPTS.labels("requires_action" if view.status == "incomplete" else "succeeded").inc()
+            log.info("subscription_created", operation=operation.id, subscription=view.id, status=view.status)
+
+        await self.recorder.until_current(obj, write)
 
     async def _refuse(self, operation: Operation, error: PaymentsError) -> None:
         """End the operation with Stripe's refusal; the reserved place is given back."""
@@ -256,10 +267,6 @@ class SubscriptionCreation:
         if reserved:
             operation.facts = {**operation.facts, "subscription_id": subscription_id}
         return reserved
-
-    async def _record(self, connection: AsyncConnection, obj: dict[str, Any], operation: Operation) -> Row[Any]:
-        as_of = int(obj["created"])
-        return await store.record(connection, obj, as_of=as_of, fetched=True, cause=operation.id, now=self._clock.now())
 
     @property
     def _operations(self) -> Operations:

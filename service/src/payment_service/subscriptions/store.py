@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payment_service.platform.mirroring import NeedsFetch, mirror
-from payment_service.subscriptions.schemas import SubscriptionView, subscription_columns
+from payment_service.platform.mirroring import NeedsFetch, Seen, mirror
+from payment_service.subscriptions.schemas import (
+    CreatedSubscription,
+    SubscriptionView,
+    client_secret,
+    subscription_columns,
+)
 from payment_service.tables import LIVE_STATUSES, customers, subscriptions
 
 if TYPE_CHECKING:
@@ -97,7 +102,7 @@ async def release(connection: AsyncConnection, subscription_id: str) -> None:
 
 
 async def record(
-    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, fetched: bool, cause: str, now: datetime
+    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
 ) -> Row[Any]:
     """Write what Stripe says of a subscription and return the row.
 
@@ -119,7 +124,7 @@ async def record(
     columns = subscription_columns(obj)
     foreign = await _columns_of_a_foreign_one(connection, obj) if found is None else None
     if found is not None and found.status in TERMINAL and columns["status"] not in TERMINAL:
-        if not fetched:
+        if seen is None:
             raise NeedsFetch
         return found
     await mirror(
@@ -128,7 +133,7 @@ async def record(
         key=key,
         columns=columns,
         as_of=as_of,
-        fetched=fetched,
+        seen=seen,
         cause=cause,
         now=now,
         insert_only=foreign,
@@ -181,3 +186,21 @@ def to_view(row: Row[Any]) -> SubscriptionView:
     """Build the public view of a row."""
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     return SubscriptionView(**{name: values[name] for name in SubscriptionView.__struct_fields__})
+
+
+def to_created(row: Row[Any], obj: dict[str, Any], *, customer_id: str) -> CreatedSubscription:
+    """Build the answer to create-subscription of a row and Stripe's object, which holds the client secret."""
+    secret, kind = client_secret(obj)
+    return CreatedSubscription(
+        id=row.id,
+        stripe_subscription_id=row.stripe_subscription_id,
+        customer_id=customer_id,
+        status=row.status,
+        current_period_start=row.current_period_start,
+        current_period_end=row.current_period_end,
+        client_secret=secret,
+        client_secret_kind=kind,
+        latest_invoice_id=row.latest_invoice_id,
+        livemode=row.livemode,
+        created_at=row.created_at,
+    )

@@ -9,10 +9,10 @@ from payment_service.catalog.schemas import price_columns, product_columns
 from payment_service.customers.store import apply_stripe_customer
 from payment_service.payments.schemas import invoice_columns
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import mirror
+from payment_service.platform.mirroring import Seen, mirror
 from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.subscriptions.store import record
-from payment_service.tables import invoices, prices, products
+from payment_service.tables import customers, invoices, prices, products, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,14 @@ class Write(Protocol):
     """Writes one object."""
 
     async def __call__(
-        self, connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, fetched: bool, cause: str, now: datetime
+        self,
+        connection: AsyncConnection,
+        obj: dict[str, Any],
+        *,
+        as_of: int,
+        seen: Seen | None,
+        cause: str,
+        now: datetime,
     ) -> object:
         """Write `obj` as it was at `as_of`; raises NeedsFetch when that may be older than the row."""
 
@@ -42,11 +49,14 @@ class Target:
 
     collection: str
     write: Write
+    table: Table
+    key: str = "id"
+    """The column that holds Stripe's id."""
 
 
 def _mirrored(table: Table, columns: Callable[[dict[str, Any]], dict[str, Any]]) -> Write:
     async def write(
-        connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, fetched: bool, cause: str, now: datetime
+        connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
     ) -> None:
         await mirror(
             connection,
@@ -54,7 +64,7 @@ def _mirrored(table: Table, columns: Callable[[dict[str, Any]], dict[str, Any]])
             key={"id": obj["id"]},
             columns=columns(obj),
             as_of=as_of,
-            fetched=fetched,
+            seen=seen,
             cause=cause,
             now=now,
         )
@@ -63,11 +73,11 @@ def _mirrored(table: Table, columns: Callable[[dict[str, Any]], dict[str, Any]])
 
 
 TARGETS: Final = {
-    "customer": Target("customers", apply_stripe_customer),
-    "product": Target("products", _mirrored(products, product_columns)),
-    "price": Target("prices", _mirrored(prices, price_columns)),
-    "subscription": Target("subscriptions", record),
-    "invoice": Target("invoices", _mirrored(invoices, invoice_columns)),
+    "customer": Target("customers", apply_stripe_customer, customers, "stripe_customer_id"),
+    "product": Target("products", _mirrored(products, product_columns), products),
+    "price": Target("prices", _mirrored(prices, price_columns), prices),
+    "subscription": Target("subscriptions", record, subscriptions, "stripe_subscription_id"),
+    "invoice": Target("invoices", _mirrored(invoices, invoice_columns), invoices),
 }
 """By the object's `object` member."""
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from payment_service.errors import PaymentsError
+from payment_service.errors import PaymentsError, StripeUnavailable
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import EVENTS, INBOX_DEAD, INBOX_OLDEST
-from payment_service.platform.mirroring import NeedsFetch
+from payment_service.platform.mirroring import NeedsFetch, see
 from payment_service.webhooks import store
 from payment_service.webhooks.application import Target, fetch_current, snapshot_of, target_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from payment_service.idempotency.service import Operations
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.mirroring import Seen
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import WorkSettings
     from payment_service.webhooks.schemas import InboxEvent
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("payments")
 
 BATCH: Final = 20
+FETCH_TRIES: Final = 5
 POLL_SECONDS: Final = 1.0
 RETRY_BASE_SECONDS: Final = 1.0
 RETRY_CAP_SECONDS: Final = 600.0
@@ -118,25 +120,36 @@ class Worker:
         try:
             if target is None:
                 await self._settle(event, "ignored")
-            elif not await self._write(event, target, snapshot_of(event), fetched=False):
-                current = await fetch_current(self._gateway, event, target)
-                if current is None:
-                    await self._settle(event, "ignored")
-                else:
-                    await self._write(event, target, current, fetched=True)
+            elif not await self._write(event, target, snapshot_of(event), seen=None):
+                await self._fetch_and_write(event, target)
         except Exception as error:
             if is_unavailable(error):
                 raise
             await self._failed(event, error)
 
-    async def _write(self, event: InboxEvent, target: Target, obj: dict[str, object], *, fetched: bool) -> bool:
-        """Write the object and settle the event in one transaction; False when the snapshot may be old."""
+    async def _fetch_and_write(self, event: InboxEvent, target: Target) -> None:
+        """Write the present object from Stripe, for as long as the row changes meanwhile.
+
+        Raises:
+            StripeUnavailable: it changes every time; the event waits.
+        """
+        for _ in range(FETCH_TRIES):
+            async with self._database.read() as connection:
+                seen = await see(connection, target.table, {target.key: event.object_id})
+            current = await fetch_current(self._gateway, event, target)
+            if current is None:
+                await self._settle(event, "ignored")
+                return
+            if await self._write(event, target, current, seen=seen):
+                return
+        raise StripeUnavailable("The object changes faster than it can be written", retry_after=1)
+
+    async def _write(self, event: InboxEvent, target: Target, obj: dict[str, object], *, seen: Seen | None) -> bool:
+        """Write the object and settle the event in one transaction; False when the object may be old."""
         now = self._clock.now()
         try:
             async with self._database.transaction() as connection:
-                await target.write(
-                    connection, obj, as_of=event.stripe_created, fetched=fetched, cause=event.id, now=now
-                )
+                await target.write(connection, obj, as_of=event.stripe_created, seen=seen, cause=event.id, now=now)
                 await store.settle(connection, event.id, state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False
