@@ -86,7 +86,7 @@ async def running_stack(database_url: str, **more: str) -> AsyncIterator[Stack]:
     await simulators.start(simulator.api, stripe_socket)
     stripe_url = f"http://127.0.0.1:{stripe_socket.getsockname()[1]}"
     settings = development_settings(database_url=database_url, stripe_url=stripe_url, **more)
-    await _migrate(settings)
+    await migrate_async(settings)
     parts = build(settings, clock=clock)
     base_url = f"http://127.0.0.1:{api_socket.getsockname()[1]}"
     _seed(simulator, base_url)
@@ -103,14 +103,15 @@ async def running_stack(database_url: str, **more: str) -> AsyncIterator[Stack]:
             await simulators.stop()
 
 
-async def _migrate(settings: Settings) -> None:
+async def migrate_async(settings: Settings) -> None:
+    """Run all migrations."""
     async with locked_connection(settings.database) as connection:
         await run_migrations(connection, contract=False)
 
 
 def migrate(database_url: str) -> None:
     """Run all migrations, from a fixture without an event loop."""
-    asyncio.run(_migrate(development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1")))
+    asyncio.run(migrate_async(development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1")))
 
 
 def _seed(simulator: Simulator, base_url: str) -> None:

@@ -126,6 +126,7 @@ def create_engine(
         pool_use_lifo=True,
     )
     event.listen(engine.sync_engine, "handle_error", _discard_demoted)
+    event.listen(engine.sync_engine, "checkout", _discard_closed)
     return engine
 
 
@@ -139,6 +140,12 @@ def _discard_demoted(context: ExceptionContext) -> None:
     """Treat a connection to a server that has become read-only as lost, so that the pool finds the new primary."""
     if isinstance(context.original_exception, Exception) and sqlstate(context.original_exception) == "25006":
         context.is_disconnect = True
+
+
+def _discard_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Make the pool connect anew instead of handing out a closed connection; asks the server nothing."""
+    if connection.driver_connection.is_closed():
+        raise exc.DisconnectionError
 
 
 def _create_sqlite_engine(url: str) -> AsyncEngine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,6 +10,7 @@ from payment_service.errors import BadRequest, InvalidSignature
 from payment_service.platform.metrics import WEBHOOKS_RECEIVED
 from payment_service.platform.secrets import fingerprint
 from payment_service.webhooks import store
+from payment_service.webhooks.lane import InsertLane
 from payment_service.webhooks.schemas import envelope_decoder
 from payment_service.webhooks.signature import verify
 
@@ -38,6 +39,7 @@ class Inbox:
         self._clock = clock
         self._settings = settings
         self._wake = wake
+        self._lane = InsertLane(database) if database.dialect == "postgresql" else None
         self.verified: dict[str, int] = {}
         """How many events each signing secret has verified, by fingerprint."""
 
@@ -69,11 +71,17 @@ class Inbox:
             livemode=self._settings.stripe.livemode,
             now=self._clock.now(),
         )
-        async with self._database.transaction() as connection:
-            await store.insert_events(connection, [row])
+        await self._insert(row)
         self._count(secret)
         if self._wake is not None:
             self._wake()
+
+    async def _insert(self, row: dict[str, Any]) -> None:
+        if self._lane is not None:
+            await self._lane.insert(row)
+            return
+        async with self._database.transaction() as connection:
+            await store.insert_events(connection, [row])
 
     def _count(self, secret: str) -> None:
         WEBHOOKS_RECEIVED.labels("accepted").inc()

@@ -1,0 +1,107 @@
+"""A lane that inserts events in batches without waiting for them.
+
+While one statement runs, arriving events queue; when it returns, everything queued goes into the next. So a lone
+event is inserted at once, and many share one statement and one flush of PostgreSQL's log. Each caller returns after
+the commit of its own event. There is no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from payment_service.platform.database import is_unavailable
+
+if TYPE_CHECKING:
+    from payment_service.platform.database import Database
+
+MAXIMUM_BATCH: Final = 200
+MAXIMUM_QUEUED: Final = 2000
+"""More than this waits too long for its answer: Stripe is asked to deliver again."""
+_COLUMNS: Final = {
+    "id": "text",
+    "type": "text",
+    "object_id": "text",
+    "group_key": "text",
+    "api_version": "text",
+    "livemode": "boolean",
+    "stripe_created": "bigint",
+    "payload": "bytea",
+    "source": "text",
+    "state": "text",
+    "attempts": "integer",
+    "available_at": "timestamptz",
+    "received_at": "timestamptz",
+}
+_ARRAYS: Final = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_COLUMNS.values(), start=1))
+_STATEMENT: Final = (
+    f"INSERT INTO events ({', '.join(_COLUMNS)}) SELECT * FROM unnest({_ARRAYS}) "  # noqa: S608 - constants only
+    "ON CONFLICT (id) DO UPDATE SET state = 'pending', attempts = 0, available_at = excluded.available_at, "
+    "settled_at = NULL WHERE events.state = 'dead'"
+)
+
+
+class QueueFull(OSError):
+    """Too many events wait: the database is slower than they arrive."""
+
+
+class InsertLane:
+    """Inserts rows of `events` into PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queued: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def insert(self, row: dict[str, Any]) -> None:
+        """Insert one row and return after its commit.
+
+        Raises:
+            QueueFull: too many wait.
+            Exception: what the driver raised for this row's statement.
+        """
+        if len(self._queued) >= MAXIMUM_QUEUED:
+            raise QueueFull("too many events wait to be stored")
+        committed = asyncio.get_running_loop().create_future()
+        self._queued.append((row, committed))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        await committed
+
+    async def _run(self) -> None:
+        try:
+            while self._queued:
+                batch, self._queued = self._queued[:MAXIMUM_BATCH], self._queued[MAXIMUM_BATCH:]
+                await self._insert_batch(batch)
+        finally:
+            self._running = None
+
+    async def _insert_batch(self, batch: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
+        """Insert a batch; a row that the database refuses does not take the others with it."""
+        try:
+            await self._execute([row for row, _ in batch])
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+            if is_unavailable(error) or len(batch) == 1:
+                for _, waiting in batch:
+                    if not waiting.done():
+                        waiting.set_exception(error)
+                return
+            for single in batch:
+                await self._insert_batch([single])
+            return
+        for _, waiting in batch:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def _execute(self, rows: list[dict[str, Any]]) -> None:
+        """Run one statement in a transaction of its own; copies of an event within it are one row."""
+        unique = list({row["id"]: row for row in rows}.values())
+        async with self._database.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            try:
+                await driver.execute(_STATEMENT, *([row[name] for row in unique] for name in _COLUMNS))
+            except BaseException:
+                # the pool does not see the driver's own errors: a connection in an unknown state must not go back
+                await connection.invalidate()
+                raise
