@@ -15,8 +15,9 @@ from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
 from payment_service.platform.drain import DrainState
-from payment_service.platform.limiter import Limiter, LocalLimiter
+from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
+from payment_service.platform.redis import connect
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.subscriptions import cancellation, creation
 from payment_service.subscriptions.recording import Recorder
@@ -48,11 +49,15 @@ class Parts:
     health: Health
     access: Access
     limiter: Limiter
+    redis: Any
+    """The Redis client; None in development."""
     drain: DrainState = field(default_factory=DrainState)
 
     async def close(self) -> None:
         """Close connections."""
         await self.gateway.close()
+        if self.redis is not None:
+            await self.redis.aclose()
         await self.database.close()
 
 
@@ -67,7 +72,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     creating = creation.SubscriptionCreation(gateway, customers, recorder=recorder, clock=clock, livemode=livemode)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
-    limiter = LocalLimiter()
+    redis = connect(settings.redis_url) if settings.redis_url else None
+    limiter = LocalLimiter() if redis is None else RedisLimiter(redis)
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
         database,
@@ -90,9 +96,10 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         subscriptions=subscriptions,
         inbox=Inbox(database, clock=clock, settings=settings, wake=worker.wake),
         worker=worker,
-        health=Health(database, gateway, drain=drain, clock=clock),
+        health=Health(database, gateway, drain=drain, clock=clock, redis=redis),
         access=Access(settings, database, clock=clock, limiter=limiter),
         limiter=limiter,
+        redis=redis,
         drain=drain,
     )
 

@@ -13,7 +13,7 @@ from payment_service.platform import stripe_calls
 from payment_service.platform.clock import Clock, isoformat
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from payment_service.platform.database import Database
     from payment_service.platform.drain import DrainState
@@ -36,13 +36,13 @@ class Health:
         *,
         drain: DrainState,
         clock: Clock,
-        check_redis: Callable[[], Awaitable[None]] | None = None,
+        redis: Any = None,
     ) -> None:
         self._database = database
         self._gateway = gateway
         self._drain = drain
         self._clock = clock
-        self._check_redis = check_redis
+        self._redis = redis
         self._stripe_lock = asyncio.Lock()
         self._stripe_seen: tuple[float, bool] = (float("-inf"), False)
         self._schema_seen: tuple[float, SchemaSupport | None] = (float("-inf"), None)
@@ -89,8 +89,8 @@ class Health:
             await connection.execute(_PING)
 
     async def _ping_redis(self) -> None:
-        if self._check_redis is not None:
-            await self._check_redis()
+        if self._redis is not None:
+            await self._redis.ping()
 
     async def _stripe(self) -> bool:
         """Ask Stripe at most once a second, one probe at a time."""

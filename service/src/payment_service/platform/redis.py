@@ -1,0 +1,51 @@
+"""Redis or Valkey by URL: plain, TLS, sentinel and cluster. Never the only copy of anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from redis import asyncio as redis
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    from payment_service.platform.secrets import Secret
+
+CONNECT_SECONDS: Final = 1.0
+COMMAND_SECONDS: Final = 1.0
+UNAVAILABLE: Final = (RedisError, OSError, TimeoutError)
+"""What a command raises when Redis is away."""
+
+
+def connect(url: Secret) -> Any:
+    """Return a client for the address; nothing connects yet.
+
+    `redis://`, `rediss://`; `redis+cluster://` and `rediss+cluster://` name any node of a cluster;
+    `redis+sentinel://host1:26379,host2:26379/0?service=mymaster` names the sentinels.
+    """
+    address = url.reveal()
+    options: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": COMMAND_SECONDS,
+        "decode_responses": False,
+    }
+    scheme, _, rest = address.partition("://")
+    if scheme.endswith("+cluster"):
+        return redis.RedisCluster.from_url(f"{scheme.removesuffix('+cluster')}://{rest}", **options)
+    if scheme == "redis+sentinel":
+        return _sentinel(rest, options)
+    return redis.Redis.from_url(address, **options)
+
+
+def _sentinel(rest: str, options: dict[str, Any]) -> Any:
+    hosts, _, tail = rest.partition("/")
+    credentials, _, addresses = hosts.rpartition("@")
+    user, _, password = credentials.partition(":")
+    database, _, query = tail.partition("?")
+    service = parse_qs(query).get("service", ["mymaster"])[0]
+    parts = [urlsplit(f"//{host}") for host in addresses.split(",")]
+    login: dict[str, Any] = {"username": user or None, "password": password or None} if credentials else {}
+    hosts_and_ports = [(part.hostname, part.port or 26379) for part in parts]
+    sentinel = Sentinel(hosts_and_ports, **options)  # type: ignore[no-untyped-call] # untyped in the library
+    return sentinel.master_for(service, db=int(database or 0), **login, **options)
