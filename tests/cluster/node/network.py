@@ -1,0 +1,55 @@
+"""The bridge that is the node's address and the pods' gateway, and what Kubernetes leaves in the kernel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.cluster.node.layout import BRIDGE, HOST_CIDR, NETWORK
+
+_RESULTS = Path("/var/lib/cni/results")
+_TABLES = ("ip kube-proxy", "ip6 kube-proxy", "ip payments-netpol")
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+
+
+def create() -> None:
+    """Make the bridge with the node's address and let bridged packets pass the IP hooks (network policies)."""
+    _run("modprobe", "br_netfilter")
+    for setting in ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables"):
+        target = Path("/proc/sys") / setting.replace(".", "/")
+        if target.exists():
+            target.write_text("1")
+    # A fixed hardware address: otherwise it changes as pods join, and their neighbour tables go stale.
+    commands = (
+        f"ip link add {BRIDGE} address 0a:58:0a:fa:00:01 type bridge",
+        f"ip address add {HOST_CIDR} dev {BRIDGE}",
+        f"ip link set {BRIDGE} up",
+    )
+    for command in commands:
+        subprocess.run(command.split(), check=True, capture_output=True)
+
+
+def namespaces() -> list[tuple[Path, Path]]:
+    """Return (record, network namespace) of every pod of this cluster, read from CNI's own records."""
+    records = list(_RESULTS.glob("*")) if _RESULTS.exists() else []
+    parsed = [(record, json.loads(record.read_text() or "{}")) for record in records]
+    ours = {item.get("containerId") for _, item in parsed if item.get("networkName") == NETWORK}
+    return [(record, Path(item["netns"])) for record, item in parsed if item.get("containerId") in ours]
+
+
+def remove() -> None:
+    """Remove the pods' namespaces and interfaces, the bridge and kube-proxy's tables."""
+    for record, namespace in namespaces():
+        if namespace.exists():
+            _run("ip", "netns", "delete", namespace.name)
+        record.unlink(missing_ok=True)
+    ports = json.loads(_run("ip", "-j", "link", "show", "master", BRIDGE) or "[]")
+    for port in ports:
+        _run("ip", "link", "delete", port["ifname"])
+    _run("ip", "link", "delete", BRIDGE)
+    for table in _TABLES:
+        _run("nft", "delete", "table", *table.split())

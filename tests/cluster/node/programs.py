@@ -1,0 +1,143 @@
+"""Build the programs that the tests need from their pinned Go modules, each once a version."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.cluster.node.layout import TOOLS, Layout, layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+KUBERNETES = "1.37.2"
+_VERSION = "k8s.io/component-base/version"
+_CLIENT_VERSION = "k8s.io/client-go/pkg/version"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: the module below tools/, the package in it, and the minutes it takes on two cores from nothing."""
+
+    name: str
+    module: str
+    version: str
+    package: str = "."
+    minutes: float = 1
+    tags: str = ""
+    flags: str = ""
+    names: tuple[str, ...] = ()
+
+
+def _stamp(version: str) -> str:
+    return " ".join(
+        f"-X {package}.gitVersion=v{version} -X {package}.gitMajor=1 -X {package}.gitMinor={version.split('.')[1]}"
+        for package in (_VERSION, _CLIENT_VERSION)
+    )
+
+
+_PROMETHEUS = "github.com/prometheus/prometheus/cmd"
+_OPERATOR = "github.com/prometheus-operator/prometheus-operator/cmd"
+_PROMETHEUS_TAGS = "netgo,remove_all_sd,enable_kubernetes_sd"
+CORE = (
+    Program(
+        "hyperkube",
+        "kubernetes",
+        KUBERNETES,
+        minutes=11,
+        flags=_stamp(KUBERNETES),
+        names=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"),
+    ),
+    Program("etcd", "etcd", "3.7.3", "go.etcd.io/etcd/server/v3", names=("etcd",)),
+    Program("coredns", "coredns", "1.15.0", minutes=1.5),
+    Program("pause", "pause", "1", minutes=0.1),
+)
+ADDONS = (
+    Program("metrics-server", "metrics-server", "0.9.0", "sigs.k8s.io/metrics-server/cmd/metrics-server", 3),
+    Program("prometheus", "prometheus", "3.16.0", f"{_PROMETHEUS}/prometheus", 3, _PROMETHEUS_TAGS),
+    Program("prometheus-operator", "prometheus-operator", "0.88.0", f"{_OPERATOR}/operator"),
+    Program(
+        "prometheus-config-reloader", "prometheus-operator", "0.88.0", f"{_OPERATOR}/prometheus-config-reloader", 0.1
+    ),
+)
+CHECKERS = (
+    Program("helm", "helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", 1.5),
+    Program("kubeconform", "kubeconform", "0.8.0", "github.com/yannh/kubeconform/cmd/kubeconform", 0.1),
+    Program("kube-score", "kube-score", "1.20.0", "github.com/zegl/kube-score/cmd/kube-score", 0.5),
+    Program("stripe-mock", "stripe-mock", "0.203.0", "github.com/stripe/stripe-mock", 0.1),
+    Program("promtool", "prometheus", "3.16.0", f"{_PROMETHEUS}/promtool", 2, _PROMETHEUS_TAGS),
+)
+GROUPS = {"core": CORE, "addons": ADDONS, "checkers": CHECKERS}
+PROGRAMS = {program.name: program for programs in GROUPS.values() for program in programs}
+
+
+def _digest(program: Program) -> str:
+    """Name the exact source: another pin or another main.go is another program."""
+    files = sorted(path for path in (TOOLS / program.module).rglob("*") if path.is_file())
+    content = b"".join(path.name.encode() + path.read_bytes() for path in files)
+    return hashlib.sha256(content + repr(program).encode()).hexdigest()[:10]
+
+
+def path(name: str, *, where: Layout | None = None) -> Path:
+    """Return where the named program lies, whether or not it is built yet."""
+    program = PROGRAMS[name]
+    folder = f"{program.name}-{program.version}-{_digest(program)}"
+    return (where or layout()).programs / folder / program.name
+
+
+def alias(name: str, *, of: str, where: Layout | None = None) -> Path:
+    """Return the link under which one program of a combined one is started."""
+    return path(of, where=where).parent / name
+
+
+def missing(programs: Sequence[Program], *, where: Layout | None = None) -> list[Program]:
+    """Return those that are not built at the pinned version."""
+    return [program for program in programs if not path(program.name, where=where).exists()]
+
+
+def _command(program: Program, *, output: Path) -> list[str]:
+    tags = [f"-tags={program.tags}"] if program.tags else []
+    linker = f"-s -w {program.flags}".strip()
+    return ["go", "build", "-trimpath", *tags, "-ldflags", linker, "-o", str(output), program.package]
+
+
+def build(program: Program, *, where: Layout | None = None) -> None:
+    """Build one program; it appears under its final name only when it is complete.
+
+    Raises:
+        RuntimeError: go is not installed.
+        subprocess.CalledProcessError: the compiler refused.
+    """
+    if not shutil.which("go"):
+        raise RuntimeError("go ≥ 1.26 is needed to build the cluster's programs: install it, or set TEST_KUBECONFIG")
+    target = path(program.name, where=where)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    # The same settings for every program: the compiled Kubernetes libraries are then shared between them.
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    subprocess.run(_command(program, output=partial), cwd=TOOLS / program.module, env=environment, check=True)
+    for name in program.names:
+        link = target.with_name(name)
+        if link != target and not link.is_symlink():
+            link.symlink_to(target.name)
+    partial.rename(target)
+
+
+def build_all(programs: Sequence[Program], *, where: Layout | None = None) -> None:
+    """Build what is missing, saying before each program what is left."""
+    todo = missing(programs, where=where)
+    for index, program in enumerate(todo, start=1):
+        left = sum(other.minutes for other in todo[index - 1 :])
+        label = f"[{index}/{len(todo)}] {program.name} {program.version}"
+        sys.stdout.write(f"{label}: building (≤ {left:.0f} min left on two cores from nothing)\n")
+        sys.stdout.flush()
+        started = time.monotonic()
+        build(program, where=where)
+        sys.stdout.write(f"{label}: built in {time.monotonic() - started:.0f} s\n")
