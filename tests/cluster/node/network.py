@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.node.layout import BRIDGE, HOST_CIDR, NETWORK
 
@@ -33,19 +34,26 @@ def create() -> None:
         subprocess.run(command.split(), check=True, capture_output=True)
 
 
-def namespaces() -> list[tuple[Path, Path]]:
-    """Return (record, network namespace) of every pod of this cluster, read from CNI's own records."""
-    records = list(_RESULTS.glob("*")) if _RESULTS.exists() else []
-    parsed = [(record, json.loads(record.read_text() or "{}")) for record in records]
-    ours = {item.get("containerId") for _, item in parsed if item.get("networkName") == NETWORK}
-    return [(record, Path(item["netns"])) for record, item in parsed if item.get("containerId") in ours]
+def _sandboxes(record: dict[str, Any]) -> set[str]:
+    interfaces = (record.get("result") or {}).get("interfaces") or []
+    return {item["sandbox"] for item in interfaces if item.get("sandbox")}
+
+
+def pods() -> tuple[set[Path], set[Path]]:
+    """Return this cluster's records of pods and their network namespaces, read from CNI's own results."""
+    files = list(_RESULTS.glob("*")) if _RESULTS.exists() else []
+    parsed = {file: json.loads(file.read_text() or "{}") for file in files}
+    ours = {record.get("containerId") for record in parsed.values() if record.get("networkName") == NETWORK}
+    mine = {file: record for file, record in parsed.items() if record.get("containerId") in ours}
+    return set(mine), {Path(name) for record in mine.values() for name in _sandboxes(record)}
 
 
 def remove() -> None:
     """Remove the pods' namespaces and interfaces, the bridge and kube-proxy's tables."""
-    for record, namespace in namespaces():
-        if namespace.exists():
-            _run("ip", "netns", "delete", namespace.name)
+    records, namespaces = pods()
+    for namespace in namespaces:
+        _run("ip", "netns", "delete", namespace.name)
+    for record in records:
         record.unlink(missing_ok=True)
     ports = json.loads(_run("ip", "-j", "link", "show", "master", BRIDGE) or "[]")
     for port in ports:
