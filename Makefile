@@ -4,6 +4,7 @@ SHELL := /bin/bash
 UV := .tools/uv/bin/uv
 READY := .venv/.synced
 RUN := .venv/bin
+# the parts that are not built here join by `TIERS += …` in their own file under tests/
 TIERS := unit integration contract
 
 -include tests/*/*.mk
