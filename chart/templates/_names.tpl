@@ -1,0 +1,35 @@
+{{- define "lean-payments.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "lean-payments.fullname" -}}
+{{- $name := include "lean-payments.name" . -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "lean-payments.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{- end -}}
+{{- end -}}
+
+{{- define "lean-payments.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}{{ include "lean-payments.fullname" . }}{{- else -}}{{ default "default" .Values.serviceAccount.name }}{{- end -}}
+{{- end -}}
+
+{{- define "lean-payments.selector" -}}
+app.kubernetes.io/name: lean-payments
+app.kubernetes.io/instance: {{ include "lean-payments.fullname" . }}
+{{- end -}}
+
+{{- define "lean-payments.labels" -}}
+{{ include "lean-payments.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+payments.leanconstruction.io/environment: {{ include "lean-payments.fullname" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

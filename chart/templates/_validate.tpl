@@ -1,0 +1,37 @@
+{{- /* Collects every mistake and fails once, each message with its fix. */ -}}
+{{- define "lean-payments.validate" -}}
+{{- $problems := list -}}
+{{- if .Values.operator.enabled -}}
+{{- $problems = append $problems "operator.enabled=true is not supported by this chart version: set operator.enabled=false." -}}
+{{- end -}}
+{{- if not .Values.secrets.existingSecret -}}
+{{- $problems = append $problems (printf "secrets.existingSecret is empty. Create the Secret: kubectl -n %s create secret generic lean-payments --from-literal=DATABASE_URL=… --from-literal=REDIS_URL=… --from-literal=STRIPE_SECRET_KEY=… --from-literal=STRIPE_WEBHOOK_SECRET=… --from-literal=SECRET_KEY=\"$(openssl rand -hex 32)\", then set secrets.existingSecret=lean-payments." .Release.Namespace) -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
+{{- $problems = append $problems "ingress.host is empty: set it to the API's host name." -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- $problems = append $problems "httpRoute.parentRefs is empty: name the Gateway, for example httpRoute.parentRefs[0].name=public." -}}
+{{- end -}}
+{{- if and .Values.certificate.enabled (not (and .Values.certificate.issuerName .Values.ingress.host)) -}}
+{{- $problems = append $problems "certificate.enabled needs certificate.issuerName and ingress.host." -}}
+{{- end -}}
+{{- if and .Values.externalSecret.enabled (not (and .Values.externalSecret.storeName .Values.externalSecret.remoteKey)) -}}
+{{- $problems = append $problems "externalSecret.enabled needs externalSecret.storeName and externalSecret.remoteKey." -}}
+{{- end -}}
+{{- if and .Values.backup.enabled (not .Values.backup.existingClaim) -}}
+{{- $problems = append $problems "backup.existingClaim is empty: create a PersistentVolumeClaim and name it; dumps are never kept in an emptyDir." -}}
+{{- end -}}
+{{- range $name := list "api" "worker" -}}
+{{- $part := index $.Values $name -}}
+{{- if gt (int $part.autoscaling.minReplicas) (int $part.autoscaling.maxReplicas) -}}
+{{- $problems = append $problems (printf "%s.autoscaling.minReplicas is above maxReplicas: lower it." $name) -}}
+{{- end -}}
+{{- if lt (int $part.terminationGracePeriodSeconds) (add (int $.Values.config.drainSeconds) 35) -}}
+{{- $problems = append $problems (printf "%s.terminationGracePeriodSeconds must be at least config.drainSeconds + 35: raise it." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "\n\n%d problem(s) in the values:\n- %s\n" (len $problems) (join "\n- " $problems)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.chart.tools import CHART, promtool, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = CHART.parent
+ALERTS = sorted(path.stem for path in (CHART / "files" / "rules").glob("*.yaml"))
+ENVIRONMENT = 'namespace="billing",environment="pay-lean-payments"'
+REQUESTS = "payments_http_requests_total"
+LATENCY = "payments_http_request_duration_seconds"
+HPA = 'namespace="billing",horizontalpodautoscaler="pay-lean-payments-api"'
+BACKUP = 'kube_cronjob_status_last_successful_time{namespace="billing",cronjob="pay-lean-payments-backup"}'
+CERTIFICATE = 'certmanager_certificate_expiration_timestamp_seconds{namespace="billing",name="pay-lean-payments"}'
+
+Series = dict[str, str]
+
+
+def ours(metric: str, values: str, labels: str = "") -> Series:
+    return {f"{metric}{{{ENVIRONMENT}{labels}}}": values}
+
+
+def per_minute(count: float) -> str:
+    return f"0+{count}x240"
+
+
+# The series of a time with the problem and of one without; evaluated after three hours.
+CASES: dict[str, tuple[Series, Series]] = {
+    "PaymentsAvailabilityBudgetBurn": (
+        ours(REQUESTS, per_minute(95), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),
+        ours(REQUESTS, per_minute(9999), ',status="200"') | ours(REQUESTS, per_minute(1), ',status="503"'),
+    ),
+    "PaymentsLatencyBudgetBurn": (
+        ours(f"{LATENCY}_bucket", per_minute(80), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
+        ours(f"{LATENCY}_bucket", per_minute(99), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
+    ),
+    "PaymentsInboxTooOld": (
+        ours("payments_inbox_oldest_unapplied_seconds", "0+60x240"),
+        ours("payments_inbox_oldest_unapplied_seconds", "2x240"),
+    ),
+    "PaymentsDeadEvents": (ours("payments_inbox_dead", "1x240"), ours("payments_inbox_dead", "0x240")),
+    "PaymentsOperationsPastLease": (
+        ours("payments_operations_past_lease", "1x240"),
+        ours("payments_operations_past_lease", "0x240"),
+    ),
+    "PaymentsPaidInvoicesWithoutRow": (
+        ours("payments_paid_invoices_without_row", "1x240"),
+        ours("payments_paid_invoices_without_row", "0x240"),
+    ),
+    "PaymentsDrift": (
+        ours("payments_drift_total", per_minute(1), ',object="invoice"'),
+        ours("payments_drift_total", "7x240", ',object="invoice"'),
+    ),
+    "PaymentsDatabaseErrors": (
+        ours("payments_database_errors_total", per_minute(60), ',kind="request"'),
+        ours("payments_database_errors_total", "3x240", ',kind="request"'),
+    ),
+    "PaymentsStripeErrors": (
+        ours("payments_stripe_requests_total", per_minute(50), ',outcome="timeout"')
+        | ours("payments_stripe_requests_total", per_minute(50), ',outcome="ok"'),
+        ours("payments_stripe_requests_total", per_minute(50), ',outcome="payment_declined"')
+        | ours("payments_stripe_requests_total", per_minute(50), ',outcome="ok"'),
+    ),
+    "PaymentsWebhooksRejected": (
+        ours("payments_webhooks_received_total", per_minute(10), ',outcome="invalid_signature"'),
+        ours("payments_webhooks_received_total", per_minute(10), ',outcome="accepted"'),
+    ),
+    "PaymentsDown": (ours("up", "0x240"), ours("up", "1x240")),
+    "PaymentsAutoscalerAtMaximum": (
+        {
+            f"kube_horizontalpodautoscaler_status_current_replicas{{{HPA}}}": "12x240",
+            f"kube_horizontalpodautoscaler_spec_max_replicas{{{HPA}}}": "12x240",
+        },
+        {
+            f"kube_horizontalpodautoscaler_status_current_replicas{{{HPA}}}": "3x240",
+            f"kube_horizontalpodautoscaler_spec_max_replicas{{{HPA}}}": "12x240",
+        },
+    ),
+    "PaymentsBackupTooOld": ({BACKUP: "-90000x240"}, {BACKUP: "0x240"}),
+    "PaymentsCertificateExpiring": ({CERTIFICATE: "600000x240"}, {CERTIFICATE: "6000000x240"}),
+}
+
+
+@cache
+def rules() -> dict[str, Any]:
+    enabled = ("--set", "secrets.existingSecret=s,monitoring.rules.enabled=true")
+    (rule,) = [manifest for manifest in render(*enabled) if manifest["kind"] == "PrometheusRule"]
+    spec: dict[str, Any] = rule["spec"]
+    return spec
+
+
+def fired(alert: str, series: Series, folder: Path) -> bool:
+    """Whether promtool sees the alert fire after three hours of these series."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    silent = {"eval_time": "3h", "alertname": alert, "exp_alerts": []}
+    test = {"interval": "1m", "input_series": inputs, "alert_rule_test": [silent]}
+    (folder / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
+    command = [promtool(), "test", "rules", "test.yaml"]
+    result = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0 or f"alertname: {alert}" in output, output
+    return result.returncode != 0
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_fires_when_its_condition_is_caused(alert: str, tmp_path: Path) -> None:
+    assert fired(alert, CASES[alert][0], tmp_path)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_is_silent_when_all_is_well(alert: str, tmp_path: Path) -> None:
+    assert not fired(alert, CASES[alert][1], tmp_path)
+
+
+def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    subprocess.run([promtool(), "check", "rules", str(tmp_path / "rules.yaml")], check=True, capture_output=True)
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    assert sorted(path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")) == ALERTS
+
+
+def test_alerts_use_only_metrics_of_the_contract() -> None:
+    contract = (ROOT / "docs" / "contracts.md").read_text()
+    used = set(re.findall(r"payments?_[a-z_]+", " ".join(rule["expr"] for rule in rules()["groups"][0]["rules"])))
+    assert [name for name in sorted(used) if re.sub("_(bucket|count|sum)$", "", name) not in contract] == []
+
+
+def test_an_alert_can_be_left_out() -> None:
+    values = "secrets.existingSecret=s,monitoring.rules.enabled=true,monitoring.rules.disabled={PaymentsDrift}"
+    (rule,) = [manifest for manifest in render("--set", values) if manifest["kind"] == "PrometheusRule"]
+    assert "PaymentsDrift" not in [entry["alert"] for entry in rule["spec"]["groups"][0]["rules"]]

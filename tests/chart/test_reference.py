@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import re
+
+from tests.chart.reference import CHART, documented_values, readme, schema_text
+
+
+def test_the_readme_is_the_generated_one() -> None:
+    assert (CHART / "README.md").read_text() == readme(), "run: make chart-reference"
+
+
+def test_the_schema_is_the_generated_one() -> None:
+    assert (CHART / "values.schema.json").read_text() == schema_text(), "run: make chart-reference"
+
+
+def test_every_value_is_documented() -> None:
+    assert [value.path for value in documented_values() if not value.meaning] == []
+
+
+def test_there_are_at_most_350_values() -> None:
+    assert len(documented_values()) <= 350
+
+
+def test_every_value_is_used() -> None:
+    templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    names = {value.path.rpartition(".")[2] for value in documented_values()} - {"global"}
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", templates)] == []
