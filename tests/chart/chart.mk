@@ -1,3 +1,5 @@
+TIERS += chart
+
 .PHONY: chart-reference
 chart-reference: $(READY) ## Write the chart's schema and README anew after a change of values.yaml
 	@$(RUN)/python -m tests.chart.reference
