@@ -1,0 +1,31 @@
+# Two images from one file: `service` (API, worker, migrations) and `operator`. Both run as 10001 on a read-only root.
+ARG BASE_IMAGE=python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+RUN pip install --no-cache-dir 'uv>=0.13'
+WORKDIR /src
+ENV UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/app
+COPY pyproject.toml uv.lock ./
+COPY service/ service/
+COPY operator/ operator/
+
+FROM build AS build-service
+RUN uv sync --locked --no-dev --no-editable --package payment-service
+
+FROM build AS build-operator
+RUN uv sync --locked --no-dev --no-editable --package payment-operator
+
+FROM ${BASE_IMAGE} AS service
+COPY --from=build-service /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8000 9090
+ENTRYPOINT ["payments"]
+CMD ["serve"]
+
+FROM ${BASE_IMAGE} AS operator
+COPY --from=build-operator /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 9090
+ENTRYPOINT ["payment-operator"]
