@@ -1,0 +1,1 @@
+"""The PaymentEnvironment resource: its types, from which the CRD is generated."""

@@ -1,0 +1,159 @@
+"""The CustomResourceDefinition, generated from the types. ``payment-operator crd`` prints it."""
+
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from payment_operator import names
+from payment_operator.api.environment import Environment, Stripe
+from payment_operator.api.release import Release
+from payment_operator.api.schema import Rules, Schema, structural_schema
+from payment_operator.api.status import EnvironmentStatus
+from payment_operator.api.workload import Autoscaling
+
+NAME_RULE: Final = (
+    "size(self.metadata.name) <= 40",
+    "the name is too long: names of pods and Jobs are built from it; use 40 characters or fewer",
+)
+
+TAG_OR_DIGEST: Final = "^.+(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$"
+
+RULES: Final[Rules] = {
+    Environment: [
+        (
+            f"self.image.matches('{TAG_OR_DIGEST}') && !self.image.endsWith(':latest')",
+            "spec.image can change without a release: name a tag other than latest, or a digest (image@sha256:...)",
+        ),
+        (
+            "self.stripe.mode != 'Live' || self.image.contains('@sha256:')",
+            "spec.image needs a digest in Live mode: write image@sha256:...",
+        ),
+        (
+            "self.stripe.mode != 'Live' || self.release.bake.seconds >= 60",
+            "spec.release.bake.seconds is too short for Live mode: use 60 or more",
+        ),
+        (
+            "self.stripe.mode != 'Live' || self.release.retainSeconds >= 300",
+            "spec.release.retainSeconds is too short for Live mode: use 300 or more",
+        ),
+        (
+            "self.stripe.mode != 'Live' || self.release.drainSeconds >= 5",
+            "spec.release.drainSeconds is too short for Live mode: use 5 or more",
+        ),
+    ],
+    Stripe: [
+        (
+            "self.mode == oldSelf.mode",
+            "spec.stripe.mode cannot be changed: make a second PaymentEnvironment with its own database",
+        ),
+        (
+            "self.mode != 'Live' || !has(self.apiBase)",
+            "spec.stripe.apiBase is for simulators: remove it in Live mode, or set mode to Test",
+        ),
+        (
+            "self.mode != 'Live' || !has(self.webhook.url) || self.webhook.url.startsWith('https://')",
+            "spec.stripe.webhook.url must start with https:// in Live mode",
+        ),
+    ],
+    Release: [
+        (
+            "self.retainSeconds >= self.drainSeconds",
+            "spec.release.retainSeconds is shorter than drainSeconds: raise it, or lower drainSeconds",
+        ),
+    ],
+    Autoscaling: [
+        (
+            "self.minReplicas <= self.maxReplicas",
+            "autoscaling.minReplicas is above maxReplicas: lower it or raise maxReplicas",
+        ),
+    ],
+}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column of ``kubectl get``."""
+
+    name: str
+    type: str
+    path: str
+    priority: int = 0
+
+    def manifest(self) -> dict[str, Any]:
+        """The column as the CRD writes it; priority 1 is shown by ``-o wide`` only."""
+        return {"name": self.name, "type": self.type, "jsonPath": self.path} | (
+            {"priority": self.priority} if self.priority else {}
+        )
+
+
+COLUMNS: Final = (
+    Column("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
+    Column("Active", "integer", ".status.active.revision"),
+    Column("Candidate", "string", ".status.candidate.step"),
+    Column("Replicas", "integer", ".status.readyReplicas"),
+    Column("Rollback", "boolean", ".status.previous.rollbackable"),
+    Column("Age", "date", ".metadata.creationTimestamp"),
+    Column("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason", 1),
+    Column("Schema", "string", ".status.migration.current", 1),
+    Column("Image", "string", ".status.active.image", 1),
+)
+
+
+def openapi_schema() -> Schema:
+    """The structural schema of a whole PaymentEnvironment."""
+    status = structural_schema(EnvironmentStatus, rules=RULES)
+    status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return {
+        "type": "object",
+        "description": "One deployment of the payment API with its database, Redis and Stripe account.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "Version of the resource's schema."},
+            "kind": {"type": "string", "description": "PaymentEnvironment."},
+            "metadata": {"type": "object"},
+            "spec": structural_schema(Environment, rules=RULES) | {"description": "What you ask for."},
+            "status": status | {"description": "What the operator reports."},
+        },
+        "x-kubernetes-validations": [{"rule": NAME_RULE[0], "message": NAME_RULE[1]}],
+    }
+
+
+def crd_manifest() -> dict[str, Any]:
+    """The CustomResourceDefinition."""
+    scale = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    version = {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": openapi_schema()},
+        "subresources": {"status": {}, "scale": scale},
+        "additionalPrinterColumns": [column.manifest() for column in COLUMNS],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.KIND.lower(),
+                "shortNames": ["penv"],
+                "categories": ["payments"],
+            },
+            "versions": [version],
+        },
+    }
+
+
+def crd_yaml() -> str:
+    """The CRD as the file in the chart holds it."""
+    header = "# Generated from the operator's types: `payment-operator crd`. Do not edit.\n"
+    return header + yaml.safe_dump(crd_manifest(), sort_keys=False, width=120)

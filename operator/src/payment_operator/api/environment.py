@@ -1,0 +1,95 @@
+"""The specification of a PaymentEnvironment."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from payment_operator.api.fields import Count, Fields, SecretRef, Url
+from payment_operator.api.release import Migrations, Release
+from payment_operator.api.workload import Api, Autoscaling, Service, Worker
+
+
+class Database(Fields, frozen=True, kw_only=True):
+    """PostgreSQL."""
+
+    url_secret_ref: Annotated[SecretRef, Meta(description="The application's URL (key DATABASE_URL).")]
+    migration_url_secret_ref: Annotated[
+        SecretRef | None,
+        Meta(description="The owner role's URL (key DATABASE_MIGRATION_URL), for migrations. Left out: urlSecretRef."),
+    ] = None
+    replica_url_secret_ref: Annotated[
+        SecretRef | None, Meta(description="URL of a read replica (key DATABASE_REPLICA_URL).")
+    ] = None
+
+
+class Redis(Fields, frozen=True, kw_only=True):
+    """Redis or Valkey."""
+
+    url_secret_ref: Annotated[SecretRef, Meta(description="URL (key REDIS_URL).")]
+
+
+class ApiKey(Fields, frozen=True, kw_only=True):
+    """The Stripe API key."""
+
+    secret_ref: Annotated[SecretRef, Meta(description="The key (key STRIPE_SECRET_KEY).")]
+
+
+class Webhook(Fields, frozen=True, kw_only=True):
+    """The Stripe webhook endpoint."""
+
+    secret_ref: Annotated[
+        SecretRef, Meta(description="Signing secrets, several separated by commas (key STRIPE_WEBHOOK_SECRET).")
+    ]
+    url: Annotated[Url | None, Meta(description="Public address of the webhook endpoint.")] = None
+
+
+class Stripe(Fields, frozen=True, kw_only=True):
+    """The Stripe account."""
+
+    mode: Annotated[
+        Literal["Test", "Live"], Meta(description="Test or Live; must match the key's prefix. Cannot be changed.")
+    ] = "Live"
+    api_key: Annotated[ApiKey, Meta(description="The API key.")]
+    webhook: Annotated[Webhook, Meta(description="The webhook endpoint.")]
+    api_base: Annotated[
+        Url | None,
+        Meta(description="Another address of the Stripe API, for a simulator. Test mode only."),
+    ] = None
+
+
+class Environment(Fields, frozen=True, kw_only=True):
+    """What the user asks for."""
+
+    image: Annotated[
+        str,
+        Meta(min_length=1, max_length=1024, description="Image of the service. Changing it starts a release."),
+    ]
+    image_pull_policy: Annotated[
+        Literal["IfNotPresent", "Always", "Never"], Meta(description="When the image is pulled.")
+    ] = "IfNotPresent"
+    image_pull_secrets: Annotated[
+        list[str], Meta(max_length=20, description="Names of Secrets with registry credentials.")
+    ] = msgspec.field(default_factory=list)
+    replicas: Annotated[
+        Count, Meta(description="Number of API pods. Written through the scale subresource while autoscaling is set.")
+    ] = 2
+    autoscaling: Annotated[Autoscaling | None, Meta(description="Scale the API on CPU.")] = Autoscaling()
+    api: Annotated[Api, Meta(description="The API's pods.")] = Api()
+    worker: Annotated[Worker, Meta(description="The worker's pods.")] = Worker()
+    service: Annotated[Service, Meta(description="The Service in front of the API.")] = Service()
+    allowed_origins: Annotated[
+        list[Url],
+        Meta(max_length=100, description="Origins that browsers may call the API from."),
+    ] = msgspec.field(default_factory=list)
+    secret_key_ref: Annotated[
+        SecretRef, Meta(description="The service's own key, 32 characters or more (key SECRET_KEY).")
+    ]
+    database: Annotated[Database, Meta(description="PostgreSQL.")]
+    redis: Annotated[Redis, Meta(description="Redis or Valkey.")]
+    stripe: Annotated[Stripe, Meta(description="The Stripe account.")]
+    migrations: Annotated[Migrations, Meta(description="How the database is migrated.")] = Migrations()
+    release: Annotated[Release, Meta(description="The steps of a release.")] = Release()
+    suspend: Annotated[
+        bool, Meta(description="Stops a release before its next step; repairs and automatic rollbacks go on.")
+    ] = False

@@ -1,0 +1,107 @@
+"""What the operator reports about a PaymentEnvironment."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from payment_operator.api.fields import Fields
+
+
+class Condition(Fields, frozen=True, kw_only=True):
+    """One observation, by Kubernetes' conventions."""
+
+    type: Annotated[str, Meta(max_length=316, description="What is observed.")]
+    status: Annotated[Literal["True", "False", "Unknown"], Meta(description="Whether it holds.")]
+    reason: Annotated[str, Meta(max_length=1024, description="Why, as one word.")]
+    message: Annotated[str, Meta(max_length=4096, description="Why, for people.")] = ""
+    observed_generation: Annotated[int, Meta(ge=0, description="Generation of the resource that was looked at.")] = 0
+    last_transition_time: Annotated[str, Meta(description="When the status changed last.")]
+
+
+class RevisionStatus(Fields, frozen=True, kw_only=True):
+    """A revision that has, or had, traffic."""
+
+    revision: Annotated[int, Meta(description="Number of the revision.")]
+    hash: Annotated[str, Meta(description="Hash of the revision.")]
+    image: Annotated[str, Meta(description="Its image.")] = ""
+    credentials_version: Annotated[int, Meta(description="Version of its credentials.")] = 0
+    since: Annotated[str | None, Meta(description="When it got the traffic.")] = None
+    ready_replicas: Annotated[int, Meta(description="Its ready API pods.")] = 0
+
+
+class CandidateStatus(Fields, frozen=True, kw_only=True):
+    """The revision being released."""
+
+    revision: Annotated[int, Meta(description="Number of the revision.")]
+    hash: Annotated[str, Meta(description="Hash of the revision.")]
+    image: Annotated[str, Meta(description="Its image.")] = ""
+    step: Annotated[str, Meta(description="Where the release is.")]
+    waiting_for: Annotated[str, Meta(description="What the step waits for.")] = ""
+    attempt: Annotated[int, Meta(description="Which attempt this is.")] = 1
+    ready_replicas: Annotated[int, Meta(description="Its ready API pods.")] = 0
+
+
+class PreviousStatus(Fields, frozen=True, kw_only=True):
+    """The revision that had the traffic before."""
+
+    revision: Annotated[int, Meta(description="Number of the revision.")]
+    hash: Annotated[str, Meta(description="Hash of the revision.")]
+    image: Annotated[str, Meta(description="Its image.")] = ""
+    rollbackable: Annotated[bool, Meta(description="Whether traffic can go back to it.")]
+    blocked_reason: Annotated[str | None, Meta(description="Why traffic cannot go back.")] = None
+    retain_until: Annotated[str | None, Meta(description="How long it keeps running.")] = None
+    ready_replicas: Annotated[int, Meta(description="Its ready API pods.")] = 0
+
+
+class FailedStatus(Fields, frozen=True, kw_only=True):
+    """A revision that failed; it is not tried again by itself."""
+
+    revision: Annotated[int, Meta(description="Number of the revision.")]
+    hash: Annotated[str, Meta(description="Hash of the revision.")]
+    attempt: Annotated[int, Meta(description="The attempt that failed.")]
+    reason: Annotated[str, Meta(description="Why, as one word.")]
+    message: Annotated[str, Meta(description="Why, for people; secrets removed.")] = ""
+    at: Annotated[str, Meta(description="When.")]
+
+
+class MigrationStatus(Fields, frozen=True, kw_only=True):
+    """The database's schema as the last plan saw it."""
+
+    current: Annotated[str, Meta(description="Schema of the database.")] = ""
+    target: Annotated[str, Meta(description="Schema that the image wants.")] = ""
+    pending: Annotated[list[str], Meta(description="Migrations to run, with their phase.")] = msgspec.field(
+        default_factory=list
+    )
+    lint: Annotated[list[str], Meta(description="What the plan found.")] = msgspec.field(default_factory=list)
+    sql: Annotated[str, Meta(description="The first lines of the plan's SQL; the Job's log has all of it.")] = ""
+    contract_pending: Annotated[bool, Meta(description="Whether contract migrations wait.")] = False
+
+
+class OperationStatus(Fields, frozen=True, kw_only=True):
+    """The answer to a person's last request."""
+
+    verb: Annotated[str, Meta(description="What was asked.")]
+    target: Annotated[str, Meta(description="For which revision.")]
+    result: Annotated[Literal["Accepted", "Refused"], Meta(description="What became of it.")]
+    message: Annotated[str, Meta(description="Why, and what to do.")] = ""
+    at: Annotated[str, Meta(description="When it was answered.")]
+
+
+class EnvironmentStatus(Fields, frozen=True, kw_only=True):
+    """What the operator reports."""
+
+    observed_generation: Annotated[int, Meta(ge=0, description="Generation that was looked at.")] = 0
+    replicas: Annotated[int, Meta(ge=0, description="API pods of the active revision.")] = 0
+    ready_replicas: Annotated[int, Meta(ge=0, description="Ready API pods of the active revision.")] = 0
+    selector: Annotated[str, Meta(description="Selects the active revision's API pods, for the autoscaler.")] = ""
+    active: Annotated[RevisionStatus | None, Meta(description="The revision that has the traffic.")] = None
+    candidate: Annotated[CandidateStatus | None, Meta(description="The revision being released.")] = None
+    stable: Annotated[int | None, Meta(description="The last revision that passed its bake.")] = None
+    previous: Annotated[PreviousStatus | None, Meta(description="The revision that had the traffic before.")] = None
+    failed: Annotated[list[FailedStatus], Meta(max_length=10, description="Failed revisions, newest first.")] = (
+        msgspec.field(default_factory=list)
+    )
+    migration: Annotated[MigrationStatus | None, Meta(description="The database's schema.")] = None
+    last_operation: Annotated[OperationStatus | None, Meta(description="The last request's answer.")] = None
+    conditions: Annotated[list[Condition], Meta(description="Observations.")] = msgspec.field(default_factory=list)
