@@ -4,7 +4,7 @@ SHELL := /bin/bash
 UV := .tools/uv/bin/uv
 READY := .venv/.synced
 RUN := .venv/bin
-# the parts that are not built here join by `TIERS += …` in their own file under tests/
+# further tiers join by `TIERS += …` in their own file under tests/
 TIERS := unit integration contract
 
 -include tests/*/*.mk
@@ -43,6 +43,11 @@ check: $(READY) ## Format, lint, types, import contracts, unit tests (under a mi
 .PHONY: test
 test: check ## All tests whose parts are at hand; what is skipped is listed with the command that enables it
 	@$(RUN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(addprefix tests/,$(TIERS))
+	@[ "$$CI" = true ] || $(MAKE) --no-print-directory test-cluster
+
+.PHONY: test-cluster
+test-cluster: $(READY) ## The tests on a real Kubernetes, once `make cluster-tools` has built it; one at a time, they own the machine
+	@$(RUN)/pytest -q -p no:randomly tests/cluster
 
 .PHONY: openapi
 openapi: $(READY) ## Write docs/openapi.json anew after a change of the API
