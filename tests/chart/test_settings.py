@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.chart.tools import CHART, pod_specs, render
+
+from payment_service.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://app:a-long-password@db/payments",
+    "DATABASE_MIGRATION_URL": "postgresql://owner:a-long-password@db/payments",
+    "REDIS_URL": "redis://cache:6379",
+    "STRIPE_SECRET_KEY": "sk_{mode}_51Nf8sKqLw02MxZpVbTyRu7Ac",
+    "STRIPE_WEBHOOK_SECRET": "whsec_q83Jd0LmZx71PbVn5TyRk2Ws",
+    "SECRET_KEY": "b0c4e1f79a2d4d6c8e3f5a7b9c1d2e4f60718293a4b5c6d7",
+}
+
+
+@pytest.mark.parametrize("case", ["staging", "monitoring", "nginx"])
+def test_the_service_accepts_the_environment_that_the_chart_renders(case: str, tmp_path: Path) -> None:
+    mode = "test" if case == "staging" else "live"
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(value.format(mode=mode))
+    containers = [
+        container
+        for spec in pod_specs(render("--values", str(CHART / "ci" / f"{case}-values.yaml")))
+        for container in spec["containers"]
+        if container["command"][0] == "payments"
+    ]
+    assert len(containers) == 4
+    for container in containers:
+        environ = {entry["name"]: entry["value"] for entry in container["env"]}
+        for name in [name for name in environ if name.endswith("_FILE")]:
+            environ[name] = str(tmp_path / environ[name].rpartition("/")[2])
+        assert Settings.from_env(environ).stripe.mode == mode
