@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
-from tests.requirements import MISSING, require
+from tests.requirements import missing, require
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.valkey import ValkeyServer
 
@@ -39,10 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """List what was skipped, with the command that enables it."""
-    if MISSING:
-        terminalreporter.section("skipped for want of")
-        for (what, command), count in MISSING.items():
-            terminalreporter.write_line(f"{count:4} tests: {what} — {command}")
+    skips = terminalreporter.stats.get("skipped", [])
+    if skips:
+        terminalreporter.section(f"skipped: {len(skips)}, enable with")
+        for wanted, count in missing(skips).items():
+            terminalreporter.write_line(f"{count:4} tests: {wanted}")
 
 
 def _serve(server: PostgresServer) -> Iterator[PostgresServer]:

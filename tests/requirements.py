@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
-MISSING: Counter[tuple[str, str]] = Counter()
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REASON = "Skipped: needs "
 
 
 def require(present: object, *, what: str, command: str) -> None:
@@ -22,5 +26,10 @@ def require(present: object, *, what: str, command: str) -> None:
         return
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing; get it: {command}", pytrace=False)
-    MISSING[what, command] += 1
     pytest.skip(f"needs {what}: {command}")
+
+
+def missing(skips: Iterable[pytest.TestReport | pytest.CollectReport]) -> Counter[str]:
+    """Count what skipped tests wanted, from their reports: with xdist only these reach the process that sums up."""
+    reasons = (report.longrepr[2] for report in skips if isinstance(report.longrepr, tuple))
+    return Counter(reason.removeprefix(REASON) for reason in reasons)
