@@ -43,7 +43,7 @@ check: $(READY) ## Format, lint, types, import contracts, unit tests (under a mi
 .PHONY: test
 test: check ## All tests whose parts are at hand; what is skipped is listed with the command that enables it
 	@$(RUN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(addprefix tests/,$(TIERS))
-	@[ "$$CI" = true ] || $(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory test-cluster
 
 .PHONY: test-cluster
 test-cluster: $(READY) ## The tests on a real Kubernetes, once `make cluster-tools` has built it; one at a time, they own the machine
