@@ -1,0 +1,4 @@
+# Speed, measured beside the alternatives (docs/performance.md).
+.PHONY: bench
+bench: $(READY) ## Measure speed beside the alternatives, ≤ 25 min (ONLY=webhooks,health … ROUNDS=5)
+	@$(RUN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PACE),--pace $(PACE))
