@@ -54,6 +54,7 @@ class Database:
         self.engine = engine
         self._replica = replica or engine
         self.dialect = engine.dialect.name
+        self._reading = {"isolation_level": "AUTOCOMMIT"} if self.dialect == "postgresql" else {"reading": True}
         self._writing: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
         )
@@ -77,9 +78,12 @@ class Database:
 
     @asynccontextmanager
     async def read(self, *, may_lag: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Give a connection for reading; with `may_lag` possibly of the replica."""
+        """Give a connection for reading; with `may_lag` possibly of the replica.
+
+        In PostgreSQL each statement stands alone: BEGIN and ROLLBACK around it would be two more round trips.
+        """
         async with (self._replica if may_lag else self.engine).connect() as connection:
-            yield await connection.execution_options(reading=True)
+            yield await connection.execution_options(**self._reading)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from prometheus_client import Counter, Histogram
 
     from payment_service.platform.drain import DrainState
 
@@ -88,10 +90,17 @@ def _request_id(scope: Scope) -> bytes:
     return secrets.token_hex(16).encode()
 
 
+@cache
+def _series(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the two children; there are as many as routes, methods and statuses, so the cache stays small."""
+    return HTTP_REQUESTS.labels(method, template, status), HTTP_SECONDS.labels(method, template)
+
+
 def _count(scope: Any, template: str, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    HTTP_REQUESTS.labels(method, template, status).inc()
-    HTTP_SECONDS.labels(method, template).observe(seconds)
+    requests, durations = _series(method, template, status)
+    requests.inc()
+    durations.observe(seconds)
     if template.startswith("/api/"):
         log.info(
             "request",

@@ -1,4 +1,8 @@
-"""Structured logs: JSON lines in production, readable in development; secrets never reach a line."""
+"""Structured logs: JSON lines in production, readable in development; secrets never reach a line.
+
+Our own lines are rendered by structlog and written at once: passing each through a record and a formatter of the
+standard library cost a quarter of a webhook's time. Libraries' lines come through it, in the same form.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +22,23 @@ if TYPE_CHECKING:
 
 FILE_BYTES: Final = 10 * 1024 * 1024
 FILES_KEPT: Final = 10
+_RENDERED: Final = "rendered"
 _SECRETS: Final = (
-    (re.compile(r"\b((?:sk|rk|pk)_(?:test|live)|whsec|lp)_[A-Za-z0-9_]+"), r"\1_***"),
-    (re.compile(r"\b((?:pi|seti|cs)_[A-Za-z0-9]+_secret)_[A-Za-z0-9]+"), r"\1_***"),
-    (re.compile(r"(\w+://[^:/@\s]+):[^@/\s]+@"), r"\1:***@"),
-    (re.compile(r"\b\d(?:[ -]?\d){12,18}\b"), "***"),
+    ("_", re.compile(r"\b((?:sk|rk|pk)_(?:test|live)|whsec|lp)_[A-Za-z0-9_]+"), r"\1_***"),
+    ("_secret_", re.compile(r"\b((?:pi|seti|cs)_[A-Za-z0-9]+_secret)_[A-Za-z0-9]+"), r"\1_***"),
+    ("://", re.compile(r"(\w+://[^:/@\s]+):[^@/\s]+@"), r"\1:***@"),
 )
+"""A text that each needs, which is found faster than the pattern; the pattern; what stays."""
+_CARD_NUMBER: Final = re.compile(r"\b\d(?:[ -]?\d){12,18}\b")
+SHORTEST_CARD_NUMBER: Final = 13
 
 
 def redact(text: str) -> str:
     """Remove Stripe keys, signing and client secrets, API keys, passwords in URLs and card numbers from `text`."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+    for needed, pattern, replacement in _SECRETS:
+        if needed in text:
+            text = pattern.sub(replacement, text)
+    return _CARD_NUMBER.sub("***", text) if len(text) >= SHORTEST_CARD_NUMBER else text
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -43,42 +51,66 @@ def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
+class LineLogger:
+    """Writes rendered lines to standard error and the log file.
+
+    Args:
+        name: of the logger, a part of each line.
+        file: the log file's handler; None without one.
+    """
+
+    def __init__(self, name: str, file: logging.Handler | None) -> None:
+        self.name = name
+        self._file = file
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        sys.stderr.write(f"{line}\n")
+        if self._file is not None:
+            self._file.handle(logging.makeLogRecord({"name": self.name, "msg": line, _RENDERED: True}))
+
+    debug = info = warning = error = critical = exception = log = fatal = msg
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders libraries' records; our own come rendered."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return str(record.msg) if hasattr(record, _RENDERED) else super().format(record)
+
+
 def configure_logging(settings: Settings) -> None:
     """Set up structlog and the standard library's loggers, to standard error and, when set, `LOG_FILE`."""
-    shared: list[structlog.typing.Processor] = [
+    given: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         redact_event,
     ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
+    marks: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_to_json)
         if settings.production
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    file = (
+        logging.handlers.RotatingFileHandler(settings.log_file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
+        if settings.log_file
+        else None
     )
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if settings.log_file:
-        handlers.append(
-            logging.handlers.RotatingFileHandler(settings.log_file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
-        )
+    structlog.configure(
+        processors=[*given, *marks, renderer],
+        logger_factory=lambda name="payment_service", *_: LineLogger(name, file),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        cache_logger_on_first_use=True,
+    )
+    handlers = [handler for handler in (logging.StreamHandler(sys.stderr), file) if handler is not None]
+    processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
     for handler in handlers:
-        handler.setFormatter(formatter)
+        handler.setFormatter(_Formatter(foreign_pre_chain=[*marks, *given], processors=processors))
     root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(settings.log_level)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
     from payment_service.settings import Settings
+
+_ACCEPTED: Final = WEBHOOKS_RECEIVED.labels("accepted")
+
+
+@lru_cache(maxsize=16)
+def _fingerprint(secret: str, salt: str) -> str:
+    return fingerprint(secret, salt=salt)
 
 
 class Inbox:
@@ -84,6 +92,6 @@ class Inbox:
             await store.insert_events(connection, [row])
 
     def _count(self, secret: str) -> None:
-        WEBHOOKS_RECEIVED.labels("accepted").inc()
-        mark = fingerprint(secret, salt=self._settings.fingerprint_salt)
+        _ACCEPTED.inc()
+        mark = _fingerprint(secret, self._settings.fingerprint_salt)
         self.verified[mark] = self.verified.get(mark, 0) + 1

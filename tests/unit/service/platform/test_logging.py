@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import logging
+from typing import TYPE_CHECKING, Any
 
-from payment_service.platform.logging import redact, redact_event
+import pytest
+import structlog
+
+from payment_service.platform.logging import configure_logging, redact, redact_event
+from payment_service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "PAYMENTS_STRIPE_MODE": "test",
+    "DATABASE_URL": "postgresql://payments@db/payments",
+    "REDIS_URL": "redis://redis",
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_1",
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +44,11 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
     assert secret not in redact(text)
 
 
+def test_what_is_searched_for_needs_what_is_looked_for_first() -> None:
+    assert redact("1" * 13) == "***"
+    assert redact("1" * 12) == "1" * 12
+
+
 def test_ordinary_text_stays() -> None:
     text = "subscription lps_01a20cd92f in 42 ms for cus_123"
     assert redact(text) == text
@@ -32,3 +57,44 @@ def test_ordinary_text_stays() -> None:
 def test_values_of_any_type_are_redacted() -> None:
     event = redact_event(None, "info", {"event": "x", "error": ValueError("sk_test_abc"), "count": 3})
     assert event == {"event": "x", "error": "sk_test_***", "count": 3}
+
+
+@pytest.fixture
+def _logging_as_before() -> Iterator[None]:
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_our_lines_and_libraries_lines_reach_stderr_and_the_file_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "log"
+    configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file), "LOG_LEVEL": "INFO"}))
+    log = structlog.get_logger("payments")
+    log.debug("too_fine")
+    log.info("made", count=3, key="sk_test_abc")
+    log.error("failed", exc_info=ValueError("whsec_abc"))
+    logging.getLogger("library").warning("careful with %s", "sk_test_abc")
+    written = file.read_text()
+    lines, printed = _parse(written), _parse(capsys.readouterr().err)
+    assert all(line.pop("timestamp").endswith("Z") for line in lines + printed)
+    assert printed == lines
+    assert [(line["event"], line["level"], line["logger"]) for line in lines] == [
+        ("made", "info", "payments"),
+        ("failed", "error", "payments"),
+        ("careful with sk_test_***", "warning", "library"),
+    ]
+    assert lines[0]["count"] == 3
+    assert "whsec_***" in lines[1]["exception"]
+    assert "abc" not in written
+
+
+def _parse(lines: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.splitlines()]
