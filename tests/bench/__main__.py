@@ -10,7 +10,18 @@ from tests.bench import report
 from tests.bench.machine import Machine
 from tests.bench.session import Session
 
-MEASURES = ("health", "webhooks", "create", "reads", "limiter", "scrape", "startup")
+MEASURES = (
+    "health",
+    "webhooks",
+    "apply",
+    "create",
+    "reads",
+    "limiter",
+    "scrape",
+    "startup",
+    "memory",
+    "growth",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

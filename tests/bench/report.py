@@ -87,7 +87,7 @@ GOALS = (
         at_most=True,
         divided_by=("start to first ready", "S"),
     ),
-    Goal("memory after 200 000 requests", "memory after the load", 100, at_most=True, unit="MiB"),
+    Goal("memory after 200 000 requests", "memory after 200 000 requests", 100, at_most=True, unit="MiB"),
     Goal("memory gained per 100 000 requests", "memory gained per 100 000 requests", 1, at_most=True, unit="MiB"),
 )
 

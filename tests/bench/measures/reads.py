@@ -51,12 +51,20 @@ def run(session: Session) -> None:
             arm.stop()
 
 
-def read(session: Session, arm: Arm, requests: list[bytes], *, what: str) -> None:
+def read(
+    session: Session,
+    arm: Arm,
+    requests: list[bytes],
+    *,
+    what: str,
+    arm_name: str = "",
+    seconds: float = SECONDS,
+) -> None:
     """Give one arm its turn."""
-    work = partial(session.drive, arm.port, connections=32, seconds=SECONDS, requests=requests)
+    work = partial(session.drive, arm.port, connections=32, seconds=seconds, requests=requests)
     load = session.measured(arm, work)
-    session.record(what, arm.name, load.result.per_second, "requests/s")
-    session.record(f"{what}, CPU", arm.name, load.cpu_microseconds, "µs")
+    session.record(what, arm_name or arm.name, load.result.per_second, "requests/s")
+    session.record(f"{what}, CPU", arm_name or arm.name, load.cpu_microseconds, "µs")
 
 
 def zipf(names: Sequence[Name]) -> list[Name]:
