@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import psutil  # type: ignore[import-untyped] # ships no types
-from tests.bench.environments import PEERS, peer_python
+from tests.bench.environments import PEERS, peer_python, service_programs
 from tests.bench.machine import SECRET_KEY, STRIPE_KEY, WEBHOOK_SECRET
 from tests.servers.process import ServerProcess, free_port
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.bench.machine import Machine
-
-_PAYMENTS = Path(sys.executable).with_name("payments")
 
 
 class Arm:
@@ -103,7 +101,7 @@ class Raw(Arm):
         super().__init__("R", machine)
 
     def command(self) -> Sequence[str | Path]:
-        return [sys.executable, PEERS / "raw.py", str(self.port)]
+        return [service_programs() / "python", PEERS / "raw.py", str(self.port)]
 
 
 class Ours(Arm):
@@ -127,14 +125,14 @@ class Ours(Arm):
     def payments(self, *arguments: str) -> str:
         """Run the command line with these settings and return what it prints."""
         environ = {**os.environ, **self.environment()}
-        command: list[str | Path] = [_PAYMENTS, *arguments]
+        command: list[str | Path] = [service_programs() / "payments", *arguments]
         done = subprocess.run(
             command, env=environ, cwd=self.machine.folder, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         return done.stdout.decode()
 
     def command(self) -> Sequence[str | Path]:
-        return [_PAYMENTS, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        return [service_programs() / "payments", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
 
     def environment(self) -> Mapping[str, str]:
         return {
@@ -166,7 +164,7 @@ class Worker(Ours):
         """Nothing: the API's database is used."""
 
     def command(self) -> Sequence[str | Path]:
-        return [_PAYMENTS, "worker"]
+        return [service_programs() / "payments", "worker"]
 
 
 class Seed(Arm):

@@ -1,4 +1,7 @@
-"""The peers' own virtual environments, made once under the user's cache folder from pinned requirements."""
+"""Each arm's own virtual environment, made once under the user's cache folder from pinned requirements.
+
+Ours holds what the image holds, not what the tests bring: Litestar loads pydantic, for example, wherever it finds it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 PEERS = Path(__file__).parent / "peers"
-_UV = Path(__file__).parents[2] / ".tools" / "uv" / "bin" / "uv"
+_ROOT = Path(__file__).parents[2]
+_UV = _ROOT / ".tools" / "uv" / "bin" / "uv"
 
 
 def peer_python(name: str) -> Path:
@@ -19,12 +24,27 @@ def peer_python(name: str) -> Path:
         CalledProcessError: the registry cannot be reached.
     """
     requirements = PEERS / name / "requirements.txt"
-    mark = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "lean-payments" / "bench" / f"{name}-{mark}"
+    folder = _folder(name, requirements.read_bytes())
     python, finished = folder / "bin" / "python", folder / "finished"
     if not finished.exists():
         subprocess.run([_UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
         subprocess.run([_UV, "pip", "install", "--quiet", "--python", python, "-r", requirements], check=True)
         finished.touch()
     return python
+
+
+@cache
+def service_programs() -> Path:
+    """Return the folder of `payments` and its interpreter, with the service's locked dependencies and nothing else."""
+    lock = _ROOT / "uv.lock"
+    folder = _folder("service", lock.read_bytes() + str(_ROOT).encode())
+    command: list[str | Path] = [_UV, "sync", "--quiet", "--frozen", "--no-dev", "--package", "payment-service"]
+    environ = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)}
+    subprocess.run([*command, "--python", sys.executable], check=True, cwd=_ROOT, env=environ)
+    return folder / "bin"
+
+
+def _folder(name: str, content: bytes) -> Path:
+    mark = hashlib.sha256(content + sys.version.encode()).hexdigest()[:12]
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache_home / "lean-payments" / "bench" / f"{name}-{mark}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,6 +44,7 @@ def main() -> None:
 @click.option("--port", default=8000, show_default=True, envvar="PORT", help="Port to listen on.")
 def serve(host: str, port: int) -> None:
     """Run the API and the admin port."""
+    gc.disable()  # what start-up makes stays; processes.keep_what_is_loaded enables it again
     from payment_service.processes import serve as run  # noqa: PLC0415 - loaded for this command only
 
     _run(run(_settings(), host=host, port=port))
@@ -51,6 +53,7 @@ def serve(host: str, port: int) -> None:
 @main.command()
 def worker() -> None:
     """Apply the inbox and complete interrupted operations."""
+    gc.disable()  # as in serve
     from payment_service.processes import work  # noqa: PLC0415 - loaded for this command only
 
     _run(work(_settings()))
