@@ -91,7 +91,7 @@ class Customers:
         row = await store.find(connection, livemode=self._livemode, **by)
         if row is not None:
             return row
-        await store.insert_customer(
+        made = await store.insert_customer(
             connection,
             livemode=self._livemode,
             email=email,
@@ -102,7 +102,7 @@ class Customers:
             cause=cause,
             now=self._clock.now(),
         )
-        row = await store.find(connection, livemode=self._livemode, **by)
+        row = made or await store.find(connection, livemode=self._livemode, **by)
         assert row is not None
         return row
 
@@ -152,7 +152,7 @@ class CustomerCreation:
         assert self.operations is not None
 
         async def prepare(connection: AsyncConnection, operation: Operation) -> None:
-            customer_id = await store.insert_customer(
+            made = await store.insert_customer(
                 connection,
                 livemode=self._livemode,
                 email=request.email,
@@ -163,12 +163,12 @@ class CustomerCreation:
                 cause=operation.id,
                 now=self._clock.now(),
             )
-            if customer_id is None:
+            if made is None:
                 detail = f"Another customer has the reference {request.reference}"
                 operation.response = refusal(CustomerExists(detail), operation)
                 operation.phase = "finished"
                 return
-            operation.facts = {"customer_id": customer_id}
+            operation.facts = {"customer_id": made.id}
 
         return await self.operations.run(
             KIND,

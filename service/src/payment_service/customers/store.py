@@ -35,8 +35,8 @@ _BY_EMAIL: Final = (
     .limit(1)
 )
 _INSERT: Final = {
-    "postgresql": postgresql.insert(customers).on_conflict_do_nothing().returning(customers.c.id),
-    "sqlite": sqlite.insert(customers).on_conflict_do_nothing().returning(customers.c.id),
+    "postgresql": postgresql.insert(customers).on_conflict_do_nothing().returning(customers),
+    "sqlite": sqlite.insert(customers).on_conflict_do_nothing().returning(customers),
 }
 _SET_STRIPE_ID: Final = (
     update(customers)
@@ -76,8 +76,8 @@ async def insert_customer(
     now: datetime,
     stripe_customer_id: str | None = None,
     origin: str = "api",
-) -> str | None:
-    """Insert a customer and return its id; None when another one holds the reference or address."""
+) -> Row[Any] | None:
+    """Insert a customer and return its row; None when another one holds the reference or address."""
     values = {
         "id": new_id("lpc"),
         "stripe_customer_id": stripe_customer_id,
@@ -93,14 +93,14 @@ async def insert_customer(
         "created_at": now,
         "updated_at": now,
     }
-    row = (await connection.execute(_INSERT[connection.dialect.name], values)).first()
+    row: Row[Any] | None = (await connection.execute(_INSERT[connection.dialect.name], values)).first()
     if row is None:
         return None
     after = {name: values[name] for name in ("reference", "email", "name", "livemode")}
     await write_outbox(
         connection, object_type="customers", object_id=row.id, before=None, after=after, cause=cause, now=now
     )
-    return str(row.id)
+    return row
 
 
 async def set_stripe_id(connection: AsyncConnection, customer_id: str, *, stripe_id: str, now: datetime) -> None:

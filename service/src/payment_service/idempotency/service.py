@@ -122,10 +122,9 @@ class Operations:
                         return earlier
                     await store.drop_key(connection, key)
                     await store.claim_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
-            await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
             if prepare is not None:
                 await prepare(connection, operation)
-                await self._save(connection, operation)
+            await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
         return operation
 
     async def _earlier(self, connection: AsyncConnection, key: IdempotencyKey) -> Operation | None:

@@ -36,6 +36,10 @@ _MINE: Final = and_(
     operations.c.id == bindparam("o_id"), operations.c.fence == bindparam("o_fence"), ~operations.c.finished
 )
 _ADVANCE: Final = update(operations).where(_MINE)
+_SAVED: Final = ("phase", "facts", "lease_expires_at", "updated_at", "last_error")
+_ANSWER: Final = ("finished", "response_status", "response_body", "response_content_type")
+_SAVE: Final = _ADVANCE.values({name: bindparam(f"v_{name}") for name in _SAVED})
+_FINISH: Final = _ADVANCE.values({name: bindparam(f"v_{name}") for name in (*_SAVED, *_ANSWER)})
 _TAKE: Final = (
     update(operations)
     .where(
@@ -64,7 +68,8 @@ _EXPIRED: Final = (
 async def insert_operation(
     connection: AsyncConnection, operation: Operation, *, now: datetime, lease_seconds: float
 ) -> None:
-    """Insert a new operation with its driver's lease."""
+    """Insert a new operation with its driver's lease, and with its answer when it has one already."""
+    response = operation.response
     await connection.execute(
         _INSERT,
         {
@@ -75,7 +80,10 @@ async def insert_operation(
             "request": operation.request,
             "phase": operation.phase,
             "facts": operation.facts,
-            "finished": False,
+            "finished": response is not None,
+            "response_status": response.status if response else None,
+            "response_body": response.body if response else None,
+            "response_content_type": response.content_type if response else None,
             "request_id": operation.request_id,
             "lease_owner": operation.owner,
             "lease_expires_at": now + timedelta(seconds=lease_seconds),
@@ -127,7 +135,9 @@ async def save(connection: AsyncConnection, operation: Operation, *, now: dateti
             "response_body": response.body,
             "response_content_type": response.content_type,
         }
-    result = await connection.execute(_ADVANCE.values(values), {"o_id": operation.id, "o_fence": operation.fence})
+    parameters = {f"v_{name}": value for name, value in values.items()}
+    parameters |= {"o_id": operation.id, "o_fence": operation.fence}
+    result = await connection.execute(_SAVE if response is None else _FINISH, parameters)
     return bool(result.rowcount)
 
 

@@ -8,9 +8,10 @@ an older one the caller fetches the present object from Stripe and writes that.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.tables import outbox
@@ -18,10 +19,12 @@ from payment_service.tables import outbox
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.sql.dml import ReturningUpdate
 
+_OUTBOX: Final = insert(outbox)
 _INSERTS: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -53,7 +56,7 @@ async def write_outbox(
 ) -> None:
     """Append what changed, in the transaction of the change."""
     await connection.execute(
-        insert(outbox),
+        _OUTBOX,
         {
             "object_type": object_type,
             "object_id": object_id,
@@ -83,8 +86,9 @@ async def mirror(
     cause: str,
     now: datetime,
     insert_only: Mapping[str, Any] | None = None,
-) -> None:
-    """Insert or update the row of a Stripe object.
+    locked: Row[Any] | None = None,
+) -> Row[Any]:
+    """Insert or update the row of a Stripe object, and return it.
 
     Args:
         connection: in a transaction.
@@ -97,28 +101,33 @@ async def mirror(
         cause: id of the event or operation.
         now: the present time.
         insert_only: further columns of a new row.
+        locked: the row, when the caller has read and locked it in this transaction.
 
     Raises:
         NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
     """
-    row = await _locked(connection, table, key)
+    row = locked or await lock(connection, table, key)
     if row is None:
         new = {**columns, **(insert_only or {}), **key, "stripe_updated": as_of, "created_at": now, "updated_at": now}
-        statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(*table.primary_key)
-        if (await connection.execute(statement, new)).first() is not None:
+        statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(table)
+        made: Row[Any] | None = (await connection.execute(statement, new)).first()
+        if made is not None:
             await _tell(connection, table, key, before=None, after=columns, cause=cause, now=now)
-            return
-        row = await _locked(connection, table, key)
+            return made
+        row = await lock(connection, table, key)
         assert row is not None
     if (as_of <= row.stripe_updated) if seen is None else (row.updated_at != seen.version):
         raise NeedsFetch
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
     values = {**columns, "stripe_updated": max(as_of, row.stripe_updated), "updated_at": now}
-    await connection.execute(update(table).where(*_conditions(table, key)).values(values))
+    parameters = {f"k_{name}": value for name, value in key.items()}
+    parameters |= {f"v_{name}": value for name, value in values.items()}
+    updated: Row[Any] = (await connection.execute(_update(table, tuple(key), tuple(values)), parameters)).one()
     if before:
         after = {name: columns[name] for name in before}
         await _tell(connection, table, key, before=before, after=after, cause=cause, now=now)
+    return updated
 
 
 async def see(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Seen:
@@ -131,8 +140,27 @@ def _conditions(table: Table, key: Mapping[str, Any]) -> list[ColumnElement[bool
     return [table.c[name] == value for name, value in key.items()]
 
 
-async def _locked(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Row[Any] | None:
-    return (await connection.execute(select(table).where(*_conditions(table, key)).with_for_update())).first()
+async def lock(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Row[Any] | None:
+    """Return the row, locked until the transaction ends."""
+    parameters = {f"k_{name}": value for name, value in key.items()}
+    row: Row[Any] | None = (await connection.execute(_select_locked(table, tuple(key)), parameters)).first()
+    return row
+
+
+@cache
+def _select_locked(table: Table, key: tuple[str, ...]) -> Select[Any]:
+    return select(table).where(*_bound(table, key)).with_for_update()
+
+
+@cache
+def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> ReturningUpdate[Any]:
+    """Build the statement once: that takes as long as PostgreSQL takes to run it."""
+    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in columns}
+    return update(table).where(*_bound(table, key)).values(values).returning(table)
+
+
+def _bound(table: Table, key: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(f"k_{name}") for name in key]
 
 
 async def _tell(

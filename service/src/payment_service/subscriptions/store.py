@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payment_service.platform.mirroring import NeedsFetch, Seen, mirror
+from payment_service.platform.mirroring import NeedsFetch, Seen, lock, mirror
 from payment_service.subscriptions.schemas import (
     CreatedSubscription,
     SubscriptionView,
@@ -41,6 +41,13 @@ _HOLDER: Final = select(subscriptions).where(
 _BY_ID: Final = select(subscriptions).where(
     subscriptions.c.livemode == bindparam("livemode"), subscriptions.c.id == bindparam("id")
 )
+_ADOPT: Final = (
+    update(subscriptions)
+    .where(subscriptions.c.operation_id == bindparam("o_id"), subscriptions.c.stripe_subscription_id.is_(None))
+    .values(stripe_subscription_id=bindparam("s_id"))
+    .returning(subscriptions)
+)
+"""Gives the row that an operation reserved to the subscription that Stripe made for it."""
 
 
 async def find_live(
@@ -113,21 +120,19 @@ async def record(
         NeedsFetch: an event's snapshot that may be older than the row.
     """
     operation_id = (obj.get("metadata") or {}).get("lean_payments_operation")
-    if operation_id is not None:
-        await connection.execute(
-            update(subscriptions)
-            .where(subscriptions.c.operation_id == operation_id, subscriptions.c.stripe_subscription_id.is_(None))
-            .values(stripe_subscription_id=obj["id"])
-        )
     key = {"stripe_subscription_id": obj["id"]}
-    found = (await connection.execute(select(subscriptions).filter_by(**key).with_for_update())).first()
+    found = None
+    if operation_id is not None:
+        found = (await connection.execute(_ADOPT, {"o_id": operation_id, "s_id": obj["id"]})).first()
+    if found is None:
+        found = await lock(connection, subscriptions, key)
     columns = subscription_columns(obj)
     foreign = await _columns_of_a_foreign_one(connection, obj) if found is None else None
     if found is not None and found.status in TERMINAL and columns["status"] not in TERMINAL:
         if seen is None:
             raise NeedsFetch
         return found
-    await mirror(
+    return await mirror(
         connection,
         subscriptions,
         key=key,
@@ -137,10 +142,8 @@ async def record(
         cause=cause,
         now=now,
         insert_only=foreign,
+        locked=found,
     )
-    row = (await connection.execute(select(subscriptions).filter_by(**key))).first()
-    assert row is not None
-    return row
 
 
 async def _columns_of_a_foreign_one(connection: AsyncConnection, obj: dict[str, Any]) -> dict[str, Any]:
