@@ -21,8 +21,10 @@ MEASURES = (
     "startup",
     "memory",
     "growth",
+    "profile",
 )
 RESULTS = Path(__file__).parent / "results"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
 @click.command()
@@ -41,6 +43,8 @@ def main(only: str, rounds: int, pace: float, output: Path | None) -> None:
         for name in chosen:
             importlib.import_module(f"tests.bench.measures.{name}").run(session)
         report.write(session, output, command=f"make bench ONLY={only}" if only else "make bench")
+        if output == RESULTS / "latest.json":
+            report.document(session, DOCUMENT)
         click.echo("\n".join(report.tables(session)))
     session.say(f"written to {output}")
 

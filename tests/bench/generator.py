@@ -58,6 +58,8 @@ class Plan:
     connections: int
     seconds: float
     warmup: float = 0.5
+    more_ports: tuple[int, ...] = ()
+    """Further servers: connections are shared out among all."""
     rate: float | None = None
     """Requests per second of an open loop; None: closed loop."""
     requests: list[bytes] = field(default_factory=list)
@@ -155,8 +157,9 @@ class _Run:
         self._next = 0
         self._poll = select.epoll()
         self._connections = {}
-        for _ in range(plan.connections):
-            connection = _Connection(plan.port, self._poll)
+        ports = (plan.port, *plan.more_ports)
+        for number in range(plan.connections):
+            connection = _Connection(ports[number % len(ports)], self._poll)
             self._connections[connection.socket.fileno()] = connection
         self._idle = deque(self._connections.values())
         self._late: deque[float] = deque()

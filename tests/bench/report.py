@@ -91,6 +91,9 @@ GOALS = (
     Goal("memory gained per 100 000 requests", "memory gained per 100 000 requests", 1, at_most=True, unit="MiB"),
 )
 
+BEGIN = "<!-- tables: begin -->"
+END = "<!-- tables: end -->"
+
 
 def number(value: float) -> str:
     """Write three significant digits."""
@@ -115,6 +118,21 @@ def tables(session: Session) -> Iterator[str]:
         for arm, series in arms.items():
             spread = f"{number(min(series.values))} to {number(max(series.values))}"
             yield f"| {measure} | {arm} | {number(series.median)} | {spread} | {series.unit} |"
+
+
+def document(session: Session, path: Path) -> None:
+    """Put the tables where the document keeps those of the last whole run."""
+    ran = versions()
+    heading = [
+        f"## The last whole run, {dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        ", ".join(f"{name} {version}" for name, version in ran.items()) + ".",
+        f"{session.rounds} rounds; the load generator used at most {session.busiest:.0%} of its core.",
+        "Raw samples: [tests/bench/results/latest.json](../tests/bench/results/latest.json).",
+        "",
+    ]
+    before, _, rest = path.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    path.write_text(before + "\n".join([BEGIN, *heading, *tables(session), END]) + after)
 
 
 def write(session: Session, path: Path, *, command: str) -> None:

@@ -117,7 +117,9 @@ class Session:
         self.busiest = max(self.busiest, result.busy)
         return result
 
-    def webhooks(self, arm: Arm, *, connections: int, seconds: float, rate: float | None = None) -> Load:
+    def webhooks(
+        self, arm: Arm, *, connections: int, seconds: float, rate: float | None = None, **options: Any
+    ) -> Load:
         """Send signed, unique events; each must have become a row."""
         fastest = rate or FASTEST_WEBHOOKS
         count = int(fastest * (seconds * self.pace + 1))
@@ -130,6 +132,7 @@ class Session:
                 rate=rate,
                 repeat=False,
                 webhooks=self.signed(arm, count=count),
+                **options,
             ),
             rows=arm.count_events,
         )

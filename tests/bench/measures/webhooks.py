@@ -28,11 +28,14 @@ def run(session: Session) -> None:
     pgbench.prepare()
     deferred[1].share(deferred[0])
     arms += deferred
+    second = Ours(session.machine, name="second process", database=arms[0].database)
     try:
-        for arm in arms:
+        for arm in (*arms, second):
             arm.start()
         for _ in session.turns("webhooks"):
             _turn(session, arms, pgbench)
+            together = session.webhooks(arms[0], connections=32, seconds=SECONDS, more_ports=(second.port,))
+            session.record("webhooks, 32 in flight", "ours, 2 processes", together.result.per_second, "events/s")
         for _ in session.turns("webhooks at a steady rate"):
             for arm in arms[:2]:
                 load = session.webhooks(arm, connections=64, seconds=SECONDS, rate=STEADY_PER_SECOND)
@@ -40,7 +43,7 @@ def run(session: Session) -> None:
                     name = f"webhook p{share * 100:.0f} at {STEADY_PER_SECOND:.0f}/s, open loop"
                     session.record(name, arm.name, load.result.quantile(share), "ms")
     finally:
-        for arm in arms:
+        for arm in (*arms, second):
             arm.stop()
 
 

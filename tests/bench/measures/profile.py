@@ -1,0 +1,60 @@
+"""Where the processor time of the two hot paths goes, by layer."""
+
+from __future__ import annotations
+
+import json
+import signal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench.arms import Ours
+from tests.bench.environments import service_programs
+from tests.bench.measures.create import bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.bench.session import Session
+
+SECONDS = 6.0
+
+
+class Profiled(Ours):
+    """Ours under the profiler."""
+
+    @property
+    def result(self) -> Path:
+        """The file with the samples."""
+        return self.machine.folder / f"{self.name}.json"
+
+    def command(self) -> Sequence[str | Path]:
+        program = [service_programs() / "python", Path(__file__).parents[1] / "profiled.py", self.result]
+        return [*program, *super().command()[1:]]
+
+
+def run(session: Session) -> None:
+    """Profile webhook ingest and create-subscription."""
+    session.say("profile")
+    _profile(session, "webhooks", lambda ours: session.webhooks(ours, connections=32, seconds=SECONDS))
+    _profile(session, "create-subscription", partial(_create, session))
+
+
+def _create(session: Session, ours: Ours) -> None:
+    requests = bodies(session, ours, count=2000, mark="profiled")
+    session.drive(ours.port, connections=64, seconds=SECONDS, requests=requests, repeat=False)
+
+
+def _profile(session: Session, name: str, load: Callable[[Ours], object]) -> None:
+    ours = Profiled(session.machine, name=f"profiled {name}")
+    ours.prepare()
+    ours.start()
+    try:
+        ours.processes()[0].send_signal(signal.SIGUSR1)
+        load(ours)
+    finally:
+        ours.stop()
+    samples: dict[str, int] = json.loads(ours.result.read_text())
+    total = sum(samples.values())
+    for layer, count in sorted(samples.items(), key=lambda item: -item[1]):
+        session.record(f"CPU of {name} by layer", layer, 100 * count / total, "%")
