@@ -2,18 +2,33 @@
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
-RUN pip install --no-cache-dir 'uv>=0.13'
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    pip install --no-cache-dir 'uv>=0.13'
 WORKDIR /src
 ENV UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/app
 COPY pyproject.toml uv.lock ./
-COPY service/ service/
-COPY operator/ operator/
+COPY service/pyproject.toml service/
+COPY operator/pyproject.toml operator/
 
+# dependencies first: a change of the source alone installs nothing anew
 FROM build AS build-service
-RUN uv sync --locked --no-dev --no-editable --package payment-service
+RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    uv sync --locked --no-dev --package payment-service --no-install-workspace
+COPY service/ service/
+RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    uv sync --locked --no-dev --no-editable --package payment-service
 
 FROM build AS build-operator
-RUN uv sync --locked --no-dev --no-editable --package payment-operator
+RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    uv sync --locked --no-dev --package payment-operator --no-install-workspace
+COPY operator/ operator/
+RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    uv sync --locked --no-dev --no-editable --package payment-operator
 
 FROM ${BASE_IMAGE} AS service
 COPY --from=build-service /app /app

@@ -13,3 +13,7 @@ cluster-down: $(READY) ## Remove that Kubernetes without a trace
 
 cluster-status: $(READY) ## Show that Kubernetes' processes and pods
 	@$(NODE) status
+
+.PHONY: images
+images: $(READY) ## Build the images of service, operator and the tests' servers, load them into the running cluster
+	@$(RUN)/python -m tests.cluster.images

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.node import boot, clients, images, processes, programs, teardown
+from tests.cluster.node import boot, clients, images, packages, processes, programs, teardown
 from tests.cluster.node.layout import Layout, layout
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def _say(text: str) -> None:
 
 
 def _tools(place: Layout, groups: list[str]) -> None:
+    if packages.installable():
+        packages.install(packages.RUNTIME)
     for group in groups or list(programs.GROUPS):
         if group == "core":
             clients.install(where=place)

@@ -15,6 +15,7 @@ from tests.cluster.node import (
     control_plane,
     images,
     network,
+    packages,
     processes,
     programs,
     teardown,
@@ -25,15 +26,6 @@ from tests.cluster.node.layout import NODE, Layout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PACKAGES = {
-    "containerd": "containerd",
-    "runc": "runc",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "openssl": "openssl",
-    "/usr/lib/cni/bridge": "containernetworking-plugins",
-}
-
 
 class ClusterError(Exception):
     """The cluster cannot be booted; the message says what to do."""
@@ -41,8 +33,8 @@ class ClusterError(Exception):
 
 def obstacles(place: Layout) -> list[str]:
     """Return why this machine cannot boot a cluster now: empty when it can."""
-    packages = sorted(package for program, package in PACKAGES.items() if not shutil.which(program))
-    found = [f"install {' '.join(packages)} (apt-get install {' '.join(packages)})"] if packages else []
+    lacking = [] if packages.installable() else packages.missing(packages.RUNTIME)
+    found = [f"install {' '.join(lacking)} (apt-get install {' '.join(lacking)})"] if lacking else []
     if os.geteuid() != 0:
         found.append("run as root: pods need network namespaces and mounts")
     if programs.missing(programs.CORE, where=place) or not clients.client("kubectl", where=place).exists():
@@ -118,6 +110,7 @@ def up(place: Layout) -> None:
     problems = obstacles(place)
     if problems:
         raise ClusterError("; ".join(problems))
+    packages.install(packages.RUNTIME)
     teardown.down(place)
     place.run.mkdir(parents=True, mode=0o700)
     try:
