@@ -19,6 +19,7 @@ from tests.cluster.node import (
     processes,
     programs,
     teardown,
+    volumes,
     workload_plane,
 )
 from tests.cluster.node.layout import NODE, Layout
@@ -97,6 +98,8 @@ def _start(place: Layout) -> None:
     processes.start(place, "coredns", workload_plane.coredns(place))
     _wait(place, f"the node {NODE}", lambda: _node_ready(place))
     _wait(place, "the default service account", lambda: _succeeds(place, "get", "serviceaccount", "default"))
+    for number in range(volumes.SPARE):
+        kubectl(place, "apply", "-f", "-", stdin=volumes.provide(place, f"spare-{number}"))
 
 
 def up(place: Layout) -> None:

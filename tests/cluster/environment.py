@@ -1,0 +1,158 @@
+"""A namespace of the test cluster with what the product needs in it: servers, simulator, certificate."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from tests.cluster.node import certificates, clients, volumes
+from tests.cluster.node.layout import Layout, layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFESTS = Path(__file__).parents[2] / "k8s/dev"
+_SHORT = {
+    "payments-service": "service",
+    "payments-operator": "operator",
+    "payments-test-postgresql": "postgresql",
+    "payments-test-valkey": "valkey",
+}
+_WAIT = "--timeout=90s"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster that tests run on."""
+
+    kubeconfig: Path
+    place: Layout | None
+    """Folders of our own node; None for a cluster that TEST_KUBECONFIG names."""
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl and return what it prints; its complaint is in the error."""
+        own = clients.client("kubectl")
+        program = str(own) if own.exists() else (shutil.which("kubectl") or "kubectl")
+        command = [program, f"--kubeconfig={self.kubeconfig}", *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, input=stdin, timeout=150)
+        if check and done.returncode:
+            raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
+
+
+def given() -> Cluster | None:
+    """Return the cluster of TEST_KUBECONFIG, if that is set."""
+    path = os.environ.get("TEST_KUBECONFIG")
+    return Cluster(kubeconfig=Path(path), place=None) if path else None
+
+
+def own() -> Cluster:
+    """Return this machine's node, running or not."""
+    return Cluster(kubeconfig=layout().kubeconfig, place=layout())
+
+
+def manifests(file: str, *, images: Mapping[str, str]) -> str:
+    """Return a file of k8s/dev with the images that were built in place of the `:dev` ones."""
+
+    def built(match: re.Match[str]) -> str:
+        return images[_SHORT[match[1]]]
+
+    return re.sub(r"localhost/([a-z-]+):dev", built, (MANIFESTS / file).read_text())
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """One namespace that enforces the `restricted` level."""
+
+    cluster: Cluster
+    name: str
+    images: Mapping[str, str]
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl in this namespace."""
+        return self.cluster.kubectl(f"--namespace={self.name}", *arguments, stdin=stdin, check=check)
+
+    def create(self) -> None:
+        """Make it with the labels of k8s/dev/namespace.yaml."""
+        content = yaml.safe_load((MANIFESTS / "namespace.yaml").read_text())
+        content["metadata"]["name"] = self.name
+        self.cluster.kubectl("create", "-f", "-", stdin=json.dumps(content))
+
+    def remove(self) -> None:
+        """Delete it and its volume, without waiting for the pods to end."""
+        self.cluster.kubectl("delete", "namespace", self.name, "--wait=false", check=False)
+        self.cluster.kubectl("delete", "persistentvolume", self.name, "--wait=false", "--ignore-not-found", check=False)
+
+    def apply(self, file: str) -> None:
+        """Apply a file of k8s/dev."""
+        self.kubectl("apply", "-f", "-", stdin=manifests(file, images=self.images))
+
+    def servers(self) -> None:
+        """Run PostgreSQL (its data survives the pod), Valkey and the simulator, and wait until they answer."""
+        if self.cluster.place is not None:
+            volume = volumes.provide(self.cluster.place, self.name, claim=(self.name, "postgresql"))
+            self.cluster.kubectl("apply", "-f", "-", stdin=volume)
+        for file in ("postgresql.yaml", "valkey.yaml", "simulator.yaml"):
+            self.apply(file)
+        for workload in ("statefulset/postgresql", "deployment/valkey", "deployment/simulator"):
+            self.kubectl("rollout", "status", workload, _WAIT)
+
+    def payments(self) -> None:
+        """Migrate, run API and worker by the plain manifests, and wait until they are ready."""
+        self.apply("payments.yaml")
+        self.kubectl("wait", "job/payments-migrate", "--for=condition=Complete", _WAIT)
+        for workload in ("deployment/payments-api", "deployment/payments-worker"):
+            self.kubectl("rollout", "status", workload, _WAIT)
+
+    def tls_secret(self, folder: Path, *, name: str, host: str) -> Path:
+        """Make a certificate for the host, store it as a Secret and return the authority that signed it."""
+        certificates.authority(folder, name="authority")
+        certificates.issue(folder, name=name, subject=f"/CN={host}", names=(host,), by="authority")
+        files = (f"--cert={folder / name}.crt", f"--key={folder / name}.key")
+        self.kubectl("create", "secret", "tls", name, *files)
+        return folder / "authority.crt"
+
+    def request(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        form: str = "",
+        body: Any = None,
+        from_: str = "deployment/simulator",
+    ) -> tuple[int, Any]:
+        """Send a request from a pod and return its status and its JSON; status 0 when nothing answers in 4 s."""
+        data = form or (json.dumps(body) if body is not None else "")
+        kind = "application/json" if body is not None else "application/x-www-form-urlencoded"
+        arguments = [url, method, kind, data]
+        answer = self.kubectl("exec", "-i", from_, "--", "python", "-c", _CLIENT, *arguments)
+        status, _, text = answer.partition("\n")
+        return int(status), json.loads(text) if text.strip().startswith(("{", "[")) else text
+
+
+_CLIENT = """
+import sys, urllib.error, urllib.request
+url, method, kind, data = sys.argv[1:]
+headers = {"Content-Type": kind, "Authorization": "Bearer sk_test_simulator"}
+asked = urllib.request.Request(url, data=data.encode() or None, headers=headers, method=method)
+try:
+    with urllib.request.urlopen(asked, timeout=4) as answer:
+        print(answer.status, answer.read().decode(), sep="\\n")
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode(), sep="\\n")
+except OSError:
+    print(0)
+"""
+
+
+def new_namespace(cluster: Cluster, *, images: Mapping[str, str]) -> Namespace:
+    """Return a namespace with a name of its own, not made yet."""
+    return Namespace(cluster=cluster, name=f"test-{uuid.uuid4().hex[:8]}", images=images)

@@ -1,0 +1,50 @@
+"""The dev manifests on a real cluster: the service's main job, from a pod, through its Service."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cluster.environment import Namespace
+
+pytestmark = pytest.mark.timeout(420)  # the images may have to be built first
+
+PRODUCT = "id=prod_pro&name=Pro"
+PRICE = "lookup_key=pro_monthly&product=prod_pro&currency=usd&unit_amount=2900&recurring[interval]=month"
+BODY = {
+    "lookup_key": "pro_monthly",
+    "email": "ada@example.com",
+    "name": "Ada Lovelace",
+    "payment_method_id": "pm_card_visa",
+}
+CREATE = "http://payments-api/api/v1/payments/create-subscription"
+
+
+def test_create_subscription_through_the_service(payments: Namespace) -> None:
+    for path, form in (("products", PRODUCT), ("prices", PRICE)):
+        status, answer = payments.request(f"http://simulator:12111/v1/{path}", method="POST", form=form)
+        assert status == 200, answer
+    status, answer = payments.request(CREATE, method="POST", body=BODY)
+    assert status in {200, 201}, answer
+    assert answer["status"] == "active"
+
+
+def test_a_killed_postgresql_keeps_its_data(payments: Namespace) -> None:
+    command = ("exec", "postgresql-0", "--", "env", "PGPASSWORD=development-only", "psql", "-h127.0.0.1", "-Upostgres")
+    payments.kubectl(*command, "-c", "CREATE TABLE kept AS SELECT 42 AS answer")
+    first = payments.kubectl("get", "pod", "postgresql-0", "-o", "jsonpath={.metadata.uid}")
+    payments.kubectl("delete", "pod", "postgresql-0", "--grace-period=0", "--force")
+    payments.kubectl("rollout", "status", "statefulset/postgresql", "--timeout=60s")
+    payments.kubectl("wait", "pod/postgresql-0", "--for=condition=Ready", "--timeout=60s")
+    assert payments.kubectl("get", "pod", "postgresql-0", "-o", "jsonpath={.metadata.uid}") != first
+    assert payments.kubectl(*command, "-Atc", "SELECT answer FROM kept").strip() == "42"
+
+
+def test_a_pod_that_is_not_restricted_is_refused(namespace: Namespace) -> None:
+    container = {"name": "root", "image": "localhost/pause:1"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": {"containers": [container]}}
+    with pytest.raises(RuntimeError, match="violates PodSecurity"):
+        namespace.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
