@@ -127,7 +127,7 @@ def _operations(
 def create_app(parts: Parts) -> ASGIApp:
     """Return the ASGI application of the API port."""
     from payment_service.api import create_api  # noqa: PLC0415 - a worker has no API and need not load it
-    from payment_service.health.routes import health_routes  # noqa: PLC0415 - as above
+    from payment_service.health.routes import LIVE, LIVE_PATH, health_routes  # noqa: PLC0415 - as above
     from payment_service.platform.gate import Gate  # noqa: PLC0415 - as above
     from payment_service.platform.limits import CreateLimit  # noqa: PLC0415 - as above
     from payment_service.webhooks.routes import PATH, webhook_route  # noqa: PLC0415 - as above
@@ -141,4 +141,4 @@ def create_app(parts: Parts) -> ASGIApp:
     api = create_api(parts.settings, access=parts.access, services=services)
     limited = CreateLimit(api, limiter=parts.limiter, settings=parts.settings.http)
     routes = {**health_routes(parts.health), PATH: webhook_route(parts.inbox)}
-    return Gate(routes, limited, drain=parts.drain)
+    return Gate(routes, limited, drain=parts.drain, constants={LIVE_PATH: LIVE})

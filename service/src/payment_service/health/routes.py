@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from payment_service.health.service import Health
 
 _JSON: Final = b"application/json"
-_LIVE: Final = b'{"status":"alive"}'
+LIVE: Final = b'{"status":"alive"}'
+LIVE_PATH: Final = "/health/live"
 _METRICS_TYPE: Final = metrics.CONTENT_TYPE.encode()
 
 
@@ -31,7 +32,7 @@ def health_routes(health: Health) -> dict[str, ASGIApp]:
     """Return the routes by path."""
     return {
         "/health": reading(_report(health.report)),
-        "/health/live": reading(_live),
+        LIVE_PATH: reading(_live),
         "/health/ready": reading(_report(health.ready)),
         "/metrics": reading(_metrics),
     }
@@ -52,7 +53,7 @@ def reading(answer: Callable[[], Awaitable[Answer]]) -> ASGIApp:
 
 
 async def _live() -> Answer:
-    return 200, _LIVE, _JSON
+    return 200, LIVE, _JSON
 
 
 def _report(report: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]) -> Callable[[], Awaitable[Answer]]:

@@ -31,6 +31,22 @@ _REQUEST_ID_FORM: Final = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+class _Constant:
+    """An answer that is always the same but for its request id: what a liveness probe gets."""
+
+    def __init__(self, path: str, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        self.requests, self.durations = _series("GET", path, 200)
+        self._headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
+        self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
+
+    async def answer(self, send: Send, request_id: bytes, *, closing: bool) -> None:
+        headers = [*self._headers, (REQUEST_ID, request_id)]
+        if closing:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(self._body)
+
+
 class Gate:
     """Wraps the application.
 
@@ -38,6 +54,7 @@ class Gate:
         routes: plain ASGI callables by exact path.
         application: everything else.
         drain: whether answers carry `Connection: close`.
+        constants: JSON bodies that GET answers at once, by exact path; other methods go to the routes.
         headers: added to every answer.
     """
 
@@ -47,21 +64,29 @@ class Gate:
         application: ASGIApp,
         *,
         drain: DrainState,
+        constants: Mapping[str, bytes] | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         self._routes = routes
         self._application = application
         self._drain = drain
         self._headers = headers
+        self._constants = {path: _Constant(path, body, headers) for path, body in (constants or {}).items()}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
+        started = time.perf_counter()
+        constant = self._constants.get(scope["path"])
+        if constant is not None and scope["method"] == "GET":
+            await constant.answer(send, _request_id(scope), closing=self._drain.closing_connections)
+            constant.requests.inc()
+            constant.durations.observe(time.perf_counter() - started)
+            return
         request_id = _request_id(scope)
         scope["request_id"] = request_id.decode()
-        started = time.perf_counter()
         status = 500
 
         async def send_marked(message: Message) -> None:

@@ -20,13 +20,15 @@ RECHECK_SECONDS = 1.0
 class Secret:
     """A secret value, fixed or from a file that may change."""
 
-    __slots__ = ("_checked", "_mark", "_path", "_value")
+    __slots__ = ("_checked", "_mark", "_parted", "_parts", "_path", "_value")
 
     def __init__(self, value: str = "", *, path: Path | None = None) -> None:
         self._value = value
         self._path = path
         self._mark: tuple[int, ...] | None = None
         self._checked = float("-inf")
+        self._parted = ""
+        self._parts: tuple[str, ...] = ()
         if path is not None:
             self._reload(path)
 
@@ -44,7 +46,11 @@ class Secret:
 
     def parts(self) -> tuple[str, ...]:
         """Return the values of a secret that may hold several, separated by commas or lines; empty ones are dropped."""
-        return tuple(part for chunk in self.reveal().split(",") for part in chunk.split() if part)
+        value = self.reveal()
+        if value != self._parted:
+            self._parts = tuple(part for chunk in value.split(",") for part in chunk.split() if part)
+            self._parted = value
+        return self._parts
 
     def _reload(self, path: Path) -> None:
         """Read the file again if it changed; keep the last value while it cannot be read (a swap under way)."""

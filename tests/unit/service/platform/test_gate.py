@@ -1,0 +1,89 @@
+"""Constant answers of the outermost layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from payment_service.platform.drain import DrainState
+from payment_service.platform.gate import Gate
+from payment_service.platform.metrics import REGISTRY
+
+if TYPE_CHECKING:
+    from litestar.types import Message
+
+BODY = b'{"constant":true}'
+
+
+class Application:
+    """Notes the methods that reach it."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        self.methods.append(scope["method"])
+        await send({"type": "http.response.start", "status": 405, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def ask(gate: Gate, *, method: str = "GET", headers: tuple[tuple[bytes, bytes], ...] = ()) -> list[Any]:
+    sent: list[Any] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await gate({"type": "http", "path": "/constant", "method": method, "headers": headers}, None, send)  # type: ignore[arg-type] # never reads
+    return sent
+
+
+@pytest.fixture
+def drain() -> DrainState:
+    return DrainState()
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application()
+
+
+@pytest.fixture
+def gate(application: Application, drain: DrainState) -> Gate:
+    return Gate({}, application, drain=drain, constants={"/constant": BODY}, headers=((b"x-more", b"1"),))
+
+
+async def test_a_constant_has_all_headers_and_the_callers_request_id(gate: Gate, application: Application) -> None:
+    start, body = await ask(gate, headers=((b"x-request-id", b"from-the-caller"),))
+    headers = dict(start["headers"])
+    assert (start["status"], body["body"]) == (200, BODY)
+    assert headers[b"content-length"] == str(len(BODY)).encode()
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"x-request-id"] == b"from-the-caller"
+    assert headers[b"x-more"] == b"1"
+    assert application.methods == []
+
+
+async def test_each_constant_answer_has_a_request_id_of_its_own(gate: Gate) -> None:
+    ids = {dict((await ask(gate))[0]["headers"])[b"x-request-id"] for _ in range(20)}
+    assert len(ids) == 20
+    assert all(len(one) == 32 for one in ids)
+
+
+async def test_a_draining_process_closes_the_connection_only_while_it_drains(gate: Gate, drain: DrainState) -> None:
+    drain.drain(on=True)
+    assert (b"connection", b"close") in (await ask(gate))[0]["headers"]
+    drain.drain(on=False)
+    assert (b"connection", b"close") not in (await ask(gate))[0]["headers"]
+
+
+async def test_other_methods_go_on(gate: Gate, application: Application) -> None:
+    assert (await ask(gate, method="POST"))[0]["status"] == 405
+    assert application.methods == ["POST"]
+
+
+async def test_constant_answers_are_counted(gate: Gate) -> None:
+    labels = {"method": "GET", "route": "/constant", "status": "200"}
+    before = REGISTRY.get_sample_value("payments_http_requests_total", labels) or 0
+    await ask(gate)
+    assert REGISTRY.get_sample_value("payments_http_requests_total", labels) == before + 1
