@@ -55,4 +55,4 @@ openapi: $(READY) ## Write docs/openapi.json anew after a change of the API
 
 .PHONY: clean
 clean: ## Remove the environment, caches and the demo's state
-	@rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf .venv .tools .cache .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,4 +1,4 @@
-"""Each arm's own virtual environment, made once under the user's cache folder from pinned requirements.
+"""Each arm's own virtual environment, made once from pinned requirements; the peers' in the user's cache folder.
 
 Ours holds what the image holds, not what the tests bring: Litestar loads pydantic, for example, wherever it finds it.
 """
@@ -36,8 +36,7 @@ def peer_python(name: str) -> Path:
 @cache
 def service_programs() -> Path:
     """Return the folder of `payments` and its interpreter, with the service's locked dependencies and nothing else."""
-    lock = _ROOT / "uv.lock"
-    folder = _folder("service", lock.read_bytes() + str(_ROOT).encode())
+    folder = _ROOT / ".cache" / "bench-service"
     command: list[str | Path] = [_UV, "sync", "--quiet", "--frozen", "--no-dev", "--package", "payment-service"]
     environ = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)}
     subprocess.run([*command, "--python", sys.executable], check=True, cwd=_ROOT, env=environ)

@@ -41,7 +41,7 @@ LIMITS = (
     Limit("webhook", 5.5, 12),
     Limit("read of a subscription", 24, 55),
     Limit("idempotent replay", 80, 200),
-    Limit("create-subscription", 480, 1100),
+    Limit("create-subscription", 420, 950),
 )
 WAL_SYNCS_AT_MOST = 0.5
 """By event with 32 in flight; usually 0.05, and 1 without the lane that inserts many in one statement."""
