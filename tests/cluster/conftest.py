@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cluster import environment
 from tests.cluster.images import store
-from tests.cluster.node import boot, processes, programs, teardown
+from tests.cluster.node import addons, boot, processes, programs, teardown
 from tests.cluster.node.layout import layout
 from tests.requirements import require
 
@@ -71,3 +71,25 @@ def payments(servers: Namespace) -> Namespace:
     """The namespace with the servers and the service on them."""
     servers.payments()
     return servers
+
+
+@pytest.fixture(scope="session")
+def metrics(cluster: Cluster) -> None:
+    """The metrics API that autoscalers read."""
+    if cluster.place is None:
+        served = cluster.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", check=False)
+        require(served, what="metrics-server in the cluster of TEST_KUBECONFIG", command="install metrics-server")
+        return
+    require(not addons.missing(cluster.place), what="the cluster's add-ons", command="make cluster-tools")
+    with processes.locked(cluster.place):
+        addons.metrics_server(cluster.place)
+
+
+@pytest.fixture(scope="session")
+def prometheus_operator(cluster: Cluster) -> None:
+    """prometheus-operator with its CRDs; only on our own node, whose images of it are known."""
+    require(cluster.place, what="prometheus-operator on our own node", command="unset TEST_KUBECONFIG")
+    assert cluster.place is not None
+    require(not addons.missing(cluster.place), what="the cluster's add-ons", command="make cluster-tools")
+    with processes.locked(cluster.place):
+        addons.prometheus_operator(cluster.place)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.cluster.node import certificates, clients, volumes
 from tests.cluster.node.layout import Layout, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MANIFESTS = Path(__file__).parents[2] / "k8s/dev"
 _SHORT = {
@@ -119,6 +120,13 @@ class Namespace:
         files = (f"--cert={folder / name}.crt", f"--key={folder / name}.key")
         self.kubectl("create", "secret", "tls", name, *files)
         return folder / "authority.crt"
+
+    def until(self, condition: Callable[[], Any], *, seconds: float = 60) -> Any:
+        """Ask once a second until the condition is true, and return what it says then or at the end of the time."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()) and time.monotonic() < deadline:
+            time.sleep(1)
+        return found
 
     def request(
         self,

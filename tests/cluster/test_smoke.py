@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cluster.node import addons
 
 if TYPE_CHECKING:
     from tests.cluster.environment import Namespace
@@ -30,6 +31,30 @@ def test_create_subscription_through_the_service(payments: Namespace) -> None:
     status, answer = payments.request(CREATE, method="POST", body=BODY)
     assert status in {200, 201}, answer
     assert answer["status"] == "active"
+
+
+@pytest.mark.usefixtures("metrics")
+def test_the_autoscaler_reads_the_processor_use(payments: Namespace) -> None:
+    def reading() -> Any:
+        status = json.loads(payments.kubectl("get", "hpa", "payments-api", "-o", "json"))["status"]
+        metrics = status.get("currentMetrics") or [{}]
+        return metrics[0].get("resource", {}).get("current", {}).get("averageUtilization") is not None
+
+    assert payments.until(reading)
+
+
+@pytest.mark.usefixtures("prometheus_operator")
+def test_prometheus_scrapes_the_service_monitor(payments: Namespace) -> None:
+    payments.kubectl("apply", "-f", "-", stdin=json.dumps(addons.prometheus()))
+    payments.apply("monitoring.yaml")
+    query = "http://prometheus-operated:9090/api/v1/query?query=payment_attempts_total"
+
+    def scraped() -> Any:
+        status, answer = payments.request(query)
+        return status == 200 and answer["data"]["result"]
+
+    series = payments.until(scraped)
+    assert {item["metric"]["namespace"] for item in series} == {payments.name}
 
 
 def test_a_killed_postgresql_keeps_its_data(payments: Namespace) -> None:

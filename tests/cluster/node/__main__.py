@@ -1,29 +1,19 @@
-"""Commands for people: tools, up, down, status, load."""
+"""Commands for people: tools, up, down, status, load, addons."""
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.node import boot, clients, images, packages, processes, programs, teardown
+from tests.cluster.node import addons, boot, clients, images, packages, processes, programs, teardown
 from tests.cluster.node.layout import Layout, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@contextmanager
-def _locked(place: Layout) -> Iterator[None]:
-    place.root.mkdir(parents=True, exist_ok=True)
-    with (place.root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    from collections.abc import Callable
 
 
 def _say(text: str) -> None:
@@ -43,7 +33,7 @@ def _tools(place: Layout, groups: list[str]) -> None:
 
 def _up(place: Layout) -> None:
     started = time.monotonic()
-    with _locked(place):
+    with processes.locked(place):
         boot.up(place)
     _say(f"# ready in {time.monotonic() - started:.1f} s; stop it with: make cluster-down")
     _say(f"export KUBECONFIG={place.kubeconfig}")
@@ -51,7 +41,7 @@ def _up(place: Layout) -> None:
 
 
 def _down(place: Layout) -> None:
-    with _locked(place):
+    with processes.locked(place):
         _say("cluster removed" if teardown.down(place) else "no cluster runs")
 
 
@@ -70,10 +60,16 @@ def _load(place: Layout, archives: list[str]) -> None:
         images.load(place, Path(archive))
 
 
+def _addons(place: Layout) -> None:
+    with processes.locked(place):
+        addons.metrics_server(place)
+        addons.prometheus_operator(place)
+
+
 def main() -> int:
     """Run one command; 1 with a sentence when it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.node", description=__doc__)
-    parser.add_argument("command", choices=("tools", "up", "down", "status", "load"))
+    parser.add_argument("command", choices=("tools", "up", "down", "status", "load", "addons"))
     parser.add_argument("rest", nargs="*", help="tools: core, addons, checkers; load: docker archives")
     arguments = parser.parse_args()
     place = layout()
@@ -82,6 +78,7 @@ def main() -> int:
         "up": lambda: _up(place),
         "down": lambda: _down(place),
         "status": lambda: _status(place),
+        "addons": lambda: _addons(place),
         "load": lambda: _load(place, arguments.rest),
     }
     try:

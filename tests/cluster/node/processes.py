@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tests.cluster.node.layout import Layout
 
 Identity = tuple[int, str]  # process id, start time in clock ticks since boot
+
+
+@contextmanager
+def locked(place: Layout) -> Iterator[None]:
+    """Be the only one who starts or stops processes of this cluster."""
+    place.root.mkdir(parents=True, exist_ok=True)
+    with (place.root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def identity(pid: int) -> Identity | None:
