@@ -6,6 +6,7 @@ standard library cost a quarter of a webhook's time. Libraries' lines come throu
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import re
@@ -64,8 +65,9 @@ class LineLogger:
         self._file = file
 
     def msg(self, line: str) -> None:
-        """Write one line."""
-        sys.stderr.write(f"{line}\n")
+        """Write one line; a reader that went away or a full disk fails no request."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
         if self._file is not None:
             self._file.handle(logging.makeLogRecord({"name": self.name, "msg": line, _RENDERED: True}))
 

@@ -96,5 +96,23 @@ def test_our_lines_and_libraries_lines_reach_stderr_and_the_file_once(
     assert "abc" not in written
 
 
+class Broken:
+    """A standard error whose reader is gone."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_broken_standard_error_fails_nothing_and_the_file_still_has_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file)}))
+    monkeypatch.setattr("sys.stderr", Broken())
+    structlog.get_logger("payments").info("made")
+    assert [line["event"] for line in _parse(file.read_text())] == ["made"]
+
+
 def _parse(lines: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
