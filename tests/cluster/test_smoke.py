@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cluster.node import addons
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.environment import Namespace
 
 pytestmark = pytest.mark.timeout(420)  # the images may have to be built first
@@ -55,6 +59,21 @@ def test_prometheus_scrapes_the_service_monitor(payments: Namespace) -> None:
 
     series = payments.until(scraped)
     assert {item["metric"]["namespace"] for item in series} == {payments.name}
+
+
+def test_the_certificate_of_the_ingress_is_for_its_host(payments: Namespace, tmp_path: Path) -> None:
+    authority = payments.tls_secret(tmp_path, name="payments-tls", host="payments.test")
+    payments.apply("network.yaml")
+    ingress = json.loads(payments.kubectl("get", "ingress", "payments-api", "-o", "json"))["spec"]
+    secret = json.loads(payments.kubectl("get", "secret", ingress["tls"][0]["secretName"], "-o", "json"))
+    certificate = tmp_path / "served.crt"
+    certificate.write_bytes(base64.b64decode(secret["data"]["tls.crt"]))
+    command = ["openssl", "verify", "-verify_hostname", ingress["rules"][0]["host"], "-CAfile", authority, certificate]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    services = json.loads(payments.kubectl("get", "services", "-o", "json"))["items"]
+    names = {service["metadata"]["name"] for service in services}
+    backends = [path["backend"]["service"]["name"] for rule in ingress["rules"] for path in rule["http"]["paths"]]
+    assert set(backends) <= names
 
 
 def test_a_killed_postgresql_keeps_its_data(payments: Namespace) -> None:

@@ -85,8 +85,11 @@ def _deliver(place: Layout, recipe: Recipe, archive: Path) -> None:
         if cluster is None:
             raise RuntimeError("set TEST_REGISTRY to a registry that the cluster of TEST_KUBECONFIG pulls from")
         subprocess.run(["kind", "load", "image-archive", str(archive), "--name", cluster], check=True)
-    elif processes.alive(place).get("containerd") and name_of(recipe) not in images.loaded(place):
-        images.load(place, archive)
+    elif processes.alive(place).get("containerd"):
+        if name_of(recipe) not in images.loaded(place):
+            images.load(place, archive)
+        # what k8s/dev names, so that people can apply it as it is
+        images.ctr(place, "images", "tag", "--force", name_of(recipe), f"localhost/{recipe.name}:dev")
 
 
 def ensure(wanted: Iterable[str] | None = None) -> dict[str, str]:

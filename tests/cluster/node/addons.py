@@ -92,6 +92,13 @@ def _definitions() -> Path:
     return Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
 
 
+def _served(place: Layout) -> bool:
+    """Tell whether the API server offers every kind of the operator; it disables for good what it finds missing."""
+    wanted = len(list(_definitions().glob("monitoring.coreos.com_*.yaml")))
+    listed = boot.kubectl(place, "api-resources", "--api-group=monitoring.coreos.com", "-o", "name", check=False)
+    return len(listed.split()) >= wanted
+
+
 def _load(place: Layout, image: str, program: str) -> None:
     if image in images.loaded(place):
         return
@@ -107,6 +114,7 @@ def prometheus_operator(place: Layout) -> None:
     if "prometheus-operator" in processes.alive(place):
         return
     boot.kubectl(place, "apply", "--server-side", "--force-conflicts", "-f", str(_definitions()))
+    boot.wait(place, "the kinds of prometheus-operator", lambda: _served(place))
     _load(place, PROMETHEUS, "prometheus")
     _load(place, RELOADER, "prometheus-config-reloader")
     pki = place.pki

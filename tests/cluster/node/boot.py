@@ -49,7 +49,7 @@ def kubectl(place: Layout, *arguments: str, stdin: str | None = None, check: boo
     return subprocess.run(command, check=check, capture_output=True, text=True, input=stdin).stdout
 
 
-def _wait(place: Layout, what: str, ready: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait(place: Layout, what: str, ready: Callable[[], bool], *, seconds: float = 60) -> None:
     """Poll until ready.
 
     Raises:
@@ -87,17 +87,17 @@ def _start(place: Layout) -> None:
     processes.start(place, "etcd", control_plane.etcd(place))
     processes.start(place, "containerd", workload_plane.containerd(place))
     processes.start(place, "kube-apiserver", control_plane.api_server(place))
-    _wait(place, "containerd", lambda: bool(images.ctr(place, "version", check=False)))
+    wait(place, "containerd", lambda: bool(images.ctr(place, "version", check=False)))
     teardown.clear_containers(place)  # what a crashed boot left in the store
     images.load_pause(place)
-    _wait(place, "the API server", lambda: _succeeds(place, "get", "--raw=/readyz"))
+    wait(place, "the API server", lambda: _succeeds(place, "get", "--raw=/readyz"))
     processes.start(place, "kube-controller-manager", control_plane.controller_manager(place))
     processes.start(place, "kube-scheduler", control_plane.scheduler(place))
     processes.start(place, "kubelet", workload_plane.kubelet(place))
     processes.start(place, "kube-proxy", workload_plane.kube_proxy(place))
     processes.start(place, "coredns", workload_plane.coredns(place))
-    _wait(place, f"the node {NODE}", lambda: _node_ready(place))
-    _wait(place, "the default service account", lambda: _succeeds(place, "get", "serviceaccount", "default"))
+    wait(place, f"the node {NODE}", lambda: _node_ready(place))
+    wait(place, "the default service account", lambda: _succeeds(place, "get", "serviceaccount", "default"))
     for number in range(volumes.SPARE):
         kubectl(place, "apply", "-f", "-", stdin=volumes.provide(place, f"spare-{number}"))
 
