@@ -49,15 +49,17 @@ def test_the_autoscaler_reads_the_processor_use(payments: Namespace) -> None:
 
 @pytest.mark.usefixtures("prometheus_operator")
 def test_prometheus_scrapes_the_service_monitor(payments: Namespace) -> None:
+    payments.apply("monitoring.yaml")  # first: a kubelet may take a minute to show a pod its changed configuration
     payments.kubectl("apply", "-f", "-", stdin=json.dumps(addons.prometheus()))
-    payments.apply("monitoring.yaml")
-    query = "http://prometheus-operated:9090/api/v1/query?query=payment_attempts_total"
+    server = "http://prometheus-operated:9090/api/v1"
+    query = f"{server}/query?query=payment_attempts_total"
 
     def scraped() -> Any:
         status, answer = payments.request(query)
         return status == 200 and answer["data"]["result"]
 
-    series = payments.until(scraped)
+    series = payments.until(scraped, seconds=180)
+    assert series, payments.request(f"{server}/targets")
     assert {item["metric"]["namespace"] for item in series} == {payments.name}
 
 

@@ -21,6 +21,7 @@ def place() -> Iterator[Layout]:
     require(built and not boot.obstacles(folders), what="the cluster's programs, as root", command="make cluster-tools")
     if processes.alive(folders):
         pytest.skip("a cluster runs for somebody: make cluster-down")
+    teardown.down(folders)  # of one that was killed: links, tables and cgroups outlive its processes
     yield folders
     teardown.down(folders)
 
