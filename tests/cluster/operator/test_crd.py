@@ -98,7 +98,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     server = ApiServer(tmp_path_factory.mktemp("api"))
     try:
         server.start()
-        done = server.kubectl("apply", "--server-side", "-f", str(ROOT / "operator/crd"))
+        done = server.kubectl("apply", "--server-side", "-f", str(ROOT / "chart/crds"))
         assert done.returncode == 0, done.stderr
         crd = "crd/paymentenvironments.payments.leanconstruction.io"
         done = server.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")

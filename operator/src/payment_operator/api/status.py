@@ -36,7 +36,18 @@ class CandidateStatus(Fields, frozen=True, kw_only=True):
     revision: Annotated[int, Meta(description="Number of the revision.")]
     hash: Annotated[str, Meta(description="Hash of the revision.")]
     image: Annotated[str, Meta(description="Its image.")] = ""
-    step: Annotated[str, Meta(description="Where the release is.")]
+    step: Annotated[
+        str,
+        Meta(
+            description="Where the release is: Validate, Plan, Expand, Deploy, Smoke, Hold, CutOver, Bake, Retire or "
+            "Contract."
+        ),
+    ]
+    step_since: Annotated[str | None, Meta(description="When the step began.")] = None
+    started_at: Annotated[str | None, Meta(description="When the release began.")] = None
+    deadline: Annotated[
+        str | None, Meta(description="When the step ends by itself: it fails, or its time is over.")
+    ] = None
     waiting_for: Annotated[str, Meta(description="What the step waits for.")] = ""
     attempt: Annotated[int, Meta(description="Which attempt this is.")] = 1
     ready_replicas: Annotated[int, Meta(description="Its ready API pods.")] = 0
@@ -81,6 +92,7 @@ class MigrationStatus(Fields, frozen=True, kw_only=True):
 class OperationStatus(Fields, frozen=True, kw_only=True):
     """The answer to a person's last request."""
 
+    id: Annotated[str, Meta(max_length=64, description="Id of the request.")] = ""
     verb: Annotated[str, Meta(description="What was asked.")]
     target: Annotated[str, Meta(description="For which revision.")]
     result: Annotated[Literal["Accepted", "Refused"], Meta(description="What became of it.")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[4]
-CRD = ROOT / "operator/crd/paymentenvironments.payments.leanconstruction.io.yaml"
+CRD = ROOT / "chart/crds/paymentenvironments.payments.leanconstruction.io.yaml"
 SAMPLES = sorted((ROOT / "k8s/samples").glob("*.yaml"))
 WITHOUT_DESCRIPTION = {"metadata"}
 
