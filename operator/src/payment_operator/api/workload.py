@@ -11,11 +11,18 @@ from payment_operator.api.fields import Count, Fields, KubernetesObject, Name
 class Autoscaling(Fields, frozen=True, kw_only=True):
     """A HorizontalPodAutoscaler on CPU."""
 
+    mode: Annotated[
+        Literal["Enabled", "Disabled"],
+        Meta(description="Disabled: no autoscaler; the number of pods is what replicas says."),
+    ] = "Enabled"
     min_replicas: Annotated[int, Meta(ge=1, le=1000, description="Never fewer pods than this.")] = 2
     max_replicas: Annotated[int, Meta(ge=1, le=1000, description="Never more pods than this.")] = 10
     target_cpu_utilization_percentage: Annotated[
         int, Meta(ge=1, le=100, description="Pods are added above this share of the requested CPU.")
     ] = msgspec.field(default=70, name="targetCPUUtilizationPercentage")
+    scale_down_stabilization_seconds: Annotated[
+        int, Meta(ge=0, le=3600, description="Pods are removed after this long a calm.")
+    ] = 300
 
 
 class Api(Fields, frozen=True, kw_only=True):

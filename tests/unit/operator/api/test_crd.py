@@ -56,4 +56,10 @@ def test_the_minimal_sample_has_at_most_fifteen_lines() -> None:
 
 def test_an_object_default_holds_the_defaults_inside_it() -> None:
     autoscaling = openapi_schema()["properties"]["spec"]["properties"]["autoscaling"]
-    assert autoscaling["default"] == {"minReplicas": 2, "maxReplicas": 10, "targetCPUUtilizationPercentage": 70}
+    assert autoscaling["default"] == {
+        "mode": "Enabled",
+        "minReplicas": 2,
+        "maxReplicas": 10,
+        "targetCPUUtilizationPercentage": 70,
+        "scaleDownStabilizationSeconds": 300,
+    }
