@@ -1,0 +1,75 @@
+"""Requests from people: annotations on a PaymentEnvironment, each for one revision, consumed once.
+
+Either ``payments.leanconstruction.io/request`` with JSON, or a plain annotation that a person can type, such as
+``payments.leanconstruction.io/promote=18``. The operator moves a request into its own annotation in one patch that
+fails if the request has changed, acts on it, and answers in ``status.lastOperation`` under the request's id.
+"""
+
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from payment_operator import names
+
+Verb = Literal["promote", "abort", "retry", "rollback"]
+VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person asks for."""
+
+    id: str
+    """Chosen by who asks; a second request with the id of the last one is not acted on."""
+    verb: Verb
+    revision: int | None = None
+    """The revision that is meant. None: the only one that the verb can mean."""
+    reason: str = ""
+
+
+class RequestRefused(Exception):
+    """The annotation cannot be understood; the message tells the fix."""
+
+
+def annotation(verb: Verb) -> str:
+    """The key of a verb's plain annotation."""
+    return f"{names.GROUP}/{verb}"
+
+
+def wire_form(request: Request) -> dict[str, str]:
+    """The annotation that carries this request."""
+    return {names.ANNOTATION_REQUEST: msgspec.json.encode(request).decode()}
+
+
+def find(metadata: dict[str, Any]) -> tuple[str, str] | None:
+    """The first request annotation of an object's metadata, as key and value."""
+    annotations = metadata.get("annotations") or {}
+    keys = (names.ANNOTATION_REQUEST, *(annotation(verb) for verb in VERBS))
+    return next(((key, annotations[key]) for key in keys if key in annotations), None)
+
+
+def parse(key: str, value: str, *, resource_version: str) -> Request:
+    """Read one annotation. A plain one gets an id made of the version of the object that carried it.
+
+    Raises:
+        RequestRefused: it cannot be understood.
+    """
+    if key == names.ANNOTATION_REQUEST:
+        return decode(value)
+    (verb,) = (verb for verb in VERBS if annotation(verb) == key)
+    number = value.strip()
+    if number and not number.isdecimal():
+        raise RequestRefused(f"{key}: {value[:40]!r} is no revision number; write {key}=18, or leave the value empty")
+    return Request(id=f"{verb}-{resource_version}", verb=verb, revision=int(number) if number else None)
+
+
+def decode(value: str) -> Request:
+    """Read a request's JSON.
+
+    Raises:
+        RequestRefused: it cannot be understood.
+    """
+    try:
+        return msgspec.json.decode(value, type=Request)
+    except msgspec.DecodeError as error:
+        example = '{"id": "any", "verb": "promote", "revision": 18}'
+        raise RequestRefused(f"{names.ANNOTATION_REQUEST}: {error}; write {example}") from error
