@@ -10,6 +10,7 @@ import pytest
 from tests.servers.stack import running_stack
 
 from payment_service.health.admin import admin_app
+from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.platform.secrets import fingerprint
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.simulator.faults import Fault
@@ -125,7 +126,11 @@ async def test_the_prestop_drain_fails_readiness(stack: Stack, admin: httpx.Asyn
 
 async def test_the_status_names_schema_and_fingerprints(admin: httpx.AsyncClient) -> None:
     body = (await admin.get("/status")).json()
-    assert body["schema"] == {"application": 2, "database": 2, "supported": True}
+    assert body["schema"] == {
+        "application": APPLICATION_SCHEMA,
+        "database": APPLICATION_SCHEMA,
+        "supported": True,
+    }
     assert body["secrets"]["stripe_webhook_secret"] == [fingerprint(DEVELOPMENT_WEBHOOK_SECRET, salt="")]
     assert DEVELOPMENT_WEBHOOK_SECRET not in str(body)
 

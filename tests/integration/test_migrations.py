@@ -16,6 +16,7 @@ from tests.servers.stack import development_settings
 from payment_service.migrations import runner
 from payment_service.migrations.command import migrate
 from payment_service.migrations.runner import MigrationRefused, current_numbers, locked_connection, make_plan
+from payment_service.migrations.support import APPLICATION_SCHEMA
 
 if TYPE_CHECKING:
     from payment_service.settings import Settings
@@ -37,7 +38,7 @@ def empty_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 async def test_expand_brings_an_empty_database_to_the_newest_schema(empty_settings: Settings) -> None:
     assert await migrate(empty_settings, mode="expand", as_json=False) == 0
     async with locked_connection(empty_settings.database) as connection:
-        assert await current_numbers(connection) == (2, 1)
+        assert await current_numbers(connection) == (APPLICATION_SCHEMA, 1)
 
 
 async def test_running_twice_changes_nothing(empty_settings: Settings) -> None:
@@ -58,7 +59,7 @@ async def test_a_database_that_has_left_this_image_behind_is_refused(empty_setti
     await migrate(empty_settings, mode="expand", as_json=False)
     async with locked_connection(empty_settings.database) as connection:
         await connection.execute(
-            text("INSERT INTO schema_versions VALUES (9, 'future', 'contract', 9, CURRENT_TIMESTAMP)")
+            text("INSERT INTO schema_versions VALUES (99, 'future', 'contract', 99, CURRENT_TIMESTAMP)")
         )
         await connection.commit()
         with pytest.raises(MigrationRefused) as caught:

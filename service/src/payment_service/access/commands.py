@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.schemas import SCOPES, ApiKey, Scope
 from payment_service.cli_settings import load_settings
 from payment_service.errors import PaymentsError
+from payment_service.platform.audit import cli_actor
 from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.database import Database
 
@@ -30,7 +30,7 @@ def keys() -> None:
 @click.option("--days", type=float, help="Until it expires; default: never.")
 def create(principal: str, scope: Scope, days: float | None) -> None:
     """Make a key for PRINCIPAL, a name such as the calling application's, and show it once."""
-    _show(*_with_keys(lambda store: store.create(principal, scope=scope, days=days, actor=_actor())))
+    _show(*_with_keys(lambda store: store.create(principal, scope=scope, days=days, actor=cli_actor())))
 
 
 @keys.command("list")
@@ -45,14 +45,14 @@ def list_keys() -> None:
 @click.option("--overlap-hours", default=24.0, show_default=True, help="How long the old key goes on working.")
 def rotate(key_id: str, overlap_hours: float) -> None:
     """Make a new key for the same principal; idempotency keys stay valid."""
-    _show(*_with_keys(lambda store: store.rotate(key_id, overlap_hours=overlap_hours, actor=_actor())))
+    _show(*_with_keys(lambda store: store.rotate(key_id, overlap_hours=overlap_hours, actor=cli_actor())))
 
 
 @keys.command()
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
     """End a key now."""
-    record = _with_keys(lambda store: store.revoke(key_id, actor=_actor()))
+    record = _with_keys(lambda store: store.revoke(key_id, actor=cli_actor()))
     click.echo(f"revoked {record.id} ({record.prefix}…) of {record.principal}")
 
 
@@ -70,10 +70,6 @@ def _with_keys(work: Callable[[ApiKeys], Awaitable[Any]]) -> Any:
         return asyncio.run(run())
     except PaymentsError as error:
         raise click.ClickException(error.detail) from error
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
 
 
 def _show(key: str, record: ApiKey) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from payment_service.access import store
 from payment_service.access.schemas import SHOWN_CHARACTERS, ApiKey, Scope, digest, new_key
 from payment_service.errors import Conflict, NotFound
+from payment_service.platform import audit
 from payment_service.platform.ids import new_id
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class ApiKeys:
         self, connection: AsyncConnection, record: ApiKey, *, action: str, actor: str, replaces: str | None = None
     ) -> None:
         details = {"principal": record.principal, "scope": record.scope, "prefix": record.prefix, "replaces": replaces}
-        await store.write_audit(
+        await audit.record(
             connection,
             actor=actor,
             action=f"api_key.{action}",

@@ -1,4 +1,4 @@
-"""SQL of API keys and the audit log."""
+"""SQL of API keys."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, insert, select, update
 
 from payment_service.access.schemas import ApiKey
-from payment_service.tables import api_keys, audit_log
+from payment_service.tables import api_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,30 +55,6 @@ async def add(connection: AsyncConnection, key: ApiKey, *, digest: bytes) -> Non
 async def change(connection: AsyncConnection, key_id: str, **values: Any) -> None:
     """Set columns of a key."""
     await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(values))
-
-
-async def write_audit(
-    connection: AsyncConnection,
-    *,
-    actor: str,
-    action: str,
-    object_type: str,
-    object_id: str,
-    details: Mapping[str, Any],
-    now: datetime,
-) -> None:
-    """Append to the audit log, in the transaction of the change."""
-    await connection.execute(
-        insert(audit_log),
-        {
-            "actor": actor,
-            "action": action,
-            "object_type": object_type,
-            "object_id": object_id,
-            "details": dict(details),
-            "created_at": now,
-        },
-    )
 
 
 def to_key(row: Row[Any]) -> ApiKey:

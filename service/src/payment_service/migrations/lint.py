@@ -22,7 +22,7 @@ _RULES: Final = (
         re.compile(r"\bADD\s+COLUMN\b(?![^;]*\bDEFAULT\b)[^;]*\bNOT\s+NULL\b", re.IGNORECASE),
         "adds a NOT NULL column without a default",
     ),
-    (re.compile(r"\bTRUNCATE\b|\bDELETE\s+FROM\s+(?!alembic_version)", re.IGNORECASE), "deletes rows"),
+    (re.compile(r"(?:^|;)\s*TRUNCATE\b|\bDELETE\s+FROM\s+(?!alembic_version)", re.IGNORECASE), "deletes rows"),
 )
 _INDEX: Final = re.compile(r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)\S+\s+ON\s+(?P<table>\w+)", re.IGNORECASE)
 _CREATED: Final = re.compile(r"\bCREATE\s+TABLE\s+(?P<table>\w+)", re.IGNORECASE)

@@ -1,0 +1,69 @@
+"""The audit log: who changed what, written in the transaction of the change and never altered.
+
+The table refuses UPDATE, DELETE and TRUNCATE by triggers, for the owner too; the application's role has no right to
+them. Actors have one of these forms: `api:<principal>` (the holder of an API key), `cli:<user>` (a person at a
+terminal), `stripe:<event>` (an event of Stripe's), `worker:<task>` (repairs that nobody asked for).
+"""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import insert
+
+from payment_service.platform.mirroring import to_json
+from payment_service.tables import audit_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_INSERT: Final = insert(audit_log)
+
+
+async def record(
+    connection: AsyncConnection,
+    *,
+    actor: str,
+    action: str,
+    object_type: str,
+    object_id: str,
+    now: datetime,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Append one change, in the caller's transaction.
+
+    Args:
+        connection: in the transaction of the change.
+        actor: who, in one of the forms above.
+        action: `<object>.<verb>`, for example `subscription.cancel`.
+        object_type: of what was changed, for example `subscription`.
+        object_id: its id.
+        now: the present time.
+        before: what it was, as far as it changed; never a secret or a card.
+        after: what it is now, likewise.
+        details: anything else that explains the change.
+    """
+    states = {"before": to_json(before), "after": to_json(after)}
+    told = {name: value for name, value in states.items() if value is not None} | (to_json(details) or {})
+    await connection.execute(
+        _INSERT,
+        {
+            "actor": actor,
+            "action": action,
+            "object_type": object_type,
+            "object_id": object_id,
+            "details": told,
+            "created_at": now,
+        },
+    )
+
+
+def cli_actor() -> str:
+    """Return the person at the terminal as an actor."""
+    return f"cli:{getpass.getuser()}"

@@ -1,0 +1,66 @@
+"""The audit log: appended to in the transaction of a change, and never altered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from payment_service.platform import audit
+from payment_service.tables import audit_log
+
+if TYPE_CHECKING:
+    from tests.servers.stack import Stack
+
+
+async def _append(stack: Stack, *, fails: bool = False) -> None:
+    now = stack.clock.now()
+    async with stack.parts.database.transaction() as connection:
+        await audit.record(
+            connection,
+            actor="cli:ada",
+            action="thing.change",
+            object_type="thing",
+            object_id="t1",
+            now=now,
+            before={"state": "old", "since": now},
+            after={"state": "new"},
+            details={"reason": "test"},
+        )
+        if fails:
+            raise ZeroDivisionError
+
+
+async def test_a_change_is_recorded_with_its_actor_and_both_states(stack: Stack) -> None:
+    await _append(stack)
+    (row,) = await stack.rows(audit_log)
+    assert (row["actor"], row["action"], row["object_type"], row["object_id"]) == (
+        "cli:ada",
+        "thing.change",
+        "thing",
+        "t1",
+    )
+    assert row["details"]["before"]["state"] == "old"
+    assert row["details"]["after"] == {"state": "new"}
+    assert row["details"]["reason"] == "test"
+
+
+async def test_nothing_is_recorded_of_a_change_that_is_rolled_back(stack: Stack) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await _append(stack, fails=True)
+    assert await stack.rows(audit_log) == []
+
+
+async def _execute(stack: Stack, statement: str) -> None:
+    async with stack.parts.database.transaction() as connection:
+        await connection.execute(text(statement))
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log"])
+async def test_what_is_recorded_cannot_be_changed(stack: Stack, statement: str) -> None:
+    await _append(stack)
+    with pytest.raises(DBAPIError, match="append-only"):
+        await _execute(stack, statement)
+    assert [row["actor"] for row in await stack.rows(audit_log)] == ["cli:ada"]
