@@ -18,6 +18,15 @@
 {{- if .Values.serviceAccount.create -}}{{ include "lean-payments.fullname" . }}{{- else -}}{{ default "default" .Values.serviceAccount.name }}{{- end -}}
 {{- end -}}
 
+{{- /* The Service that Ingress, HTTPRoute and helm test reach the API through. */ -}}
+{{- define "lean-payments.apiService" -}}
+{{ include "lean-payments.fullname" . }}-api
+{{- end -}}
+
+{{- define "lean-payments.cnpgCluster" -}}
+{{ include "lean-payments.fullname" . }}-db
+{{- end -}}
+
 {{- define "lean-payments.selector" -}}
 app.kubernetes.io/name: lean-payments
 app.kubernetes.io/instance: {{ include "lean-payments.fullname" . }}
@@ -32,4 +41,9 @@ payments.leanconstruction.io/environment: {{ include "lean-payments.fullname" . 
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- /* The labels by which Prometheus knows this environment's series. */ -}}
+{{- define "lean-payments.series" -}}
+namespace={{ .Release.Namespace | quote }},environment={{ include "lean-payments.fullname" . | quote }}
 {{- end -}}

@@ -44,121 +44,100 @@ capabilities: {drop: [ALL]}
 
 {{- define "lean-payments.volumes" -}}
 - name: secrets
+  {{- $database := .Values.database.existingSecret }}
+  {{- $key := .Values.database.existingSecretKey }}
+  {{- if .Values.database.cloudNativePG.enabled }}
+  {{- $database = printf "%s-app" (include "lean-payments.cnpgCluster" .) }}
+  {{- $key = "uri" }}
+  {{- end }}
+  {{- if $database }}
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret:
+          name: {{ .Values.secrets.existingSecret }}
+          items:
+            {{- range list "REDIS_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "SECRET_KEY" }}
+            - {key: {{ . }}, path: {{ . }}}
+            {{- end }}
+      - secret:
+          name: {{ $database }}
+          items: [{key: {{ $key }}, path: DATABASE_URL}]
+  {{- else }}
   secret:
     secretName: {{ .Values.secrets.existingSecret }}
     defaultMode: 0440
+  {{- end }}
 - name: tmp
   emptyDir: {medium: Memory, sizeLimit: 32Mi}
+{{- end -}}
+
+{{- define "lean-payments.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* What a container that migrates has beside the others: the owner role's URL. Arguments: root, what (env, mounts, volumes). */ -}}
+{{- define "lean-payments.migration" -}}
+{{- with .root.Values.secrets.migrationSecret }}
+{{- if eq $.what "env" }}
+- {name: DATABASE_MIGRATION_URL_FILE, value: /run/secrets/migration/DATABASE_MIGRATION_URL}
+{{- else if eq $.what "mounts" }}
+- {name: migration, mountPath: /run/secrets/migration, readOnly: true}
+{{- else }}
+- name: migration
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items: [{key: DATABASE_MIGRATION_URL, path: DATABASE_MIGRATION_URL}]
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* The container that migrates. Arguments: root, phase (expand or contract). */ -}}
+{{- define "lean-payments.migrate" -}}
+{{- $root := .root -}}
+name: migrate
+image: {{ include "lean-payments.image" $root | quote }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+command: [payments, migrate, --{{ .phase }}]
+env:
+  {{- include "lean-payments.env" $root | nindent 2 }}
+  - {name: PAYMENTS_TERMINATION_LOG, value: /dev/termination-log}
+  {{- with include "lean-payments.migration" (dict "root" $root "what" "env") }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
+resources:
+  {{- toYaml $root.Values.migrations.resources | nindent 2 }}
+securityContext:
+  {{- include "lean-payments.containerSecurity" $root | nindent 2 }}
+volumeMounts:
+  {{- include "lean-payments.mounts" $root | nindent 2 }}
+  {{- with include "lean-payments.migration" (dict "root" $root "what" "mounts") }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- /* Annotations of the pods of one part. Arguments: root, part, component. */ -}}
+{{- define "lean-payments.podAnnotations" -}}
+{{- $annotations := dict -}}
+{{- with .root.Values.monitoring.datadog -}}
+{{- if .enabled -}}
+{{- $instance := dict "openmetrics_endpoint" "http://%%host%%:9090/metrics" "namespace" .namespace "metrics" (list ".*") -}}
+{{- $check := dict "openmetrics" (dict "init_config" dict "instances" (list $instance)) -}}
+{{- $_ := set $annotations (printf "ad.datadoghq.com/%s.checks" $.component) (toJson $check) -}}
+{{- end -}}
+{{- end -}}
+{{- with merge (deepCopy .part.podAnnotations) $annotations -}}
+{{ toYaml . }}
+{{- end -}}
 {{- end -}}
 
 {{- define "lean-payments.probe" -}}
 httpGet: {path: /health/{{ .path }}, port: {{ .port }}}
 timeoutSeconds: 3
-{{- end -}}
-
-{{- /* A Deployment of one component. Arguments: root, component, part (its values), port (of the probes). */ -}}
-{{- define "lean-payments.deployment" -}}
-{{- $root := .root -}}
-{{- $part := .part -}}
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ include "lean-payments.fullname" $root }}-{{ .component }}
-  labels:
-    {{- include "lean-payments.labels" $root | nindent 4 }}
-    app.kubernetes.io/component: {{ .component }}
-spec:
-  {{- if not $part.autoscaling.enabled }}
-  replicas: {{ $part.replicas }}
-  {{- end }}
-  revisionHistoryLimit: 5
-  strategy:
-    type: RollingUpdate
-    rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}
-  selector:
-    matchLabels:
-      {{- include "lean-payments.selector" $root | nindent 6 }}
-      app.kubernetes.io/component: {{ .component }}
-  template:
-    metadata:
-      labels:
-        {{- include "lean-payments.labels" $root | nindent 8 }}
-        app.kubernetes.io/component: {{ .component }}
-      {{- with $part.podAnnotations }}
-      annotations:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-    spec:
-      serviceAccountName: {{ include "lean-payments.serviceAccount" $root }}
-      automountServiceAccountToken: false
-      enableServiceLinks: false
-      terminationGracePeriodSeconds: {{ $part.terminationGracePeriodSeconds }}
-      {{- with $root.Values.image.pullSecrets }}
-      imagePullSecrets:
-        {{- range . }}
-        - name: {{ . }}
-        {{- end }}
-      {{- end }}
-      securityContext:
-        {{- include "lean-payments.podSecurity" $root | nindent 8 }}
-      topologySpreadConstraints:
-        {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-        - maxSkew: 1
-          topologyKey: {{ . }}
-          whenUnsatisfiable: ScheduleAnyway
-          labelSelector:
-            matchLabels:
-              {{- include "lean-payments.selector" $root | nindent 14 }}
-              app.kubernetes.io/component: {{ $.component }}
-        {{- end }}
-      {{- with $part.priorityClassName }}
-      priorityClassName: {{ . }}
-      {{- end }}
-      {{- range $field := list "nodeSelector" "tolerations" "affinity" }}
-      {{- with index $part $field }}
-      {{ $field }}:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- end }}
-      containers:
-        - name: {{ .component }}
-          image: {{ include "lean-payments.image" $root | quote }}
-          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-          command: [payments, {{ eq .component "api" | ternary "serve" "worker" }}]
-          ports:
-            {{- if eq .component "api" }}
-            - {name: http, containerPort: 8000}
-            {{- end }}
-            - {name: admin, containerPort: 9090}
-          env:
-            {{- include "lean-payments.env" $root | nindent 12 }}
-          startupProbe:
-            {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
-            periodSeconds: 2
-            failureThreshold: 30
-          readinessProbe:
-            {{- include "lean-payments.probe" (dict "path" "ready" "port" .port) | nindent 12 }}
-            periodSeconds: 5
-            failureThreshold: 2
-          livenessProbe:
-            {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
-            periodSeconds: 10
-            failureThreshold: 6
-          lifecycle:
-            preStop:
-              httpGet: {path: /drain, port: admin}
-          resources:
-            {{- toYaml $part.resources | nindent 12 }}
-          securityContext:
-            {{- include "lean-payments.containerSecurity" $root | nindent 12 }}
-          volumeMounts:
-            {{- include "lean-payments.mounts" $root | nindent 12 }}
-            {{- with $root.Values.extraVolumeMounts }}
-            {{- toYaml . | nindent 12 }}
-            {{- end }}
-      volumes:
-        {{- include "lean-payments.volumes" $root | nindent 8 }}
-        {{- with $root.Values.extraVolumes }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
 {{- end -}}

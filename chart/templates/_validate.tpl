@@ -19,8 +19,33 @@
 {{- if and .Values.externalSecret.enabled (not (and .Values.externalSecret.storeName .Values.externalSecret.remoteKey)) -}}
 {{- $problems = append $problems "externalSecret.enabled needs externalSecret.storeName and externalSecret.remoteKey." -}}
 {{- end -}}
-{{- if and .Values.backup.enabled (not .Values.backup.existingClaim) -}}
-{{- $problems = append $problems "backup.existingClaim is empty: create a PersistentVolumeClaim and name it; dumps are never kept in an emptyDir." -}}
+{{- if .Values.backup.enabled -}}
+{{- $store := .Values.backup.objectStorage -}}
+{{- if not (or .Values.backup.existingClaim $store.path) -}}
+{{- $problems = append $problems "backup.enabled needs a place that outlives pods: create a PersistentVolumeClaim and set backup.existingClaim, or set backup.objectStorage.path." -}}
+{{- end -}}
+{{- if and .Values.backup.existingClaim $store.path -}}
+{{- $problems = append $problems "backup.existingClaim and backup.objectStorage.path are both set: keep one." -}}
+{{- end -}}
+{{- if and $store.path (not $store.configSecret) -}}
+{{- $problems = append $problems "backup.objectStorage.configSecret is empty: name the Secret with the RCLONE_CONFIG_… variables of the remote." -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.database.cloudNativePG -}}
+{{- if .enabled -}}
+{{- if eq $.Values.migrations.mode "hook" -}}
+{{- $problems = append $problems "database.cloudNativePG.enabled: the database does not exist yet when a hook runs; set migrations.mode=initContainer." -}}
+{{- end -}}
+{{- if $.Values.database.existingSecret -}}
+{{- $problems = append $problems "database.cloudNativePG.enabled and database.existingSecret are both set: keep one." -}}
+{{- end -}}
+{{- if and .backup.enabled (not (and .backup.destinationPath .backup.credentialsSecret)) -}}
+{{- $problems = append $problems "database.cloudNativePG.backup.enabled needs destinationPath and credentialsSecret." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.worker.keda.enabled (not .Values.worker.keda.prometheusAddress) -}}
+{{- $problems = append $problems "worker.keda.prometheusAddress is empty: set it to Prometheus's address, such as http://prometheus-operated.monitoring:9090." -}}
 {{- end -}}
 {{- range $name := list "api" "worker" -}}
 {{- $part := index $.Values $name -}}

@@ -30,6 +30,7 @@ Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../
 _KEY: Final = re.compile(r"^( *)([A-Za-z]+):")
 _RULES: Final[dict[str, dict[str, Any]]] = {
     "operator.enabled": {"const": False},
+    "migrations.mode": {"enum": ["hook", "initContainer", "none"]},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "config.stripeMode": {"enum": ["test", "live"]},

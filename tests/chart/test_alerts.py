@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from functools import cache
@@ -21,6 +22,10 @@ HPA = 'namespace="billing",horizontalpodautoscaler="pay-lean-payments-api"'
 BACKUP = 'kube_cronjob_status_last_successful_time{namespace="billing",cronjob="pay-lean-payments-backup"}'
 CERTIFICATE = 'certmanager_certificate_expiration_timestamp_seconds{namespace="billing",name="pay-lean-payments"}'
 
+SECRET = 'kube_secret_created{namespace="billing",secret="s"}'
+MIGRATION = 'kube_job_failed{namespace="billing",job_name="pay-lean-payments-migrate",condition="true"}'
+DEPLOYMENT = '{namespace="billing",deployment="pay-lean-payments-api"}'
+
 Series = dict[str, str]
 
 
@@ -41,6 +46,14 @@ CASES: dict[str, tuple[Series, Series]] = {
     "PaymentsLatencyBudgetBurn": (
         ours(f"{LATENCY}_bucket", per_minute(80), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
         ours(f"{LATENCY}_bucket", per_minute(99), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
+    ),
+    "PaymentsAvailabilityBudgetSlowBurn": (
+        ours(REQUESTS, per_minute(990), ',status="200"') | ours(REQUESTS, per_minute(10), ',status="503"'),
+        ours(REQUESTS, per_minute(995), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),
+    ),
+    "PaymentsLatencyBudgetSlowBurn": (
+        ours(f"{LATENCY}_bucket", per_minute(96), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
+        ours(f"{LATENCY}_bucket", per_minute(98), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
     ),
     "PaymentsInboxTooOld": (
         ours("payments_inbox_oldest_unapplied_seconds", "0+60x240"),
@@ -73,6 +86,26 @@ CASES: dict[str, tuple[Series, Series]] = {
         ours("payments_webhooks_received_total", per_minute(10), ',outcome="invalid_signature"'),
         ours("payments_webhooks_received_total", per_minute(10), ',outcome="accepted"'),
     ),
+    "PaymentsLimiterOpen": (
+        ours("payments_limiter_decisions_total", per_minute(60), ',decision="open"'),
+        ours("payments_limiter_decisions_total", per_minute(60), ',decision="allowed"'),
+    ),
+    "PaymentsWorkerDown": (
+        ours("up", "1x240", ',component="api"') | ours("up", "0x240", ',component="worker"'),
+        ours("up", "1x240", ',component="worker"'),
+    ),
+    "PaymentsMigrationFailed": ({MIGRATION: "1x240"}, {MIGRATION: "0x240"}),
+    "PaymentsPodsUnready": (
+        {
+            f"kube_deployment_status_replicas_available{DEPLOYMENT}": "2x240",
+            f"kube_deployment_spec_replicas{DEPLOYMENT}": "3x240",
+        },
+        {
+            f"kube_deployment_status_replicas_available{DEPLOYMENT}": "3x240",
+            f"kube_deployment_spec_replicas{DEPLOYMENT}": "3x240",
+        },
+    ),
+    "PaymentsSecretTooOld": ({SECRET: "-7800000x240"}, {SECRET: "0x240"}),
     "PaymentsDown": (ours("up", "0x240"), ours("up", "1x240")),
     "PaymentsAutoscalerAtMaximum": (
         {
@@ -133,6 +166,26 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
 def test_alerts_use_only_metrics_of_the_contract() -> None:
     contract = (ROOT / "docs" / "contracts.md").read_text()
     used = set(re.findall(r"payments?_[a-z_]+", " ".join(rule["expr"] for rule in rules()["groups"][0]["rules"])))
+    assert [name for name in sorted(used) if re.sub("_(bucket|count|sum)$", "", name) not in contract] == []
+
+
+def test_a_backup_that_never_succeeded_is_too_old(tmp_path: Path) -> None:
+    made = 'kube_cronjob_created{namespace="billing",cronjob="pay-lean-payments-backup"}'
+    assert fired("PaymentsBackupTooOld", {made: "-90000x240"}, tmp_path)
+    assert not fired("PaymentsBackupTooOld", {made: "0x240"}, tmp_path)
+    assert not fired("PaymentsBackupTooOld", {made: "-90000x240", BACKUP: "0x240"}, tmp_path)
+
+
+def test_every_panel_of_the_dashboard_asks_for_metrics_of_the_contract_in_valid_queries(tmp_path: Path) -> None:
+    (board,) = [m for m in render("--set", "secrets.existingSecret=s,monitoring.dashboard.enabled=true") if "data" in m]
+    panels = json.loads(board["data"]["lean-payments.json"])["panels"]
+    queries = [target["expr"].replace("$__rate_interval", "5m") for panel in panels for target in panel["targets"]]
+    assert len(panels) >= 12
+    recorded = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
+    subprocess.run([promtool(), "check", "rules", str(tmp_path / "rules.yaml")], check=True, capture_output=True)
+    contract = (ROOT / "docs" / "contracts.md").read_text()
+    used = set(re.findall(r"payments?_[a-z_]+", " ".join(queries)))
     assert [name for name in sorted(used) if re.sub("_(bucket|count|sum)$", "", name) not in contract] == []
 
 

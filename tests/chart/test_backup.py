@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from tests.servers.postgres import PostgresServer
 
-PLACES = {"/run/secrets/payments": "secret", "/backups": "backups", "/scratch": "scratch"}
+PLACES = {"/run/secrets/payments": "secret", "/scratch": "scratch"}
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Stands for the pod's volumes; short, because PostgreSQL's socket lies in it."""
     place = Path(tempfile.mkdtemp(prefix="lp-backup-"))
-    for name in PLACES.values():
+    for name in (*PLACES.values(), "backups"):
         (place / name).mkdir()
     if user := server_user():
         for path in (place, *place.iterdir()):
@@ -43,7 +43,12 @@ def run_as_server_user(*command: str | Path, folder: Path) -> subprocess.Complet
         group=user and "nogroup",
         extra_groups=[] if user else None,
         cwd=folder,
-        env={"PATH": f"{wheel_programs()}:{os.environ['PATH']}", "RETENTION_DAYS": "30", "LC_ALL": "C.UTF-8"},
+        env={
+            "PATH": f"{wheel_programs()}:{os.environ['PATH']}",
+            "RETENTION_DAYS": "30",
+            "LC_ALL": "C.UTF-8",
+            "DUMPS": str(folder / "backups"),
+        },
     )
 
 

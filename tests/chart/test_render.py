@@ -52,7 +52,7 @@ def test_every_pod_satisfies_the_restricted_level(values: Path) -> None:
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is False
-        for container in spec["containers"]:
+        for container in spec["containers"] + spec.get("initContainers", []):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -88,6 +88,8 @@ def test_secrets_reach_pods_as_files_only() -> None:
 
 def test_the_migration_needs_nothing_of_the_release_and_runs_expand_only() -> None:
     (job,) = of_kind(render(*SECRET), "Job")
+    (contract,) = of_kind(render(*SECRET), "CronJob")
+    assert contract["spec"]["suspend"] is True
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     spec = job["spec"]["template"]["spec"]
     assert "serviceAccountName" not in spec

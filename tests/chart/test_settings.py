@@ -20,20 +20,30 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("case", ["staging", "monitoring", "nginx"])
+REDIS = {
+    "staging": "redis://cache:6379",
+    "monitoring": "rediss://:a-password@cache:6379/1",
+    "nginx": "redis+cluster://cache-0:6379",
+    "cloudnativepg": "redis+sentinel://sentinel-0:26379,sentinel-1:26379/0?service=payments",
+}
+
+
+@pytest.mark.parametrize("case", REDIS)
 def test_the_service_accepts_the_environment_that_the_chart_renders(case: str, tmp_path: Path) -> None:
     mode = "test" if case == "staging" else "live"
     for name, value in SECRETS.items():
         (tmp_path / name).write_text(value.format(mode=mode))
+    (tmp_path / "REDIS_URL").write_text(REDIS[case])
     containers = [
         container
         for spec in pod_specs(render("--values", str(CHART / "ci" / f"{case}-values.yaml")))
-        for container in spec["containers"]
-        if container["command"][0] == "payments"
+        for container in spec.get("initContainers", []) + spec["containers"]
+        if container["command"][0] in {"payments", "python"}
     ]
-    assert len(containers) == 4
+    assert len(containers) >= 5
     for container in containers:
         environ = {entry["name"]: entry["value"] for entry in container["env"]}
+        environ.pop("API_URL", None)
         for name in [name for name in environ if name.endswith("_FILE")]:
             environ[name] = str(tmp_path / environ[name].rpartition("/")[2])
         assert Settings.from_env(environ).stripe.mode == mode

@@ -1,0 +1,112 @@
+{{- /* A Deployment of one component. Arguments: root, component, part (its values), port (of the probes). */ -}}
+{{- define "lean-payments.deployment" -}}
+{{- $root := .root -}}
+{{- $part := .part -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "lean-payments.fullname" $root }}-{{ .component }}
+  labels:
+    {{- include "lean-payments.labels" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  {{- if not (or $part.autoscaling.enabled (and $part.keda $part.keda.enabled)) }}
+  replicas: {{ $part.replicas }}
+  {{- end }}
+  revisionHistoryLimit: 5
+  strategy:
+    type: RollingUpdate
+    rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}
+  selector:
+    matchLabels:
+      {{- include "lean-payments.selector" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ .component }}
+  template:
+    metadata:
+      labels:
+        {{- include "lean-payments.labels" $root | nindent 8 }}
+        app.kubernetes.io/component: {{ .component }}
+      {{- with include "lean-payments.podAnnotations" . }}
+      annotations:
+        {{- . | nindent 8 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ include "lean-payments.serviceAccount" $root }}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: {{ $part.terminationGracePeriodSeconds }}
+      {{- with include "lean-payments.pullSecrets" $root }}
+      {{- . | trim | nindent 6 }}
+      {{- end }}
+      securityContext:
+        {{- include "lean-payments.podSecurity" $root | nindent 8 }}
+      topologySpreadConstraints:
+        {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+        - maxSkew: 1
+          topologyKey: {{ . }}
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              {{- include "lean-payments.selector" $root | nindent 14 }}
+              app.kubernetes.io/component: {{ $.component }}
+        {{- end }}
+      {{- with $part.priorityClassName }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      {{- range $field := list "nodeSelector" "tolerations" "affinity" }}
+      {{- with index $part $field }}
+      {{ $field }}:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+      {{- if eq $root.Values.migrations.mode "initContainer" }}
+      initContainers:
+        - {{- include "lean-payments.migrate" (dict "root" $root "phase" "expand") | nindent 10 }}
+      {{- end }}
+      containers:
+        - name: {{ .component }}
+          image: {{ include "lean-payments.image" $root | quote }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          command: [payments, {{ eq .component "api" | ternary "serve" "worker" }}]
+          ports:
+            {{- if eq .component "api" }}
+            - {name: http, containerPort: 8000}
+            {{- end }}
+            - {name: admin, containerPort: 9090}
+          env:
+            {{- include "lean-payments.env" $root | nindent 12 }}
+          startupProbe:
+            {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
+            periodSeconds: 2
+            failureThreshold: 30
+          readinessProbe:
+            {{- include "lean-payments.probe" (dict "path" "ready" "port" .port) | nindent 12 }}
+            periodSeconds: 5
+            failureThreshold: 2
+          livenessProbe:
+            {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
+            periodSeconds: 10
+            failureThreshold: 6
+          lifecycle:
+            preStop:
+              httpGet: {path: /drain, port: admin}
+          resources:
+            {{- toYaml $part.resources | nindent 12 }}
+          securityContext:
+            {{- include "lean-payments.containerSecurity" $root | nindent 12 }}
+          volumeMounts:
+            {{- include "lean-payments.mounts" $root | nindent 12 }}
+            {{- with $root.Values.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+      volumes:
+        {{- include "lean-payments.volumes" $root | nindent 8 }}
+        {{- if eq $root.Values.migrations.mode "initContainer" }}
+        {{- with include "lean-payments.migration" (dict "root" $root "what" "volumes") }}
+        {{- . | trim | nindent 8 }}
+        {{- end }}
+        {{- end }}
+        {{- with $root.Values.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- end -}}
