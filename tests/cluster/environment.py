@@ -38,11 +38,15 @@ class Cluster:
     place: Layout | None
     """Folders of our own node; None for a cluster that TEST_KUBECONFIG names."""
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        """Run kubectl and return what it prints; its complaint is in the error."""
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of a kubectl on this cluster, for a test that starts it itself."""
         own = clients.client("kubectl")
         program = str(own) if own.exists() else (shutil.which("kubectl") or "kubectl")
-        command = [program, f"--kubeconfig={self.kubeconfig}", *arguments]
+        return [program, f"--kubeconfig={self.kubeconfig}", *arguments]
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl and return what it prints; its complaint is in the error."""
+        command = self.command(*arguments)
         done = subprocess.run(command, check=False, capture_output=True, text=True, input=stdin, timeout=150)
         if check and done.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr}")

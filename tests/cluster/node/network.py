@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ def _run(*command: str) -> str:
 
 def create() -> None:
     """Make the bridge with the node's address and let bridged packets pass the IP hooks (network policies)."""
-    _run("modprobe", "br_netfilter")
+    if shutil.which("modprobe"):  # a small machine may have neither the program nor modules, but all in its kernel
+        _run("modprobe", "br_netfilter")
     for setting in ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables"):
         target = Path("/proc/sys") / setting.replace(".", "/")
         if target.exists():
