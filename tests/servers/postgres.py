@@ -74,11 +74,36 @@ class PostgresServer:
 
     def create(self) -> None:
         """Make the data folder."""
+        self._run("initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+
+    def clone(self, primary: PostgresServer) -> None:
+        """Make the data folder a copy of `primary`'s that follows it by streaming replication."""
+        source = f"host=127.0.0.1 port={primary.port} user=postgres application_name=standby"
+        self._run("pg_basebackup", "-D", self.folder / "data", "-d", source, "-R", "-X", "stream", "-c", "fast", "-N")
+
+    def promote(self) -> None:
+        """Make a standby take writes."""
+        self.execute("SELECT pg_promote(true, 30)")
+
+    def take_certificate(self, certificate: Path, key: Path) -> None:
+        """Answer with TLS only, also to local users: call it before the start."""
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            target = self.folder / "data" / name
+            shutil.copy(source, target)
+            target.chmod(0o600)
+            if user := server_user():
+                shutil.chown(target, user, "nogroup")
+        (self.folder / "data" / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
+        with (self.folder / "data" / "postgresql.conf").open("a") as settings:
+            settings.write("ssl = on\n")
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        """Run one of the server's programs as the server's user."""
         user = server_user()
         if user:
             shutil.chown(self.folder, user, "nogroup")
         subprocess.run(
-            [self.programs / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            [self.programs / program, *arguments],
             check=True,
             capture_output=True,
             user=user,
@@ -128,7 +153,9 @@ class PostgresServer:
         """Run one statement as the superuser."""
 
         async def run() -> Any:
-            connection = await asyncpg.connect(self.url(database))
+            connection = await asyncpg.connect(
+                host=str(self.folder), port=self.port, user="postgres", database=database
+            )
             try:
                 return await connection.fetch(statement)
             finally:
@@ -139,7 +166,7 @@ class PostgresServer:
     def _answers(self) -> bool:
         try:
             self.execute("SELECT 1")
-        except (OSError, asyncpg.PostgresError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         return True
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import msgspec
@@ -17,20 +18,27 @@ if TYPE_CHECKING:
     from payment_service.settings import Settings
 
 
+_GROUPS: Final = {
+    "database": "payment_service.migrations.grants:database",
+    "keys": "payment_service.access.commands:keys",
+}
+"""Groups of commands that live with their feature: module and name."""
+
+
 class _Commands(click.Group):
-    """Adds `keys`, which lives with its feature, when it is asked for."""
+    """Loads the groups of features when they are asked for."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command."""
-        if cmd_name == "keys":
-            from payment_service.access.commands import keys  # noqa: PLC0415 - loaded for this command only
-
-            return keys
+        module, _, name = _GROUPS.get(cmd_name, "").partition(":")
+        if module:
+            found: click.Command = getattr(import_module(module), name)
+            return found
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted([*super().list_commands(ctx), "keys"])
+        return sorted([*super().list_commands(ctx), *_GROUPS])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,23 +1,24 @@
 """Connections to PostgreSQL (asyncpg) and, in development, SQLite.
 
-The address is given to asyncpg as the user wrote it, so several hosts, `sslmode` and `sslrootcert` mean what they mean
-to libpq (postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). The default of `target_session_attrs` is
-`read-write` here: of several hosts the writable one is used, also after a failover.
+Of several hosts the one that takes writes is used, also after a failover (`platform/connecting.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import asynccontextmanager, nullcontext
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from payment_service.platform.connecting import Connector
+from payment_service.platform.metrics import DATABASE_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
     from payment_service.platform.secrets import Secret
     from payment_service.settings import DatabaseSettings
 
-CONNECT_TIMEOUT_SECONDS: Final = 5.0
 POOL_TIMEOUT_SECONDS: Final = 5.0
-IDLE_IN_TRANSACTION_MILLISECONDS: Final = 30_000
+REPLICA_PAUSE_SECONDS: Final = 5.0
+"""How long a replica that could not be reached is left alone; the primary serves meanwhile."""
 SQLITE_BUSY_SECONDS: Final = 15.0
 
 # SQLSTATE classes and codes that say "not now", not "wrong":
 # connection exception, insufficient resources (disk full, too many connections), operator intervention (shutdown),
 # system error, read-only transaction (a demoted primary).
 _UNAVAILABLE_SQLSTATES: Final = ("08", "53", "57P", "58", "25006")
+_BUSY_SQLSTATES: Final = frozenset({"57014", "55P03", "40001", "40P01"})
 _SQLITE_UNAVAILABLE: Final = ("locked", "disk is full", "disk I/O", "readonly", "unable to open")
 
 
@@ -47,12 +49,13 @@ class Database:
     Args:
         engine: the SQLAlchemy engine. SQLite has one writer at a time; transactions of this process queue,
             because its own waiting polls and sleeps.
-        replica: serves `read(may_lag=True)`; the engine itself when there is no replica.
+        replica: serves `read(may_lag=True)`; while it cannot be reached, or is None, the engine itself does.
     """
 
     def __init__(self, engine: AsyncEngine, *, replica: AsyncEngine | None = None) -> None:
         self.engine = engine
-        self._replica = replica or engine
+        self._replica = replica
+        self._replica_away_until = float("-inf")
         self.dialect = engine.dialect.name
         self._reading = {"isolation_level": "AUTOCOMMIT"} if self.dialect == "postgresql" else {"reading": True}
         self._writing: AbstractAsyncContextManager[object] = (
@@ -66,7 +69,7 @@ class Database:
         if not settings.replica_url:
             return cls(engine)
         replica = create_engine(
-            settings.replica_url, settings=settings, application_name=application_name, any_host=True
+            settings.replica_url, settings=settings, application_name=application_name, replica=True
         )
         return cls(engine, replica=replica)
 
@@ -82,13 +85,34 @@ class Database:
 
         In PostgreSQL each statement stands alone: BEGIN and ROLLBACK around it would be two more round trips.
         """
-        async with (self._replica if may_lag else self.engine).connect() as connection:
+        async with AsyncExitStack() as stack:
+            connection = await self._connect_replica() if may_lag else None
+            if connection is None:
+                connection = await stack.enter_async_context(self.engine.connect())
+            else:
+                stack.push_async_exit(connection)
             yield await connection.execution_options(**self._reading)
+
+    async def _connect_replica(self) -> AsyncConnection | None:
+        """Return a connection to the replica; None when there is none, or while it cannot be reached."""
+        if self._replica is None or time.monotonic() < self._replica_away_until:
+            return None
+        connection = self._replica.connect()
+        try:
+            await connection.start()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            self._replica_away_until = time.monotonic() + REPLICA_PAUSE_SECONDS
+            DATABASE_ERRORS.labels("replica").inc()
+            return None
+        return connection
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
-        await self._replica.dispose()
+        if self._replica is not None:
+            await self._replica.dispose()
 
 
 def create_engine(
@@ -96,33 +120,18 @@ def create_engine(
     *,
     settings: DatabaseSettings,
     application_name: str,
-    any_host: bool = False,
+    replica: bool = False,
     pool_size: int | None = None,
 ) -> AsyncEngine:
-    """Create an engine for a PostgreSQL or SQLite address.
-
-    The password is taken from `url` at each new connection, so that a rotated one is picked up.
-    """
+    """Create an engine for a PostgreSQL or SQLite address; `replica` takes a standby if there is one."""
     address = url.reveal()
     if address.startswith("sqlite"):
         return _create_sqlite_engine(address)
 
-    async def connect() -> asyncpg.Connection[Any]:
-        return await asyncpg.connect(
-            _plain_dsn(url.reveal()),
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            target_session_attrs=SessionAttribute.any if any_host else SessionAttribute.read_write,
-            server_settings={
-                "application_name": application_name,
-                "statement_timeout": str(int(settings.statement_timeout_seconds * 1000)),
-                "lock_timeout": str(int(settings.lock_timeout_seconds * 1000)),
-                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MILLISECONDS),
-            },
-        )
-
+    connector = Connector(url, settings=settings, application_name=application_name, replica=replica)
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=connector.connect,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=pool_size or settings.pool_size,
         max_overflow=0,
@@ -134,10 +143,9 @@ def create_engine(
     return engine
 
 
-def _plain_dsn(url: str) -> str:
-    """Drop SQLAlchemy's driver suffix: `postgresql+asyncpg://` becomes `postgresql://`."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme.partition('+')[0]}://{rest}"
+async def connect(url: Secret, *, settings: DatabaseSettings, application_name: str) -> asyncpg.Connection[Any]:
+    """Open a connection to PostgreSQL outside of any pool, to the host that takes writes."""
+    return await Connector(url, settings=settings, application_name=application_name).connect()
 
 
 def _discard_demoted(context: ExceptionContext) -> None:
@@ -182,6 +190,11 @@ def sqlstate(error: BaseException) -> str:
     original = getattr(error, "orig", None) or error
     code = getattr(original, "sqlstate", None) or getattr(original.__cause__, "sqlstate", None)
     return code if isinstance(code, str) else ""
+
+
+def is_busy(error: BaseException) -> bool:
+    """Tell whether a statement or a lock took too long, or two transactions collided: trying again may help."""
+    return sqlstate(error) in _BUSY_SQLSTATES
 
 
 def is_unavailable(error: BaseException) -> bool:

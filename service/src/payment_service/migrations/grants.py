@@ -1,0 +1,124 @@
+"""`payments database grants`: what the application's role may do, and nothing more.
+
+The owner's role makes and changes tables (`DATABASE_MIGRATION_URL`); the application's role reads and writes rows. It
+can do no DDL, so that neither a fault nor an attacker in the API can drop or alter anything, and it can only append to
+the audit log. Default privileges cover the tables of future migrations, so the command is needed once for each role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+import click
+from sqlalchemy import text
+
+from payment_service.cli_settings import load_settings
+from payment_service.migrations.runner import locked_connection
+from payment_service.tables import audit_log, schema_versions
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.settings import DatabaseSettings
+
+READ_ONLY: Final = (schema_versions.name, "alembic_version")
+APPEND_ONLY: Final = (audit_log.name,)
+_POWERS: Final = text(
+    "SELECT rolsuper, rolcreatedb OR rolcreaterole, pg_has_role(:role, t.tableowner, 'USAGE') "
+    "FROM pg_roles LEFT JOIN pg_tables t ON t.tablename = 'subscriptions' AND t.schemaname = current_schema() "
+    "WHERE rolname = :role LIMIT 1"
+)
+
+
+class GrantsRefused(Exception):
+    """Nothing was granted; the message says why and what to do."""
+
+
+def grants(*, role: str, database: str, schema: str) -> tuple[str, ...]:
+    """Return the statements, for the owner to run; running them again changes nothing."""
+    who, where = quote(role), quote(schema)
+    narrowed = [
+        f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {where}.{quote(table)} FROM {who}" for table in READ_ONLY
+    ] + [f"REVOKE UPDATE, DELETE, TRUNCATE ON {where}.{quote(table)} FROM {who}" for table in APPEND_ONLY]
+    return (
+        f"REVOKE CREATE, TEMPORARY ON DATABASE {quote(database)} FROM PUBLIC, {who}",
+        f"REVOKE CREATE ON SCHEMA {where} FROM PUBLIC, {who}",
+        f"GRANT CONNECT ON DATABASE {quote(database)} TO {who}",
+        f"GRANT USAGE ON SCHEMA {where} TO {who}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {where} TO {who}",
+        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {where} TO {who}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {where} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {who}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {where} GRANT USAGE, SELECT ON SEQUENCES TO {who}",
+        *narrowed,
+    )
+
+
+def quote(name: str) -> str:
+    """Quote an identifier (postgresql.org/docs/current/sql-syntax-lexical.html)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def application_role(url: str) -> str:
+    """Return the user of an address, or an empty string."""
+    login = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return unquote(login.partition(":")[0])
+
+
+async def apply_grants(settings: DatabaseSettings, *, role: str, apply: bool) -> tuple[str, ...]:
+    """Return the statements for `role`; with `apply` run them in one transaction, as the owner.
+
+    Raises:
+        GrantsRefused: it is not PostgreSQL, there is no schema yet, or the role has powers that no grant takes away.
+    """
+    async with locked_connection(settings) as connection:
+        if connection.dialect.name != "postgresql":
+            raise GrantsRefused("DATABASE_URL: SQLite has no roles; this is for PostgreSQL")
+        names = (await connection.execute(text("SELECT current_database(), current_schema()"))).one()
+        statements = grants(role=role, database=names[0], schema=names[1])
+        if apply:
+            await _check_role(connection, role)
+            for statement in statements:
+                await connection.execute(text(statement))
+            await connection.commit()
+    return statements
+
+
+async def _check_role(connection: AsyncConnection, role: str) -> None:
+    powers = (await connection.execute(_POWERS, {"role": role})).first()
+    if powers is None:
+        raise GrantsRefused(f"there is no role {role}; make it: CREATE ROLE {quote(role)} LOGIN PASSWORD '…'")
+    superuser, creates, owns = powers
+    if superuser or creates:
+        raise GrantsRefused(f"{role} is a superuser or may create roles or databases; use a plain role")
+    if owns is None:
+        raise GrantsRefused("there are no tables yet; run payments migrate first")
+    if owns:
+        raise GrantsRefused(f"{role} owns the tables; DATABASE_MIGRATION_URL is for the owner, this for another role")
+
+
+@click.group()
+def database() -> None:
+    """Prepare the database's roles."""
+
+
+@database.command("grants")
+@click.option("--role", help="The application's role; default: the user of DATABASE_URL.")
+@click.option("--apply", "apply", is_flag=True, help="Run the statements as the owner instead of printing them.")
+def grants_command(role: str | None, *, apply: bool) -> None:
+    """Print, or apply, what the application's role needs: rows, no DDL, an append-only audit log."""
+    settings = load_settings().database
+    role = role or application_role(settings.url.reveal())
+    if not role:
+        raise click.UsageError("DATABASE_URL names no user; give --role")
+    try:
+        statements = asyncio.run(apply_grants(settings, role=role, apply=apply))
+    except GrantsRefused as error:
+        click.echo(f"Not granted: {error}", err=True)
+        sys.exit(1)
+    for statement in statements:
+        click.echo(f"{statement};")
+    if apply:
+        click.echo(f"Applied to {role}.", err=True)

@@ -1,0 +1,31 @@
+"""Signed events, as Stripe would deliver them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.webhooks.routes import PATH
+from payment_service.webhooks.signature import sign
+
+if TYPE_CHECKING:
+    import httpx
+    from tests.servers.stack import Stack
+
+
+async def deliver(stack: Stack, event_id: str) -> httpx.Response:
+    """Deliver an event of a kind that is only stored."""
+    now = int(stack.clock.timestamp())
+    content = {
+        "id": event_id,
+        "object": "event",
+        "api_version": "2026-10-28.endive",
+        "created": now,
+        "livemode": False,
+        "type": "plan.created",
+        "data": {"object": {"id": f"plan_{event_id}", "object": "plan"}},
+    }
+    body = json.dumps(content).encode()
+    signature = sign(body, secret=DEVELOPMENT_WEBHOOK_SECRET, timestamp=now)
+    return await stack.client.post(PATH, content=body, headers={"Stripe-Signature": signature})
