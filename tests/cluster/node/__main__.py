@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.cluster.node import addons, boot, clients, images, packages, processes, programs, teardown
 from tests.cluster.node.layout import Layout, layout
+from tests.cluster.schemas import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ def _tools(place: Layout, groups: list[str]) -> None:
         if group == "core":
             clients.install(where=place)
         programs.build_all(programs.GROUPS[group], where=place)
+        if group == "checkers":
+            _say(f"schemas: {store.folder()}")
     _say(f"programs: {place.programs}")
 
 
