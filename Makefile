@@ -53,6 +53,10 @@ test-cluster: $(READY) ## The tests on a real Kubernetes, once `make cluster-too
 openapi: $(READY) ## Write docs/openapi.json anew after a change of the API
 	@$(RUN)/python -m tests.contract.openapi_document > docs/openapi.json
 
+.PHONY: plugin
+plugin: $(READY) ## Build dist/kubectl-payments: one file that needs only Python 3.11 and kubectl
+	@$(RUN)/python operator/packaging/single_file.py dist
+
 .PHONY: clean
 clean: ## Remove the environment, caches and the demo's state
 	@rm -rf .venv .tools .cache .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

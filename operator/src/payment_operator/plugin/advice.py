@@ -1,0 +1,71 @@
+"""What to type next: only commands that would be accepted now."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from payment_operator.plugin.kubectl import Object
+from payment_operator.plugin.model import Command, State
+from payment_operator.plugin.steps import BEFORE_TRAFFIC
+from payment_operator.plugin.verdict import last_failure
+
+OPERATOR_PODS = "kubectl get pods --all-namespaces --selector=app.kubernetes.io/component=operator"
+
+
+def advice(environment: Object, state: State, *, suffix: str = "") -> list[Command]:
+    """Return the commands that fit; ``suffix`` is the namespace flag, if one is needed."""
+    found = _commands(environment, state)
+    return [
+        Command(line=line if line.startswith("kubectl ") else f"kubectl payments {line}{suffix}", effect=effect)
+        for line, effect in found
+    ]
+
+
+def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
+    name, status = environment["metadata"]["name"], environment.get("status", {})
+    candidate: dict[str, Any] = status.get("candidate") or {}
+    match state:
+        case "NotSeen":
+            yield OPERATOR_PODS, "see whether the operator runs"
+        case "Waiting":
+            revision = candidate["revision"]
+            yield f"promote {name} --revision {revision}", f"send traffic to revision {revision}"
+            yield from _leave(name, status)
+        case "Paused":
+            yield f"resume {name}", "go on with the release"
+            yield from _leave(name, status)
+        case "Releasing":
+            yield f"status {name} -w", "watch until the release is over"
+            yield from _leave(name, status)
+        case "Failed":
+            yield from _after_failure(name, status)
+        case "Stalled" | "NotReady":
+            yield f"logs {name}", "see what the pods say"
+            yield f"report {name}", "collect a redacted bundle for a bug report"
+        case "Settled":
+            yield from _back(name, status)
+
+
+def _leave(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    candidate = status["candidate"]
+    revision = candidate["revision"]
+    if candidate["step"] in BEFORE_TRAFFIC:
+        stays = "; the serving one stays" if status.get("active") else ""
+        yield f"abort {name} --revision {revision}", f"stop revision {revision}{stays}"
+    else:
+        yield f"rollback {name}", "send traffic back to the revision before"
+
+
+def _after_failure(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    failed = last_failure(status)
+    if failed:
+        revision = failed["revision"]
+        yield f"logs {name} --revision {revision}", "see what its pods and Jobs said"
+        yield f"retry {name} --revision {revision}", "try the same revision again, once the cause is gone"
+        yield f"kubectl edit paymentenvironment {name}", "or change the spec: that makes a new revision"
+
+
+def _back(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    previous = status.get("previous") or {}
+    if previous.get("rollbackable"):
+        yield f"rollback {name} --dry-run", f"see what going back to revision {previous['revision']} would do"
+    yield f"history {name}", "list the revisions"

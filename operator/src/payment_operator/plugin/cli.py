@@ -1,0 +1,89 @@
+"""``kubectl payments``: reads the command line, runs the verb, prints errors with their fix."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from payment_operator.plugin.arguments import KUBECTL_FLAGS, parser
+from payment_operator.plugin.completion import SCRIPTS, complete
+from payment_operator.plugin.context import Context
+from payment_operator.plugin.errors import PluginError
+from payment_operator.plugin.kubectl import Kubectl, flags_of
+from payment_operator.plugin.output import Output
+from payment_operator.plugin.terminal import style_of
+from payment_operator.plugin.verbs import change, lint, logs, report, rotate, show
+
+VERSION: Final = "2.0.0"
+_INTERRUPTED: Final = 130
+
+VERBS: Final[dict[str, Callable[[Context], int]]] = {
+    "status": show.status,
+    "plan": show.plan,
+    "history": show.history,
+    "promote": change.promote,
+    "abort": change.abort,
+    "retry": change.retry,
+    "rollback": change.rollback,
+    "pause": change.pause,
+    "resume": change.resume,
+    "rotate": rotate.rotate,
+    "logs": logs.logs,
+    "report": report.report,
+    "lint": lint.lint,
+}
+
+
+def main() -> None:
+    """Run the command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def main_completion() -> None:
+    """Answer kubectl's question for what fits the words so far."""
+    sys.exit(run(["__complete", *sys.argv[1:]]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code."""
+    try:
+        return _run(list(arguments))
+    except PluginError as error:
+        style = style_of(sys.stderr)
+        sys.stderr.write(f"{style.paint('error:', 'bold', 'red')} {error}\n")
+        if error.fix:
+            sys.stderr.write(error.fix + "\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # the reader has gone; closing stdout would complain about it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["__complete"]:
+        Output.line("\n".join(complete(arguments[1:])))
+        return 0
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.version:
+        Output.line(f"kubectl-payments {VERSION}")
+        return 0
+    if options.verb is None:
+        top.print_help()
+        return 0
+    if options.verb == "completion":
+        Output.line(SCRIPTS[options.shell].rstrip("\n"))
+        return 0
+    named = [("--namespace", options.namespace)]
+    named += [(flag, getattr(options, flag[2:].replace("-", "_"))) for flag, _ in KUBECTL_FLAGS]
+    named.append(("--insecure-skip-tls-verify", options.insecure_skip_tls_verify))
+    style = style_of(sys.stdout, colour=options.color)
+    context = Context(
+        kubectl=Kubectl(flags=flags_of(named)),
+        output=Output(style=style, form=getattr(options, "output", "text")),
+        options=options,
+    )
+    return VERBS[options.verb](context)

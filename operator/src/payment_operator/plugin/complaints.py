@@ -1,0 +1,84 @@
+"""Reads what kubectl complains about and names the fix."""
+
+import re
+from typing import Final
+
+from payment_operator import names
+from payment_operator.plugin.errors import NotFound, NotPermitted, PluginError, Unreachable, WrongUsage
+
+RESOURCE: Final = f"{names.PLURAL}.{names.GROUP}"
+
+_FORBIDDEN: Final = re.compile(
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]*)"| (?P<everywhere>at the cluster scope))'
+)
+_ABSENT: Final = re.compile(r"\(NotFound\): (?P<resource>\S+) \"(?P<name>[^\"]*)\" not found")
+_UNREACHABLE: Final = (
+    "Unable to connect to the server",
+    "connection refused",
+    "connection to the server",
+    "no such host",
+    "i/o timeout",
+    "TLS handshake timeout",
+    "context deadline exceeded",
+)
+_LOGGED_OUT: Final = ("You must be logged in", "(Unauthorized)", "provide credentials", "error: EOF")
+_CONFIGURATION: Final = re.compile(
+    r"^(Error in configuration|error: (error loading config|stat |no configuration|context))"
+)
+
+
+def error_of(complaint: str) -> PluginError:
+    """Return the error that a complaint of kubectl stands for."""
+    text = complaint.strip()
+    if found := _FORBIDDEN.search(text):
+        return _forbidden(found)
+    if _unknown_kind(text):
+        return NotFound(
+            "this cluster does not know PaymentEnvironment: its CustomResourceDefinition is not installed",
+            fix="install the operator: helm install payments ./chart, or only the kind: "
+            "kubectl apply --server-side -f chart/crds",
+        )
+    if found := _ABSENT.search(text):
+        return NotFound(f"there is no {found['resource'].partition('.')[0]} named {found['name']}")
+    return _connection(text)
+
+
+def _unknown_kind(text: str) -> bool:
+    unknown = ("doesn't have a resource type", "could not find the requested resource", "no matches for kind")
+    return any(part in text for part in unknown) and (names.PLURAL in text or names.KIND in text)
+
+
+def _connection(text: str) -> PluginError:
+    if any(part in text for part in _LOGGED_OUT):
+        return NotPermitted(
+            "the cluster does not accept your credentials", fix="log in again, then: kubectl auth whoami"
+        )
+    if any(part in text for part in _UNREACHABLE):
+        return Unreachable(
+            f"no API server answers: {_last_line(text)}", fix="check the context: kubectl config get-contexts"
+        )
+    if _CONFIGURATION.match(text):
+        return WrongUsage(_last_line(text), fix="list what there is: kubectl config get-contexts")
+    return PluginError(_last_line(text) or "kubectl failed without a word")
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return re.sub(r"^(error:|Error in configuration:|Error from server[^:]*:)\s*", "", lines[-1]) if lines else ""
+
+
+def _forbidden(found: re.Match[str]) -> NotPermitted:
+    verb, resource, group = found["verb"], found["resource"], found["group"]
+    everywhere = bool(found["everywhere"])
+    place = "in the whole cluster" if everywhere else f"in namespace {found['namespace']}"
+    kind = "ClusterRole" if everywhere else f"Role in {found['namespace']}"
+    return NotPermitted(
+        f"{found['user']} may not {verb} {resource} {place}",
+        fix=f"the missing rule, for a {kind}:\n{rule(group=group, resource=resource, verb=verb)}",
+    )
+
+
+def rule(*, group: str, resource: str, verb: str) -> str:
+    """Return an RBAC rule as it stands in a Role."""
+    return f'  - apiGroups: ["{group}"]\n    resources: ["{resource}"]\n    verbs: ["{verb}"]'

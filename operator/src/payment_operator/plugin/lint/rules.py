@@ -1,0 +1,66 @@
+"""The CRD's CEL rules in Python: offline there is no CEL. A test holds this table equal to the CRD's rules."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+Schema = dict[str, Any]
+Check = Callable[[dict[str, Any], str], bool]
+
+
+def _live(value: dict[str, Any]) -> bool:
+    return bool(value["stripe"]["mode"] == "Live")
+
+
+def _fixed_image(value: dict[str, Any], rule: str) -> bool:
+    (pattern,) = re.findall(r"matches\('([^']+)'\)", rule)
+    return bool(re.search(pattern, value["image"])) and not value["image"].endswith(":latest")
+
+
+def _https(value: dict[str, Any], _: str) -> bool:
+    url = value["webhook"].get("url")
+    return value["mode"] != "Live" or url is None or url.startswith("https://")
+
+
+CHECKS: Final[dict[str, Check | None]] = {
+    "size(self.metadata.name) <= 40": lambda value, _: len(value["metadata"]["name"]) <= 40,  # noqa: PLR2004 - the rule's number
+    "self.stripe.mode != 'Live' || self.image.contains('@sha256:')": (
+        lambda value, _: not _live(value) or "@sha256:" in value["image"]
+    ),
+    "self.stripe.mode != 'Live' || self.release.bake.seconds >= 60": (
+        lambda value, _: not _live(value) or value["release"]["bake"]["seconds"] >= 60  # noqa: PLR2004 - the rule's number
+    ),
+    "self.stripe.mode != 'Live' || self.release.retainSeconds >= 300": (
+        lambda value, _: not _live(value) or value["release"]["retainSeconds"] >= 300  # noqa: PLR2004 - the rule's number
+    ),
+    "self.stripe.mode != 'Live' || self.release.drainSeconds >= 5": (
+        lambda value, _: not _live(value) or value["release"]["drainSeconds"] >= 5  # noqa: PLR2004 - the rule's number
+    ),
+    "self.mode == oldSelf.mode": None,  # compares with what is stored: only the API server can
+    "self.mode != 'Live' || !has(self.apiBase)": lambda value, _: value["mode"] != "Live" or "apiBase" not in value,
+    "self.mode != 'Live' || !has(self.webhook.url) || self.webhook.url.startsWith('https://')": _https,
+    "self.retainSeconds >= self.drainSeconds": lambda value, _: value["retainSeconds"] >= value["drainSeconds"],
+    "self.minReplicas <= self.maxReplicas": lambda value, _: value["minReplicas"] <= value["maxReplicas"],
+}
+_IMAGE: Final = re.compile(r"self\.image\.matches\('[^']+'\) && !self\.image\.endsWith\(':latest'\)")
+
+
+def check_of(rule: str) -> Check | None:
+    """Return the check of a rule; nothing for a rule that compares with what is stored.
+
+    Raises:
+        KeyError: the rule is newer than this table.
+    """
+    return _fixed_image if _IMAGE.fullmatch(rule) else CHECKS[rule]
+
+
+def broken(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
+    """Yield the message of each rule that the value breaks; defaults must be filled in."""
+    for entry in schema.get("x-kubernetes-validations", []):
+        check = check_of(entry["rule"])
+        if check is not None and not check(value, entry["rule"]):
+            yield f"{path}: {entry['message']}" if path else str(entry["message"])
+    if isinstance(value, dict):
+        for name, field in schema.get("properties", {}).items():
+            if name in value:
+                yield from broken(value[name], field, f"{path}.{name}" if path else name)

@@ -1,0 +1,100 @@
+"""Which revision a verb means, and whether it can be meant: refused here, before anything is written. Pure."""
+
+from typing import Any
+
+from payment_operator.plugin.errors import NotFound, Refused
+from payment_operator.plugin.kubectl import Object
+from payment_operator.plugin.steps import BEFORE_TRAFFIC
+from payment_operator.plugin.verdict import last_failure
+
+
+def promoted(environment: Object, revision: int | None) -> int:
+    """Return the revision to promote.
+
+    Raises:
+        Refused: nothing waits, it has the traffic already, or the revision is stale.
+    """
+    candidate = _candidate(environment, revision, "promote")
+    if candidate["step"] not in BEFORE_TRAFFIC:
+        raise Refused(f"revision {candidate['revision']} is promoted already: its step is {candidate['step']}")
+    return int(candidate["revision"])
+
+
+def aborted(environment: Object, revision: int | None) -> int:
+    """Return the revision to abort.
+
+    Raises:
+        Refused: nothing is being released, it has traffic already, or the revision is stale.
+    """
+    candidate = _candidate(environment, revision, "abort")
+    if candidate["step"] not in BEFORE_TRAFFIC:
+        name = environment["metadata"]["name"]
+        raise Refused(
+            f"revision {candidate['revision']} has traffic already (step {candidate['step']})",
+            fix=f"send the traffic back instead: kubectl payments rollback {name}",
+        )
+    return int(candidate["revision"])
+
+
+def retried(environment: Object, revision: int | None) -> int:
+    """Return the failed revision to try again.
+
+    Raises:
+        Refused: none has failed, or another one has.
+    """
+    failed = last_failure(environment.get("status", {}))
+    if not failed:
+        raise Refused("no revision has failed that could be tried again", fix=_look(environment))
+    _not_stale(environment, failed["revision"], revision, "retry", "failed last")
+    return int(failed["revision"])
+
+
+def target_of_rollback(environment: Object, revisions: list[Object], to: int | None) -> int:
+    """Return the revision to go back to.
+
+    Raises:
+        Refused: there is none, it serves already, or its blocker is known.
+        NotFound: the revision is not remembered.
+    """
+    status = environment.get("status", {})
+    previous, active = status.get("previous") or {}, status.get("active") or {}
+    if to is None and not previous:
+        raise Refused("there is no earlier revision to go back to", fix=_look(environment))
+    target = previous["revision"] if to is None else to
+    if target == active.get("revision"):
+        raise Refused(f"revision {target} serves already")
+    if target == previous.get("revision") and not previous.get("rollbackable"):
+        why = previous.get("blockedReason") or "the operator names no reason"
+        raise Refused(
+            f"going back to revision {target} is not possible: {why}",
+            fix="release a repaired image forwards: change spec.image",
+        )
+    known = [entry["revision"] for entry in revisions]
+    if known and target not in known:
+        raise NotFound(
+            f"revision {target} is not remembered; there are {', '.join(map(str, sorted(known)))}",
+            fix=f"kubectl payments history {environment['metadata']['name']}",
+        )
+    return int(target)
+
+
+def _candidate(environment: Object, revision: int | None, verb: str) -> dict[str, Any]:
+    candidate: dict[str, Any] | None = environment.get("status", {}).get("candidate")
+    if not candidate:
+        raise Refused(f"nothing to {verb}: no revision is being released", fix=_look(environment))
+    _not_stale(environment, candidate["revision"], revision, verb, "is being released")
+    return candidate
+
+
+def _not_stale(environment: Object, present: int, wanted: int | None, verb: str, what: str) -> None:
+    if wanted is not None and wanted != present:
+        name = environment["metadata"]["name"]
+        raise Refused(
+            f"revision {wanted} is stale: revision {present} {what}",
+            fix=f"look at it first: kubectl payments status {name}\n"
+            f"then: kubectl payments {verb} {name} --revision {present}",
+        )
+
+
+def _look(environment: Object) -> str:
+    return f"kubectl payments status {environment['metadata']['name']}"

@@ -1,0 +1,126 @@
+"""Verbs that ask the operator for something: promote, abort, retry, rollback; and pause and resume."""
+
+from typing import Any
+
+from payment_operator.plugin import precheck, requesting
+from payment_operator.plugin.context import Context
+from payment_operator.plugin.describe import image_of
+from payment_operator.plugin.kubectl import Object
+from payment_operator.plugin.model import Status
+from payment_operator.plugin.observe import Observed, environment_named, observe
+from payment_operator.plugin.sides import pods_of
+from payment_operator.plugin.watching import Goal, Watch, until_over
+
+_SETTLE_SECONDS = 6
+
+
+def promote(context: Context) -> int:
+    """Send traffic to the candidate."""
+    environment = environment_named(context.kubectl, context.name)
+    revision = precheck.promoted(environment, context.options.revision)
+    return _request(context, environment, revision, says=f"revision {revision} gets the traffic")
+
+
+def abort(context: Context) -> int:
+    """Stop the candidate before it gets traffic."""
+    environment = environment_named(context.kubectl, context.name)
+    revision = precheck.aborted(environment, context.options.revision)
+    return _request(context, environment, revision, says=f"revision {revision} is stopped", goal=_nothing_released)
+
+
+def retry(context: Context) -> int:
+    """Try the failed revision again."""
+    environment = environment_named(context.kubectl, context.name)
+    revision = precheck.retried(environment, context.options.revision)
+    return _request(context, environment, revision, says=f"revision {revision} is tried again")
+
+
+def rollback(context: Context) -> int:
+    """Send traffic back to an earlier revision, or say what that would do."""
+    observed = observe(context.kubectl, context.name)
+    environment, revisions = observed.environment, observed.of_kind("ControllerRevision")
+    revision = precheck.target_of_rollback(environment, revisions, context.options.to)
+    if context.options.dry_run:
+        return _would_roll_back(context, observed, revision)
+
+    def serves(status: Status) -> int | None:
+        takes = [side.revision for side in status.sides if side.traffic]
+        return 0 if takes == [revision] else None
+
+    return _request(context, environment, revision, says=f"traffic goes back to revision {revision}", goal=serves)
+
+
+def pause(context: Context) -> int:
+    """Stop the release before its next step."""
+    return _suspend(context, wanted=True)
+
+
+def resume(context: Context) -> int:
+    """Let the release go on."""
+    return _suspend(context, wanted=False)
+
+
+def _nothing_released(status: Status) -> int | None:
+    return 0 if status.revision is None and status.state != "NotSeen" else None
+
+
+def _request(context: Context, environment: Object, revision: int, *, says: str, goal: Goal = until_over) -> int:
+    verb, options = context.options.verb, context.options
+    request = requesting.send(context.kubectl, environment, verb=verb, revision=revision, reason=options.reason)
+    operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
+    message = operation.get("message") or says
+    name = environment["metadata"]["name"]
+    lines = [f"{context.output.style.mark('done')} {name}: {verb} {revision} accepted: {message}"]
+    if not options.watch:
+        lines.append(f"  watch it: kubectl payments status {name} -w{context.suffix}")
+    context.output.show(lines, operation | {"environment": name, "revision": revision})
+    if not options.watch:
+        return 0
+    return Watch(
+        kubectl=context.kubectl,
+        output=context.output,
+        name=name,
+        goal=goal,
+        timeout_seconds=options.timeout,
+        settle_seconds=_SETTLE_SECONDS,
+        suffix=context.suffix,
+    ).run()
+
+
+def _would_roll_back(context: Context, observed: Observed, revision: int) -> int:
+    environment = observed.environment
+    active = environment.get("status", {}).get("active") or {}
+    entry = next((entry for entry in observed.of_kind("ControllerRevision") if entry["revision"] == revision), None)
+    digest = entry["metadata"]["name"].removeprefix(f"{environment['metadata']['name']}-") if entry else ""
+    ready = sum(pod.ready for pod in pods_of(observed, digest))
+    found: dict[str, Any] = {
+        "environment": environment["metadata"]["name"],
+        "from": {"revision": active.get("revision"), "image": active.get("image", "")},
+        "to": {"revision": revision, "image": image_of(entry) if entry else "", "readyPods": ready},
+        "changed": False,
+    }
+    how = f"its {ready} pods are ready: traffic moves at once" if ready else "its pods start first, then pass smoke"
+    lines = [
+        f"would send the traffic of {found['environment']} back (nothing is changed):",
+        f"  from revision {found['from']['revision']}  {found['from']['image']}",
+        f"  to revision {revision}  {found['to']['image']}",
+        f"  {how}",
+        "  the database is not migrated back; the operator checks that the older revision works with its schema",
+    ]
+    context.output.show(lines, found)
+    return 0
+
+
+def _suspend(context: Context, *, wanted: bool) -> int:
+    environment = environment_named(context.kubectl, context.name)
+    name, word = environment["metadata"]["name"], "paused" if wanted else "resumed"
+    already = bool(environment["spec"].get("suspend")) == wanted
+    if not already:
+        requesting.patch(context.kubectl, environment, {"spec": {"suspend": wanted}})
+    style = context.output.style
+    lines = [f"{style.mark('done')} {name}: {'was ' + word + ' already' if already else word}"]
+    if wanted:
+        lines.append("  the release stops before its next step; repairs and automatic rollbacks go on")
+        lines.append(f"  go on: kubectl payments resume {name}{context.suffix}")
+    context.output.show(lines, {"environment": name, "suspend": wanted, "changed": not already})
+    return 0

@@ -1,0 +1,76 @@
+"""Verbs that only look: status, history, plan."""
+
+from dataclasses import asdict
+from typing import Any
+
+from payment_operator.plugin.context import Context
+from payment_operator.plugin.describe import history_of, status_of
+from payment_operator.plugin.kubectl import Kubectl
+from payment_operator.plugin.model import BAD, Plan
+from payment_operator.plugin.observe import Observed, environment_named, observe
+from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
+from payment_operator.plugin.steps import newest_job
+from payment_operator.plugin.watching import Watch, until_hold, until_over
+
+
+def status(context: Context) -> int:
+    """Show the environment; with ``-w`` until the release is over."""
+    options = context.options
+    if options.watch:
+        environment = environment_named(context.kubectl, context.name)
+        return Watch(
+            kubectl=context.kubectl,
+            output=context.output,
+            name=environment["metadata"]["name"],
+            goal=until_hold if options.until == "hold" else until_over,
+            timeout_seconds=options.timeout,
+            suffix=context.suffix,
+        ).run()
+    found = status_of(observe(context.kubectl, context.name), suffix=context.suffix)
+    context.output.show(status_screen(found, context.output.style), found.plain())
+    return int(found.state in BAD)
+
+
+def history(context: Context) -> int:
+    """List the revisions that are remembered."""
+    observed = observe(context.kubectl, context.name)
+    found = history_of(observed)
+    for error in observed.hidden:
+        if "controllerrevisions" in str(error):
+            raise error
+    context.output.show(history_screen(found, context.output.style), [asdict(entry) for entry in found])
+    return 0
+
+
+def plan(context: Context) -> int:
+    """Show what the release does to the database, as its plan Job saw it."""
+    found = plan_of(observe(context.kubectl, context.name), context.kubectl)
+    context.output.show(plan_screen(found, context.output.style), asdict(found))
+    return int(bool(found.lint))
+
+
+def plan_of(observed: Observed, kubectl: Kubectl) -> Plan:
+    """Return the plan; its whole SQL where the Job's log can be read, else the short form of the status."""
+    environment = observed.environment
+    metadata, known = environment["metadata"], environment.get("status", {})
+    revision: dict[str, Any] = known.get("candidate") or known.get("active") or {}
+    migration = known.get("migration") or {}
+    sql, source = migration.get("sql", ""), "first lines, from the status"
+    job = newest_job(observed, "plan", revision.get("hash", ""))
+    if job and migration.get("pending"):
+        name = job["metadata"]["name"]
+        done = kubectl.run("logs", f"job/{name}", f"--namespace={metadata['namespace']}")
+        if not done.code and done.out.strip():
+            sql, source = done.out, f"log of Job {name}"
+    return Plan(
+        environment=metadata["name"],
+        namespace=metadata["namespace"],
+        image=revision.get("image") or environment["spec"]["image"],
+        revision=revision.get("revision"),
+        current=migration.get("current", ""),
+        target=migration.get("target", ""),
+        pending=migration.get("pending", []),
+        lint=migration.get("lint", []),
+        sql=sql,
+        source=source,
+    )

@@ -1,0 +1,84 @@
+"""How it stands with an environment, in one word and one sentence."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from payment_operator.plugin import clock
+from payment_operator.plugin.kubectl import Object
+from payment_operator.plugin.model import State
+from payment_operator.plugin.steps import AFTER_BAKE
+
+
+class Verdict(NamedTuple):
+    """The answer to: is it done, does it run, does it need me?"""
+
+    state: State
+    headline: str
+    detail: str = ""
+
+
+def condition(environment: Object, name: str) -> dict[str, Any]:
+    """Return a condition of the environment; empty when the operator has not set it."""
+    conditions = environment.get("status", {}).get("conditions", [])
+    return next((entry for entry in conditions if entry["type"] == name), {})
+
+
+def verdict(environment: Object, at: datetime) -> Verdict:
+    """Judge the environment by its spec and status alone."""
+    status = environment.get("status", {})
+    generation, seen = environment["metadata"].get("generation", 0), status.get("observedGeneration", 0)
+    if seen < generation:
+        return Verdict(
+            "NotSeen", "The operator has not looked at this change yet.", f"generation {generation}, seen {seen}"
+        )
+    candidate = status.get("candidate")
+    if candidate and candidate["step"] not in AFTER_BAKE:
+        return _of_release(environment, candidate, at)
+    return _at_rest(environment)
+
+
+def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) -> Verdict:
+    revision, step = candidate["revision"], candidate["step"]
+    spent = clock.duration(clock.seconds_since(candidate.get("stepSince"), at))
+    since = f" for {spent}" if spent else ""
+    waiting = f"It waits for {candidate['waitingFor']}." if candidate.get("waitingFor") else ""
+    stalled = condition(environment, "Stalled")
+    if stalled.get("status") == "True":
+        return Verdict(
+            "Stalled", f"The release of revision {revision} is stuck: {stalled['reason']}.", stalled["message"]
+        )
+    if environment["spec"].get("suspend"):
+        return Verdict("Paused", f"The release of revision {revision} is paused after step {step}.", waiting)
+    if step == "Hold":
+        return Verdict("Waiting", f"Revision {revision} passed its checks and waits for you{since}.")
+    if step == "Bake":
+        return Verdict("Releasing", f"Revision {revision} has the traffic and is being watched{since}.", waiting)
+    attempt = candidate.get("attempt", 1)
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    return Verdict("Releasing", f"Releasing revision {revision}{again}: {step}{since}.", waiting)
+
+
+def _at_rest(environment: Object) -> Verdict:
+    status = environment.get("status", {})
+    active = status.get("active") or {}
+    serving = f"Revision {active['revision']} serves." if active else "No revision serves."
+    stalled, ready = condition(environment, "Stalled"), condition(environment, "Ready")
+    failed = last_failure(status)
+    if failed:
+        return Verdict(
+            "Failed", f"Revision {failed['revision']} failed: {failed['reason']}. {serving}", failed["message"]
+        )
+    if stalled.get("status") == "True":
+        return Verdict("Stalled", f"Stuck: {stalled['reason']}. {serving}", stalled["message"])
+    if ready.get("status") == "True" and active:
+        return Verdict("Settled", f"{serving} Nothing is being released.")
+    return Verdict("NotReady", f"Not ready: {ready.get('reason') or 'Unknown'}. {serving}", ready.get("message", ""))
+
+
+def last_failure(status: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the newest failed revision, if it is newer than the one that serves."""
+    failed: list[dict[str, Any]] = status.get("failed") or []
+    active = status.get("active") or {}
+    if failed and failed[0]["revision"] > active.get("revision", 0):
+        return {"message": ""} | failed[0]
+    return None
