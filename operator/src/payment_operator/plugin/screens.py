@@ -95,6 +95,8 @@ def _next(commands: list[Command], style: Style) -> Iterator[str]:
 
 def history_screen(revisions: list[Revision], style: Style) -> list[str]:
     """Draw one line for each revision, newest first."""
+    if not revisions:
+        return ["no revision yet"]
     rows = [["REVISION", "HASH", "STATE", "AGE", "IMAGE", "NOTE"]]
     rows += [
         [str(entry.revision), entry.hash, entry.state, clock.duration(entry.age_seconds), entry.image, entry.note]

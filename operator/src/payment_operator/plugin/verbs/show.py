@@ -5,7 +5,8 @@ from typing import Any
 
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.describe import history_of, status_of
-from payment_operator.plugin.kubectl import Kubectl
+from payment_operator.plugin.errors import NotFound
+from payment_operator.plugin.kubectl import Kubectl, Object
 from payment_operator.plugin.model import BAD, Plan
 from payment_operator.plugin.observe import Observed, environment_named, observe
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
@@ -43,7 +44,11 @@ def history(context: Context) -> int:
 
 
 def plan(context: Context) -> int:
-    """Show what the release does to the database, as its plan Job saw it."""
+    """Show what the release does to the database, as its plan Job saw it.
+
+    Raises:
+        NotFound: no plan has run yet.
+    """
     found = plan_of(observe(context.kubectl, context.name), context.kubectl)
     context.output.show(plan_screen(found, context.output.style), asdict(found))
     return int(bool(found.lint))
@@ -54,7 +59,10 @@ def plan_of(observed: Observed, kubectl: Kubectl) -> Plan:
     environment = observed.environment
     metadata, known = environment["metadata"], environment.get("status", {})
     revision: dict[str, Any] = known.get("candidate") or known.get("active") or {}
-    migration = known.get("migration") or {}
+    migration = known.get("migration")
+    if not migration:
+        why = "migrations.mode is Disabled" if _unplanned(environment) else "the release has not got that far"
+        raise NotFound(f"no plan has run yet: {why}", fix=f"kubectl payments status {metadata['name']}")
     sql, source = migration.get("sql", ""), "first lines, from the status"
     job = newest_job(observed, "plan", revision.get("hash", ""))
     if job and migration.get("pending"):
@@ -74,3 +82,7 @@ def plan_of(observed: Observed, kubectl: Kubectl) -> Plan:
         sql=sql,
         source=source,
     )
+
+
+def _unplanned(environment: Object) -> bool:
+    return bool(environment["spec"].get("migrations", {}).get("mode") == "Disabled")

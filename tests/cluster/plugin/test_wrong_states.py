@@ -1,0 +1,201 @@
+"""Every verb in a state in which it cannot do its work: the error tells the fix, the exit code tells the kind."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cluster.api_server import NOBODY, ApiServer
+from tests.cluster.plugin.world import World, answered, new_world
+from tests.unit.operator.plugin.objects import active, candidate, previous
+from tests.unit.operator.plugin.wrong import WRONG, changed
+
+from payment_operator.plugin.verbs.lint import check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+HOLD = {"active": active(), "candidate": candidate("Hold"), "previous": previous()}
+PLURAL = "paymentenvironments.payments.leanconstruction.io"
+
+
+def test_a_cluster_without_the_kind(tmp_path: Path, folder: Path) -> None:
+    bare = ApiServer(tmp_path)
+    try:
+        bare.start()
+        done = new_world(bare, folder).plugin("status")
+    finally:
+        bare.stop()
+    assert done.returncode == 4
+    assert "CustomResourceDefinition is not installed" in done.stderr
+    assert "helm install" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "verb", ["status", "plan", "history", "promote", "abort", "retry", "rollback", "pause", "logs"]
+)
+def test_a_namespace_without_an_environment(world: World, verb: str) -> None:
+    done = world.plugin(verb)
+    assert done.returncode == 4
+    assert f"namespace {world.namespace} has no PaymentEnvironment" in done.stderr
+
+
+def test_an_environment_that_lives_in_another_namespace(world: World) -> None:
+    world.environment("elsewhere")
+    done = world.plugin("status", "-n", "default")
+    assert done.returncode == 4
+    assert f"kubectl payments status elsewhere -n {world.namespace}" in done.stderr
+
+
+def test_several_environments_in_the_namespace(world: World) -> None:
+    world.environment("shop")
+    world.environment("store", status=HOLD)
+    done = world.plugin("promote")
+    assert done.returncode == 2
+    assert "has 2 PaymentEnvironments: shop, store" in done.stderr
+    assert "kubectl payments VERB NAME" in done.stderr
+    assert world.plugin("status", "store").returncode == 0
+
+
+def test_a_name_that_does_not_exist(world: World) -> None:
+    world.environment()
+    done = world.plugin("status", "shopp")
+    assert done.returncode == 4
+    assert "named shopp" in done.stderr
+    assert "this namespace has: shop" in done.stderr
+
+
+def test_no_right_to_look_names_the_missing_rule(world: World) -> None:
+    world.environment()
+    done = world.plugin("status", user=NOBODY)
+    assert done.returncode == 5
+    for part in ('resources: ["paymentenvironments"]', 'verbs: ["list"]', f"Role in {world.namespace}"):
+        assert part in done.stderr
+
+
+def test_no_right_to_change_names_the_missing_rule(world: World) -> None:
+    world.environment(status=HOLD)
+    world.allow("get,list", PLURAL)
+    done = world.plugin("promote", user=NOBODY)
+    assert done.returncode == 5
+    assert 'verbs: ["patch"]' in done.stderr
+    assert "annotations" not in world.stored()["metadata"]
+
+
+def test_the_rest_is_shown_when_only_a_part_may_be_seen(world: World) -> None:
+    world.environment(status=HOLD)
+    world.allow("get,list", PLURAL)
+    done = world.plugin("status", user=NOBODY)
+    assert done.returncode == 0
+    assert "waits for you" in done.stdout
+    assert "nobody may not list pods" in done.stdout
+    found = json.loads(world.plugin("status", "--output=json", user=NOBODY).stdout)
+    assert found["state"] == "Waiting"
+    assert len(found["hidden"]) == 6
+
+
+def test_a_stale_revision_is_refused_and_nothing_is_written(world: World) -> None:
+    world.environment(status=HOLD)
+    done = world.plugin("promote", "--revision", "17")
+    assert done.returncode == 3
+    assert "revision 17 is stale: revision 18 is being released" in done.stderr
+    assert "annotations" not in world.stored()["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("promote",), "no revision is being released"),
+        (("abort",), "no revision is being released"),
+        (("retry",), "no revision has failed"),
+        (("rollback",), "no earlier revision"),
+        (("rollback", "--to", "17"), "revision 17 serves already"),
+        (("rotate", "api-key"), "into the Secret"),
+    ],
+)
+def test_a_verb_that_does_not_fit_is_refused(world: World, arguments: tuple[str, ...], says: str) -> None:
+    world.environment(status={"active": active()})
+    done = world.plugin(*arguments)
+    assert done.returncode == 3
+    assert says in done.stderr
+
+
+def test_the_operators_refusal_is_the_error(world: World) -> None:
+    world.environment(status=HOLD)
+    with world.operator(lambda request: answered(request, "Refused", "the smoke result is too old: it runs again")):
+        done = world.plugin("promote")
+    assert done.returncode == 3
+    assert "the operator refused it: the smoke result is too old" in done.stderr
+
+
+def test_without_an_operator_the_request_stays_and_the_way_back_is_named(world: World) -> None:
+    world.environment(status=HOLD)
+    done = world.plugin("abort", "--timeout-answer", "1s")
+    assert done.returncode == 6
+    assert "component=operator" in done.stderr
+    again = world.plugin("promote")
+    assert again.returncode == 3
+    assert "another request waits" in again.stderr
+    withdraw = again.stderr.partition("withdraw it: kubectl ")[2].split()
+    world.kubectl(*withdraw)
+    assert "annotations" not in world.stored()["metadata"]
+
+
+def test_logs_of_a_revision_that_is_gone(world: World) -> None:
+    world.environment(status=HOLD)
+    done = world.plugin("logs", "--blue")
+    assert done.returncode == 4
+    assert "kubectl get events" in done.stderr
+    done = world.plugin("logs", "--revision", "3")
+    assert "revision 3 is not remembered; there are none" in done.stderr
+
+
+def test_a_plan_that_has_not_run(world: World) -> None:
+    world.environment()
+    done = world.plugin("plan")
+    assert done.returncode == 4
+    assert "no plan has run yet" in done.stderr
+
+
+def test_an_api_server_that_does_not_answer(world: World) -> None:
+    done = world.plugin("status", "--server=https://127.0.0.1:1")
+    assert done.returncode == 7
+    assert "no API server answers" in done.stderr
+
+
+def test_credentials_that_are_not_accepted(world: World) -> None:
+    done = world.plugin("status", "--token=wrong")
+    assert done.returncode == 5
+    assert "log in again" in done.stderr
+
+
+def test_a_context_that_does_not_exist(world: World) -> None:
+    done = world.plugin("status", "--context=nowhere")
+    assert done.returncode == 2
+    assert "get-contexts" in done.stderr
+
+
+def test_a_wrong_file_is_exit_code_1_for_scripts(world: World) -> None:
+    text = json.dumps(changed("minimal.yaml", "spec.replicas", -1))
+    done = world.plugin("lint", "-f", "-", stdin=text)
+    assert done.returncode == 1
+    assert "spec.replicas: -1 is too small; use 0 or more" in done.stdout
+
+
+def test_a_file_that_is_no_yaml(world: World) -> None:
+    done = world.plugin("lint", "-f", "-", stdin="a: [")
+    assert done.returncode == 2
+    assert "did not find expected" in done.stderr
+
+
+@pytest.mark.parametrize(("sample", "path", "value", "says"), WRONG)
+def test_the_api_server_refuses_what_lint_refuses(
+    api: ApiServer, sample: str, path: str, value: Any, says: str
+) -> None:
+    document = changed(sample, path, value)
+    assert says in check(document)[0]
+    refused = api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=json.dumps(document))
+    assert refused.returncode != 0

@@ -1,0 +1,154 @@
+"""A namespace on an API server without pods, in which the test plays the operator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+from tests.cluster.api_server import ADMIN, NOBODY, ApiServer, program
+
+from payment_operator import names
+from payment_operator.plugin.complaints import RESOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[3]
+Object = dict[str, Any]
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """One namespace, and the plugin as a user of it."""
+
+    api: ApiServer
+    namespace: str
+    folder: Path
+    """Holds the plugin as one file, and kubectl."""
+
+    def plugin(self, *arguments: str, user: str = ADMIN, stdin: str | None = None, seconds: float = 60) -> Done:
+        """Run ``kubectl payments``, found by kubectl on the PATH."""
+        return subprocess.run(
+            ["kubectl", "payments", *arguments],
+            env=self.environ(user),
+            cwd=self.folder,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+
+    @contextmanager
+    def watching(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run ``kubectl payments`` while the test reads its lines."""
+        command = ["kubectl", "payments", *arguments]
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(
+            command, env=self.environ(), cwd=self.folder, text=True, stdin=null, stdout=pipe, stderr=null
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def environ(self, user: str = ADMIN) -> dict[str, str]:
+        path = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "KUBECONFIG": str(self.api.kubeconfig(user, namespace=self.namespace))}
+
+    def kubectl(self, *arguments: str, stdin: Object | None = None) -> str:
+        text = json.dumps(stdin) if stdin is not None else None
+        done = self.api.kubectl(f"--namespace={self.namespace}", *arguments, stdin=text)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def apply(self, *objects: Object) -> None:
+        """Create objects, their status included: here nobody else writes it."""
+        for found in objects:
+            metadata = found["metadata"] | {"namespace": self.namespace}
+            metadata.pop("creationTimestamp", None)
+            self.kubectl("create", "-f", "-", stdin=found | {"metadata": metadata})
+            if status := found.get("status"):
+                kind = RESOURCE if found["kind"] == names.KIND else found["kind"]
+                self.report(status, kind=kind, name=metadata["name"])
+
+    def report(self, status: Object, *, kind: str = RESOURCE, name: str = "shop") -> None:
+        """Write a status, as the operator does."""
+        change = json.dumps({"status": status})
+        self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={change}")
+
+    def environment(self, name: str = "shop", *, status: Object | None = None, **spec: Any) -> None:
+        """Create the minimal sample with a status of its first generation."""
+        found: Object = yaml.safe_load((ROOT / "k8s/samples/minimal.yaml").read_text())
+        found["metadata"]["name"] = name
+        found["spec"] |= spec
+        self.apply(found | {"status": {"observedGeneration": 1} | (status or {})})
+
+    def stored(self, name: str = "shop") -> Object:
+        found: Object = json.loads(self.kubectl("get", RESOURCE, name, "--output=json"))
+        return found
+
+    def allow(self, verb: str, resource: str) -> None:
+        """Give NOBODY one right."""
+        name = f"allow-{uuid.uuid4().hex[:8]}"
+        self.kubectl("create", "role", name, f"--verb={verb}", f"--resource={resource}")
+        self.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={NOBODY}")
+
+    def operator(self, act: Callable[[Object], Object]) -> Operator:
+        """Answer the next request with the status that ``act`` makes of it."""
+        return Operator(self, act)
+
+
+class Operator(threading.Thread):
+    """Plays the operator for one request: takes the annotation away and writes the answer."""
+
+    def __init__(self, world: World, act: Callable[[Object], Object]) -> None:
+        super().__init__(daemon=True)
+        self.world, self.act = world, act
+        self.request: Object = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.join(timeout=60)
+        assert not self.is_alive(), "no request came"
+
+    def run(self) -> None:
+        for _ in range(200):
+            annotations = self.world.stored()["metadata"].get("annotations", {})
+            if text := annotations.get(names.ANNOTATION_REQUEST):
+                self.request = json.loads(text)
+                self.world.kubectl("annotate", RESOURCE, "shop", f"{names.ANNOTATION_REQUEST}-")
+                self.world.report(self.act(self.request))
+                return
+            time.sleep(0.1)
+
+
+def answered(request: Object, result: str, message: str = "") -> Object:
+    """The answer to a request as it stands in the status."""
+    operation = {"id": request["id"], "verb": request["verb"], "target": str(request["revision"])}
+    return {"lastOperation": operation | {"result": result, "message": message, "at": "2026-11-25T12:00:00Z"}}
+
+
+def new_world(api: ApiServer, folder: Path) -> World:
+    """Make a namespace in which pods may be created: each needs a ServiceAccount."""
+    kubectl = folder / "kubectl"
+    if not kubectl.exists():
+        kubectl.symlink_to(program("clients-*/kubectl"))
+    world = World(api=api, namespace=f"test-{uuid.uuid4().hex[:8]}", folder=folder)
+    done = api.kubectl("create", "namespace", world.namespace)
+    assert done.returncode == 0, done.stderr
+    world.kubectl("create", "serviceaccount", "default")
+    return world
