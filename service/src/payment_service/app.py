@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from payment_service.access.service import Access
@@ -12,11 +13,14 @@ from payment_service.customers.service import CustomerCreation, Customers
 from payment_service.health.service import VERSION, Health
 from payment_service.idempotency.service import Operations
 from payment_service.migrations.support import APPLICATION_SCHEMA
+from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
+from payment_service.platform.database import connect as connect_postgresql
 from payment_service.platform.drain import DrainState
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
+from payment_service.platform.notifications import Listener
 from payment_service.platform.redis import connect
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.subscriptions import cancellation, creation
@@ -55,6 +59,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close connections."""
+        await self.inbox.close()
         await self.gateway.close()
         if self.redis is not None:
             await self.redis.aclose()
@@ -83,7 +88,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         creating=creating,
         livemode=livemode,
     )
-    worker, drain = Worker(database, gateway, operations=operations, clock=clock, settings=settings.work), DrainState()
+    drain = DrainState()
+    worker = _worker(settings, database=database, gateway=gateway, operations=operations, clock=clock)
     return Parts(
         settings=settings,
         clock=clock,
@@ -101,6 +107,23 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         limiter=limiter,
         redis=redis,
         drain=drain,
+    )
+
+
+def _worker(
+    settings: Settings, *, database: Database, gateway: StripeGateway, operations: Operations, clock: Clock
+) -> Worker:
+    """Build the worker, which listens when the database can notify."""
+    url = settings.database.url
+    listening = partial(connect_postgresql, url, settings=settings.database, application_name="payments-listener")
+    return Worker(
+        database,
+        gateway,
+        budget=StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second),
+        operations=operations,
+        listener=Listener(listening if database.dialect == "postgresql" else None),
+        clock=clock,
+        settings=settings.work,
     )
 
 

@@ -37,7 +37,12 @@ LIVE_STATUSES = ("trialing", "active", "past_due", "unpaid", "paused")
 """Statuses in which a subscription gives access or can do so again without a new one."""
 SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
 """Statuses that hold the one place of a customer and product; `creating` is ours, before Stripe has answered."""
-_SLOT = text("exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')")
+_SLOT = "exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')"
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """Make an index partial, on either database."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
 def _timestamps() -> tuple[Column[Any], Column[Any]]:
@@ -117,6 +122,7 @@ subscriptions = Table(
     Column("current_period_start", UtcDateTime),
     Column("current_period_end", UtcDateTime),
     Column("latest_invoice_id", Text),
+    Column("items", Json, nullable=False, server_default=text("'[]'")),
     Column("metadata", Json, nullable=False),
     Column("livemode", Boolean, nullable=False),
     Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
@@ -130,8 +136,7 @@ Index(
     subscriptions.c.customer_id,
     subscriptions.c.product_id,
     unique=True,
-    postgresql_where=_SLOT,
-    sqlite_where=_SLOT,
+    **_only(_SLOT),
 )
 
 invoices = Table(
@@ -146,10 +151,14 @@ invoices = Table(
     Column("amount_due", BigInteger, nullable=False, comment="minor units"),
     Column("amount_paid", BigInteger, nullable=False, comment="minor units"),
     Column("attempt_count", Integer, nullable=False, server_default=text("0")),
+    Column("number", Text),
+    Column("total", BigInteger, comment="minor units"),
+    Column("amount_remaining", BigInteger, comment="minor units"),
     Column("livemode", Boolean, nullable=False),
     Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
     *_timestamps(),
     Index("ix_invoices_stripe_subscription_id", "stripe_subscription_id"),
+    Index("ix_invoices_updated_at", "updated_at"),
 )
 
 operations = Table(
@@ -173,12 +182,7 @@ operations = Table(
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
     *_timestamps(),
-    Index(
-        "ix_operations_lease_expires_at",
-        "lease_expires_at",
-        postgresql_where=text("NOT finished"),
-        sqlite_where=text("NOT finished"),
-    ),
+    Index("ix_operations_lease_expires_at", "lease_expires_at", **_only("NOT finished")),
 )
 
 idempotency_keys = Table(
@@ -213,21 +217,13 @@ events = Table(
     Column("available_at", UtcDateTime, nullable=False, comment="not to be claimed before"),
     Column("lease_owner", Text),
     Column("lease_expires_at", UtcDateTime),
+    Column("fetch", Boolean, nullable=False, server_default=text("false")),
     Column("last_error", Text),
     Column("received_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
-    Index(
-        "ix_events_available_at",
-        "available_at",
-        postgresql_where=text("state = 'pending'"),
-        sqlite_where=text("state = 'pending'"),
-    ),
-    Index(
-        "ix_events_group_key",
-        "group_key",
-        postgresql_where=text("state = 'pending'"),
-        sqlite_where=text("state = 'pending'"),
-    ),
+    Index("ix_events_available_at", "available_at", **_only("state = 'pending'")),
+    Index("ix_events_group_key", "group_key", **_only("state = 'pending'")),
+    Index("ix_events_settled_at", "settled_at", **_only("state <> 'pending'")),
     Index("ix_events_object_id", "object_id"),
 )
 

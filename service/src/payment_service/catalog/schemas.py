@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from payment_service.platform.mirroring import object_id
+
+_DELETED_PRICE: Final[dict[str, Any]] = {"lookup_key": None, "active": False, "metadata": {}, "deleted": True}
+"""What is left of a deleted price beside what never changes, however much of it was seen before."""
 
 
 class PriceView(msgspec.Struct, kw_only=True):
@@ -30,10 +35,9 @@ class PriceList(msgspec.Struct, kw_only=True):
 
 def price_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the mirrored columns of a Stripe price (docs.stripe.com/api/prices/object)."""
-    product = obj["product"]
     recurring = obj.get("recurring") or {}
-    return {
-        "product_id": product if isinstance(product, str) else product["id"],
+    columns = {
+        "product_id": object_id(obj["product"]),
         "lookup_key": obj.get("lookup_key"),
         "currency": obj["currency"],
         "unit_amount": obj.get("unit_amount"),
@@ -42,16 +46,19 @@ def price_columns(obj: dict[str, Any]) -> dict[str, Any]:
         "active": obj["active"],
         "metadata": dict(obj.get("metadata") or {}),
         "livemode": obj["livemode"],
-        "deleted": bool(obj.get("deleted")),
+        "deleted": False,
     }
+    return columns | _DELETED_PRICE if obj.get("deleted") else columns
 
 
 def product_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the mirrored columns of a Stripe product (docs.stripe.com/api/products/object)."""
+    if obj.get("deleted"):
+        return {"name": None, "active": False, "metadata": {}, "livemode": obj["livemode"], "deleted": True}
     return {
         "name": obj.get("name"),
         "active": bool(obj.get("active")),
         "metadata": dict(obj.get("metadata") or {}),
         "livemode": obj["livemode"],
-        "deleted": bool(obj.get("deleted")),
+        "deleted": False,
     }

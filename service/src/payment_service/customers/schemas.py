@@ -40,9 +40,12 @@ class CustomerView(msgspec.Struct, kw_only=True):
 
 
 def customer_columns(obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the mirrored columns of a Stripe customer (docs.stripe.com/api/customers/object)."""
+    """Return the mirrored columns of a Stripe customer (docs.stripe.com/api/customers/object).
+
+    Of a deleted one nothing personal stays, as at Stripe.
+    """
     if obj.get("deleted"):
-        return {"deleted": True}
+        return {"email": None, "name": None, "metadata": {}, "livemode": obj["livemode"], "deleted": True}
     return {
         "email": obj.get("email"),
         "name": obj.get("name"),

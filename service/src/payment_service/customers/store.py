@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
 from payment_service.platform.ids import new_id
-from payment_service.platform.mirroring import Seen, mirror, write_outbox
+from payment_service.platform.mirroring import Ended, Seen, mirror, write_outbox
 from payment_service.tables import customers
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _INSERT: Final = {
     "postgresql": postgresql.insert(customers).on_conflict_do_nothing().returning(customers),
     "sqlite": sqlite.insert(customers).on_conflict_do_nothing().returning(customers),
 }
+_DELETED: Final = Ended("deleted", frozenset({True}))
 _SET_STRIPE_ID: Final = (
     update(customers)
     .where(customers.c.id == bindparam("c_id"), customers.c.stripe_customer_id.is_(None))
@@ -118,13 +119,8 @@ async def apply_stripe_customer(
     ours = (obj.get("metadata") or {}).get("lean_payments_customer")
     if ours is not None:
         await set_stripe_id(connection, ours, stripe_id=obj["id"], now=now)
-    known = (
-        await connection.execute(select(customers.c.id).where(customers.c.stripe_customer_id == obj["id"]))
-    ).first()
     columns = customer_columns(obj)
-    if obj.get("deleted"):
-        if known is None:
-            return
+    if columns["deleted"]:
         columns |= {"reference": None, "email_key": None}
     await mirror(
         connection,
@@ -135,8 +131,14 @@ async def apply_stripe_customer(
         seen=seen,
         cause=cause,
         now=now,
-        insert_only={"id": new_id("lpc"), "origin": "stripe"},
+        insert_only={"id": foreign_id(obj["id"]), "origin": "stripe"},
+        ended=_DELETED,
     )
+
+
+def foreign_id(stripe_customer_id: str) -> str:
+    """Return our id of a customer that was not made here; it is the same before its row exists."""
+    return f"lpc_{stripe_customer_id.removeprefix('cus_')}"
 
 
 def to_view(row: Row[Any]) -> CustomerView:

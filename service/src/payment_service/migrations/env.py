@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from alembic import context
 
 from payment_service.migrations.recording import record_version
-from payment_service.tables import metadata
+from payment_service.payment_tables import metadata  # importing it also adds its tables to those of `tables`
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

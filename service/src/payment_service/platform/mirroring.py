@@ -37,6 +37,23 @@ class Seen(NamedTuple):
 
     version: datetime | None
     """`updated_at`, or None while there was no row."""
+    reach: int = 0
+    """The last second, in Stripe's time, that the fetched state may already tell of."""
+
+
+class Ended(NamedTuple):
+    """Which values of a column an object never leaves again."""
+
+    column: str
+    values: frozenset[str | bool]
+
+
+def object_id(value: Any) -> str | None:
+    """Return the id of a field that holds an id or, expanded, the object (docs.stripe.com/api/expanding_objects)."""
+    if value is None or isinstance(value, str):
+        return value
+    found: str = value["id"]
+    return found
 
 
 def moment(seconds: int | None) -> datetime | None:
@@ -87,6 +104,7 @@ async def mirror(
     now: datetime,
     insert_only: Mapping[str, Any] | None = None,
     locked: Row[Any] | None = None,
+    ended: Ended | None = None,
 ) -> Row[Any]:
     """Insert or update the row of a Stripe object, and return it.
 
@@ -102,13 +120,15 @@ async def mirror(
         now: the present time.
         insert_only: further columns of a new row.
         locked: the row, when the caller has read and locked it in this transaction.
+        ended: the states that the row does not leave, whatever is written.
 
     Raises:
         NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
     """
     row = locked or await lock(connection, table, key)
+    reach = as_of if seen is None else max(as_of, seen.reach)
     if row is None:
-        new = {**columns, **(insert_only or {}), **key, "stripe_updated": as_of, "created_at": now, "updated_at": now}
+        new = {**columns, **(insert_only or {}), **key, "stripe_updated": reach, "created_at": now, "updated_at": now}
         statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(table)
         made: Row[Any] | None = (await connection.execute(statement, new)).first()
         if made is not None:
@@ -119,8 +139,12 @@ async def mirror(
     if (as_of <= row.stripe_updated) if seen is None else (row.updated_at != seen.version):
         raise NeedsFetch
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
+    if ended is not None and stored[ended.column] in ended.values and columns[ended.column] not in ended.values:
+        if seen is None:
+            raise NeedsFetch
+        return row
     before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
-    values = {**columns, "stripe_updated": max(as_of, row.stripe_updated), "updated_at": now}
+    values = {**columns, "stripe_updated": max(reach, row.stripe_updated), "updated_at": now}
     parameters = {f"k_{name}": value for name, value in key.items()}
     parameters |= {f"v_{name}": value for name, value in values.items()}
     updated: Row[Any] = (await connection.execute(_update(table, tuple(key), tuple(values)), parameters)).one()
@@ -130,10 +154,10 @@ async def mirror(
     return updated
 
 
-async def see(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Seen:
+async def see(connection: AsyncConnection, table: Table, key: Mapping[str, Any], *, reach: int = 0) -> Seen:
     """Note what the row is now, before its object is fetched."""
     row = (await connection.execute(select(table.c.updated_at).where(*_conditions(table, key)))).first()
-    return Seen(None if row is None else row.updated_at)
+    return Seen(None if row is None else row.updated_at, reach)
 
 
 def _conditions(table: Table, key: Mapping[str, Any]) -> list[ColumnElement[bool]]:

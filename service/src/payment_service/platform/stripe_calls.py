@@ -117,8 +117,15 @@ async def retrieve_payment_intent(gateway: StripeGateway, payment_intent_id: str
 
 
 async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> StripeObject:
-    """Retrieve any object by its collection, for example `invoices`."""
-    return await gateway.request(f"retrieve_{collection}", "get", f"/v1/{collection}/{object_id}")
+    """Retrieve any object by its collection, for example `invoices` or `checkout/sessions`."""
+    operation = f"retrieve_{collection.replace('/', '_')}"
+    return await gateway.request(operation, "get", f"/v1/{collection}/{object_id}")
+
+
+async def list_page(gateway: StripeGateway, collection: str, **params: Any) -> StripeObject:
+    """List a page of any collection, newest first (docs.stripe.com/api/pagination)."""
+    operation = f"list_{collection.replace('/', '_')}"
+    return await gateway.request(operation, "get", f"/v1/{collection}", params={"limit": 100, **params})
 
 
 async def check(gateway: StripeGateway) -> None:

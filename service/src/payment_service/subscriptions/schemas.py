@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from payment_service.customers.schemas import Email, Metadata, Text
-from payment_service.platform.mirroring import moment
+from payment_service.platform.mirroring import moment, object_id
 
 ClientSecretKind = Literal["payment", "setup"]
 SubscriptionStatus = Literal[
@@ -108,20 +108,12 @@ class SubscriptionList(msgspec.Struct, kw_only=True):
     has_more: bool
 
 
-def object_id(value: Any) -> str | None:
-    """Return the id of a field that holds an id or, expanded, the object (docs.stripe.com/api/expanding_objects)."""
-    if value is None or isinstance(value, str):
-        return value
-    found: str = value["id"]
-    return found
-
-
 def subscription_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the mirrored columns of a Stripe subscription, in any shape from before `basil` on.
 
     Since 2025-03-31.basil the period stands on the items (docs.stripe.com/changelog/basil/2025-03-31).
     """
-    items = obj["items"]["data"]
+    items = _items(obj)
     first = items[0] if items else {}
     price = first.get("price") or first.get("plan") or {}
     start = first.get("current_period_start") or obj.get("current_period_start")
@@ -142,8 +134,30 @@ def subscription_columns(obj: dict[str, Any]) -> dict[str, Any]:
         "current_period_start": moment(start),
         "current_period_end": moment(end),
         "latest_invoice_id": object_id(obj.get("latest_invoice")),
+        "items": [_item(item, obj) for item in items],
         "metadata": {k: v for k, v in metadata.items() if not k.startswith("lean_payments_")},
         "livemode": obj["livemode"],
+    }
+
+
+def _items(obj: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the items; the oldest shapes held one plan and its quantity instead (docs.stripe.com/upgrades)."""
+    if "items" in obj:
+        found: list[dict[str, Any]] = obj["items"]["data"]
+        return found
+    return [{"id": None, "plan": obj.get("plan"), "quantity": obj.get("quantity")}]
+
+
+def _item(item: dict[str, Any], obj: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of an item, in JSON types; before `basil` the period was the subscription's."""
+    price = item.get("price") or item.get("plan") or {}
+    return {
+        "id": item.get("id"),
+        "price_id": price.get("id"),
+        "product_id": object_id(price.get("product")),
+        "quantity": item.get("quantity"),
+        "current_period_start": item.get("current_period_start") or obj.get("current_period_start"),
+        "current_period_end": item.get("current_period_end") or obj.get("current_period_end"),
     }
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payment_service.platform.mirroring import NeedsFetch, Seen, lock, mirror
+from payment_service.customers.store import foreign_id
+from payment_service.platform.mirroring import Ended, Seen, lock, mirror
 from payment_service.subscriptions.schemas import (
     CreatedSubscription,
     SubscriptionView,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TERMINAL: Final = ("canceled", "incomplete_expired")
 """Statuses that never change again (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""
+ENDED: Final = Ended("status", frozenset(TERMINAL))
 _RESERVE: Final = {
     "postgresql": postgresql.insert(subscriptions).on_conflict_do_nothing().returning(subscriptions.c.id),
     "sqlite": sqlite.insert(subscriptions).on_conflict_do_nothing().returning(subscriptions.c.id),
@@ -126,33 +128,29 @@ async def record(
         found = (await connection.execute(_ADOPT, {"o_id": operation_id, "s_id": obj["id"]})).first()
     if found is None:
         found = await lock(connection, subscriptions, key)
-    columns = subscription_columns(obj)
     foreign = await _columns_of_a_foreign_one(connection, obj) if found is None else None
-    if found is not None and found.status in TERMINAL and columns["status"] not in TERMINAL:
-        if seen is None:
-            raise NeedsFetch
-        return found
     return await mirror(
         connection,
         subscriptions,
         key=key,
-        columns=columns,
+        columns=subscription_columns(obj),
         as_of=as_of,
         seen=seen,
         cause=cause,
         now=now,
         insert_only=foreign,
         locked=found,
+        ended=ENDED,
     )
 
 
 async def _columns_of_a_foreign_one(connection: AsyncConnection, obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns that only we know, for a subscription that was not made here."""
-    customer = obj["customer"] if isinstance(obj["customer"], str) else obj["customer"]["id"]
+    customer = obj["customer"] if isinstance(obj["customer"], str) else str(obj["customer"]["id"])
     known = (await connection.execute(select(customers.c.id).where(customers.c.stripe_customer_id == customer))).first()
     return {
         "id": f"lps_{obj['id'].removeprefix('sub_')}",
-        "customer_id": known.id if known else None,
+        "customer_id": known.id if known else foreign_id(customer),
         "exclusive": False,
     }
 

@@ -1,21 +1,25 @@
-"""Applies events to the mirror: which object an event tells about, and how that object is written."""
+"""Which object an event tells about, and how that object is fetched and written."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from payment_service import payment_tables as money
 from payment_service.catalog.schemas import price_columns, product_columns
+from payment_service.customers.schemas import customer_columns
 from payment_service.customers.store import apply_stripe_customer
-from payment_service.payments.schemas import invoice_columns
+from payment_service.payments import schemas
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import Seen, mirror
+from payment_service.platform.mirroring import Ended, NeedsFetch, Seen, mirror
 from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.subscriptions.schemas import subscription_columns
+from payment_service.subscriptions.store import ENDED as ENDED_SUBSCRIPTION
 from payment_service.subscriptions.store import record
 from payment_service.tables import customers, invoices, prices, products, subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Table
@@ -24,7 +28,10 @@ if TYPE_CHECKING:
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.webhooks.schemas import InboxEvent
 
+    Columns = Callable[[dict[str, Any]], dict[str, Any]]
+
 NOT_FOUND: Final = 404
+_DELETED: Final = Ended("deleted", frozenset({True}))
 
 
 class Write(Protocol):
@@ -45,16 +52,22 @@ class Write(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How one kind of object is fetched and written."""
+    """How one kind of object is fetched, written and compared."""
 
     collection: str
     write: Write
     table: Table
+    columns: Columns
+    ended: Ended | None
     key: str = "id"
     """The column that holds Stripe's id."""
+    listing: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that make Stripe's list complete."""
 
 
-def _mirrored(table: Table, columns: Callable[[dict[str, Any]], dict[str, Any]]) -> Write:
+def _plain(collection: str, table: Table, columns: Columns, *, ended: Ended | None) -> Target:
+    """Describe an object whose row holds nothing but what Stripe says."""
+
     async def write(
         connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
     ) -> None:
@@ -67,42 +80,101 @@ def _mirrored(table: Table, columns: Callable[[dict[str, Any]], dict[str, Any]])
             seen=seen,
             cause=cause,
             now=now,
+            ended=ended,
         )
 
-    return write
+    return Target(collection, write, table, columns, ended)
+
+
+async def _write_subscription(
+    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
+) -> None:
+    """Write a subscription; a snapshot shows at most ten items (docs.stripe.com/api/subscriptions/object)."""
+    if obj.get("items", {}).get("has_more") and seen is None:
+        raise NeedsFetch
+    await record(connection, obj, as_of=as_of, seen=seen, cause=cause, now=now)
+
+
+def _ends(*statuses: str) -> Ended:
+    return Ended("status", frozenset(statuses))
 
 
 TARGETS: Final = {
-    "customer": Target("customers", apply_stripe_customer, customers, "stripe_customer_id"),
-    "product": Target("products", _mirrored(products, product_columns), products),
-    "price": Target("prices", _mirrored(prices, price_columns), prices),
-    "subscription": Target("subscriptions", record, subscriptions, "stripe_subscription_id"),
-    "invoice": Target("invoices", _mirrored(invoices, invoice_columns), invoices),
+    "customer": Target(
+        "customers", apply_stripe_customer, customers, customer_columns, _DELETED, key="stripe_customer_id"
+    ),
+    "product": _plain("products", products, product_columns, ended=_DELETED),
+    "price": _plain("prices", prices, price_columns, ended=_DELETED),
+    "subscription": Target(
+        "subscriptions",
+        _write_subscription,
+        subscriptions,
+        subscription_columns,
+        ENDED_SUBSCRIPTION,
+        key="stripe_subscription_id",
+        listing={"status": "all"},
+    ),
+    "invoice": _plain("invoices", invoices, schemas.invoice_columns, ended=_ends("paid", "void", "deleted")),
+    "invoice_payment": _plain(
+        "invoice_payments", money.invoice_payments, schemas.invoice_payment_columns, ended=_ends("paid", "canceled")
+    ),
+    "payment_intent": _plain(
+        "payment_intents", money.payment_intents, schemas.payment_intent_columns, ended=_ends("succeeded", "canceled")
+    ),
+    "setup_intent": _plain(
+        "setup_intents", money.setup_intents, schemas.setup_intent_columns, ended=_ends("succeeded", "canceled")
+    ),
+    "charge": _plain("charges", money.charges, schemas.charge_columns, ended=_ends("succeeded", "failed")),
+    "refund": _plain("refunds", money.refunds, schemas.refund_columns, ended=_ends("failed", "canceled")),
+    "dispute": _plain("disputes", money.disputes, schemas.dispute_columns, ended=_ends("won", "lost")),
+    "checkout.session": _plain(
+        "checkout/sessions",
+        money.checkout_sessions,
+        schemas.checkout_session_columns,
+        ended=_ends("complete", "expired"),
+    ),
 }
-"""By the object's `object` member."""
+"""By the object's `object` member. Rows are locked in this order, so that two workers never wait for each other."""
+RANKS: Final = {kind: rank for rank, kind in enumerate(TARGETS)}
 
 
-def target_of(event: InboxEvent) -> Target | None:
-    """Return how the event is applied; None for a kind that is only kept."""
+def kind_of(event: InboxEvent) -> str | None:
+    """Return the kind of the event's object; None for a kind that is only kept."""
     obj = event.content["data"]["object"]
-    return TARGETS.get(obj.get("object", "")) if obj.get("id") else None
+    kind = obj.get("object")
+    return kind if kind in TARGETS and obj.get("id") else None
+
+
+def deletes(event: InboxEvent) -> bool:
+    """Tell whether the event says that the object is gone; only its type says so."""
+    return event.type in {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
 
 
 def snapshot_of(event: InboxEvent) -> dict[str, Any]:
-    """Return the object as the event shows it; deletion events say so by their type alone."""
-    obj: dict[str, Any] = event.content["data"]["object"]
-    deleted = event.type in {"customer.deleted", "product.deleted", "price.deleted"}
-    return {**obj, "deleted": True} if deleted else obj
+    """Return the object as the event shows it; some kinds do not tell their mode."""
+    obj: dict[str, Any] = {"livemode": event.livemode, **event.content["data"]["object"]}
+    return obj | {"deleted": True} if deletes(event) else obj
 
 
-async def fetch_current(gateway: StripeGateway, event: InboxEvent, target: Target) -> dict[str, Any] | None:
-    """Return the object as Stripe has it now; None when it is gone."""
+async def fetch_current(gateway: StripeGateway, target: Target, events: list[InboxEvent]) -> dict[str, Any] | None:
+    """Return the object as Stripe has it now; None when it is gone and none of its events says why."""
+    newest = events[-1]
     try:
-        obj = await stripe_calls.retrieve(gateway, target.collection, event.object_id)
+        obj = await stripe_calls.retrieve(gateway, target.collection, newest.object_id)
     except StripeRejected as error:
-        if error.http_status == NOT_FOUND:
-            return None
-        raise
+        if error.http_status != NOT_FOUND:
+            raise
+        last_words = [event for event in events if deletes(event)]
+        return snapshot_of(last_words[-1]) if last_words else None
     if obj.get("deleted"):
-        return {**snapshot_of(event), "deleted": True}
-    return obj
+        return {**snapshot_of(newest), **obj}
+    if obj.get("items", {}).get("has_more"):
+        obj["items"] = {"data": await _all_items(gateway, obj["id"])}
+    return {"livemode": newest.livemode, **obj}
+
+
+async def _all_items(gateway: StripeGateway, subscription_id: str) -> list[dict[str, Any]]:
+    """List a subscription's items; Stripe allows 20 (docs.stripe.com/api/subscription_items)."""
+    page = await stripe_calls.list_page(gateway, "subscription_items", subscription=subscription_id)
+    found: list[dict[str, Any]] = page["data"]
+    return found

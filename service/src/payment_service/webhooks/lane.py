@@ -32,12 +32,14 @@ _COLUMNS: Final = {
     "attempts": "integer",
     "available_at": "timestamptz",
     "received_at": "timestamptz",
+    "settled_at": "timestamptz",
 }
 _ARRAYS: Final = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_COLUMNS.values(), start=1))
 _STATEMENT: Final = (
     f"INSERT INTO events ({', '.join(_COLUMNS)}) SELECT * FROM unnest({_ARRAYS}) "  # noqa: S608 - constants only
     "ON CONFLICT (id) DO UPDATE SET state = 'pending', attempts = 0, available_at = excluded.available_at, "
-    "settled_at = NULL WHERE events.state = 'dead'"
+    "settled_at = NULL WHERE events.state = 'dead' OR (events.state = 'pending' AND events.last_error IS NOT NULL "
+    "AND events.available_at > excluded.available_at)"
 )
 
 

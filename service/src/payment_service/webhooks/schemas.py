@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class EventObject(msgspec.Struct):
@@ -32,6 +29,8 @@ class EventEnvelope(msgspec.Struct):
     livemode: bool
     data: EventData
     api_version: str | None = None
+    account: str | None = None
+    """Set on events of connected accounts (docs.stripe.com/connect/webhooks)."""
 
     @property
     def object_id(self) -> str:
@@ -46,9 +45,9 @@ class InboxEvent:
     id: str
     type: str
     object_id: str
+    livemode: bool
     stripe_created: int
     attempts: int
-    received_at: datetime
     content: dict[str, Any]
     """The decoded event."""
 

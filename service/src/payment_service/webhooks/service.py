@@ -9,6 +9,7 @@ import msgspec
 
 from payment_service.errors import BadRequest, InvalidSignature
 from payment_service.platform.metrics import WEBHOOKS_RECEIVED
+from payment_service.platform.notifications import Notifier
 from payment_service.platform.secrets import fingerprint
 from payment_service.webhooks import store
 from payment_service.webhooks.lane import InsertLane
@@ -38,6 +39,8 @@ class Inbox:
         clock: the time.
         settings: the signing secrets and the mode.
         wake: called after a commit, so that a worker in this process need not wait for its next poll.
+
+    Workers in other processes are notified.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Inbox:
         self._clock = clock
         self._settings = settings
         self._wake = wake
+        self._notifier = Notifier(database)
         self._lane = InsertLane(database) if database.dialect == "postgresql" else None
         self.verified: dict[str, int] = {}
         """How many events each signing secret has verified, by fingerprint."""
@@ -81,8 +85,17 @@ class Inbox:
         )
         await self._insert(row)
         self._count(secret)
+        self.announce()
+
+    def announce(self) -> None:
+        """Tell the workers that there are new events."""
         if self._wake is not None:
             self._wake()
+        self._notifier.notify()
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        await self._notifier.close()
 
     async def _insert(self, row: dict[str, Any]) -> None:
         if self._lane is not None:

@@ -1,4 +1,9 @@
-"""SQL of the inbox. A row is the job: there is no second queue that could lose it."""
+"""SQL of the inbox. A row is the job: there is no second queue that could lose it.
+
+Events of one object are applied by one worker at a time. A claim takes whole objects: in PostgreSQL an advisory lock on
+the object excludes a second claim of it at the same moment, and a lease on any of its rows excludes a later one; SQLite
+has one writer.
+"""
 
 from __future__ import annotations
 
@@ -6,54 +11,129 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import ARRAY, Text, and_, any_, bindparam, delete, exists, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.tables import events
 from payment_service.webhooks.schemas import EventEnvelope, InboxEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_LOCK_SEED: Final = 7_261_001
+"""Keeps these advisory locks apart from others in the same database."""
+_DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
 
 
 def _insert(dialect: Any) -> Any:
-    """Insert; a redelivery of an event that was given up arms it again, any other is nothing new."""
+    """Insert; a redelivery of an event that failed arms it again, any other is nothing new."""
     statement = dialect.insert(events)
+    waits_after_failure = and_(
+        events.c.state == "pending",
+        events.c.last_error.is_not(None),
+        events.c.available_at > statement.excluded.available_at,
+    )
     return statement.on_conflict_do_update(
         index_elements=[events.c.id],
         set_={"state": "pending", "attempts": 0, "available_at": statement.excluded.available_at, "settled_at": None},
-        where=events.c.state == "dead",
+        where=or_(events.c.state == "dead", waits_after_failure),
     )
 
 
-_INSERT: Final = {"postgresql": _insert(postgresql), "sqlite": _insert(sqlite)}
+def _among(column: ColumnElement[Any], name: str, *, dialect: str) -> ColumnElement[bool]:
+    """Compare with a list; one statement for every length, so that PostgreSQL prepares it once."""
+    if dialect == "postgresql":
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
+    return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+
+def _list(values: Iterable[str], *, dialect: str) -> Any:
+    return list(values) if dialect == "postgresql" else msgspec.json.encode(list(values)).decode()
+
+
+_PENDING: Final = events.c.state == "pending"
 _FREE: Final = or_(events.c.lease_expires_at.is_(None), events.c.lease_expires_at <= bindparam("now"))
-_DUE: Final = (
-    select(events.c.id)
-    .where(events.c.state == "pending", events.c.available_at <= bindparam("now"), _FREE)
-    .order_by(events.c.available_at, events.c.stripe_created)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
-_CLAIM: Final = (
-    update(events)
-    .where(events.c.id.in_(_DUE))
-    .values(
-        lease_owner=bindparam("n_owner"),
-        lease_expires_at=bindparam("n_expires"),
-        attempts=events.c.attempts + 1,
+_held = events.alias("held")
+_OBJECT_HELD: Final = exists(
+    select(1).where(
+        _held.c.group_key == events.c.group_key, _held.c.state == "pending", _held.c.lease_expires_at > bindparam("now")
     )
-    .returning(events)
 )
-_OLDEST: Final = select(func.min(events.c.received_at)).where(events.c.state == "pending")
+
+
+def _objects(dialect: str) -> Any:
+    """Choose objects with due events that nobody works on, oldest first, and lock them until the commit."""
+    due = (
+        select(events.c.group_key)
+        .where(_PENDING, _FREE, ~_OBJECT_HELD)
+        .where(events.c.available_at <= bindparam("now"), events.c.fetch == bindparam("in_doubt"))
+        .order_by(events.c.available_at)
+        .limit(bindparam("limit"))
+        .subquery()
+    )
+    keys = select(due.c.group_key).distinct().subquery()
+    mine = func.pg_try_advisory_xact_lock(func.hashtextextended(keys.c.group_key, _LOCK_SEED))
+    return select(keys.c.group_key).where(mine if dialect == "postgresql" else true())
+
+
+def _claim(dialect: str) -> Any:
+    """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all."""
+    chosen = (
+        select(events.c.id)
+        .where(_PENDING, _FREE, ~_OBJECT_HELD, _among(events.c.group_key, "keys", dialect=dialect))
+        .where(or_(events.c.available_at <= bindparam("now"), bindparam("in_doubt") == true()))
+        .order_by(events.c.stripe_created)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True, of=events)
+    )
+    return (
+        update(events)
+        .where(events.c.id.in_(chosen))
+        .values(lease_owner=bindparam("n_owner"), lease_expires_at=bindparam("n_expires"))
+        .values(attempts=events.c.attempts + 1)
+        .returning(events)
+    )
+
+
+def _change(dialect: str, **values: Any) -> Any:
+    """Change events that this worker holds, and give them back."""
+    mine = (events.c.lease_owner == bindparam("owner"), _PENDING, _among(events.c.id, "ids", dialect=dialect))
+    values |= {"lease_owner": None, "lease_expires_at": None}
+    return update(events).where(*mine).values(values).returning(events.c.id)
+
+
+_INSERT: Final = {name: _insert(dialect) for name, dialect in _DIALECTS.items()}
+_INSERT_NEW: Final = {
+    name: dialect.insert(events).on_conflict_do_nothing().returning(events.c.id) for name, dialect in _DIALECTS.items()
+}
+_OBJECTS: Final = {name: _objects(name) for name in _DIALECTS}
+_CLAIM: Final = {name: _claim(name) for name in _DIALECTS}
+_SETTLE: Final = {
+    name: _change(name, state=bindparam("n_state"), settled_at=bindparam("now"), last_error=bindparam("n_error"))
+    for name in _DIALECTS
+}
+_AGAIN: Final = {
+    name: _change(
+        name,
+        available_at=bindparam("n_at"),
+        attempts=events.c.attempts - bindparam("n_forgiven"),
+        fetch=or_(events.c.fetch, bindparam("n_fetch") == true()),
+        last_error=func.coalesce(bindparam("n_error", type_=Text), events.c.last_error),
+    )
+    for name in _DIALECTS
+}
+_OLDEST: Final = select(func.min(events.c.received_at)).where(_PENDING)
 _DEAD: Final = select(func.count()).where(events.c.state == "dead")
 
 
 def row_values(event: EventEnvelope, body: bytes, *, source: str, livemode: bool, now: datetime) -> dict[str, Any]:
-    """Return the row of a new event; one of the other mode is kept but not applied."""
+    """Return the row of a new event; one of the other mode or of a connected account is kept but not applied."""
+    ours = event.livemode == livemode and event.account is None
     return {
         "id": event.id,
         "type": event.type,
@@ -64,10 +144,11 @@ def row_values(event: EventEnvelope, body: bytes, *, source: str, livemode: bool
         "stripe_created": event.created,
         "payload": body,
         "source": source,
-        "state": "pending" if event.livemode == livemode else "ignored",
+        "state": "pending" if ours else "ignored",
         "attempts": 0,
         "available_at": now,
         "received_at": now,
+        "settled_at": None if ours else now,
     }
 
 
@@ -76,48 +157,73 @@ async def insert_events(connection: AsyncConnection, rows: Sequence[dict[str, An
     await connection.execute(_INSERT[connection.dialect.name], list(rows))
 
 
+async def insert_missed(connection: AsyncConnection, rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Insert events and return the ids of those that were not there."""
+    statement = _INSERT_NEW[connection.dialect.name]
+    made = [(await connection.execute(statement, row)).scalar_one_or_none() for row in rows]
+    return [event_id for event_id in made if event_id is not None]
+
+
 async def claim(
-    connection: AsyncConnection, *, owner: str, now: datetime, lease_seconds: float, limit: int
+    connection: AsyncConnection, *, owner: str, now: datetime, lease_seconds: float, limit: int, fetch: bool
 ) -> list[InboxEvent]:
-    """Take a lease on due events, oldest first."""
-    rows = await connection.execute(
-        _CLAIM,
-        {"n_owner": owner, "n_expires": now + timedelta(seconds=lease_seconds), "now": now, "limit": limit},
+    """Take a lease on due events, those of an object together; with `fetch` those whose snapshots are in doubt."""
+    dialect = connection.dialect.name
+    due = {"now": now, "limit": limit, "in_doubt": fetch}
+    keys = (await connection.execute(_OBJECTS[dialect], due)).scalars().all()
+    if not keys:
+        return []
+    lease = {"n_owner": owner, "n_expires": now + timedelta(seconds=lease_seconds)}
+    rows = await connection.execute(_CLAIM[dialect], due | lease | {"keys": _list(keys, dialect=dialect)})
+    return [to_event(row) for row in rows]
+
+
+def to_event(row: Row[Any]) -> InboxEvent:
+    """Build the value from a row."""
+    return InboxEvent(
+        id=row.id,
+        type=row.type,
+        object_id=row.object_id,
+        livemode=row.livemode,
+        stripe_created=row.stripe_created,
+        attempts=row.attempts,
+        content=msgspec.json.decode(bytes(row.payload)),
     )
-    claimed = [
-        InboxEvent(
-            id=row.id,
-            type=row.type,
-            object_id=row.object_id,
-            stripe_created=row.stripe_created,
-            attempts=row.attempts,
-            received_at=row.received_at,
-            content=msgspec.json.decode(bytes(row.payload)),
-        )
-        for row in rows
-    ]
-    return sorted(claimed, key=lambda event: (event.stripe_created, event.id))
 
 
 async def settle(
-    connection: AsyncConnection, event_id: str, *, state: str, now: datetime, owner: str, error: str | None = None
-) -> bool:
-    """End an event as applied, ignored or dead; False when this worker no longer holds it."""
-    result = await connection.execute(
-        update(events)
-        .where(events.c.id == event_id, events.c.lease_owner == owner, events.c.state == "pending")
-        .values(state=state, settled_at=now, lease_owner=None, lease_expires_at=None, last_error=error)
-    )
-    return bool(result.rowcount)
+    connection: AsyncConnection, ids: Iterable[str], *, state: str, now: datetime, owner: str, error: str | None = None
+) -> set[str]:
+    """End events as applied, ignored or dead; return those that this worker still held."""
+    dialect = connection.dialect.name
+    values = {"n_state": state, "now": now, "owner": owner, "n_error": error, "ids": _list(ids, dialect=dialect)}
+    return set((await connection.execute(_SETTLE[dialect], values)).scalars())
 
 
-async def retry(connection: AsyncConnection, event_id: str, *, at: datetime, owner: str, error: str) -> None:
-    """Give the lease back and let the event wait."""
-    await connection.execute(
-        update(events)
-        .where(events.c.id == event_id, events.c.lease_owner == owner, events.c.state == "pending")
-        .values(available_at=at, lease_owner=None, lease_expires_at=None, last_error=error)
-    )
+async def try_again(
+    connection: AsyncConnection,
+    ids: Iterable[str],
+    *,
+    at: datetime,
+    owner: str,
+    forgive: bool,
+    fetch: bool = False,
+    error: str | None = None,
+) -> None:
+    """Give events back until `at`.
+
+    Args:
+        connection: in a transaction.
+        ids: the events.
+        at: when they may be claimed again.
+        owner: of the lease.
+        forgive: whether this attempt does not count: the fault was not the event's.
+        fetch: whether the next attempt asks Stripe at once.
+        error: what went wrong.
+    """
+    dialect = connection.dialect.name
+    values = {"n_at": at, "n_forgiven": int(forgive), "n_fetch": fetch, "n_error": error, "owner": owner}
+    await connection.execute(_AGAIN[dialect], values | {"ids": _list(ids, dialect=dialect)})
 
 
 async def backlog(connection: AsyncConnection) -> tuple[datetime | None, int]:

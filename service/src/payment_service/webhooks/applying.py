@@ -1,0 +1,258 @@
+"""Applies claimed events: many in one transaction while all is well, one by one around an event that fails.
+
+A snapshot that may be older than its row is not written: the event waits a moment, so that the rest of its burst
+arrives, and then the present object is fetched once for all events of the object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from payment_service.errors import StripeUnavailable
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.metrics import EVENTS
+from payment_service.platform.mirroring import NeedsFetch, see
+from payment_service.webhooks import store
+from payment_service.webhooks.application import RANKS, TARGETS, Target, fetch_current, kind_of, snapshot_of
+from payment_service.webhooks.retrying import judge
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.budget import StripeBudget
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.platform.mirroring import Seen
+    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.settings import WorkSettings
+    from payment_service.webhooks.schemas import InboxEvent
+
+BATCH: Final = 100
+BURST_SECONDS: Final = 0.3
+"""How long a doubtful event waits for the rest of its burst before the object is fetched."""
+FETCHES: Final = 8
+"""At a time, of one worker."""
+FETCH_TRIES: Final = 5
+SUSPECT_ATTEMPTS: Final = 3
+"""From this attempt on an event is applied alone: it may be what ended the process that applied it before."""
+CLOCK_SECONDS: Final = 2
+"""How far our clock may be behind Stripe's without harm."""
+
+log = structlog.get_logger("payments")
+
+
+class Applier:
+    """Applies events for one worker.
+
+    Args:
+        database: the inbox and the mirror.
+        gateway: fetches objects in doubt.
+        budget: of such fetches.
+        clock: the time.
+        settings: lease and attempts.
+        owner: of the leases, unique among all workers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        gateway: StripeGateway,
+        *,
+        budget: StripeBudget,
+        clock: Clock,
+        settings: WorkSettings,
+        owner: str,
+    ) -> None:
+        self._database = database
+        self._gateway = gateway
+        self._budget = budget
+        self._clock = clock
+        self._settings = settings
+        self._owner = owner
+        self._fetching = asyncio.Semaphore(FETCHES)
+        self._chance = random.Random()  # noqa: S311 - jitter
+
+    async def apply_snapshots(self) -> int:
+        """Claim due events and write what they show; return how many were claimed."""
+        events = await self._claim(limit=BATCH, fetch=False)
+        suspects = [event for event in events if event.attempts >= SUSPECT_ATTEMPTS]
+        await self._apply([event for event in events if event.attempts < SUSPECT_ATTEMPTS])
+        self._chance.shuffle(suspects)
+        for event in suspects:
+            await self._apply([event])
+        return len(events)
+
+    async def fetch_doubtful(self) -> int:
+        """Claim events in doubt, all of an object together, and write the present objects; return how many."""
+        events = await self._claim(limit=BATCH, fetch=True)
+        bursts = [list(burst) for _, burst in groupby(events, key=lambda event: event.object_id)]
+        outcomes = await asyncio.gather(*map(self._fetch_burst, bursts), return_exceptions=True)
+        for failure in filter(None, outcomes):
+            raise failure
+        return len(events)
+
+    async def _claim(self, *, limit: int, fetch: bool) -> list[InboxEvent]:
+        """Claim events, in the order in which they are applied; one that ended every process that took it is dead."""
+        async with self._database.transaction() as connection:
+            claimed = await store.claim(
+                connection,
+                owner=self._owner,
+                now=self._clock.now(),
+                lease_seconds=self._settings.event_lease_seconds,
+                limit=limit,
+                fetch=fetch,
+            )
+        lethal = [event for event in claimed if event.attempts > self._settings.event_max_attempts]
+        if lethal:
+            await self._settle(lethal, "dead", error="worker_ended")
+        return sorted((event for event in claimed if event not in lethal), key=_order)
+
+    async def _apply(self, events: list[InboxEvent]) -> None:
+        """Apply events in one transaction; when one fails, halve until it stands alone."""
+        if not events:
+            return
+        try:
+            await self._write_together(events)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if len(events) == 1:
+                await self._failed(events, error)
+                return
+            middle = len(events) // 2
+            await self._apply(events[:middle])
+            await self._apply(events[middle:])
+
+    async def _write_together(self, events: list[InboxEvent]) -> None:
+        now = self._clock.now()
+        applied: list[InboxEvent] = []
+        ignored: list[InboxEvent] = []
+        doubtful: list[InboxEvent] = []
+        async with self._database.transaction() as connection:
+            for _, burst in groupby(events, key=lambda event: event.object_id):
+                rest = list(burst)
+                while rest and kind_of(rest[0]) is None:
+                    ignored.append(rest.pop(0))
+                while rest and await self._write_snapshot(connection, rest[0]):
+                    applied.append(rest.pop(0))
+                doubtful += rest
+            held: set[str] = set()
+            for state, settled in (("applied", applied), ("ignored", ignored)):
+                if settled:
+                    held |= await store.settle(connection, _ids(settled), state=state, now=now, owner=self._owner)
+            if doubtful:
+                at = now + timedelta(seconds=BURST_SECONDS)
+                await store.try_again(connection, _ids(doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
+        _tell(applied, "applied", held=held)
+        _tell(ignored, "ignored", held=held)
+
+    async def _write_snapshot(self, connection: AsyncConnection, event: InboxEvent) -> bool:
+        """Write what the event shows; False when that may be older than the row."""
+        target = TARGETS[kind_of(event) or ""]
+        try:
+            await target.write(
+                connection,
+                snapshot_of(event),
+                as_of=event.stripe_created,
+                seen=None,
+                cause=event.id,
+                now=self._clock.now(),
+            )
+        except NeedsFetch:
+            return False
+        return True
+
+    async def _fetch_burst(self, events: list[InboxEvent]) -> None:
+        """Write the present object for all its events."""
+        kind = kind_of(events[-1])
+        try:
+            async with self._fetching:
+                if kind is None or not await self._fetch_and_write(TARGETS[kind], events):
+                    await self._settle(events, "ignored")
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            await self._failed(events, error)
+
+    async def _fetch_and_write(self, target: Target, events: list[InboxEvent]) -> bool:
+        """Fetch and write for as long as the row changes meanwhile; False when Stripe has no such object.
+
+        Raises:
+            StripeUnavailable: it changes every time; the events wait.
+        """
+        for _ in range(FETCH_TRIES):
+            await self._budget.take()
+            reach = int(self._clock.timestamp()) + CLOCK_SECONDS
+            async with self._database.read() as connection:
+                seen = await see(connection, target.table, {target.key: events[-1].object_id}, reach=reach)
+            current = await fetch_current(self._gateway, target, events)
+            if current is None:
+                return False
+            if await self._write_current(target, events, current, seen=seen):
+                return True
+        raise StripeUnavailable("The object changes faster than it can be written", retry_after=1)
+
+    async def _write_current(
+        self, target: Target, events: list[InboxEvent], obj: dict[str, object], *, seen: Seen
+    ) -> bool:
+        """Write the object and settle its events in one transaction; False when the row has changed since."""
+        now = self._clock.now()
+        newest = events[-1]
+        try:
+            async with self._database.transaction() as connection:
+                await target.write(connection, obj, as_of=newest.stripe_created, seen=seen, cause=newest.id, now=now)
+                held = await store.settle(connection, _ids(events), state="applied", now=now, owner=self._owner)
+        except NeedsFetch:
+            return False
+        _tell(events, "applied", held=held)
+        return True
+
+    async def _settle(self, events: list[InboxEvent], state: str, *, error: str | None = None) -> None:
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            held = await store.settle(connection, _ids(events), state=state, now=now, owner=self._owner, error=error)
+        _tell(events, state, held=held)
+
+    async def _failed(self, events: list[InboxEvent], error: Exception) -> None:
+        """Let events wait, or give them up after the last attempt; other events go on."""
+        maximum = self._settings.event_max_attempts
+        for event in events:
+            verdict = judge(error, attempts=event.attempts, maximum=maximum, chance=self._chance)
+            log.warning("event_failed", event_id=event.id, type=event.type, dead=verdict.dead, error=verdict.reason)
+            if verdict.dead:
+                await self._settle([event], "dead", error=verdict.reason)
+                continue
+            at = self._clock.now() + timedelta(seconds=verdict.wait_seconds)
+            async with self._database.transaction() as connection:
+                await store.try_again(
+                    connection,
+                    [event.id],
+                    at=at,
+                    owner=self._owner,
+                    forgive=verdict.forgive,
+                    error=verdict.reason,
+                )
+            EVENTS.labels(event.type, "retry").inc()
+
+
+def _order(event: InboxEvent) -> tuple[int, str, int, str]:
+    """Order by kind and object, the events of an object by time."""
+    return RANKS.get(kind_of(event) or "", -1), event.object_id, event.stripe_created, event.id
+
+
+def _ids(events: list[InboxEvent]) -> list[str]:
+    return [event.id for event in events]
+
+
+def _tell(events: list[InboxEvent], outcome: str, *, held: set[str]) -> None:
+    """Count and log what this worker settled; what it no longer held, another one settles."""
+    for event in events:
+        if event.id in held:
+            EVENTS.labels(event.type, outcome).inc()
+            log.info("event_settled", event_id=event.id, type=event.type, object=event.object_id, outcome=outcome)

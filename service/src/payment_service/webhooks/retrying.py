@@ -1,0 +1,38 @@
+"""When a failed event is tried again, and when it is given up. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
+
+if TYPE_CHECKING:
+    import random
+
+BASE_SECONDS: Final = 1.0
+CAP_SECONDS: Final = 600.0
+OUTAGE_SECONDS: Final = 30.0
+"""Until Stripe is asked again after it did not answer, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a failed event."""
+
+    dead: bool
+    forgive: bool
+    """The attempt does not count: Stripe failed, not the event."""
+    wait_seconds: float
+    reason: str
+
+
+def judge(error: Exception, *, attempts: int, maximum: int, chance: random.Random) -> Verdict:
+    """Decide by the error and the attempts made; full jitter (aws.amazon.com/builders-library: timeouts, retries)."""
+    reason = error.code if isinstance(error, PaymentsError) else type(error).__name__
+    if isinstance(error, StripeUnavailable | StripeTimeout | StripeMisconfigured):
+        cap = max(OUTAGE_SECONDS, error.retry_after or 0)
+        return Verdict(dead=False, forgive=True, wait_seconds=chance.uniform(0, cap), reason=reason)
+    cap = min(CAP_SECONDS, BASE_SECONDS * 2 ** min(attempts, 30))
+    dead = attempts >= maximum
+    return Verdict(dead=dead, forgive=False, wait_seconds=chance.uniform(0, cap), reason=reason)
