@@ -98,4 +98,4 @@ def test_the_simulator_keeps_its_state_in_a_file(tmp_path: Path) -> None:
         simulator = Simulator(path=tmp_path / "stripe.sqlite3")
         simulator.ensure_price(price_id="price_1", **price)  # type: ignore[arg-type] # texts and amounts
         assert len(simulator.state.all("price")) == 1
-        simulator.state.close()
+        simulator.close()

@@ -1,44 +1,82 @@
-"""The Stripe API as an ASGI application: authentication, idempotency, faults, then the call."""
+"""The Stripe API as an ASGI application: authentication, permission, faults, idempotency, then the call."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from payment_service.platform.responses import header, read_body
+from payment_service.platform.responses import read_body
 from payment_service.simulator.errors import StripeFault
 from payment_service.simulator.forms import parse_form
-from payment_service.simulator.routes import Call, Routes
-from payment_service.simulator.state import random_text
+from payment_service.simulator.keys import check_account, check_permission
+from payment_service.simulator.routes import Call
+from payment_service.simulator.state import API_VERSION, random_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from litestar.types import Receive, Send
 
     from payment_service.simulator.faults import Fault, Faults
-    from payment_service.simulator.idempotency import IdempotencyKeys
-    from payment_service.simulator.state import State
+    from payment_service.simulator.keys import Key, Keys
+    from payment_service.simulator.world import World
+    from payment_service.simulator.worlds import Worlds
 
 MAXIMUM_BYTES: Final = 1024 * 1024
 HANG_SECONDS: Final = 120.0
 """A time-out fault keeps the connection open this long; the caller gives up earlier."""
+_EXECUTED: Final = 402
+"""A declined card was executed; other refusals were not (docs.stripe.com/api/idempotent_requests)."""
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class ConnectionReset(Exception):
     """The connection ends without an answer."""
 
 
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as it came."""
+
+    method: str
+    path: str
+    encoded: str
+    headers: dict[bytes, bytes]
+    request_id: str
+    receive: Any
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header as text."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
 class StripeApi:
     """Answers `/v1/…`."""
 
-    def __init__(self, state: State, routes: Routes, keys: IdempotencyKeys, faults: Faults) -> None:
-        self._state = state
-        self._routes = routes
+    def __init__(self, worlds: Worlds, keys: Keys, faults: Faults) -> None:
+        self._worlds = worlds
         self._keys = keys
         self._faults = faults
         self.requests = 0
+        self.replay_hides_secret = False
+        """Whether the replay of an endpoint's creation leaves the secret out: Stripe does not say that it is kept."""
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,101 +84,185 @@ class StripeApi:
             return
         body = await read_body(receive, limit=MAXIMUM_BYTES)
         self.requests += 1
+        method = scope["method"]
+        encoded = body if method == "POST" else scope["query_string"]
+        request = Request(
+            method, scope["path"], encoded.decode(), dict(scope["headers"]), f"req_{random_text(14)}", receive
+        )
         try:
-            status, answer, replayed = await self._answer(scope, body)
+            answer = await self._answer(request)
         except ConnectionReset:
+            await _reset(receive, send)
             return
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(answer)).encode()),
-            (b"request-id", f"req_{random_text(14)}".encode()),
-            (b"stripe-version", b"2026-10-28.endive"),
-        ]
-        if replayed:
-            headers.append((b"idempotent-replayed", b"true"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer, "more_body": False})
+        await _send(send, request, answer)
 
-    async def _answer(self, scope: Any, body: bytes) -> tuple[int, bytes, bool]:
-        method, path = scope["method"], scope["path"]
-        fault = self._faults.call(method, path)
-        await _before(fault)
+    async def _answer(self, request: Request) -> Answer:
+        fault = self._faults.call(request.method, request.path)
+        await _before(fault, request)
         try:
-            self._authenticate(scope)
-            if fault is not None and fault.kind in {"429", "409", "500_before"}:
-                raise _fault_answer(fault)
-            status, answer, replayed = self._execute(scope, body)
+            key = self._keys.authenticate(request.header(b"authorization"))
+            check_account(key, request.header(b"stripe-account"))
+            if fault is not None:
+                _refuse(fault)
+            answer = await self._execute(request, key, fault)
         except StripeFault as error:
-            return error.status, msgspec.json.encode(error.body), False
-        self._state.flush()
-        await _after(fault)
-        if fault is not None and fault.kind == "500_after":
-            return 500, msgspec.json.encode(_fault_answer(fault).body), False
-        return status, answer, replayed
+            answer = Answer(error.status, _ENCODER.encode(error.body))
+        else:
+            await _after(fault, request)
+            if fault is not None and fault.kind == "500_after":
+                return Answer(500, _ENCODER.encode(_broken().body))
+        return answer
 
-    def _authenticate(self, scope: Any) -> None:
-        """Take any test key (docs.stripe.com/keys); a live key must never reach a stand-in."""
-        scheme, _, key = (header(scope, b"authorization") or "").partition(" ")
-        if scheme != "Bearer" or not key.startswith(("sk_test_", "rk_test_")):
-            raise StripeFault(401, "invalid_request_error", "Invalid API Key provided")
+    async def _execute(self, request: Request, key: Key, fault: Fault | None) -> Answer:
+        opened = self._worlds.open(key)
+        route, object_id = opened.table.find(request.method, request.path)
+        check_permission(key, route.permission)
+        name = request.header(b"idempotency-key") if request.method == "POST" else None
+        state = opened.world.state
 
-    def _execute(self, scope: Any, body: bytes) -> tuple[int, bytes, bool]:
-        method, path = scope["method"], scope["path"]
-        encoded = body.decode() if method == "POST" else scope["query_string"].decode()
-        handler, object_id = self._routes.find(method, path)
-        call = Call(params=parse_form(encoded), object_id=object_id, path=path)
-        key = header(scope, b"idempotency-key")
-        if method == "GET" or key is None:
-            return 200, msgspec.json.encode(handler(call)), False
-        fingerprint = hashlib.sha256(f"{method} {path} {encoded}".encode()).hexdigest()
-        saved = self._keys.begin(key, fingerprint)
+        def run() -> Answer:
+            state.request = {"id": request.request_id, "idempotency_key": name}
+            try:
+                answer = route.run(Call(params=parse_form(request.encoded), object_id=object_id))
+                return Answer(200, _ENCODER.encode(answer))
+            finally:
+                if name is None:
+                    state.flush()
+
+        if name is None:
+            await _latency(fault)
+            return run()
+        return await self._execute_once(opened.world, request, name, run, fault)
+
+    async def _execute_once(
+        self, world: World, request: Request, name: str, run: Callable[[], Answer], fault: Fault | None
+    ) -> Answer:
+        """Execute under an idempotency key, and save the answer when execution began."""
+        keys = world.idempotency
+        fingerprint = hashlib.sha256(f"{request.method} {request.path} {request.encoded}".encode()).hexdigest()
+        saved = keys.begin(name, fingerprint)
         if saved is not None:
-            return saved[0], saved[1].encode(), True
-        return self._execute_once(handler, call, key, fingerprint)
-
-    def _execute_once(self, handler: Any, call: Call, key: str, fingerprint: str) -> tuple[int, bytes, bool]:
-        """Execute under a key and save the answer; a declined card is executed, a bad parameter is not."""
-        body: str | None = None
-        status = 200
+            return Answer(saved[0], self._replay(request, saved[1]), replayed=True)
         try:
-            body = msgspec.json.encode(handler(call)).decode()
+            await _latency(fault)
+            answer = _run_or_break(run, fault)
         except StripeFault as error:
-            status = error.status
-            if error.status == 402:  # noqa: PLR2004 - a decline comes after execution began
-                body = msgspec.json.encode(error.body).decode()
+            if error.status == _EXECUTED:
+                keys.save(name, fingerprint, status=error.status, body=_ENCODER.encode(error.body))
             raise
+        else:
+            keys.save(name, fingerprint, status=answer.status, body=answer.body)
+            return answer
         finally:
-            self._keys.end(key, fingerprint, status=status, body=body)
-        return status, body.encode(), False
+            keys.release(name)
+            world.state.flush()
+
+    def _replay(self, request: Request, body: bytes) -> bytes:
+        if not self.replay_hides_secret or request.path != "/v1/webhook_endpoints":
+            return body
+        shown = msgspec.json.decode(body)
+        shown.pop("secret", None)
+        return _ENCODER.encode(shown)
 
 
-async def _before(fault: Fault | None) -> None:
+def _run_or_break(run: Callable[[], Answer], fault: Fault | None) -> Answer:
+    broken = Answer(500, _ENCODER.encode(_broken().body))
+    if fault is not None and fault.kind == "500_saved":
+        return broken
+    answer = run()
+    return broken if fault is not None and fault.kind == "500_saved_after" else answer
+
+
+def _refuse(fault: Fault) -> None:
+    """Raise the refusals that come before execution."""
+    if fault.kind == "429":
+        raise StripeFault(
+            429,
+            "invalid_request_error",
+            "Request rate limit exceeded. Learn more about rate limits here: https://stripe.com/docs/rate-limits.",
+            code="rate_limit",
+        )
+    if fault.kind == "409":
+        raise StripeFault(
+            409,
+            "invalid_request_error",
+            "This object cannot be accessed right now because another API request or Stripe process is currently "
+            "accessing it.",
+            code="lock_timeout",
+        )
+    if fault.kind == "500_before":
+        raise _broken()
+
+
+def _broken() -> StripeFault:
+    return StripeFault(
+        500, "api_error", "An unexpected error occurred while processing your request, please try again later."
+    )
+
+
+async def _latency(fault: Fault | None) -> None:
+    if fault is not None and fault.kind == "latency":
+        await asyncio.sleep(fault.seconds)
+
+
+async def _before(fault: Fault | None, request: Request) -> None:
     if fault is None:
         return
-    if fault.kind == "latency":
-        await asyncio.sleep(fault.seconds)
-    elif fault.kind == "timeout_before":
-        await asyncio.sleep(fault.seconds or HANG_SECONDS)
-        raise ConnectionReset
+    if fault.kind == "timeout_before":
+        await _hang(fault, request)
     elif fault.kind == "reset_before":
         raise ConnectionReset
 
 
-async def _after(fault: Fault | None) -> None:
+async def _after(fault: Fault | None, request: Request) -> None:
     if fault is None:
         return
     if fault.kind == "timeout_after":
-        await asyncio.sleep(fault.seconds or HANG_SECONDS)
-        raise ConnectionReset
-    if fault.kind == "reset_after":
+        await _hang(fault, request)
+    elif fault.kind == "reset_after":
         raise ConnectionReset
 
 
-def _fault_answer(fault: Fault) -> StripeFault:
-    if fault.kind == "429":
-        return StripeFault(
-            429, "invalid_request_error", "Too many requests hit the API too quickly.", code="rate_limit"
-        )
-    if fault.kind == "409":
-        return StripeFault(409, "invalid_request_error", "The object is in use.", code="lock_timeout")
-    return StripeFault(500, "api_error", "An unknown error occurred")
+async def _hang(fault: Fault, request: Request) -> None:
+    """Say nothing until the caller gives up or the time is over; then end the connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(fault.seconds or HANG_SECONDS):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+    raise ConnectionReset
+
+
+async def _reset(receive: Receive, send: Send) -> None:
+    """Reset the TCP connection under the request.
+
+    ASGI knows no such message: uvicorn's `send` is bound to the cycle that holds the transport.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is None:
+        raise ConnectionResetError
+    bound = transport.get_extra_info("socket")
+    if bound is not None and bound.fileno() >= 0:
+        # a linger time of zero makes the close a reset; on a copy, for the event loop's own socket takes no options
+        with socket.socket(fileno=os.dup(bound.fileno())) as copy:
+            copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+            await asyncio.sleep(0)
+    else:
+        transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, request: Request, answer: Answer) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"request-id", request.request_id.encode()),
+        (b"stripe-version", API_VERSION.encode()),
+    ]
+    if request.method == "POST" and b"idempotency-key" in request.headers:
+        headers.append((b"idempotency-key", request.headers[b"idempotency-key"]))
+    if answer.replayed:
+        headers.append((b"idempotent-replayed", b"true"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})

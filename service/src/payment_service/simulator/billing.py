@@ -1,158 +1,128 @@
-"""Subscriptions and their invoices.
-
-Behaviour as documented at docs.stripe.com/billing/subscriptions/overview: `allow_incomplete` charges at once and leaves
-the subscription incomplete when that fails; `default_incomplete` waits for the client.
-"""
+"""Changes of subscriptions, and what the clock does to them (docs.stripe.com/billing/subscriptions/overview)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import heapq
+from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.simulator.errors import StripeFault, declined, invalid
-from payment_service.simulator.forms import flag
-from payment_service.simulator.invoices import invoice_object, invoice_payment, subscription_object
+from payment_service.simulator.errors import invalid
+from payment_service.simulator.items import period_lines
 from payment_service.simulator.periods import period_end
-from payment_service.simulator.state import random_text
 
 if TYPE_CHECKING:
+    from payment_service.simulator.changes import Changes
     from payment_service.simulator.events import Events
+    from payment_service.simulator.invoices import Invoices
     from payment_service.simulator.payments import Payments
     from payment_service.simulator.state import State
+    from payment_service.simulator.subscriptions import Subscriptions
 
-ENDED = frozenset({"canceled", "incomplete_expired"})
-INCOMPLETE_SECONDS = 23 * 3600
+ENDED: Final = frozenset({"canceled", "incomplete_expired"})
+INCOMPLETE_SECONDS: Final = 23 * 3600
+"""docs.stripe.com/billing/subscriptions/overview#subscription-statuses: an incomplete one expires after 23 hours."""
+NOTICE_SECONDS: Final = 3 * 86400
+"""docs.stripe.com/api/events/types#event_types-customer.subscription.trial_will_end: three days before."""
 
 
 class Billing:
     """The life of subscriptions."""
 
-    def __init__(self, state: State, events: Events, payments: Payments) -> None:
+    def __init__(
+        self,
+        state: State,
+        events: Events,
+        *,
+        payments: Payments,
+        invoices: Invoices,
+        subscriptions: Subscriptions,
+        changes: Changes,
+    ) -> None:
         self._state = state
         self._events = events
         self._payments = payments
+        self._invoices = invoices
+        self._subscriptions = subscriptions
+        self._changes = changes
+        invoices.on_paid, invoices.on_unpaid = self._paid, self._unpaid
+        self._due: list[tuple[int, str]] = []
+        for subscription in state.newest("subscription"):
+            self._schedule(subscription)
 
-    def create(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Create a subscription (docs.stripe.com/api/subscriptions/create)."""
-        customer = self._state.get("customer", params.get("customer", ""), param="customer")
-        items = params.get("items") or []
-        if not items:
-            raise invalid("Missing required param: items.", param="items", code="parameter_missing")
-        priced = [
-            (self._state.get("price", item.get("price", ""), param="items[0][price]"), int(item.get("quantity", 1)))
-            for item in items
-        ]
-        method = self._default_method(customer, params)
-        if params.get("trial_period_days"):
-            trial_end = self._state.now + int(params["trial_period_days"]) * 86400
-        else:
-            trial_end = None
-        subscription = subscription_object(
-            self._state,
-            customer=customer["id"],
-            priced=priced,
-            start=self._state.now,
-            end=trial_end or period_end(self._state.now, priced[0][0]["recurring"]),
-            trial_end=trial_end,
-            method=method["id"] if method else None,
-            metadata=params.get("metadata", {}),
-        )
-        self._state.add(subscription)
-        amount = 0 if trial_end else sum(price["unit_amount"] * quantity for price, quantity in priced)
-        invoice = self._open_invoice(subscription, amount=amount, reason="subscription_create")
-        subscription["latest_invoice"] = invoice["id"]
-        subscription["status"] = "trialing" if trial_end else ("incomplete" if amount else "active")
-        if trial_end and method is None:
-            subscription["pending_setup_intent"] = self._setup_intent(customer["id"])["id"]
-        self._events.emit("customer.subscription.created", subscription)
-        self._first_payment(subscription, invoice, method, params.get("payment_behavior", "allow_incomplete"))
+    def create(self, params: dict[str, Any], **hidden: Any) -> dict[str, Any]:
+        """Create a subscription."""
+        subscription = self._subscriptions.create(params, **hidden)
+        self._schedule(subscription)
         return subscription
 
-    def _default_method(self, customer: dict[str, Any], params: dict[str, Any]) -> dict[str, Any] | None:
-        chosen = params.get("default_payment_method") or customer["invoice_settings"]["default_payment_method"]
-        if not chosen:
-            return None
-        method = self._payments.method(chosen, param="default_payment_method")
-        if method["customer"] != customer["id"]:
-            raise invalid(
-                "The customer does not have a payment method with the ID " + chosen + ".",
-                param="default_payment_method",
-                code="resource_missing",
-            )
-        return method
+    def update(self, subscription: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """Change a subscription (docs.stripe.com/api/subscriptions/update)."""
+        _refuse_ended(subscription)
+        self._changes.apply(subscription, params)
+        self._schedule(subscription)
+        return subscription
 
-    def _first_payment(
-        self, subscription: dict[str, Any], invoice: dict[str, Any], method: dict[str, Any] | None, behaviour: str
-    ) -> None:
-        if not invoice["amount_due"]:
-            self._settle(invoice)
-            return
-        if behaviour == "default_incomplete":
-            return
-        if method is None:
-            self._events.emit("invoice.payment_failed", invoice)
-            return
-        status = self._payments.confirm(self._intent(invoice), method)
-        self._after_attempt(invoice, status)
-        if behaviour == "error_if_incomplete" and subscription["status"] == "incomplete":
-            raise declined("generic_decline")
+    def cancel(self, subscription: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Cancel at once (docs.stripe.com/api/subscriptions/cancel); an unpaid first invoice is voided."""
+        _refuse_ended(subscription)
+        details = (params or {}).get("cancellation_details") or {}
+        subscription["cancellation_details"] |= details | {"reason": "cancellation_requested"}
+        self._changes.settle_cancellation(subscription, params or {})
+        self._end(subscription, "canceled")
+        return subscription
 
-    def _open_invoice(self, subscription: dict[str, Any], *, amount: int, reason: str) -> dict[str, Any]:
-        invoice = invoice_object(self._state, subscription, amount=amount, reason=reason)
-        self._state.add(invoice)
-        self._events.emit("invoice.created", invoice)
-        if amount:
-            intent = self._payments.create_intent(
-                amount=amount,
-                currency=invoice["currency"],
-                customer=invoice["customer"],
-                invoice=invoice["id"],
-                description="Subscription creation" if reason == "subscription_create" else "Subscription update",
-            )
-            payment = invoice_payment(self._state, invoice, intent["id"])
-            invoice["_intent"] = intent["id"]
-            invoice["confirmation_secret"] = {"client_secret": intent["client_secret"], "type": "payment_intent"}
-            invoice["payments"] = {
-                "object": "list",
-                "data": [payment],
-                "has_more": False,
-                "url": f"/v1/invoice_payments?invoice={invoice['id']}",
-            }
-        self._events.emit("invoice.finalized", invoice)
-        return invoice
-
-    def _intent(self, invoice: dict[str, Any]) -> dict[str, Any]:
-        return self._state.get("payment_intent", invoice["_intent"])
+    def resume(self, subscription: dict[str, Any]) -> dict[str, Any]:
+        """Start a paused subscription's next period (docs.stripe.com/api/subscriptions/resume)."""
+        if subscription["status"] != "paused":
+            raise invalid("You can only resume a subscription that is paused.", code="resource_invalid_state")
+        self._start_period(subscription, self._state.now)
+        subscription["status_details"] = None
+        self._set_status(subscription, "active")
+        self._events.emit("customer.subscription.resumed", subscription)
+        self._bill(subscription, reason="subscription_cycle")
+        self._schedule(subscription)
+        return subscription
 
     def after_confirmation(self, intent: dict[str, Any]) -> None:
-        """Follow up on an intent that a client confirmed."""
-        self._after_attempt(self._state.get("invoice", intent["_invoice"]), intent["status"])
+        """Follow up on an intent that a client confirmed; one without an invoice needs nothing."""
+        invoice = self._state.objects.get(self._state.hidden(intent).get("invoice") or "")
+        if invoice is not None and invoice["status"] == "open":
+            self._invoices.after_attempt(invoice, intent["status"])
 
-    def _after_attempt(self, invoice: dict[str, Any], status: str) -> None:
-        invoice["attempt_count"] += 1
-        invoice["attempted"] = True
-        self._state.touch(invoice)
-        if status == "succeeded":
-            self._settle(invoice)
-        elif status == "requires_action":
-            self._events.emit("invoice.payment_action_required", invoice)
-        else:
-            self._events.emit("invoice.payment_failed", invoice)
-            subscription = self._state.objects[invoice["_subscription"]]
-            if subscription["status"] == "active":
-                self._set_status(subscription, "past_due")
+    def after_setup(self, intent: dict[str, Any]) -> None:
+        """Take the payment method that a trial asked for."""
+        subscription = self._state.objects.get(self._state.hidden(intent).get("subscription") or "")
+        if subscription is not None and subscription["status"] not in ENDED:
+            previous = {"pending_setup_intent": subscription["pending_setup_intent"]}
+            subscription |= {"default_payment_method": intent["payment_method"], "pending_setup_intent": None}
+            self._state.touch(subscription)
+            self._events.emit("customer.subscription.updated", subscription, previous=previous)
 
-    def _settle(self, invoice: dict[str, Any]) -> None:
-        """Mark an invoice as paid and its subscription as active."""
-        invoice |= {"status": "paid", "amount_paid": invoice["amount_due"], "amount_remaining": 0}
-        invoice["status_transitions"]["paid_at"] = self._state.now
-        for payment in (invoice.get("payments") or {}).get("data", []):
-            payment |= {"status": "paid", "amount_paid": invoice["amount_due"]}
-        self._state.touch(invoice)
-        self._events.emit("invoice.paid", invoice)
-        self._events.emit("invoice.payment_succeeded", invoice)
-        subscription = self._state.objects[invoice["_subscription"]]
-        if subscription["status"] in {"incomplete", "past_due"}:
+    def cancel_all(self, customer: dict[str, Any]) -> None:
+        """Cancel what a customer has, before it is deleted."""
+        for subscription in self._state.all("subscription"):
+            if subscription["customer"] == customer["id"] and subscription["status"] not in ENDED:
+                self.cancel(subscription)
+
+    def _paid(self, invoice: dict[str, Any]) -> None:
+        subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
+        intent = self._invoices.intent(invoice)
+        if intent is not None and subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
+            subscription["default_payment_method"] = intent["payment_method"] or subscription["default_payment_method"]
+            self._state.touch(subscription)
+        if subscription["status"] in {"incomplete", "past_due", "unpaid"}:
             self._set_status(subscription, "active")
+            self._schedule(subscription)
+
+    def _unpaid(self, invoice: dict[str, Any]) -> None:
+        """A renewal that fails makes the subscription past due; after the last attempt it is cancelled."""
+        subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
+        if subscription["status"] == "active" and invoice["billing_reason"] != "subscription_create":
+            self._set_status(subscription, "past_due")
+        if subscription["status"] == "past_due" and invoice["billing_reason"] == "subscription_cycle":
+            if invoice["next_payment_attempt"] is None and invoice["attempted"]:
+                subscription["cancellation_details"]["reason"] = "payment_failed"
+                self._end(subscription, "canceled")
+            self._schedule(subscription)
 
     def _set_status(self, subscription: dict[str, Any], status: str) -> None:
         previous = {"status": subscription["status"]}
@@ -160,132 +130,135 @@ class Billing:
         self._state.touch(subscription)
         self._events.emit("customer.subscription.updated", subscription, previous=previous)
 
-    def pay(self, invoice: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        """Pay an open invoice (docs.stripe.com/api/invoices/pay); a paid one is refused."""
-        if invoice["status"] == "paid":
-            raise invalid("Invoice is already paid", code="invoice_already_paid")
-        if invoice["status"] != "open":
-            raise invalid(
-                f"This invoice can no longer be paid: it is {invoice['status']}.", code="invoice_not_editable"
-            )
-        subscription = self._state.objects[invoice["_subscription"]]
-        chosen = params.get("payment_method") or subscription["default_payment_method"]
-        if not chosen:
-            raise invalid("The customer has no default payment method.", code="missing_payment_method")
-        status = self._payments.confirm(self._intent(invoice), self._payments.method(chosen))
-        self._after_attempt(invoice, status)
-        if status == "requires_action":
-            raise StripeFault(
-                402,
-                "card_error",
-                "This payment requires additional user action before it can be completed successfully.",
-                code="invoice_payment_intent_requires_action",
-            )
-        if status != "succeeded":
-            raise declined("generic_decline")
-        return invoice
-
-    def update(self, subscription: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        """Change a subscription (docs.stripe.com/api/subscriptions/update)."""
-        _refuse_ended(subscription)
-        previous = {}
-        if "cancel_at_period_end" in params:
-            previous["cancel_at_period_end"] = subscription["cancel_at_period_end"]
-            ends = flag(params["cancel_at_period_end"])
-            subscription["cancel_at_period_end"] = ends
-            subscription["canceled_at"] = self._state.now if ends else None
-            subscription["cancel_at"] = subscription["items"]["data"][0]["current_period_end"] if ends else None
-        if "metadata" in params:
-            previous["metadata"] = dict(subscription["metadata"])
-            subscription["metadata"] |= params["metadata"]
-        self._state.touch(subscription)
-        self._events.emit("customer.subscription.updated", subscription, previous=previous)
-        return subscription
-
-    def cancel(self, subscription: dict[str, Any]) -> dict[str, Any]:
-        """Cancel at once (docs.stripe.com/api/subscriptions/cancel); an unpaid first invoice is voided."""
-        _refuse_ended(subscription)
-        self._end(subscription, "canceled")
-        return subscription
-
     def _end(self, subscription: dict[str, Any], status: str) -> None:
+        first = subscription["status"] in {"incomplete", "incomplete_expired"}
         invoice = self._state.objects.get(subscription["latest_invoice"] or "")
-        if invoice is not None and invoice["status"] == "open":
-            invoice["status"] = "void"
-            self._state.touch(invoice)
-            intent = self._intent(invoice)
-            intent |= {"status": "canceled", "canceled_at": self._state.now}
-            self._state.touch(intent)
-            self._events.emit("invoice.voided", invoice)
-        subscription |= {"status": status, "ended_at": self._state.now}
+        subscription |= {"status": status, "ended_at": self._state.now, "pending_setup_intent": None}
         subscription["canceled_at"] = subscription["canceled_at"] or self._state.now
         self._state.touch(subscription)
+        if invoice is not None and invoice["status"] in {"open", "draft"}:
+            if first or invoice["status"] == "draft":
+                self._invoices.void(invoice)
+            else:
+                invoice["auto_advance"], invoice["next_payment_attempt"] = False, None
+                self._state.touch(invoice)
         kind = "customer.subscription.deleted" if status == "canceled" else "customer.subscription.updated"
         self._events.emit(kind, subscription)
 
+    # What the clock does
+
     def advance(self) -> None:
-        """Do what the clock makes due: expire, end trials, renew, cancel."""
-        for subscription in reversed(self._state.all("subscription")):
-            while subscription["status"] not in ENDED and self._advance_one(subscription):
-                pass
+        """Do what the clock makes due, oldest first."""
+        while self._due and self._due[0][0] <= self._state.now:
+            _, name = heapq.heappop(self._due)
+            subscription = self._state.objects.get(name)
+            if subscription is not None and (due := self._next(subscription)) is not None:
+                if due <= self._state.now:
+                    self._step(subscription)
+                self._schedule(subscription)
 
-    def _advance_one(self, subscription: dict[str, Any]) -> bool:
-        """Take one due step; tell whether there was one."""
+    def _schedule(self, subscription: dict[str, Any]) -> None:
+        due = self._next(subscription)
+        if due is not None:
+            heapq.heappush(self._due, (due, subscription["id"]))
+
+    def _next(self, subscription: dict[str, Any]) -> int | None:
+        """Return when something is due: expiry, notice, end of trial or period, cancellation, retry, resumption."""
+        status = subscription["status"]
+        if status in ENDED or status == "paused":
+            return None
+        if status == "incomplete":
+            return int(subscription["created"]) + INCOMPLETE_SECONDS
+        moments: list[int | None] = [subscription["items"]["data"][0]["current_period_end"], subscription["cancel_at"]]
+        if status == "trialing" and not self._state.hidden(subscription)["told_trial_end"]:
+            moments.append(subscription["trial_end"] - NOTICE_SECONDS)
+        if status == "past_due":
+            invoice = self._state.objects[subscription["latest_invoice"]]
+            moments.append(invoice["next_payment_attempt"])
+        if subscription["pause_collection"]:
+            moments.append(subscription["pause_collection"]["resumes_at"])
+        return min(moment for moment in moments if moment is not None)
+
+    def _step(self, subscription: dict[str, Any]) -> None:
+        now, hidden = self._state.now, self._state.hidden(subscription)
+        pause = subscription["pause_collection"]
         if subscription["status"] == "incomplete":
-            if self._state.now - subscription["created"] < INCOMPLETE_SECONDS:
-                return False
             self._end(subscription, "incomplete_expired")
-            return True
-        item = subscription["items"]["data"][0]
-        if self._state.now < item["current_period_end"]:
-            return False
-        if subscription["cancel_at_period_end"]:
+        elif subscription["status"] == "trialing" and not hidden["told_trial_end"]:
+            hidden["told_trial_end"] = True
+            self._events.emit("customer.subscription.trial_will_end", subscription)
+        elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
+            subscription["cancellation_details"]["reason"] = "cancellation_requested"
             self._end(subscription, "canceled")
-            return True
-        self._renew(subscription)
-        return True
-
-    def _renew(self, subscription: dict[str, Any]) -> None:
-        """Begin the next period with an invoice that is paid by the default payment method."""
-        was = subscription["status"]
-        for item in subscription["items"]["data"]:
-            item["current_period_start"] = item["current_period_end"]
-            item["current_period_end"] = period_end(item["current_period_start"], item["price"]["recurring"])
-        subscription["status"] = "active"
-        amount = sum(item["price"]["unit_amount"] * item["quantity"] for item in subscription["items"]["data"])
-        invoice = self._open_invoice(subscription, amount=amount, reason="subscription_cycle")
-        subscription["latest_invoice"] = invoice["id"]
-        self._state.touch(subscription)
-        self._events.emit("customer.subscription.updated", subscription, previous={"status": was})
-        if not amount:
-            self._settle(invoice)
-        elif chosen := subscription["default_payment_method"]:
-            status = self._payments.confirm(self._intent(invoice), self._payments.method(chosen))
-            self._after_attempt(invoice, status)
+        elif pause and pause["resumes_at"] is not None and pause["resumes_at"] <= now:
+            subscription["pause_collection"] = None
+            self._events.emit("customer.subscription.updated", subscription, previous={"pause_collection": pause})
+        elif subscription["items"]["data"][0]["current_period_end"] <= now:
+            self._end_period(subscription)
         else:
-            self._after_attempt(invoice, "requires_payment_method")
+            self._retry(subscription)
+        self._state.touch(subscription)
 
-    def _setup_intent(self, customer: str) -> dict[str, Any]:
-        intent_id = self._state.new_id("seti")
-        return self._state.add(
-            {
-                "id": intent_id,
-                "object": "setup_intent",
-                "cancellation_reason": None,
-                "client_secret": f"{intent_id}_secret_{random_text(25)}",
-                "created": self._state.now,
-                "customer": customer,
-                "description": None,
-                "last_setup_error": None,
-                "livemode": self._state.livemode,
-                "metadata": {},
-                "next_action": None,
-                "payment_method": None,
-                "payment_method_types": ["card"],
-                "status": "requires_payment_method",
-                "usage": "off_session",
-            }
-        )
+    def _retry(self, subscription: dict[str, Any]) -> None:
+        invoice = self._state.objects[subscription["latest_invoice"]]
+        chosen = self._invoices.default_method(invoice)
+        self._invoices.attempt(invoice, self._payments.method(chosen) if chosen else None)
+
+    def _end_period(self, subscription: dict[str, Any]) -> None:
+        if subscription["status"] == "trialing" and not self._has_method(subscription):
+            behaviour = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+            if behaviour == "pause":
+                self._pause(subscription)
+                return
+            if behaviour == "cancel":
+                self._end(subscription, "canceled")
+                return
+        was = subscription["status"]
+        self._start_period(subscription, subscription["items"]["data"][0]["current_period_end"])
+        if was == "trialing":
+            subscription["status"] = "active"
+        self._events.emit("customer.subscription.updated", subscription, previous={"status": was})
+        self._bill(subscription, reason="subscription_cycle")
+
+    def _pause(self, subscription: dict[str, Any]) -> None:
+        """docs.stripe.com/billing/subscriptions/trials#create-free-trials-without-payment."""
+        reason = {"subscription": {"type": "trial_end_without_payment_method"}, "type": "subscription"}
+        subscription["status_details"] = {"paused": reason | {"transitioned_at": self._state.now}}
+        self._set_status(subscription, "paused")
+        self._events.emit("customer.subscription.paused", subscription)
+
+    def _has_method(self, subscription: dict[str, Any]) -> bool:
+        customer = self._state.objects[subscription["customer"]]
+        return bool(subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"])
+
+    def _start_period(self, subscription: dict[str, Any], start: int) -> None:
+        for item in subscription["items"]["data"]:
+            item["current_period_start"] = start
+            item["current_period_end"] = period_end(start, item["price"]["recurring"])
+            self._state.touch(item)
+        self._state.touch(subscription)
+
+    def _bill(self, subscription: dict[str, Any], *, reason: str) -> None:
+        """Open the period's invoice and collect it, unless collection is paused.
+
+        docs.stripe.com/billing/subscriptions/pause-payment.
+        """
+        hidden = self._state.hidden(subscription)
+        lines = [*hidden["pending_lines"], *period_lines(self._state, subscription)]
+        hidden["pending_lines"] = []
+        behaviour = (subscription["pause_collection"] or {}).get("behavior")
+        invoice = self._invoices.open(subscription, lines, reason=reason, draft=behaviour == "keep_as_draft")
+        if invoice["status"] != "open":
+            return
+        if behaviour == "void":
+            self._invoices.void(invoice)
+        elif behaviour == "mark_uncollectible":
+            self._invoices.give_up(invoice, reason="subscription_paused")
+        elif subscription["collection_method"] == "send_invoice":
+            invoice["due_date"] = self._state.now + (subscription["days_until_due"] or 0) * 86400
+        else:
+            chosen = self._invoices.default_method(invoice)
+            self._invoices.attempt(invoice, self._payments.method(chosen) if chosen else None)
 
 
 def _refuse_ended(subscription: dict[str, Any]) -> None:

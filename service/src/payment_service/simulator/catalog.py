@@ -1,4 +1,4 @@
-"""Customers, products and prices."""
+"""Products and prices (docs.stripe.com/api/products, docs.stripe.com/api/prices)."""
 
 from __future__ import annotations
 
@@ -6,134 +6,118 @@ from typing import TYPE_CHECKING, Any
 
 from payment_service.simulator.errors import invalid
 from payment_service.simulator.forms import flag
-from payment_service.simulator.state import random_text
+from payment_service.simulator.listing import in_range, page
+from payment_service.simulator.parameters import (
+    absent,
+    change,
+    choice,
+    integer,
+    listed,
+    merge_metadata,
+    nested,
+    require,
+)
+from payment_service.simulator.shapes import shape
 
 if TYPE_CHECKING:
+    from payment_service.simulator.customers import Customers
     from payment_service.simulator.events import Events
     from payment_service.simulator.state import State
 
+INTERVALS = {"day", "week", "month", "year"}
+
 
 class Catalog:
-    """What is sold, and to whom."""
+    """What is sold."""
 
-    def __init__(self, state: State, events: Events) -> None:
+    def __init__(self, state: State, events: Events, customers: Customers) -> None:
         self._state = state
         self._events = events
-
-    def create_customer(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Create a customer (docs.stripe.com/api/customers/create)."""
-        email = params.get("email")
-        if email is not None and "@" not in email:
-            raise invalid(f"Invalid email address: {email}", param="email", code="email_invalid")
-        customer = self._state.add(
-            {
-                "id": self._state.new_id("cus"),
-                "object": "customer",
-                "address": None,
-                "balance": 0,
-                "created": self._state.now,
-                "currency": None,
-                "default_source": None,
-                "delinquent": False,
-                "description": params.get("description"),
-                "discount": None,
-                "email": email,
-                "invoice_prefix": random_text(8).upper(),
-                "invoice_settings": {
-                    "custom_fields": None,
-                    "default_payment_method": None,
-                    "footer": None,
-                    "rendering_options": None,
-                },
-                "livemode": self._state.livemode,
-                "metadata": params.get("metadata", {}),
-                "name": params.get("name"),
-                "next_invoice_sequence": 1,
-                "phone": None,
-                "preferred_locales": [],
-                "shipping": None,
-                "tax_exempt": "none",
-                "test_clock": None,
-            }
-        )
-        self._events.emit("customer.created", customer)
-        return customer
-
-    def update_customer(self, customer: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        """Change a customer (docs.stripe.com/api/customers/update)."""
-        before: dict[str, Any] = {n: customer[n] for n in ("email", "name", "description") if n in params}
-        customer |= {name: params[name] for name in before}
-        customer["metadata"] |= params.get("metadata", {})
-        self._state.touch(customer)
-        self._events.emit("customer.updated", customer, previous=before)
-        return customer
-
-    def delete_customer(self, customer: dict[str, Any]) -> dict[str, Any]:
-        """Delete a customer (docs.stripe.com/api/customers/delete)."""
-        self._events.emit("customer.deleted", customer)
-        self._state.remove(customer)
-        return {"id": customer["id"], "object": "customer", "deleted": True}
+        self.create_customer = customers.create
 
     def create_product(self, params: dict[str, Any]) -> dict[str, Any]:
         """Create a product (docs.stripe.com/api/products/create)."""
+        require(params, "name")
+        if params.get("id") in self._state.objects:
+            raise invalid("Product already exists.", param="id", code="resource_already_exists")
         product = self._state.add(
-            {
+            shape("product")
+            | {
                 "id": params.get("id") or self._state.new_id("prod"),
-                "object": "product",
                 "active": flag(params.get("active"), default=True),
                 "created": self._state.now,
-                "default_price": None,
-                "description": params.get("description"),
-                "images": [],
+                "description": params.get("description") or None,
                 "livemode": self._state.livemode,
-                "marketing_features": [],
-                "metadata": params.get("metadata", {}),
-                "name": params.get("name", ""),
-                "package_dimensions": None,
-                "shippable": None,
-                "statement_descriptor": None,
-                "tax_code": None,
-                "type": "service",
-                "unit_label": None,
+                "metadata": merge_metadata({}, params),
+                "name": params["name"],
+                "statement_descriptor": params.get("statement_descriptor") or None,
+                "unit_label": params.get("unit_label") or None,
                 "updated": self._state.now,
-                "url": None,
             }
         )
         self._events.emit("product.created", product)
         return product
 
+    def update_product(self, product: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """Change a product (docs.stripe.com/api/products/update)."""
+        previous = change(product, params, ("description", "statement_descriptor", "unit_label"))
+        if params.get("name"):
+            previous |= change(product, {"name": params["name"]}, ("name",))
+        if params.get("default_price"):
+            product["default_price"] = self._state.referenced("price", params, "default_price")["id"]
+        if "active" in params:
+            product["active"] = flag(params["active"])
+        product["updated"] = self._state.now
+        self._state.touch(product)
+        self._events.emit("product.updated", product, previous=previous)
+        return product
+
+    def delete_product(self, product: dict[str, Any]) -> dict[str, Any]:
+        """Delete a product that has no prices (docs.stripe.com/api/products/delete)."""
+        if any(price["product"] == product["id"] for price in self._state.newest("price")):
+            raise invalid("This product cannot be deleted because it has one or more user-created prices.")
+        self._events.emit("product.deleted", product)
+        self._state.remove(product)
+        return {"id": product["id"], "object": "product", "deleted": True}
+
+    def find_products(self, params: dict[str, Any]) -> dict[str, Any]:
+        """List products by `active`, `ids`, `created` (docs.stripe.com/api/products/list)."""
+        within, ids = in_range(params), listed(params, "ids")
+        active = None if absent(params.get("active")) else flag(params["active"])
+
+        def keep(product: dict[str, Any]) -> bool:
+            return (
+                (active is None or product["active"] == active)
+                and (not ids or product["id"] in ids)
+                and within(product)
+            )
+
+        return page(self._state, "product", params, url="/v1/products", keep=keep)
+
     def create_price(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Create a price (docs.stripe.com/api/prices/create)."""
-        product_id = params.get("product") or self.create_product(params.get("product_data", {}))["id"]
-        self._state.get("product", product_id, param="product")
-        recurring = params.get("recurring")
-        amount = int(params["unit_amount"])
+        """Create a price (docs.stripe.com/api/prices/create); its amount and interval never change."""
+        require(params, "currency", "unit_amount")
+        amount = integer(params, "unit_amount", least=0)
+        recurring = self._recurring(params)
+        if params.get("product_data"):
+            product = self.create_product(nested(params, "product_data"))
+        else:
+            require(params, "product")
+            product = self._state.referenced("product", params, "product")
+        lookup_key = self._lookup_key(params)
         price = self._state.add(
-            {
+            shape("price")
+            | {
                 "id": params.get("id") or self._state.new_id("price"),
-                "object": "price",
                 "active": flag(params.get("active"), default=True),
-                "billing_scheme": "per_unit",
                 "created": self._state.now,
-                "currency": params["currency"],
-                "custom_unit_amount": None,
+                "currency": str(params["currency"]).lower(),
                 "livemode": self._state.livemode,
-                "lookup_key": params.get("lookup_key"),
-                "metadata": params.get("metadata", {}),
-                "nickname": params.get("nickname"),
-                "product": product_id,
-                "recurring": None
-                if recurring is None
-                else {
-                    "interval": recurring["interval"],
-                    "interval_count": int(recurring.get("interval_count", 1)),
-                    "meter": None,
-                    "trial_period_days": None,
-                    "usage_type": "licensed",
-                },
-                "tax_behavior": "unspecified",
-                "tiers_mode": None,
-                "transform_quantity": None,
+                "lookup_key": lookup_key,
+                "metadata": merge_metadata({}, params),
+                "nickname": params.get("nickname") or None,
+                "product": product["id"],
+                "recurring": recurring,
                 "type": "one_time" if recurring is None else "recurring",
                 "unit_amount": amount,
                 "unit_amount_decimal": str(amount),
@@ -142,13 +126,59 @@ class Catalog:
         self._events.emit("price.created", price)
         return price
 
-    def find_prices(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return prices by lookup keys, activity or product (docs.stripe.com/api/prices/list)."""
-        found = self._state.all("price")
-        if keys := params.get("lookup_keys"):
-            found = [price for price in found if price["lookup_key"] in keys]
+    def _recurring(self, params: dict[str, Any]) -> dict[str, Any] | None:
+        if not (wanted := nested(params, "recurring")):
+            return None
+        require(wanted, "interval")
+        return {
+            "interval": choice(wanted, "interval", INTERVALS, default=""),
+            "interval_count": integer(wanted, "interval_count", default=1, least=1),
+            "meter": None,
+            "usage_type": choice(wanted, "usage_type", {"licensed"}, default="licensed"),
+        }
+
+    def _lookup_key(self, params: dict[str, Any]) -> str | None:
+        """Return the lookup key; it is unique unless it is transferred (docs.stripe.com/api/prices/create)."""
+        wanted = params.get("lookup_key") or None
+        holder = next((p for p in self._state.newest("price") if wanted and p["lookup_key"] == wanted), None)
+        if holder is not None:
+            if not flag(params.get("transfer_lookup_key")):
+                raise invalid(
+                    f"A price (`{holder['id']}`) already uses that lookup key.",
+                    param="lookup_key",
+                    code="resource_already_exists",
+                )
+            holder["lookup_key"] = None
+            self._state.touch(holder)
+            self._events.emit("price.updated", holder, previous={"lookup_key": wanted})
+        return wanted
+
+    def update_price(self, price: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """Change what may change of a price (docs.stripe.com/api/prices/update)."""
+        previous = change(price, params, ("nickname",))
+        if "lookup_key" in params and params["lookup_key"] != price["lookup_key"]:
+            previous["lookup_key"] = price["lookup_key"]
+            price["lookup_key"] = self._lookup_key(params)
         if "active" in params:
-            found = [price for price in found if price["active"] == flag(params["active"])]
-        if product := params.get("product"):
-            found = [price for price in found if price["product"] == product]
-        return found
+            previous["active"], price["active"] = price["active"], flag(params["active"])
+        self._state.touch(price)
+        self._events.emit("price.updated", price, previous=previous)
+        return price
+
+    def find_prices(self, params: dict[str, Any]) -> dict[str, Any]:
+        """List prices by lookup keys, activity, product, currency, type (docs.stripe.com/api/prices/list)."""
+        within, keys = in_range(params), listed(params, "lookup_keys")
+        if len(keys) > 10:  # noqa: PLR2004 - Stripe's limit
+            raise invalid("You may specify at most 10 lookup_keys.", param="lookup_keys")
+        active = None if absent(params.get("active")) else flag(params["active"])
+        wanted = {name: params[name] for name in ("product", "currency", "type") if params.get(name)}
+
+        def keep(price: dict[str, Any]) -> bool:
+            return (
+                (active is None or price["active"] == active)
+                and (not keys or price["lookup_key"] in keys)
+                and all(price[name] == value for name, value in wanted.items())
+                and within(price)
+            )
+
+        return page(self._state, "price", params, url="/v1/prices", keep=keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,22 @@ from payment_service.server import Servers, listen, stop_signals
 from payment_service.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+
+def refuse_live(environment: Mapping[str, str]) -> None:
+    """Refuse to stand in for Stripe where real money is meant.
+
+    Raises:
+        click.ClickException: production with live mode, which is production's default.
+    """
+    production = environment.get("ENVIRONMENT") == "production"
+    if production and environment.get("PAYMENTS_STRIPE_MODE", "live") == "live":
+        raise click.ClickException(
+            "The simulator does not run with ENVIRONMENT=production and PAYMENTS_STRIPE_MODE=live. "
+            "Set PAYMENTS_STRIPE_MODE=test for a staging environment."
+        )
 
 
 async def run(*, host: str, port: int, control_port: int, state: Path | None) -> None:
@@ -20,7 +36,9 @@ async def run(*, host: str, port: int, control_port: int, state: Path | None) ->
 
     Raises:
         PortInUse: a port is taken.
+        click.ClickException: live mode in production.
     """
+    refuse_live(os.environ)
     simulator = Simulator(path=state, clock=MovableClock())
     servers = Servers()
     api, control = listen(host, port), listen(host, control_port)

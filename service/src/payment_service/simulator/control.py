@@ -1,31 +1,52 @@
-"""The control interface: faults, the clock, the ledger, and a page that shows the state."""
+"""The control interface: keys, faults, the clock, the ledger, what customers and banks do, and a page for people.
+
+Each call may name an account: `?account=acct_other&mode=live`; without it, the default account in test mode is meant.
+"""
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
 
 import msgspec
 
 from payment_service.platform.clock import MovableClock
 from payment_service.platform.responses import read_body, respond
+from payment_service.simulator.errors import StripeFault
 from payment_service.simulator.faults import Fault, WebhookFault
+from payment_service.simulator.keys import Key
+from payment_service.simulator.ledger import ledger
+from payment_service.simulator.state import DEFAULT_ACCOUNT
+from payment_service.simulator.status_page import status_page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from litestar.types import Receive, Send
 
     from payment_service.simulator.simulator import Simulator
+    from payment_service.simulator.world import World
 
+__all__ = ["ControlApi", "ledger"]
 MAXIMUM_BYTES: Final = 65536
-_PAGE: Final = (
-    "<!doctype html><meta charset=utf-8><title>Stripe simulator</title>"
-    "<style>body{{font:15px system-ui;margin:2rem;max-width:70rem}}td,th{{padding:.2rem .8rem;text-align:left}}</style>"
-    "<h1>Stripe simulator</h1><p>{summary}</p>{tables}"
-)
+
+
+class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What can be switched while it runs; what is absent stays.
+
+    Attributes:
+        registered_keys_only: refuse keys that were not registered.
+        replay_hides_secret: leave the secret out of the replay of an endpoint's creation.
+        retry_seconds: the waits between attempts to deliver an event.
+    """
+
+    registered_keys_only: bool | None = None
+    replay_hides_secret: bool | None = None
+    retry_seconds: tuple[float, ...] | None = None
 
 
 class ControlApi:
-    """`PUT /faults`, `DELETE /faults`, `POST /clock/advance`, `GET /ledger`, `GET /`."""
+    """Answers on the control port."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -35,82 +56,119 @@ class ControlApi:
         if scope["type"] != "http":
             return
         body = await read_body(receive, limit=MAXIMUM_BYTES)
-        call = (scope["method"], scope["path"])
-        if call == ("GET", "/"):
-            await respond(send, 200, self._page().encode(), content_type=b"text/html; charset=utf-8")
+        query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode()).items()}
+        world = self._simulator.worlds.of(
+            query.get("account", DEFAULT_ACCOUNT), livemode=query.get("mode") == "live"
+        ).world
+        if (scope["method"], scope["path"]) == ("GET", "/"):
+            await respond(send, 200, status_page(world).encode(), content_type=b"text/html; charset=utf-8")
             return
         try:
-            status, answer = self._answer(call, body)
-        except (msgspec.DecodeError, ValueError) as error:
+            status, answer = self._answer(scope["method"], scope["path"], body or b"{}", world)
+        except StripeFault as error:
+            status, answer = error.status, error.body
+        except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
             status, answer = 400, {"error": str(error)}
+        world.state.flush()
         await respond(send, status, msgspec.json.encode(answer))
 
-    def _answer(self, call: tuple[str, str], body: bytes) -> tuple[int, Any]:
-        faults = self._simulator.faults
-        match call:
-            case ("GET", "/ledger"):
-                return 200, ledger(self._simulator)
-            case ("POST", "/faults/calls"):
-                faults.calls.append(msgspec.json.decode(body, type=Fault))
-            case ("POST", "/faults/webhooks"):
-                faults.webhooks.append(msgspec.json.decode(body, type=WebhookFault))
-            case ("DELETE", "/faults"):
-                faults.clear()
-            case ("POST", "/clock/advance"):
-                self._advance(msgspec.json.decode(body)["seconds"])
-            case _:
-                return 404, {"error": "no such control call"}
-        return 200, {"ok": True}
+    def _answer(self, method: str, path: str, body: bytes, world: World) -> tuple[int, Any]:
+        done = self._plain(method, path, body, world)
+        if done is None and method == "POST":
+            done = _on_object(path.strip("/").split("/"), msgspec.json.decode(body), world)
+        return (404, {"error": f"no such control call: {method} {path}"}) if done is None else (200, done)
+
+    def _plain(self, method: str, path: str, body: bytes, world: World) -> Any:
+        simulator, faults = self._simulator, self._simulator.faults
+        calls: dict[tuple[str, str], Callable[[], Any]] = {
+            ("GET", "/ledger"): lambda: ledger(world),
+            ("GET", "/clock"): lambda: {"now": simulator.clock.timestamp()},
+            ("POST", "/clock/advance"): lambda: self._advance(msgspec.json.decode(body)["seconds"]),
+            ("GET", "/faults"): lambda: {"calls": faults.calls, "webhooks": faults.webhooks},
+            ("POST", "/faults/calls"): lambda: faults.calls.append(msgspec.json.decode(body, type=Fault)),
+            ("POST", "/faults/webhooks"): lambda: faults.webhooks.append(msgspec.json.decode(body, type=WebhookFault)),
+            ("DELETE", "/faults"): faults.clear,
+            ("GET", "/keys"): lambda: {"keys": simulator.keys.all()},
+            ("PUT", "/keys"): lambda: simulator.keys.register(msgspec.json.decode(body, type=Key)),
+            ("DELETE", "/keys"): lambda: simulator.keys.forget(msgspec.json.decode(body)["key"]),
+            ("PUT", "/settings"): lambda: self._set(msgspec.json.decode(body, type=Settings)),
+        }
+        call = calls.get((method, path))
+        if call is None:
+            return None
+        answer = call()
+        return {"ok": True} if answer is None else answer
 
     def _advance(self, seconds: float) -> None:
-        clock = self._simulator.state.clock
+        clock = self._simulator.clock
         if not isinstance(clock, MovableClock):
             raise ValueError("this simulator runs on the wall clock")  # noqa: TRY004 - an answer to the caller
         clock.advance(seconds)
         self._simulator.tick()
 
-    def _page(self) -> str:
-        state = self._simulator.state
-        counts = {kind: len(found) for kind, found in state.by_kind.items() if not kind.startswith("_")}
-        summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing yet"
-        rows = [
-            (sub["id"], sub["status"], sub["customer"], sub["items"]["data"][0]["price"]["id"])
-            for sub in state.all("subscription")[:50]
-        ]
-        events = [(event["id"], event["type"], event["pending_webhooks"]) for event in state.all("event")[:50]]
-        tables = _table("Subscriptions", ("id", "status", "customer", "price"), rows)
-        return _PAGE.format(
-            summary=html.escape(summary), tables=tables + _table("Events", ("id", "type", "pending"), events)
-        )
+    def _set(self, settings: Settings) -> None:
+        simulator = self._simulator
+        if settings.registered_keys_only is not None:
+            simulator.keys.only_registered = settings.registered_keys_only
+        if settings.replay_hides_secret is not None:
+            simulator.api.replay_hides_secret = settings.replay_hides_secret
+        if settings.retry_seconds is not None:
+            for world in simulator.worlds.all():
+                world.delivery.retry_seconds = settings.retry_seconds
 
 
-def ledger(simulator: Simulator) -> dict[str, Any]:
-    """Return the money that moved: every successful charge, and sums by customer."""
-    charges = [
-        {
-            "id": charge["id"],
-            "amount": charge["amount"],
-            "currency": charge["currency"],
-            "customer": charge["customer"],
-            "payment_intent": charge["payment_intent"],
-            "subscription": _subscription_of(simulator, charge["payment_intent"]),
-        }
-        for charge in reversed(simulator.state.all("charge"))
-        if charge["paid"]
-    ]
-    totals: dict[str, int] = {}
-    for charge in charges:
-        totals[charge["customer"]] = totals.get(charge["customer"], 0) + charge["amount"]
-    return {"charges": charges, "total_by_customer": totals}
+def _on_object(parts: list[str], body: dict[str, Any], world: World) -> Any:
+    """Do what a customer, a bank or a person at the Dashboard does with one object; None: no such call."""
+    *collection, name, action = ["", "", *parts]
+    done = _ACTIONS.get(("/".join(filter(None, collection)), action))
+    return None if done is None else done(world, name, body)
 
 
-def _subscription_of(simulator: Simulator, intent_id: str) -> str | None:
-    intent = simulator.state.objects[intent_id]
-    invoice = simulator.state.objects.get(intent.get("_invoice") or "")
-    return invoice["_subscription"] if invoice else None
+def _authenticate_payment(world: World, name: str, body: dict[str, Any]) -> Any:
+    intent = world.state.get("payment_intent", name)
+    world.payments.authenticate(intent, succeeds=body.get("succeeds", True))
+    world.billing.after_confirmation(intent)
+    return intent
 
 
-def _table(title: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>" for row in rows)
-    return f"<h2>{html.escape(title)}</h2><table><tr>{head}</tr>{body}</table>"
+def _authenticate_setup(world: World, name: str, body: dict[str, Any]) -> Any:
+    setup = world.state.get("setup_intent", name)
+    world.setups.authenticate(setup, succeeds=body.get("succeeds", True))
+    return setup
+
+
+def _complete(world: World, name: str, body: dict[str, Any]) -> Any:
+    session = world.state.get("checkout.session", name)
+    return world.checkout.complete(session, body.get("payment_method", "pm_card_visa"))
+
+
+def _dispute(world: World, name: str, body: dict[str, Any]) -> Any:
+    return world.disputes.open(world.state.get("charge", name), reason=body.get("reason", "fraudulent"))
+
+
+def _close(world: World, name: str, body: dict[str, Any]) -> Any:
+    return world.disputes.close(world.state.get("dispute", name), won=body.get("won", False))
+
+
+def _roll(world: World, name: str, body: dict[str, Any]) -> Any:
+    endpoint = world.state.get("webhook_endpoint", name)
+    return {"secret": world.endpoints.roll(endpoint, seconds=body.get("overlap_seconds", 0))}
+
+
+def _resend(world: World, name: str, body: dict[str, Any]) -> Any:
+    event = world.state.get("event", name)
+    for endpoint in world.state.all("webhook_endpoint"):
+        if endpoint["id"] == body.get("webhook_endpoint", endpoint["id"]):
+            world.delivery.deliver(event, endpoint)
+    return event
+
+
+_ACTIONS: Final[dict[tuple[str, str], Callable[[World, str, dict[str, Any]], Any]]] = {
+    ("payment_intents", "authenticate"): _authenticate_payment,
+    ("setup_intents", "authenticate"): _authenticate_setup,
+    ("checkout/sessions", "complete"): _complete,
+    ("charges", "dispute"): _dispute,
+    ("disputes", "close"): _close,
+    ("webhook_endpoints", "roll"): _roll,
+    ("events", "resend"): _resend,
+}

@@ -1,38 +1,45 @@
 """Delivers events to webhook endpoints: signed, with retries, and with the faults of real networks.
 
 Stripe retries for up to three days (docs.stripe.com/webhooks#retries); the schedule here is the same idea in seconds.
-Deleting or disabling an endpoint loses its pending retries, as Stripe documents.
+Neither order nor single delivery is promised (docs.stripe.com/webhooks#event-ordering): each event has a task.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import msgspec
 
-from payment_service.simulator.rendering import render
+from payment_service.simulator.state import API_VERSION
+from payment_service.simulator.versions import in_version
 from payment_service.webhooks.signature import sign
 
 if TYPE_CHECKING:
-    from payment_service.simulator.faults import Faults
+    from payment_service.simulator.faults import Faults, WebhookFault
     from payment_service.simulator.state import State
+    from payment_service.simulator.webhook_endpoints import WebhookEndpoints
 
 RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 TIMEOUT_SECONDS: Final = 10.0
 FUTURE_SECONDS: Final = 3600
+REORDER_SECONDS: Final = 1.0
 MAXIMUM_CONNECTIONS: Final = 64
 
 
 class Delivery:
-    """Sends events from one task each."""
+    """Sends the events of one world, each from a task of its own."""
 
-    def __init__(self, state: State, faults: Faults) -> None:
+    def __init__(self, state: State, endpoints: WebhookEndpoints, faults: Faults) -> None:
         self._state = state
+        self._endpoints = endpoints
         self._faults = faults
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepted = asyncio.Condition()
+        self.retry_seconds: tuple[float, ...] = RETRY_SECONDS
 
     def start(self) -> None:
         """Begin to deliver; what an earlier run left undelivered is sent again."""
@@ -41,9 +48,8 @@ class Delivery:
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
         )
         for event in reversed(self._state.all("event")):
-            for endpoint_id in event["_undelivered"]:
-                if endpoint := self._state.objects.get(endpoint_id):
-                    self.deliver(event, endpoint)
+            for endpoint_id in self._state.hidden(event)["pending"]:
+                self._start(event, endpoint_id, None)
 
     async def stop(self) -> None:
         """Stop; undelivered events stay so."""
@@ -58,48 +64,85 @@ class Delivery:
         """Send an event to an endpoint, now and again until it is accepted."""
         if self._session is None:
             return
-        copies = 1
-        fault = self._faults.webhook(event["type"])
+        fault = self._faults.webhook(event["type"], endpoint["url"])
         if fault is not None and fault.kind == "duplicate":
-            copies, fault = 2, None
-        for _ in range(copies):
-            task = asyncio.get_running_loop().create_task(self._send_until_accepted(event, endpoint, fault))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(event, endpoint["id"], None)
+            fault = None
+        self._start(event, endpoint["id"], fault)
 
-    async def _send_until_accepted(self, event: dict[str, Any], endpoint: dict[str, Any], fault: Any) -> None:
-        if fault is not None and fault.kind == "drop":
-            return
+    def _start(self, event: dict[str, Any], endpoint_id: str, fault: WebhookFault | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._send_until_accepted(event, endpoint_id, fault))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_until_accepted(self, event: dict[str, Any], endpoint_id: str, fault: WebhookFault | None) -> None:
+        accepted = False
+        if fault is None or fault.kind != "drop":
+            await self._wait(fault)
+            accepted = await self._attempts(event, endpoint_id, fault)
+        self._conclude(event, endpoint_id, accepted=accepted)
+        if accepted:
+            async with self._accepted:
+                self._accepted.notify_all()
+
+    async def _wait(self, fault: WebhookFault | None) -> None:
         if fault is not None and fault.kind == "delay":
             await asyncio.sleep(fault.seconds)
-        for wait in (*RETRY_SECONDS, None):
-            if endpoint["status"] != "enabled" or await self._send(event, endpoint, fault):
-                break
-            fault = None
-            if wait is None:
-                return
-            await asyncio.sleep(wait)
-        if endpoint["id"] in event["_undelivered"]:
-            event["_undelivered"].remove(endpoint["id"])
-            event["pending_webhooks"] = len(event["_undelivered"])
-            self._state.touch(event)
-            self._state.flush()
+        elif fault is not None and fault.kind == "reorder":
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(fault.seconds or REORDER_SECONDS), self._accepted:
+                    await self._accepted.wait()
 
-    async def _send(self, event: dict[str, Any], endpoint: dict[str, Any], fault: Any) -> bool:
-        assert self._session is not None
-        body = msgspec.json.encode(render(self._state, event))
+    async def _attempts(self, event: dict[str, Any], endpoint_id: str, fault: WebhookFault | None) -> bool:
+        """Try by the schedule; an endpoint that is disabled or deleted by then loses what is pending.
+
+        docs.stripe.com/webhooks#disable: future retries of the event are prevented.
+        """
+        for wait in (*self.retry_seconds, None):
+            endpoint = self._state.objects.get(endpoint_id)
+            if endpoint is None or endpoint["status"] != "enabled":
+                return False
+            if await self._send(event, endpoint, fault):
+                return True
+            fault = None
+            if wait is not None:
+                await asyncio.sleep(wait)
+        return False
+
+    def _conclude(self, event: dict[str, Any], endpoint_id: str, *, accepted: bool) -> None:
+        hidden = self._state.hidden(event)
+        if endpoint_id not in hidden["pending"]:
+            return
+        hidden["pending"].remove(endpoint_id)
+        if not accepted:
+            hidden["failed"].append(endpoint_id)
+        event["pending_webhooks"] = len(hidden["pending"])
+        self._state.touch(event)
+        self._state.flush()
+
+    async def _send(self, event: dict[str, Any], endpoint: dict[str, Any], fault: WebhookFault | None) -> bool:
+        if self._session is None:
+            return False
+        body = msgspec.json.encode(in_version(event, endpoint["api_version"] or API_VERSION))
         timestamp = self._state.now
-        secret = endpoint["_secret"]
+        secrets = self._endpoints.signing_secrets(endpoint)
         if fault is not None and fault.kind == "future_timestamp":
             timestamp += FUTURE_SECONDS
         if fault is not None and fault.kind == "wrong_signature":
-            secret = "whsec_of_somebody_else"  # noqa: S105 - meant to be wrong
+            secrets = ["whsec_of_somebody_else"]
         headers = {
             "content-type": "application/json; charset=utf-8",
-            "stripe-signature": sign(body, secret=secret, timestamp=timestamp),
+            "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "stripe-signature": _signatures(body, secrets, timestamp=timestamp),
         }
         try:
             async with self._session.post(endpoint["url"], data=body, headers=headers) as answer:
                 return answer.ok
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+
+def _signatures(body: bytes, secrets: list[str], *, timestamp: int) -> str:
+    """Return the header with one signature for each secret (docs.stripe.com/webhooks#verify-manually)."""
+    made = [sign(body, secret=secret, timestamp=timestamp) for secret in secrets]
+    return ",".join([made[0], *(header.partition(",")[2] for header in made[1:])])

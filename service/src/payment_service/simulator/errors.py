@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+_NAMES = {
+    "payment_method": "PaymentMethod",
+    "checkout.session": "checkout.session",
+    "webhook_endpoint": "webhook endpoint",
+    "invoice_payment": "invoice payment",
+}
+
 
 class StripeFault(Exception):
     """An error answer.
@@ -32,6 +39,7 @@ class StripeFault(Exception):
         self.body: dict[str, Any] = {"error": {"type": kind, "message": message, **extra}}
         if code is not None:
             self.body["error"]["code"] = code
+            self.body["error"]["doc_url"] = f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
         if param is not None:
             self.body["error"]["param"] = param
 
@@ -41,13 +49,17 @@ def invalid(message: str, *, param: str | None = None, code: str | None = None, 
     return StripeFault(status, "invalid_request_error", message, code=code, param=param)
 
 
-def missing(kind: str, object_id: str, *, param: str = "id") -> StripeFault:
-    """Return what Stripe answers for an unknown id (docs.stripe.com/error-codes#resource-missing)."""
-    return invalid(f"No such {kind}: '{object_id}'", param=param, code="resource_missing", status=404)
+def missing(kind: str, object_id: str, *, param: str = "id", status: int = 404) -> StripeFault:
+    """Return what Stripe answers for an unknown id (docs.stripe.com/error-codes#resource-missing).
+
+    404 when the address names it, 400 when a parameter does.
+    """
+    name = _NAMES.get(kind, kind)
+    return invalid(f"No such {name}: '{object_id}'", param=param, code="resource_missing", status=status)
 
 
 def declined(
-    decline_code: str, *, message: str = "Your card was declined.", code: str = "card_declined"
+    decline_code: str, *, message: str = "Your card was declined.", code: str = "card_declined", **extra: Any
 ) -> StripeFault:
     """Return a card error (docs.stripe.com/declines/codes)."""
-    return StripeFault(402, "card_error", message, code=code, decline_code=decline_code)
+    return StripeFault(402, "card_error", message, code=code, decline_code=decline_code, **extra)

@@ -1,21 +1,28 @@
-"""Events and webhook endpoints: what happened, and who wants to hear of it."""
+"""Events: what happened to which object (docs.stripe.com/api/events)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from payment_service.simulator.errors import invalid
 from payment_service.simulator.forms import flag
-from payment_service.simulator.rendering import render
-from payment_service.simulator.state import API_VERSION, random_text
+from payment_service.simulator.listing import in_range, page
+from payment_service.simulator.parameters import absent, listed
+from payment_service.simulator.shapes import shape
+from payment_service.simulator.state import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payment_service.simulator.state import State
 
-MAXIMUM_ENDPOINTS = 16
-"""docs.stripe.com/webhooks: at most 16 endpoints in an account."""
+RETENTION_SECONDS: Final = 30 * 86400
+"""docs.stripe.com/api/events: events are listed for 30 days."""
+MAXIMUM_TYPES: Final = 20
+"""docs.stripe.com/api/events/list: `types` holds at most 20 names."""
 
 
 class Events:
@@ -31,60 +38,57 @@ class Events:
         self._deliver = deliver
 
     def emit(self, kind: str, obj: dict[str, Any], *, previous: dict[str, Any] | None = None) -> None:
-        """Record that `kind` happened to `obj`, with the object as it is now (docs.stripe.com/api/events/object)."""
-        data: dict[str, Any] = {"object": render(self._state, obj)}
+        """Record that `kind` happened to `obj`, with the object as it is now (docs.stripe.com/api/events/object).
+
+        `created` is in whole seconds; ties are normal.
+        """
+        data: dict[str, Any] = {"object": msgspec.Raw(msgspec.json.encode(obj))}
         if previous is not None:
             data["previous_attributes"] = previous
-        wanting = [endpoint for endpoint in self._state.all("webhook_endpoint") if wants(endpoint, kind)]
-        event = self._state.add(
-            {
-                "id": self._state.new_id("evt"),
-                "object": "event",
-                "api_version": API_VERSION,
-                "created": self._state.now,
-                "data": data,
-                "livemode": self._state.livemode,
-                "pending_webhooks": len(wanting),
-                "request": {"id": None, "idempotency_key": None},
-                "type": kind,
-                "_undelivered": [endpoint["id"] for endpoint in wanting],
-            }
-        )
+        wanting = [endpoint for endpoint in self._state.newest("webhook_endpoint") if wants(endpoint, kind)]
+        event = shape("event") | {
+            "id": self._state.new_id("evt"),
+            "api_version": API_VERSION,
+            "created": self._state.now,
+            "data": data,
+            "livemode": self._state.livemode,
+            "pending_webhooks": len(wanting),
+            "request": self._state.request,
+            "type": kind,
+        }
+        self._state.add(event, pending=[endpoint["id"] for endpoint in wanting], failed=[])
         for endpoint in wanting:
             self._deliver(event, endpoint)
 
-    def create_endpoint(self, params: dict[str, Any], *, secret: str | None = None) -> dict[str, Any]:
-        """Create an endpoint; its secret is shown this once (docs.stripe.com/api/webhook_endpoints/create)."""
-        if not params.get("url"):
-            raise invalid("Missing required param: url.", param="url", code="parameter_missing")
-        if len(self._state.all("webhook_endpoint")) >= MAXIMUM_ENDPOINTS:
-            raise invalid("You have reached the maximum of 16 test webhook endpoints.")
-        return self._state.add(
-            {
-                "id": self._state.new_id("we"),
-                "object": "webhook_endpoint",
-                "api_version": params.get("api_version"),
-                "application": None,
-                "created": self._state.now,
-                "description": params.get("description"),
-                "enabled_events": params.get("enabled_events", ["*"]),
-                "livemode": self._state.livemode,
-                "metadata": params.get("metadata", {}),
-                "status": "enabled",
-                "url": params["url"],
-                "_secret": secret or f"whsec_{random_text(32)}",
-            }
-        )
+    def find(self, params: dict[str, Any]) -> dict[str, Any]:
+        """List events by `type`, `types`, `created`, `delivery_success` (docs.stripe.com/api/events/list).
 
-    def update_endpoint(self, endpoint: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        """Change an endpoint (docs.stripe.com/api/webhook_endpoints/update)."""
-        for name in ("url", "enabled_events", "metadata", "description"):
-            if name in params:
-                endpoint[name] = params[name]
-        if "disabled" in params:
-            endpoint["status"] = "disabled" if flag(params["disabled"]) else "enabled"
-        self._state.touch(endpoint)
-        return endpoint
+        `delivery_success=false` is what is still pending, has failed every attempt, or lost its endpoint.
+        """
+        kind, types = params.get("type"), listed(params, "types")
+        if kind and types:
+            raise invalid("You may only specify one of these parameters: type, types.", param="type")
+        if len(types) > MAXIMUM_TYPES:
+            raise invalid("You may specify at most 20 types.", param="types")
+        pattern = re.compile(re.escape(str(kind)).replace(r"\*", ".*")) if kind else None
+        success = None if absent(params.get("delivery_success")) else flag(params["delivery_success"])
+        within, oldest = in_range(params), self._state.now - RETENTION_SECONDS
+
+        def keep(event: dict[str, Any]) -> bool:
+            return (
+                event["created"] >= oldest
+                and (pattern is None or pattern.fullmatch(event["type"]) is not None)
+                and (not types or event["type"] in types)
+                and (success is None or self.delivered(event) == success)
+                and within(event)
+            )
+
+        return page(self._state, "event", params, url="/v1/events", keep=keep)
+
+    def delivered(self, event: dict[str, Any]) -> bool:
+        """Tell whether every endpoint that wanted the event has accepted it."""
+        hidden = self._state.hidden(event)
+        return not hidden["pending"] and not hidden["failed"]
 
 
 def wants(endpoint: dict[str, Any], kind: str) -> bool:

@@ -8,9 +8,39 @@ from typing import Literal
 import msgspec
 
 FaultKind = Literal[
-    "latency", "timeout_before", "timeout_after", "reset_before", "reset_after", "429", "500_before", "500_after", "409"
+    "latency",
+    "timeout_before",
+    "timeout_after",
+    "reset_before",
+    "reset_after",
+    "429",
+    "409",
+    "500_before",
+    "500_after",
+    "500_saved",
+    "500_saved_after",
 ]
-WebhookFaultKind = Literal["duplicate", "delay", "drop", "wrong_signature", "future_timestamp"]
+"""What happens to a call.
+
+- `latency`: it takes `seconds` longer, and is in progress meanwhile.
+- `timeout_before`, `timeout_after`: no answer for `seconds` (120 without), then the connection ends; the call was not
+  executed, or was.
+- `reset_before`, `reset_after`: the connection is reset; the call was not executed, or was.
+- `429`, `409`: refused before execution (docs.stripe.com/rate-limits, docs.stripe.com/error-codes#lock-timeout).
+- `500_before`, `500_after`: an error at Stripe's edge, before execution or after it; the idempotency key holds the true
+  answer of the latter.
+- `500_saved`, `500_saved_after`: execution itself fails, without effect or with it; the 500 is the saved answer
+  (docs.stripe.com/error-low-level#idempotency: also 500s are saved).
+"""
+WebhookFaultKind = Literal["duplicate", "reorder", "delay", "drop", "wrong_signature", "future_timestamp"]
+"""What happens to a delivery.
+
+- `duplicate`: it is sent twice.
+- `reorder`: it waits until a later event was accepted, `seconds` at most (1 without).
+- `delay`: it waits `seconds`.
+- `drop`: every attempt fails.
+- `wrong_signature`, `future_timestamp`: the first attempt is signed with a foreign secret, or for an hour from now.
+"""
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -35,23 +65,24 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class WebhookFault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What happens to deliveries of matching event types, `count` times."""
+    """What happens to deliveries of matching event types to matching addresses, `count` times."""
 
     kind: WebhookFaultKind
     type: str = ".*"
+    url: str = ".*"
     count: int = 1
     seconds: float = 0.0
 
-    def matches(self, event_type: str) -> bool:
+    def matches(self, event_type: str, url: str) -> bool:
         """Tell whether the fault strikes this delivery, and count it."""
-        if not re.fullmatch(self.type, event_type):
+        if not re.fullmatch(self.type, event_type) or not re.fullmatch(self.url, url):
             return False
         self.count -= 1
         return True
 
 
 class Faults:
-    """The faults that wait to strike."""
+    """The faults that wait to strike, oldest first."""
 
     def __init__(self) -> None:
         self.calls: list[Fault] = []
@@ -59,13 +90,17 @@ class Faults:
 
     def call(self, method: str, path: str) -> Fault | None:
         """Return the fault of this call, if any."""
+        if not self.calls:
+            return None
         found = next((fault for fault in self.calls if fault.matches(method, path)), None)
         self.calls = [fault for fault in self.calls if fault.count > 0]
         return found
 
-    def webhook(self, event_type: str) -> WebhookFault | None:
+    def webhook(self, event_type: str, url: str) -> WebhookFault | None:
         """Return the fault of this delivery, if any."""
-        found = next((fault for fault in self.webhooks if fault.matches(event_type)), None)
+        if not self.webhooks:
+            return None
+        found = next((fault for fault in self.webhooks if fault.matches(event_type, url)), None)
         self.webhooks = [fault for fault in self.webhooks if fault.count > 0]
         return found
 

@@ -12,17 +12,27 @@ _PART = re.compile(r"[^\[\]]+")
 def parse_form(encoded: str) -> dict[str, Any]:
     """Return the nested parameters of `a=1&b[c]=2&d[0][e]=3&f[]=4`; all values are text."""
     root: dict[str, Any] = {}
+    nested = False
     for name, value in parse_qsl(encoded, keep_blank_values=True):
-        parts: list[str] = _PART.findall(name)
-        if name.endswith("[]"):
-            parts.append("")
-        node = root
-        for part in parts[:-1]:
-            node = node.setdefault(part, {})
-        node[parts[-1] or str(len(node))] = value
-    converted = _lists(root)
-    assert isinstance(converted, dict)
-    return converted
+        if not name.endswith("]"):
+            root[name] = value
+            continue
+        nested = True
+        _put(root, name, value)
+    return {key: _lists(value) for key, value in root.items()} if nested else root
+
+
+def _put(root: dict[str, Any], name: str, value: str) -> None:
+    parts: list[str] = _PART.findall(name)
+    if name.endswith("[]"):
+        parts.append("")
+    node = root
+    for part in parts[:-1]:
+        below = node.setdefault(part, {})
+        if not isinstance(below, dict):
+            below = node[part] = {}
+        node = below
+    node[parts[-1] or str(len(node))] = value
 
 
 def _lists(node: Any) -> Any:

@@ -1,165 +1,298 @@
-"""The shapes of subscriptions, their items, invoices and invoice payments, as of 2026-10-28.endive."""
+"""Invoices of subscriptions and how they are paid (docs.stripe.com/api/invoices)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from payment_service.simulator.rendering import render
+from payment_service.simulator.errors import StripeFault, declined, invalid
+from payment_service.simulator.forms import flag
+from payment_service.simulator.parameters import change
+from payment_service.simulator.shapes import shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from payment_service.simulator.coupons import Coupons
+    from payment_service.simulator.events import Events
+    from payment_service.simulator.payments import Payments
     from payment_service.simulator.state import State
 
+RETRY_DAYS: Final = (3, 5, 7)
+"""docs.stripe.com/billing/revenue-recovery/smart-retries: a custom schedule; after the last the subscription ends."""
 
-def subscription_object(
-    state: State,
-    *,
-    customer: str,
-    priced: list[tuple[dict[str, Any], int]],
-    start: int,
-    end: int,
-    trial_end: int | None,
-    method: str | None,
-    metadata: dict[str, Any],
-) -> dict[str, Any]:
-    """Return a new subscription (docs.stripe.com/api/subscriptions/object); the period stands on the items."""
-    subscription_id = state.new_id("sub")
-    items = [
-        {
-            "id": state.new_id("si"),
-            "object": "subscription_item",
-            "created": start,
-            "current_period_end": end,
-            "current_period_start": start,
-            "discounts": [],
-            "metadata": {},
-            "price": render(state, price),
-            "quantity": quantity,
-            "subscription": subscription_id,
-            "tax_rates": [],
+
+class Due(NamedTuple):
+    """What lines come to."""
+
+    subtotal: int
+    taken: list[dict[str, Any]]
+    total: int
+    due: int
+
+
+class Invoices:
+    """What is owed."""
+
+    def __init__(self, state: State, events: Events, payments: Payments, coupons: Coupons) -> None:
+        self._state = state
+        self._events = events
+        self._payments = payments
+        self._coupons = coupons
+        self.on_paid: Callable[[dict[str, Any]], None] = _nothing
+        self.on_unpaid: Callable[[dict[str, Any]], None] = _nothing
+
+    def due(self, subscription: dict[str, Any], lines: list[dict[str, Any]]) -> Due:
+        """Return what these lines come to: discounts first, then the customer's credit.
+
+        docs.stripe.com/billing/customer/balance: a credit lowers what is due; what is below zero becomes credit.
+        """
+        customer = self._state.objects[subscription["customer"]]
+        subtotal = sum(line["amount"] for line in lines)
+        taken = self._coupons.amounts(subscription["discounts"], subtotal) if subscription["discounts"] else []
+        total = subtotal - sum(part["amount"] for part in taken)
+        return Due(subtotal, taken, total, total + customer["balance"])
+
+    def compose(self, subscription: dict[str, Any], lines: list[dict[str, Any]], *, reason: str) -> dict[str, Any]:
+        """Return an invoice of these lines that is not stored (docs.stripe.com/api/invoices/object)."""
+        customer = self._state.objects[subscription["customer"]]
+        subtotal, taken, total, due = self.due(subscription, lines)
+        period = subscription["items"]["data"][0]
+        invoice_id = self._state.new_id("in")
+        invoice = shape("invoice") | {
+            "id": invoice_id,
+            "amount_due": max(0, due),
+            "amount_remaining": max(0, due),
+            "billing_reason": reason,
+            "collection_method": subscription["collection_method"],
+            "created": self._state.now,
+            "currency": subscription["currency"],
+            "customer": customer["id"],
+            "customer_email": customer["email"],
+            "customer_name": customer["name"],
+            "customer_phone": customer["phone"],
+            "discounts": [part["discount"] for part in taken],
+            "ending_balance": min(0, due),
+            "livemode": self._state.livemode,
+            "parent": {
+                "quote_details": None,
+                "subscription_details": {
+                    "metadata": dict(subscription["metadata"]),
+                    "subscription": subscription["id"],
+                },
+                "type": "subscription_details",
+            },
+            "period_end": period["current_period_end"],
+            "period_start": period["current_period_start"],
+            "starting_balance": customer["balance"],
+            "subtotal": subtotal,
+            "subtotal_excluding_tax": subtotal,
+            "total": total,
+            "total_discount_amounts": taken,
+            "total_excluding_tax": total,
         }
-        for price, quantity in priced
-    ]
-    return {
-        "id": subscription_id,
-        "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": end if trial_end else start,
-        "billing_mode": {"type": "flexible"},
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-        "collection_method": "charge_automatically",
-        "created": start,
-        "currency": priced[0][0]["currency"],
-        "customer": customer,
-        "days_until_due": None,
-        "default_payment_method": method,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "ended_at": None,
-        "items": {
-            "object": "list",
-            "data": items,
-            "has_more": False,
-            "total_count": len(items),
-            "url": f"/v1/subscription_items?subscription={subscription_id}",
-        },
-        "latest_invoice": None,
-        "livemode": state.livemode,
-        "metadata": metadata,
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
-        "payment_settings": {
-            "payment_method_options": None,
-            "payment_method_types": None,
-            "save_default_payment_method": "on_subscription",
-        },
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
-        "start_date": start,
-        "status": "incomplete",
-        "test_clock": None,
-        "transfer_data": None,
-        "trial_end": trial_end,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "trial_start": start if trial_end else None,
-    }
+        for line in lines:
+            line["invoice"] = invoice_id
+        invoice["lines"] |= {"data": lines, "total_count": len(lines), "url": f"/v1/invoices/{invoice_id}/lines"}
+        return invoice
+
+    def open(
+        self, subscription: dict[str, Any], lines: list[dict[str, Any]], *, reason: str, draft: bool = False
+    ) -> dict[str, Any]:
+        """Store an invoice and finalize it; Stripe waits an hour with renewals, the simulator does not."""
+        invoice = self.compose(subscription, lines, reason=reason)
+        customer = self._state.objects[subscription["customer"]]
+        self._state.add(invoice, subscription=subscription["id"], intent=None, confirmation_secret=None)
+        subscription["latest_invoice"] = invoice["id"]
+        subscription["discounts"] = self._coupons.after_invoice(subscription["discounts"])
+        customer["currency"] = customer["currency"] or invoice["currency"]
+        customer["balance"] = invoice["ending_balance"]
+        self._state.touch(customer)
+        self._events.emit("invoice.created", invoice)
+        if not draft:
+            self.finalize(invoice)
+        return invoice
+
+    def finalize(self, invoice: dict[str, Any]) -> dict[str, Any]:
+        """Open a draft (docs.stripe.com/api/invoices/finalize): number, payment intent, client secret."""
+        if invoice["status"] != "draft":
+            raise invalid(
+                "This invoice is already finalized, you can't finalize it again.", code="invoice_not_editable"
+            )
+        customer = self._state.objects[invoice["customer"]]
+        sequence = customer["next_invoice_sequence"]
+        customer["next_invoice_sequence"] = sequence + 1
+        invoice |= {
+            "effective_at": self._state.now,
+            "hosted_invoice_url": f"https://invoice.stripe.com/i/{self._state.account}/{invoice['id']}",
+            "number": f"{customer['invoice_prefix']}-{sequence:04d}",
+            "status": "open",
+        }
+        invoice["status_transitions"]["finalized_at"] = self._state.now
+        if invoice["amount_due"]:
+            self._ask(invoice)
+        self._state.touch(customer)
+        self._state.touch(invoice)
+        self._events.emit("invoice.finalized", invoice)
+        if not invoice["amount_due"]:
+            self.settle(invoice)
+        return invoice
+
+    def _ask(self, invoice: dict[str, Any]) -> None:
+        created = invoice["billing_reason"] == "subscription_create"
+        intent = self._payments.new(
+            amount=invoice["amount_due"],
+            currency=invoice["currency"],
+            customer=invoice["customer"],
+            description="Subscription creation" if created else "Subscription update",
+            invoice=invoice["id"],
+        )
+        intent["setup_future_usage"] = "off_session"
+        hidden = self._state.hidden(invoice)
+        hidden["intent"] = intent["id"]
+        hidden["confirmation_secret"] = {"client_secret": intent["client_secret"], "type": "payment_intent"}
+        payment = shape("invoice_payment") | {
+            "id": self._state.new_id("inpay"),
+            "amount_requested": invoice["amount_due"],
+            "created": self._state.now,
+            "currency": invoice["currency"],
+            "invoice": invoice["id"],
+            "livemode": self._state.livemode,
+            "payment": {"payment_intent": intent["id"], "type": "payment_intent"},
+        }
+        self._state.add(payment)
+        hidden["payment"] = payment["id"]
+        self._events.emit("payment_intent.created", intent)
+
+    def intent(self, invoice: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the payment intent of an invoice."""
+        return self._state.objects.get(self._state.hidden(invoice)["intent"] or "")
+
+    def attempt(self, invoice: dict[str, Any], method: dict[str, Any] | None) -> str:
+        """Charge what is due; return the intent's status."""
+        intent = self.intent(invoice)
+        assert intent is not None
+        status = "requires_payment_method" if method is None else self._payments.confirm(intent, method)
+        self.after_attempt(invoice, status)
+        return status
+
+    def after_attempt(self, invoice: dict[str, Any], status: str) -> None:
+        """Note the outcome of an attempt (docs.stripe.com/billing/subscriptions/overview#payment-status)."""
+        if status == "succeeded":
+            invoice["attempt_count"] += 1
+            self.settle(invoice)
+            return
+        first = not invoice["attempted"]
+        invoice["attempt_count"] += 1
+        invoice["attempted"] = True
+        if invoice["billing_reason"] == "subscription_cycle":
+            done = invoice["attempt_count"] - 1
+            days = RETRY_DAYS[done] if done < len(RETRY_DAYS) else None
+            invoice["next_payment_attempt"] = None if days is None else self._state.now + days * 86400
+        self._state.touch(invoice)
+        if status == "requires_action":
+            self._events.emit("invoice.payment_action_required", invoice)
+        if status != "requires_action" or not first:
+            self._events.emit("invoice.payment_failed", invoice)
+        self.on_unpaid(invoice)
+
+    def settle(self, invoice: dict[str, Any]) -> None:
+        """Mark an invoice as paid."""
+        invoice |= {
+            "amount_paid": invoice["amount_due"],
+            "amount_remaining": 0,
+            "attempted": True,
+            "auto_advance": False,
+            "next_payment_attempt": None,
+            "status": "paid",
+        }
+        invoice["status_transitions"]["paid_at"] = self._state.now
+        self._state.touch(invoice)
+        payment = self._state.objects.get(self._state.hidden(invoice).get("payment") or "")
+        if payment is not None:
+            payment |= {"status": "paid", "amount_paid": invoice["amount_due"]}
+            payment["status_transitions"]["paid_at"] = self._state.now
+            self._state.touch(payment)
+            self._events.emit("invoice_payment.paid", payment)
+        self._events.emit("invoice.paid", invoice)
+        self._events.emit("invoice.payment_succeeded", invoice)
+        self.on_paid(invoice)
+
+    def pay(self, invoice: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """Pay an open invoice (docs.stripe.com/api/invoices/pay); a paid one is refused."""
+        if invoice["status"] == "paid":
+            raise invalid("Invoice is already paid", code="invoice_already_paid")
+        if invoice["status"] == "draft":
+            self.finalize(invoice)
+        if invoice["status"] not in {"open", "uncollectible"}:
+            raise invalid(
+                f"This invoice can no longer be paid: it is {invoice['status']}.", code="invoice_not_editable"
+            )
+        if flag(params.get("paid_out_of_band")):
+            self.settle(invoice)
+            return invoice
+        chosen = params.get("payment_method") or self.default_method(invoice)
+        if not chosen:
+            raise invalid("The customer has no default payment method.", code="missing_payment_method")
+        method = self._payments.method(chosen)
+        status = self.attempt(invoice, method)
+        if status == "requires_action":
+            raise StripeFault(
+                402,
+                "card_error",
+                "This payment requires additional user action before it can be completed successfully.",
+                code="invoice_payment_intent_requires_action",
+            )
+        if status != "succeeded":
+            error = (self.intent(invoice) or {}).get("last_payment_error") or {}
+            raise declined(
+                error.get("decline_code", "generic_decline"),
+                message=error.get("message", "Your card was declined."),
+                code=error.get("code", "card_declined"),
+            )
+        return invoice
+
+    def default_method(self, invoice: dict[str, Any]) -> str | None:
+        """Return what is charged without a word: the subscription's default, else the customer's."""
+        subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
+        customer = self._state.objects[invoice["customer"]]
+        settings = customer.get("invoice_settings") or {}
+        chosen: str | None = subscription["default_payment_method"] or settings.get("default_payment_method")
+        return chosen
+
+    def void(self, invoice: dict[str, Any]) -> dict[str, Any]:
+        """Void an invoice that was not paid (docs.stripe.com/api/invoices/void)."""
+        if invoice["status"] not in {"open", "uncollectible", "draft"}:
+            raise invalid("You can only pass in open invoices. This invoice isn't open.", code="invoice_not_editable")
+        self._end(invoice, "void", "voided_at")
+        intent = self.intent(invoice)
+        if intent is not None and intent["status"] not in {"succeeded", "canceled"}:
+            self._payments.cancel(intent, {"cancellation_reason": "void_invoice"})
+        self._events.emit("invoice.voided", invoice)
+        return invoice
+
+    def give_up(self, invoice: dict[str, Any], *, reason: str = "user_forgiven") -> dict[str, Any]:
+        """Mark as uncollectible (docs.stripe.com/api/invoices/mark_uncollectible)."""
+        if invoice["status"] not in {"open", "draft"}:
+            raise invalid("You can only pass in open invoices. This invoice isn't open.", code="invoice_not_editable")
+        self._end(invoice, "uncollectible", "marked_uncollectible_at")
+        invoice["status_details"] = {"uncollectible": {"reason": reason}}
+        self._events.emit("invoice.marked_uncollectible", invoice)
+        return invoice
+
+    def _end(self, invoice: dict[str, Any], status: str, transition: str) -> None:
+        invoice |= {"auto_advance": False, "next_payment_attempt": None, "status": status}
+        invoice["status_transitions"][transition] = self._state.now
+        self._state.touch(invoice)
+
+    def update(self, invoice: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """Change description, metadata, automatic collection (docs.stripe.com/api/invoices/update)."""
+        previous = change(invoice, params, ("description",))
+        if "auto_advance" in params:
+            invoice["auto_advance"] = flag(params["auto_advance"])
+        self._state.touch(invoice)
+        self._events.emit("invoice.updated", invoice, previous=previous)
+        return invoice
 
 
-def invoice_object(state: State, subscription: dict[str, Any], *, amount: int, reason: str) -> dict[str, Any]:
-    """Return a new open invoice of a subscription (docs.stripe.com/api/invoices/object)."""
-    customer = state.get("customer", subscription["customer"])
-    item = subscription["items"]["data"][0]
-    return {
-        "id": state.new_id("in"),
-        "object": "invoice",
-        "amount_due": amount,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
-        "amount_remaining": amount,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": True,
-        "billing_reason": reason,
-        "collection_method": "charge_automatically",
-        "confirmation_secret": None,
-        "created": state.now,
-        "currency": subscription["currency"],
-        "customer": customer["id"],
-        "customer_email": customer["email"],
-        "customer_name": customer["name"],
-        "default_payment_method": None,
-        "description": None,
-        "discounts": [],
-        "due_date": None,
-        "ending_balance": 0,
-        "lines": {"object": "list", "data": [], "has_more": False, "url": "/v1/invoices/lines"},
-        "livemode": state.livemode,
-        "metadata": {},
-        "number": f"{customer['invoice_prefix']}-{len(state.by_kind.get('invoice', {})) + 1:04d}",
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {"metadata": subscription["metadata"], "subscription": subscription["id"]},
-            "type": "subscription_details",
-        },
-        "payments": None,
-        "period_end": item["current_period_end"],
-        "period_start": item["current_period_start"],
-        "starting_balance": 0,
-        "status": "open",
-        "status_transitions": {
-            "finalized_at": state.now,
-            "marked_uncollectible_at": None,
-            "paid_at": None,
-            "voided_at": None,
-        },
-        "subtotal": amount,
-        "total": amount,
-        "_subscription": subscription["id"],
-    }
-
-
-def invoice_payment(state: State, invoice: dict[str, Any], intent: str) -> dict[str, Any]:
-    """Return the payment of an invoice (docs.stripe.com/api/invoice-payment/object)."""
-    return {
-        "id": state.new_id("inpay"),
-        "object": "invoice_payment",
-        "amount_paid": None,
-        "amount_requested": invoice["amount_due"],
-        "created": state.now,
-        "currency": invoice["currency"],
-        "invoice": invoice["id"],
-        "is_default": True,
-        "livemode": state.livemode,
-        "payment": {"payment_intent": intent, "type": "payment_intent"},
-        "status": "open",
-        "status_transitions": {"canceled_at": None, "paid_at": None},
-    }
+def _nothing(*_: Any) -> None:
+    """Stand in until the world connects the parts."""

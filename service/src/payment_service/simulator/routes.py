@@ -1,22 +1,43 @@
-"""Which call does what: Stripe's paths and the simulator's functions behind them."""
+"""Which call does what: Stripe's addresses, the parameters that each takes, and the permission that it needs."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.simulator.billing import Billing
-from payment_service.simulator.catalog import Catalog
-from payment_service.simulator.errors import StripeFault, invalid
-from payment_service.simulator.forms import flag
-from payment_service.simulator.payments import Payments
-from payment_service.simulator.rendering import page, render
+from payment_service.simulator.errors import StripeFault
+from payment_service.simulator.parameters import check_known
+from payment_service.simulator.rendering import render
 
 if TYPE_CHECKING:
-    from payment_service.simulator.events import Events
     from payment_service.simulator.state import State
+    from payment_service.simulator.world import World
+
+PERMISSIONS: Final = {
+    "account": "accounts_kyc_basic",
+    "accounts": "accounts_kyc_basic",
+    "balance": "balance",
+    "balance_transactions": "balance_transaction_source",
+    "charges": "charge",
+    "checkout.sessions": "checkout_session",
+    "coupons": "coupon",
+    "customers": "customer",
+    "disputes": "dispute",
+    "events": "event",
+    "invoice_payments": "invoice",
+    "invoices": "invoice",
+    "payment_intents": "payment_intent",
+    "payment_methods": "payment_method",
+    "prices": "plan",
+    "products": "product",
+    "refunds": "charge",
+    "setup_intents": "setup_intent",
+    "subscription_items": "subscription",
+    "subscriptions": "subscription",
+    "webhook_endpoints": "webhook",
+}
+"""The resource in a restricted key's permission (docs.stripe.com/keys/restricted-api-keys)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,164 +46,97 @@ class Call:
 
     params: dict[str, Any]
     object_id: str
-    path: str
 
 
 Handler = Callable[[Call], dict[str, Any]]
-COLLECTIONS: Final = {
-    "customers": "customer",
-    "payment_methods": "payment_method",
-    "products": "product",
-    "prices": "price",
-    "subscriptions": "subscription",
-    "invoices": "invoice",
-    "payment_intents": "payment_intent",
-    "setup_intents": "setup_intent",
-    "charges": "charge",
-    "events": "event",
-    "webhook_endpoints": "webhook_endpoint",
-}
-_FILTERS: Final = ("customer", "email", "type", "payment_intent")
 
 
-class Routes:
-    """The calls that the simulator answers."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation."""
 
-    def __init__(self, state: State, events: Events) -> None:
+    handler: Handler
+    accepts: frozenset[str]
+    permission: str
+
+    def run(self, call: Call) -> dict[str, Any]:
+        """Check the names of the parameters and do the call."""
+        if call.params:
+            check_known(call.params, self.accepts)
+        return self.handler(call)
+
+
+class Table:
+    """The operations of one world, by method and shape of the path."""
+
+    def __init__(self, state: State) -> None:
         self._state = state
-        self._events = events
-        self.payments = Payments(state, events)
-        self.billing = Billing(state, events, self.payments)
-        self.catalog = Catalog(state, events)
-        self._exact: dict[tuple[str, str], Handler] = self._build()
+        self.routes: dict[tuple[str, str], Route] = {}
 
-    def find(self, method: str, path: str) -> tuple[Handler, str]:
-        """Return the function for a call and the id in its path.
+    def add(self, method: str, shape: str, handler: Handler, accepts: str = "") -> None:
+        """Add an operation that answers as it is."""
+        collection = shape.partition("/")[0]
+        permission = f"{PERMISSIONS[collection]}_{'read' if method == 'GET' else 'write'}"
+        self.routes[method, shape] = Route(handler, frozenset([*accepts.split(), "expand"]), permission)
+
+    def show(self, method: str, shape: str, handler: Handler, accepts: str = "") -> None:
+        """Add an operation that answers an object, expanded as asked."""
+        state = self._state
+
+        def shown(call: Call) -> dict[str, Any]:
+            expand = call.params.get("expand")
+            made = handler(call)
+            return render(state, made, expand=expand) if expand else made
+
+        self.add(method, shape, shown, accepts)
+
+    def read(self, collection: str, kind: str) -> None:
+        """Add the retrieval of an object by its id."""
+        self.show("GET", f"{collection}/{{id}}", lambda call: self._state.get(kind, call.object_id))
+
+    def change(
+        self,
+        collection: str,
+        kind: str,
+        done: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
+        accepts: str = "",
+        *,
+        action: str = "",
+        method: str = "POST",
+    ) -> None:
+        """Add an operation on an object: `POST /collection/{id}/action`."""
+        shape = f"{collection}/{{id}}" + (f"/{action}" if action else "")
+        self.show(method, shape, lambda call: done(self._state.get(kind, call.object_id), call.params), accepts)
+
+    def find(self, method: str, path: str) -> tuple[Route, str]:
+        """Return the operation of a call and the id in its path.
 
         Raises:
-            StripeFault: there is no such call.
+            StripeFault: there is no such call (docs.stripe.com/error-codes#url-invalid).
         """
         parts = path.removeprefix("/v1/").split("/")
+        if parts[0] == "checkout" and len(parts) > 1:
+            parts = [f"checkout.{parts[1]}", *parts[2:]]
+        exact = self.routes.get((method, "/".join(parts)))
+        if exact is not None:
+            return exact, ""
         shape = "/".join("{id}" if index == 1 else part for index, part in enumerate(parts))
-        handler = self._exact.get((method, shape))
-        if handler is None:
-            raise StripeFault(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
-        return handler, parts[1] if len(parts) > 1 else ""
-
-    def _build(self) -> dict[tuple[str, str], Handler]:
-        routes: dict[tuple[str, str], Handler] = {}
-        for collection, kind in COLLECTIONS.items():
-            routes["GET", collection] = self._lister(collection, kind)
-            routes["GET", f"{collection}/{{id}}"] = self._reader(kind)
-        creating: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "customers": self.catalog.create_customer,
-            "products": self.catalog.create_product,
-            "prices": self.catalog.create_price,
-            "payment_methods": self.payments.create_method,
-            "subscriptions": self.billing.create,
-        }
-        for collection, create in creating.items():
-            routes["POST", collection] = self._creator(create)
-        return routes | self._changing() | self._account()
-
-    def _changing(self) -> dict[tuple[str, str], Handler]:
-        state, show = self._state, self._show
-        return {
-            ("POST", "customers/{id}"): lambda call: show(
-                self.catalog.update_customer(state.get("customer", call.object_id), call.params), call
-            ),
-            ("DELETE", "customers/{id}"): lambda call: self.catalog.delete_customer(
-                state.get("customer", call.object_id)
-            ),
-            ("POST", "payment_methods/{id}/attach"): lambda call: show(
-                self.payments.attach(call.object_id, call.params.get("customer", "")), call
-            ),
-            ("POST", "subscriptions/{id}"): lambda call: show(
-                self.billing.update(state.get("subscription", call.object_id), call.params), call
-            ),
-            ("DELETE", "subscriptions/{id}"): lambda call: show(
-                self.billing.cancel(state.get("subscription", call.object_id)), call
-            ),
-            ("POST", "invoices/{id}/pay"): lambda call: show(
-                self.billing.pay(state.get("invoice", call.object_id), call.params), call
-            ),
-            ("POST", "payment_intents/{id}/confirm"): self._confirm,
-            ("POST", "webhook_endpoints"): self._create_endpoint,
-            ("POST", "webhook_endpoints/{id}"): lambda call: show(
-                self._events.update_endpoint(state.get("webhook_endpoint", call.object_id), call.params), call
-            ),
-            ("DELETE", "webhook_endpoints/{id}"): self._delete_endpoint,
-        }
-
-    def _account(self) -> dict[tuple[str, str], Handler]:
-        amounts = [{"amount": 0, "currency": "usd", "source_types": {"card": 0}}]
-        balance = {"object": "balance", "available": amounts, "pending": amounts, "livemode": self._state.livemode}
-        account = {"id": "acct_simulator", "object": "account", "country": "US", "default_currency": "usd"}
-        return {
-            ("GET", "balance"): lambda _: balance,
-            ("GET", "account"): lambda _: account,
-        }
-
-    def _show(self, obj: dict[str, Any], call: Call) -> dict[str, Any]:
-        return render(self._state, obj, expand=call.params.get("expand", []))
-
-    def _creator(self, create: Callable[[dict[str, Any]], dict[str, Any]]) -> Handler:
-        return lambda call: self._show(create(call.params), call)
-
-    def _reader(self, kind: str) -> Handler:
-        return lambda call: self._show(self._state.get(kind, call.object_id), call)
-
-    def _lister(self, collection: str, kind: str) -> Handler:
-        def answer(call: Call) -> dict[str, Any]:
-            return page(self._state, self._filtered(kind, call.params), call.params, url=f"/v1/{collection}")
-
-        return answer
-
-    def _filtered(self, kind: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-        if kind == "price":
-            return self.catalog.find_prices(params)
-        found = self._state.all(kind)
-        for name in _FILTERS:
-            if name in params:
-                found = [obj for obj in found if obj.get(name) == params[name]]
-        if kind == "subscription":
-            wanted = params.get("status")
-            found = [obj for obj in found if wanted in {"all", obj["status"]} or _is_open(obj, wanted)]
-        if types := params.get("types"):
-            found = [obj for obj in found if obj["type"] in types]
-        if kind == "event" and params.get("delivery_success") is not None:
-            delivered = flag(params["delivery_success"])
-            found = [obj for obj in found if (not obj["_undelivered"]) == delivered]
-        for sign, bound in (params.get("created") or {}).items():
-            found = [obj for obj in found if _compare(obj["created"], sign, int(bound))]
-        return found
-
-    def _confirm(self, call: Call) -> dict[str, Any]:
-        """Confirm as the customer's client does, authentication passed (docs.stripe.com/payments/3d-secure)."""
-        intent = self._state.get("payment_intent", call.object_id)
-        method = self.payments.method(call.params.get("payment_method") or intent["payment_method"] or "")
-        self.payments.confirm(intent, method, authenticated=True)
-        self.billing.after_confirmation(intent)
-        return self._show(intent, call)
-
-    def _create_endpoint(self, call: Call) -> dict[str, Any]:
-        endpoint = self._events.create_endpoint(call.params)
-        return self._show(endpoint, call) | {"secret": endpoint["_secret"]}
-
-    def _delete_endpoint(self, call: Call) -> dict[str, Any]:
-        endpoint = self._state.get("webhook_endpoint", call.object_id)
-        endpoint["status"] = "deleted"
-        self._state.remove(endpoint)
-        return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
+        route = self.routes.get((method, shape))
+        if route is None or not path.startswith("/v1/"):
+            raise StripeFault(
+                404,
+                "invalid_request_error",
+                f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "
+                "https://support.stripe.com/.",
+            )
+        return route, parts[1] if len(parts) > 1 else ""
 
 
-def _is_open(subscription: dict[str, Any], wanted: str | None) -> bool:
-    """Without a status, canceled subscriptions are left out (docs.stripe.com/api/subscriptions/list)."""
-    return wanted is None and subscription["status"] != "canceled"
+def build_table(world: World) -> Table:
+    """Return all operations of a world."""
+    from payment_service.simulator import routes_billing, routes_payments  # noqa: PLC0415 - they use this module
 
-
-def _compare(value: int, sign: str, bound: int) -> bool:
-    comparisons = {"gt": value > bound, "gte": value >= bound, "lt": value < bound, "lte": value <= bound}
-    if sign not in comparisons:
-        raise invalid(f"Invalid object: {re.sub(r'[^a-z]', '', sign)}", param="created")
-    return comparisons[sign]
+    table = Table(world.state)
+    routes_payments.add(table, world)
+    routes_billing.add(table, world)
+    return table

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, Self
 from payment_service.platform.clock import Clock
 from payment_service.simulator.api import StripeApi
 from payment_service.simulator.control import ControlApi
-from payment_service.simulator.delivery import Delivery
-from payment_service.simulator.events import Events
 from payment_service.simulator.faults import Faults
-from payment_service.simulator.idempotency import IdempotencyKeys
-from payment_service.simulator.routes import Routes
-from payment_service.simulator.state import State
+from payment_service.simulator.keys import Keys
+from payment_service.simulator.worlds import Worlds
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from payment_service.simulator.state import State
+    from payment_service.simulator.world import World
 
 TICK_SECONDS = 1.0
 
 
 class Simulator:
-    """A Stripe account in one process.
+    """Stripe in one process.
 
     Args:
         path: a SQLite file that keeps the state over restarts; None: memory.
@@ -33,18 +33,27 @@ class Simulator:
     """
 
     def __init__(self, *, path: Path | None = None, clock: Clock | None = None) -> None:
-        self.state = State(path=path, clock=clock or Clock(), livemode=False)
+        self.clock = clock or Clock()
         self.faults = Faults()
-        self._delivery = Delivery(self.state, self.faults)
-        self._events = Events(self.state, deliver=self._delivery.deliver)
-        self.routes = Routes(self.state, self._events)
-        self.api = StripeApi(self.state, self.routes, IdempotencyKeys(self.state), self.faults)
+        self.keys = Keys()
+        self.worlds = Worlds(path=path, clock=self.clock, faults=self.faults)
+        self.api = StripeApi(self.worlds, self.keys, self.faults)
         self.control = ControlApi(self)
         self._ticking: asyncio.Task[None] | None = None
 
+    @property
+    def state(self) -> State:
+        """The objects of the default account in test mode."""
+        return self.worlds.default.state
+
+    @property
+    def routes(self) -> World:
+        """The parts of the default account in test mode."""
+        return self.worlds.default
+
     async def __aenter__(self) -> Self:
         """Start delivery and the clock's work."""
-        self._delivery.start()
+        self.worlds.start()
         self._ticking = asyncio.create_task(self._tick_forever())
         return self
 
@@ -54,13 +63,16 @@ class Simulator:
         self._ticking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._ticking
-        await self._delivery.stop()
-        self.state.close()
+        await self.worlds.stop()
+
+    def close(self) -> None:
+        """Write and close the file of a simulator that was not entered."""
+        self.worlds.close()
 
     def tick(self) -> None:
         """Do what the clock makes due."""
-        self.routes.billing.advance()
-        self.state.flush()
+        for world in self.worlds.all():
+            world.advance()
 
     async def _tick_forever(self) -> None:
         while True:
@@ -68,11 +80,12 @@ class Simulator:
             await asyncio.sleep(TICK_SECONDS)
 
     def ensure_webhook_endpoint(self, *, url: str, secret: str) -> dict[str, Any]:
-        """Return the endpoint with this address and secret, made if there is none; an old address is updated."""
+        """Return the endpoint with this secret, made if there is none; an old address is updated."""
+        endpoints = self.routes.endpoints
         for endpoint in self.state.all("webhook_endpoint"):
-            if endpoint["_secret"] == secret:
-                return self._events.update_endpoint(endpoint, {"url": url})
-        return self._events.create_endpoint({"url": url, "enabled_events": ["*"]}, secret=secret)
+            if endpoints.secret(endpoint) == secret:
+                return endpoints.update(endpoint, {"url": url})
+        return endpoints.create({"url": url, "enabled_events": ["*"]}, secret=secret)
 
     def ensure_price(
         self, *, price_id: str, lookup_key: str, unit_amount: int, currency: str, interval: str, product_name: str

@@ -1,60 +1,72 @@
-"""What the simulator remembers: objects by id, in memory and, when asked, in a SQLite file.
-
-Private members of an object begin with an underscore; they are never shown.
-"""
+"""What one Stripe account holds in one mode: objects by id, and what the simulator knows beside them."""
 
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from payment_service.simulator.errors import missing
+from payment_service.simulator.storage import Stored
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from payment_service.platform.clock import Clock
+    from payment_service.simulator.storage import Storage
 
 API_VERSION = "2026-10-28.endive"
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+DEFAULT_ACCOUNT = "acct_simulator"
 
 
 def random_text(length: int) -> str:
     """Return random letters and digits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    return secrets.token_hex((length + 1) // 2)[:length]
 
 
 class State:
     """Objects by id; insertion order is the order of creation.
 
     Args:
-        path: a SQLite file that survives restarts; None: memory only.
         clock: Stripe's time.
+        account: whose objects these are.
         livemode: what `livemode` says on every object.
+        storage: a file that keeps them; None: memory only.
+
+    An object holds what the API shows and nothing else. What must not be shown stands in `hidden`, by the same id.
     """
 
-    def __init__(self, *, path: Path | None, clock: Clock, livemode: bool) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        account: str = DEFAULT_ACCOUNT,
+        livemode: bool = False,
+        storage: Storage | None = None,
+    ) -> None:
         self.clock = clock
+        self.account = account
         self.livemode = livemode
+        self.name = f"{account}/{'live' if livemode else 'test'}"
         self.objects: dict[str, dict[str, Any]] = {}
         self.by_kind: dict[str, dict[str, dict[str, Any]]] = {}
-        self._changed: set[str] = set()
-        self._database: sqlite3.Connection | None = None
-        if path is not None:
-            self._open(path)
+        self.request: dict[str, Any] = {"id": None, "idempotency_key": None}
+        """The call that is executed: events name it (docs.stripe.com/api/events/object#event_object-request)."""
+        self._hidden: dict[str, dict[str, Any]] = {}
+        self._changed: dict[str, None] = {}
+        self._storage = storage
+        if storage is not None:
+            for stored in storage.load(self.name):
+                assert stored.body is not None
+                self._put(stored.body, stored.hidden)
+            self._relink()
 
-    def _open(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("CREATE TABLE IF NOT EXISTS objects (id TEXT PRIMARY KEY, seq INTEGER, body BLOB)")
-        for (body,) in self._database.execute("SELECT body FROM objects ORDER BY seq"):
-            obj = msgspec.json.decode(body)
-            self.objects[obj["id"]] = obj
-            self.by_kind.setdefault(obj["object"], {})[obj["id"]] = obj
+    def _relink(self) -> None:
+        """Let objects that hold others hold the same ones again after they were read from the file."""
+        for item in self.by_kind.get("subscription_item", {}).values():
+            item["price"] = self.objects.get(item["price"]["id"], item["price"])
+        for subscription in self.by_kind.get("subscription", {}).values():
+            items = subscription["items"]
+            items["data"] = [self.objects.get(item["id"], item) for item in items["data"]]
 
     @property
     def now(self) -> int:
@@ -63,55 +75,62 @@ class State:
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as `cus_…`."""
-        return f"{prefix}_{random_text(24)}"
+        return f"{prefix}_{secrets.token_hex(12)}"
 
-    def add(self, obj: dict[str, Any]) -> dict[str, Any]:
-        """Store a new object."""
+    def _put(self, obj: dict[str, Any], hidden: dict[str, Any]) -> None:
         self.objects[obj["id"]] = obj
         self.by_kind.setdefault(obj["object"], {})[obj["id"]] = obj
-        self._changed.add(obj["id"])
+        self._hidden[obj["id"]] = hidden
+
+    def add(self, obj: dict[str, Any], **hidden: Any) -> dict[str, Any]:
+        """Store a new object, and what is known of it but not shown."""
+        self._put(obj, hidden)
+        self._changed[obj["id"]] = None
         return obj
+
+    def hidden(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Return what is known of an object but not shown; a change of it needs `touch`."""
+        return self._hidden[obj["id"]]
 
     def touch(self, obj: dict[str, Any]) -> None:
         """Note that an object was changed."""
-        self._changed.add(obj["id"])
+        self._changed[obj["id"]] = None
 
     def remove(self, obj: dict[str, Any]) -> None:
         """Forget an object."""
         self.objects.pop(obj["id"], None)
         self.by_kind[obj["object"]].pop(obj["id"], None)
-        if self._database is not None:
-            self._database.execute("DELETE FROM objects WHERE id = ?", (obj["id"],))
+        self._hidden.pop(obj["id"], None)
+        self._changed[obj["id"]] = None
 
-    def get(self, kind: str, object_id: str, *, param: str = "id") -> dict[str, Any]:
+    def get(self, kind: str, object_id: str, *, param: str = "id", status: int = 404) -> dict[str, Any]:
         """Return an object; raises Stripe's `resource_missing`."""
         found = self.by_kind.get(kind, {}).get(object_id)
-        if found is None:
-            raise missing(kind, object_id, param=param)
+        if found is None or "deleted" in found:
+            raise missing(kind, object_id, param=param, status=status)
         return found
+
+    def referenced(self, kind: str, params: dict[str, Any], name: str) -> dict[str, Any]:
+        """Return the object that a parameter names; an unknown one is a bad request, not a bad address."""
+        return self.get(kind, str(params.get(name) or ""), param=name, status=400)
+
+    def newest(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a kind, newest first."""
+        return reversed(self.by_kind.get(kind, {}).values())
 
     def all(self, kind: str) -> list[dict[str, Any]]:
         """Return all objects of a kind, newest first."""
-        return list(reversed(self.by_kind.get(kind, {}).values()))
+        return list(self.newest(kind))
+
+    def count(self, kind: str) -> int:
+        """Return how many objects of a kind there are."""
+        return len(self.by_kind.get(kind, ()))
 
     def flush(self) -> None:
         """Write what changed to the file, in one transaction."""
-        changed, self._changed = self._changed, set()
-        if self._database is None or not changed:
-            return
-        self._database.execute("BEGIN")
-        for object_id in changed:
-            obj = self.objects.get(object_id)
-            if obj is not None:
-                self._database.execute(
-                    "INSERT INTO objects VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM objects), ?) "
-                    "ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-                    (object_id, msgspec.json.encode(obj)),
-                )
-        self._database.execute("COMMIT")
-
-    def close(self) -> None:
-        """Write and close the file."""
-        self.flush()
-        if self._database is not None:
-            self._database.close()
+        if self._storage is not None and self._changed:
+            self._storage.write(
+                self.name,
+                [Stored(name, self.objects.get(name), self._hidden.get(name, {})) for name in self._changed],
+            )
+        self._changed.clear()
