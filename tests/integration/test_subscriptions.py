@@ -97,9 +97,16 @@ async def test_cancelling_an_unknown_one_is_404(stack: Stack) -> None:
     assert (await stack.client.post(f"{PATH}/lps_unknown/cancel", json={})).status_code == 404
 
 
+async def test_a_cancellation_whose_answer_was_lost_is_recognized_as_ours(stack: Stack) -> None:
+    made = await created(stack)
+    stack.simulator.faults.calls.append(Fault(kind="reset_after", method="DELETE", count=2))
+    answer = await stack.client.post(f"{PATH}/{made['id']}/cancel", json={"at_period_end": False})
+    assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+
+
 async def test_a_cancellation_that_stripe_did_not_answer_is_completed_later(stack: Stack) -> None:
     made = await created(stack)
-    stack.simulator.faults.calls.append(Fault(kind="reset_after", method="DELETE", count=9))
+    stack.simulator.faults.calls.append(Fault(kind="reset_after", path="/v1/subscriptions/.*", count=99))
     answer = await stack.client.post(f"{PATH}/{made['id']}/cancel", json={"at_period_end": False})
     assert answer.status_code == 503
     stack.simulator.faults.clear()

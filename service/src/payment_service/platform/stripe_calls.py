@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from payment_service.platform.stripe_gateway import SUBSCRIPTION_EXPAND, StripeGateway, StripeObject
+from payment_service.platform.stripe_gateway import (
+    SUBSCRIPTION_EXPAND,
+    StripeGateway,
+    StripeObject,
+    StripeRejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,11 +93,26 @@ async def list_subscriptions(gateway: StripeGateway, **params: Any) -> StripeObj
     return await gateway.request("list_subscriptions", "get", "/v1/subscriptions", params=params)
 
 
-async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str) -> StripeObject:
-    """Cancel at once (docs.stripe.com/api/subscriptions/cancel)."""
-    return await gateway.request(
-        "cancel_subscription", "delete", f"/v1/subscriptions/{subscription_id}", idempotency_key=key
-    )
+async def cancel_subscription(
+    gateway: StripeGateway, subscription_id: str, *, key: str, operation_id: str
+) -> StripeObject:
+    """Cancel at once (docs.stripe.com/api/subscriptions/cancel).
+
+    Stripe keeps no idempotency keys for DELETE, and an HTTP client may send it twice: the second finds nothing. The
+    comment tells that the cancellation was ours.
+
+    Raises:
+        StripeRejected: it had ended before.
+    """
+    params = {"cancellation_details": {"comment": operation_id}}
+    path = f"/v1/subscriptions/{subscription_id}"
+    try:
+        return await gateway.request("cancel_subscription", "delete", path, params=params, idempotency_key=key)
+    except StripeRejected:
+        obj = await retrieve_subscription(gateway, subscription_id)
+        if (obj.get("cancellation_details") or {}).get("comment") != operation_id:
+            raise
+        return obj
 
 
 async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str, *, key: str) -> StripeObject:

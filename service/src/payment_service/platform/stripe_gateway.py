@@ -115,11 +115,6 @@ class StripeGateway:
         for attempt in range(self._settings.max_retries + 1):
             try:
                 return await self._once(method, path, params, key)
-            except StripeRejected as error:
-                if attempt and method == "delete":
-                    # Stripe keeps no idempotency keys for DELETE: what is gone now may be the former attempt's work
-                    raise StripeUnavailable(retry_after=RETRY_AFTER_SECONDS) from error
-                raise
             except (StripeUnavailable, StripeTimeout):
                 if attempt == self._settings.max_retries:
                     raise

@@ -46,6 +46,10 @@ class World:
         self.refunds = Refunds(state, self.events, self.balance, self.methods)
         self.disputes = Disputes(state, self.events, self.balance)
         self.customers = Customers(state, self.events, self.methods)
+        self._connect_billing()
+
+    def _connect_billing(self) -> None:
+        state = self.state
         self.catalog = Catalog(state, self.events, self.customers)
         self.coupons = Coupons(state, self.events)
         self.invoices = Invoices(state, self.events, self.payments, self.coupons)

@@ -39,9 +39,8 @@ class SubscriptionCancellation:
                 async with self.operations.finish(operation):
                     operation.response = refusal(error, operation)
                 return
-            if operation.attempts == 1:
-                await self._finish(operation, obj, ended_before=True)
-                return
+            await self._finish(operation, obj, ended_before=True)
+            return
         await self._finish(operation, obj, ended_before=False)
 
     async def _finish(self, operation: Operation, obj: StripeObject, *, ended_before: bool) -> None:
@@ -61,4 +60,4 @@ class SubscriptionCancellation:
         key = operation.stripe_key("cancel")
         if operation.request["at_period_end"]:
             return await stripe_calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
-        return await stripe_calls.cancel_subscription(self._gateway, stripe_id, key=key)
+        return await stripe_calls.cancel_subscription(self._gateway, stripe_id, key=key, operation_id=operation.id)

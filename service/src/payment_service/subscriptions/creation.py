@@ -113,7 +113,9 @@ class SubscriptionCreation:
         else:
             if obj["status"] == "incomplete":
                 key = operation.stripe_key("supersede")
-                obj = await stripe_calls.cancel_subscription(self.gateway, holder["stripe_id"], key=key)
+                obj = await stripe_calls.cancel_subscription(
+                    self.gateway, holder["stripe_id"], key=key, operation_id=operation.id
+                )
             await self._replace(operation, obj)
 
     async def _refuse_as_live(self, operation: Operation, obj: StripeObject) -> None:
@@ -213,7 +215,7 @@ class SubscriptionCreation:
         stripe_id = operation.facts["stripe_subscription_id"]
         try:
             obj = await stripe_calls.cancel_subscription(
-                self.gateway, stripe_id, key=operation.stripe_key("cancel-declined")
+                self.gateway, stripe_id, key=operation.stripe_key("cancel-declined"), operation_id=operation.id
             )
         except StripeRejected:
             obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
