@@ -2,7 +2,15 @@
 {{- define "lean-payments.validate" -}}
 {{- $problems := list -}}
 {{- if .Values.operator.enabled -}}
-{{- $problems = append $problems "operator.enabled=true is not supported by this chart version: set operator.enabled=false." -}}
+{{- if and (eq .Values.config.stripeMode "live") (not .Values.image.digest) -}}
+{{- $problems = append $problems "image.digest is empty: releases in live mode need an image that cannot change; set image.digest=sha256:…, or config.stripeMode=test." -}}
+{{- end -}}
+{{- if eq .Values.image.tag "latest" -}}
+{{- $problems = append $problems "image.tag=latest can change without a release: name a version." -}}
+{{- end -}}
+{{- if .Values.worker.keda.enabled -}}
+{{- $problems = append $problems "worker.keda.enabled: the operator scales workers itself; set worker.keda.enabled=false and use worker.autoscaling." -}}
+{{- end -}}
 {{- end -}}
 {{- if not .Values.secrets.existingSecret -}}
 {{- $problems = append $problems (printf "secrets.existingSecret is empty. Create the Secret: kubectl -n %s create secret generic lean-payments --from-literal=DATABASE_URL=… --from-literal=REDIS_URL=… --from-literal=STRIPE_SECRET_KEY=… --from-literal=STRIPE_WEBHOOK_SECRET=… --from-literal=SECRET_KEY=\"$(openssl rand -hex 32)\", then set secrets.existingSecret=lean-payments." .Release.Namespace) -}}
@@ -33,7 +41,7 @@
 {{- end -}}
 {{- with .Values.database.cloudNativePG -}}
 {{- if .enabled -}}
-{{- if eq $.Values.migrations.mode "hook" -}}
+{{- if and (eq $.Values.migrations.mode "hook") (not $.Values.operator.enabled) -}}
 {{- $problems = append $problems "database.cloudNativePG.enabled: the database does not exist yet when a hook runs; set migrations.mode=initContainer." -}}
 {{- end -}}
 {{- if $.Values.database.existingSecret -}}

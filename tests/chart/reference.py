@@ -29,7 +29,10 @@ Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../
 """
 _KEY: Final = re.compile(r"^( *)([A-Za-z]+):")
 _RULES: Final[dict[str, dict[str, Any]]] = {
-    "operator.enabled": {"const": False},
+    "operator.image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
+    "operator.image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+    "operator.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]},
+    "operator.replicas": {"minimum": 1},
     "migrations.mode": {"enum": ["hook", "initContainer", "none"]},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},

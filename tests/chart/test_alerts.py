@@ -26,11 +26,18 @@ SECRET = 'kube_secret_created{namespace="billing",secret="s"}'
 MIGRATION = 'kube_job_failed{namespace="billing",job_name="pay-lean-payments-migrate",condition="true"}'
 DEPLOYMENT = '{namespace="billing",deployment="pay-lean-payments-api"}'
 
+OPERATOR = 'namespace="billing",job="pay-lean-payments-operator"'
+PINNED = ("--set", f"image.digest=sha256:{'0' * 64}")
+
 Series = dict[str, str]
 
 
 def ours(metric: str, values: str, labels: str = "") -> Series:
     return {f"{metric}{{{ENVIRONMENT}{labels}}}": values}
+
+
+def operators(metric: str, values: str, labels: str = "") -> Series:
+    return {f"{metric}{{{OPERATOR}{labels}}}": values}
 
 
 def per_minute(count: float) -> str:
@@ -39,6 +46,26 @@ def per_minute(count: float) -> str:
 
 # The series of a time with the problem and of one without; evaluated after three hours.
 CASES: dict[str, tuple[Series, Series]] = {
+    "PaymentOperatorDown": (operators("up", "0x240"), operators("up", "1x240")),
+    "PaymentOperatorWithoutLeader": (
+        operators("payment_operator_leader", "0x240"),
+        operators("payment_operator_leader", "0x240", ',pod="a"')
+        | operators("payment_operator_leader", "1x240", ',pod="b"'),
+    ),
+    "PaymentOperatorFailing": (
+        operators("payment_operator_reconciles_total", per_minute(6), ',result="error"')
+        | operators("payment_operator_reconciles_total", per_minute(2), ',result="done"'),
+        operators("payment_operator_reconciles_total", per_minute(1), ',result="error"')
+        | operators("payment_operator_reconciles_total", per_minute(9), ',result="done"'),
+    ),
+    "PaymentOperatorBehind": (
+        operators("payment_operator_queue_depth", "3x240"),
+        operators("payment_operator_queue_depth", "3 0 3 0 3 0 3 0 3 0" + " 3 0" * 115),
+    ),
+    "PaymentOperatorReleaseFailed": (
+        operators("payment_operator_releases_total", "0x150 1x90", ',outcome="rolled_back"'),
+        operators("payment_operator_releases_total", per_minute(1), ',outcome="released"'),
+    ),
     "PaymentsAvailabilityBudgetBurn": (
         ours(REQUESTS, per_minute(95), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),
         ours(REQUESTS, per_minute(9999), ',status="200"') | ours(REQUESTS, per_minute(1), ',status="503"'),
@@ -124,7 +151,7 @@ CASES: dict[str, tuple[Series, Series]] = {
 
 @cache
 def rules() -> dict[str, Any]:
-    enabled = ("--set", "secrets.existingSecret=s,monitoring.rules.enabled=true")
+    enabled = ("--set", "secrets.existingSecret=s,monitoring.rules.enabled=true,operator.enabled=true", *PINNED)
     (rule,) = [manifest for manifest in render(*enabled) if manifest["kind"] == "PrometheusRule"]
     spec: dict[str, Any] = rule["spec"]
     return spec
@@ -187,6 +214,12 @@ def test_every_panel_of_the_dashboard_asks_for_metrics_of_the_contract_in_valid_
     contract = (ROOT / "docs" / "contracts.md").read_text()
     used = set(re.findall(r"payments?_[a-z_]+", " ".join(queries)))
     assert [name for name in sorted(used) if re.sub("_(bucket|count|sum)$", "", name) not in contract] == []
+
+
+def test_without_an_operator_nothing_is_said_about_one() -> None:
+    values = "secrets.existingSecret=s,monitoring.rules.enabled=true,operator.enabled=false"
+    (rule,) = [manifest for manifest in render("--set", values) if manifest["kind"] == "PrometheusRule"]
+    assert not [entry["alert"] for entry in rule["spec"]["groups"][0]["rules"] if "Operator" in entry["alert"]]
 
 
 def test_an_alert_can_be_left_out() -> None:

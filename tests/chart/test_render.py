@@ -51,7 +51,8 @@ def test_every_pod_satisfies_the_restricted_level(values: Path) -> None:
     for spec in pod_specs(render("--values", str(values))):
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert spec["automountServiceAccountToken"] is False
+        own = spec["containers"][0]["name"]
+        assert spec["automountServiceAccountToken"] is (own == "operator")
         for container in spec["containers"] + spec.get("initContainers", []):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -124,7 +125,7 @@ def test_it_renders_as_a_subchart(tmp_path: Path) -> None:
         ("config.stripeMode=real", "stripeMode"),
         ("image.digest=sha256:12", "digest"),
         ("api.replicas=many", "replicas"),
-        ("operator.enabled=true", "operator"),
+        ("operator.replicas=0", "operator"),
     ],
 )
 def test_the_schema_refuses_a_wrong_value(setting: str, message: str) -> None:

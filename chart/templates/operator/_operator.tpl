@@ -1,0 +1,125 @@
+{{- define "lean-payments.operatorName" -}}
+{{ include "lean-payments.fullname" . }}-operator
+{{- end -}}
+
+{{- define "lean-payments.operatorImage" -}}
+{{- $image := .Values.operator.image -}}
+{{- if $image.digest -}}{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{- end -}}
+{{- end -}}
+
+{{- /* Not the environment's: its network policy must not hold for the operator, which talks to the API server. */ -}}
+{{- define "lean-payments.operatorSelector" -}}
+app.kubernetes.io/name: lean-payments
+app.kubernetes.io/instance: {{ include "lean-payments.operatorName" . }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "lean-payments.operatorLabels" -}}
+app.kubernetes.io/component: operator
+{{ include "lean-payments.operatorMeta" . }}
+{{- end -}}
+
+{{- define "lean-payments.operatorMeta" -}}
+app.kubernetes.io/name: lean-payments
+app.kubernetes.io/instance: {{ include "lean-payments.operatorName" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* What every pod from the operator's image has. */ -}}
+{{- define "lean-payments.operatorPod" -}}
+{{- with include "lean-payments.pullSecrets" . }}
+{{- . | trim }}
+{{ end -}}
+enableServiceLinks: false
+securityContext:
+  {{- include "lean-payments.podSecurity" . | nindent 2 }}
+{{- with .Values.operator.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" }}
+{{- with index $.Values.operator $field }}
+{{ $field }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+volumes:
+  - name: tmp
+    emptyDir: {medium: Memory, sizeLimit: 16Mi}
+{{- end -}}
+
+{{- define "lean-payments.operatorContainer" -}}
+name: operator
+image: {{ include "lean-payments.operatorImage" . | quote }}
+imagePullPolicy: {{ .Values.operator.image.pullPolicy }}
+env:
+  - {name: LOG_LEVEL, value: {{ .Values.operator.logLevel }}}
+  - name: POD_NAMESPACE
+    valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+resources:
+  {{- toYaml .Values.operator.resources | nindent 2 }}
+securityContext:
+  {{- include "lean-payments.containerSecurity" . | nindent 2 }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{- /* What the operator may do in a namespace that it watches (docs/contracts.md). */ -}}
+{{- define "lean-payments.operatorRules" -}}
+- apiGroups: [payments.leanconstruction.io]
+  resources: [paymentenvironments]
+  verbs: [get, list, watch, patch]
+- apiGroups: [payments.leanconstruction.io]
+  resources: [paymentenvironments/status]
+  verbs: [patch]
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services, secrets, configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
+
+{{- /* One binding of the operator's ServiceAccount. Arguments: root, kind (Role or ClusterRole), name. */ -}}
+{{- define "lean-payments.operatorBinding" -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}Binding
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "lean-payments.operatorLabels" .root | nindent 4 }}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: {{ .kind }}, name: {{ .name }}}
+subjects:
+  - {kind: ServiceAccount, name: {{ include "lean-payments.operatorName" .root }}, namespace: {{ .root.Release.Namespace }}}
+{{- end -}}
+
+{{- /* The labels by which Prometheus knows the operator's series. */ -}}
+{{- define "lean-payments.operatorSeries" -}}
+namespace={{ .Release.Namespace | quote }},job={{ include "lean-payments.operatorName" . | quote }}
+{{- end -}}

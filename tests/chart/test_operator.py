@@ -1,0 +1,196 @@
+"""The chart's operator mode: what it renders, with which rights, and what it leaves to the operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from tests.chart.test_render import of_kind
+from tests.chart.tools import CHART, render, template
+
+from payment_operator.api.crd import crd_yaml
+from payment_operator.api.environment import Environment
+from payment_operator.plugin.verbs.lint import check
+
+DIGEST = f"image.digest=sha256:{'0' * 64}"
+MODE = ("--set", f"secrets.existingSecret=lean-payments,operator.enabled=true,{DIGEST}")
+VALUES = ("--values", str(CHART / "ci/operator-values.yaml"))
+OWNED = {
+    "Job",
+    "CronJob",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+}
+"""Kinds that the operator writes; the CRD's Job aside, the chart renders none of them."""
+
+
+def environment(*arguments: str) -> dict[str, Any]:
+    (found,) = of_kind(render(*arguments), "PaymentEnvironment")
+    return found
+
+
+@pytest.mark.parametrize("arguments", [MODE, VALUES], ids=["defaults", "ci"])
+def test_the_environment_is_one_that_the_api_server_takes(arguments: tuple[str, ...]) -> None:
+    assert check(environment(*arguments)) == []
+
+
+@pytest.mark.parametrize("arguments", [MODE, VALUES], ids=["defaults", "ci"])
+def test_the_operators_objects_are_left_to_the_operator(arguments: tuple[str, ...]) -> None:
+    manifests = render(*arguments)
+    assert not [entry["metadata"]["name"] for entry in manifests if entry["kind"] in OWNED and not hook(entry)]
+    names = {entry["metadata"]["name"] for entry in manifests if entry["kind"] in {"Deployment", "Service"}}
+    assert names == {"pay-lean-payments-operator"}
+
+
+def hook(manifest: dict[str, Any]) -> str:
+    annotations = manifest["metadata"].get("annotations") or {}
+    return str(annotations.get("helm.sh/hook", ""))
+
+
+def test_values_mean_the_same_in_both_modes() -> None:
+    spec = msgspec.convert(environment(*VALUES)["spec"], Environment)
+    assert spec.stripe.mode == "Live"
+    assert spec.stripe.webhook.url == "https://pay.example.com/api/v1/webhooks/stripe"
+    assert spec.database.migration_url_secret_ref is not None
+    assert spec.database.migration_url_secret_ref.name == "lean-payments-owner"
+    assert spec.autoscaling is not None
+    assert (spec.autoscaling.min_replicas, spec.autoscaling.max_replicas) == (3, 12)
+    assert spec.worker.autoscaling is None
+    assert spec.worker.replicas == 2
+    assert spec.api.config["PAYMENTS_TRUSTED_PROXIES"] == "10.0.0.0/8"
+    assert spec.api.pod_template["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert "nodeSelector" not in spec.worker.pod_template["spec"]
+    assert spec.api.pod_template["spec"]["containers"][0]["name"] == "api"
+
+
+def test_the_overlay_wins_over_what_the_values_make() -> None:
+    spec = environment(*VALUES)["spec"]
+    assert spec["release"] == {"promotion": "Manual", "bake": {"seconds": 600}, "drainSeconds": 5}
+
+
+def test_replicas_are_absent_where_an_autoscaler_owns_them() -> None:
+    assert "replicas" not in environment(*MODE)["spec"]
+    fixed = environment(*MODE, "--set", "api.autoscaling.enabled=false")["spec"]
+    assert fixed["replicas"] == 3
+    assert fixed["autoscaling"] == {"mode": "Disabled"}
+
+
+def test_people_pause_releases_so_the_chart_never_states_suspend() -> None:
+    assert "suspend" not in environment(*VALUES)["spec"]
+
+
+def test_cloudnativepg_needs_no_other_migration_mode_with_the_operator() -> None:
+    values = "database.cloudNativePG.enabled=true"
+    reference = environment(*MODE, "--set", values)["spec"]["database"]["urlSecretRef"]
+    assert reference == {"name": "pay-lean-payments-db-app", "key": "uri"}
+
+
+def test_the_operator_has_the_rights_of_the_contract_in_its_namespace_only() -> None:
+    manifests = render(*MODE)
+    assert not [role for role in of_kind(manifests, "ClusterRole") if not hook(role) and not aggregated(role)]
+    rules = [rule for role in of_kind(manifests, "Role") for rule in role["rules"]]
+    granted = {
+        (group, kind): set(rule["verbs"]) for rule in rules for group in rule["apiGroups"] for kind in rule["resources"]
+    }
+    assert "*" not in str(rules)
+    assert granted[("payments.leanconstruction.io", "paymentenvironments")] == {"get", "list", "watch", "patch"}
+    assert granted[("", "pods")] == {"get", "list", "watch"}
+    assert granted[("", "events")] == {"create"}
+    args = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "--namespace=billing" in args
+
+
+def aggregated(role: dict[str, Any]) -> bool:
+    return any(label.startswith("rbac.authorization.k8s.io/aggregate") for label in role["metadata"]["labels"])
+
+
+def test_cluster_wide_it_has_the_same_rights_everywhere_and_its_lease_at_home() -> None:
+    manifests = render(*VALUES)
+    (wide,) = [role for role in of_kind(manifests, "ClusterRole") if not hook(role) and not aggregated(role)]
+    (narrow,) = [role for role in of_kind(render(*MODE), "Role") if not role["metadata"]["name"].endswith("-lease")]
+    assert wide["rules"] == narrow["rules"]
+    (lease,) = of_kind(manifests, "Role")
+    assert [rule["resources"] for rule in lease["rules"]] == [["leases"]]
+    args = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert not [argument for argument in args if argument.startswith("--namespace")]
+
+
+def test_the_kind_lies_where_helm_installs_it_and_is_never_a_hook() -> None:
+    (path,) = (CHART / "crds").glob("*.yaml")
+    assert path.read_text() == crd_yaml()
+    assert not of_kind(render(*MODE), "CustomResourceDefinition")
+
+
+def test_an_upgrade_brings_the_kind_with_rights_for_this_kind_only() -> None:
+    manifests = render(*MODE)
+    (job,) = of_kind(manifests, "Job")
+    assert hook(job) == "pre-upgrade"
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["crd", "--apply"]
+    (role,) = [role for role in of_kind(manifests, "ClusterRole") if hook(role)]
+    (rule,) = role["rules"]
+    assert rule["resourceNames"] == ["paymentenvironments.payments.leanconstruction.io"]
+    assert rule["verbs"] == ["get", "patch"]
+    weights = {
+        entry["kind"]: int(entry["metadata"]["annotations"]["helm.sh/hook-weight"])
+        for entry in manifests
+        if hook(entry) == "pre-upgrade"
+    }
+    assert weights["Job"] > max(weight for kind, weight in weights.items() if kind != "Job")
+    assert not of_kind(render(*MODE, "--set", "operator.upgradeCRD=false"), "Job")
+
+
+def test_a_second_release_may_leave_the_operator_to_the_first() -> None:
+    manifests = render(*MODE, "--set", "operator.install=false")
+    assert of_kind(manifests, "PaymentEnvironment")
+    assert not [entry for kind in ("Deployment", "Role", "Job") for entry in of_kind(manifests, kind)]
+    policies = {policy["metadata"]["name"]: policy for policy in of_kind(manifests, "NetworkPolicy")}
+    sources = [source for rule in policies["pay-lean-payments"]["spec"]["ingress"] for source in rule["from"]]
+    assert any(source.get("namespaceSelector") == {} and "podSelector" in source for source in sources)
+
+
+def test_the_policy_of_the_environment_does_not_hold_for_the_operator() -> None:
+    manifests = render(*MODE)
+    labels = of_kind(manifests, "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")}
+    assert not policies["pay-lean-payments"]["podSelector"]["matchLabels"].items() <= labels.items()
+    own = policies["pay-lean-payments-operator"]
+    assert own["podSelector"]["matchLabels"].items() <= labels.items()
+    assert own["policyTypes"] == ["Ingress"]
+
+
+def test_people_with_the_edit_role_may_promote() -> None:
+    roles = {role["metadata"]["name"]: role for role in of_kind(render(*MODE), "ClusterRole") if aggregated(role)}
+    assert set(roles) == {"billing-pay-lean-payments-operator-edit", "billing-pay-lean-payments-operator-view"}
+    assert "patch" in roles["billing-pay-lean-payments-operator-edit"]["rules"][0]["verbs"]
+    assert not of_kind(render(*MODE, "--set", "operator.userRoles=false,operator.upgradeCRD=false"), "ClusterRole")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("image.digest=", "set image.digest=sha256:…, or config.stripeMode=test"),
+        ("image.tag=latest", "name a version"),
+        ("worker.keda.enabled=true", "use worker.autoscaling"),
+    ],
+)
+def test_what_the_operator_cannot_do_is_refused_with_the_fix(setting: str, message: str) -> None:
+    result = template(*MODE, "--set", setting)
+    assert result.returncode != 0
+    assert message in result.stderr
+
+
+def test_manifests_hold_no_duplicate_keys() -> None:
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return {
+            key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
+        }
+
+    Strict.add_constructor("tag:yaml.org,2002:map", mapping)
+    assert list(yaml.load_all(template(*VALUES).stdout, Loader=Strict))
