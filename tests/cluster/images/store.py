@@ -101,14 +101,16 @@ def ensure(wanted: Iterable[str] | None = None) -> dict[str, str]:
     Raises:
         RuntimeError: a builder failed, or the cluster of TEST_KUBECONFIG cannot be given images.
     """
-    place, known = layout(), recipes()
+    known = recipes()
+    return {short: deliver(known[short]) for short in wanted or known}
+
+
+def deliver(recipe: Recipe) -> str:
+    """Build the image unless it is built, bring it to the cluster if one runs, and return its name."""
+    place = layout()
     place.images.mkdir(parents=True, exist_ok=True)
-    names = {}
-    for short in wanted or known:
-        recipe = known[short]
-        # one lock for each image: two checkouts may ask at once, and the second then finds it built
-        with (place.images / f".{recipe.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _deliver(place, recipe, _built(place, recipe))
-        names[short] = name_of(recipe)
-    return names
+    # one lock for each image: two checkouts may ask at once, and the second then finds it built
+    with (place.images / f".{recipe.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _deliver(place, recipe, _built(place, recipe))
+    return name_of(recipe)

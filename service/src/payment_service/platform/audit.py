@@ -8,6 +8,7 @@ terminal), `stripe:<event>` (an event of Stripe's), `worker:<task>` (repairs tha
 from __future__ import annotations
 
 import getpass
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert
@@ -65,5 +66,8 @@ async def record(
 
 
 def cli_actor() -> str:
-    """Return the person at the terminal as an actor."""
-    return f"cli:{getpass.getuser()}"
+    """Return the person at the terminal as an actor; by number in a pod, whose user has no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # Python < 3.13 raises the former
+        return f"cli:{os.getuid()}"

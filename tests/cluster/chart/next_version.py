@@ -1,0 +1,57 @@
+"""An image of the service with one migration more, which fails as long as a row says so."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.cluster.images import store
+from tests.cluster.images.recipes import recipes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REFUSE = "INSERT INTO cursors (name, value, updated_at) VALUES ('refuse', '{}', now())"
+ALLOW = "DELETE FROM cursors WHERE name = 'refuse'"
+_MIGRATION = '''"""A column that only the next version knows."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{number:04}_next"
+down_revision = "{down}"
+branch_labels = None
+depends_on = None
+
+phase = "expand"
+schema_number = {number}
+oldest_application = {oldest}
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.execute("SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM cursors WHERE name = 'refuse') THEN 0 ELSE 1 END)")
+    op.add_column("customers", sa.Column("note_of_next", sa.Text(), nullable=True))
+'''
+
+
+def image(folder: Path) -> str:
+    """Build the service with a further expand migration, bring it to the cluster and return its name."""
+    recipe = recipes()["service"]
+    source = folder / "src"
+    shutil.copytree(recipe.parts["service/src"], source, ignore=shutil.ignore_patterns("__pycache__"))
+    migrations = source / "payment_service" / "migrations"
+    newest = max((migrations / "versions").glob("[0-9]*.py"))
+    number = int(newest.name[:4]) + 1
+    oldest = re.findall(r"^oldest_application = (\d+)", newest.read_text(), re.MULTILINE)[0]
+    down = re.findall(r'^revision = "(.+)"', newest.read_text(), re.MULTILINE)[0]
+    content = _MIGRATION.format(number=number, down=down, oldest=oldest)
+    (migrations / "versions" / f"{number:04}_next.py").write_text(content)
+    support = migrations / "support.py"
+    bumped = re.sub(r"^(\w+_SCHEMA: Final) = \d+", rf"\1 = {number}", support.read_text(), flags=re.MULTILINE)
+    support.write_text(bumped)
+    return store.deliver(
+        replace(recipe, name="payments-service-next", parts=dict(recipe.parts) | {"service/src": source})
+    )

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cluster.chart.release import Release
+
+pytestmark = pytest.mark.timeout(420)  # the images may have to be built first
+
+
+def test_the_release_is_ready_in_a_namespace_that_enforces_restricted(release: Release) -> None:
+    labels = json.loads(release.namespace.cluster.kubectl("get", "ns", release.namespace.name, "-o", "json"))
+    assert labels["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert [len(release.pods(component)) for component in ("api", "worker")] == [2, 1]
+    for pod in release.pods("api"):
+        assert {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
+        assert not [volume for volume in pod["spec"]["volumes"] if volume["name"].startswith("kube-api-access")]
+
+
+def test_helm_test_creates_a_subscription_and_leaves_no_key(release: Release) -> None:
+    said = release.helm("test", release.name, "--logs", "--timeout", "120s")
+    for step in ("ok   webhook", "ok   created lps_", "applied, the row says active", "ok   canceled", "ok   revoked"):
+        assert step in said, said
+    assert release.psql("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL") == "0"
+    assert release.psql("SELECT status FROM subscriptions").splitlines() == ["canceled"]
+    assert int(release.psql("SELECT count(*) FROM events WHERE source = 'webhook' AND state = 'applied'")) >= 3
+
+
+def test_the_application_role_cannot_change_the_schema(release: Release) -> None:
+    with pytest.raises(RuntimeError, match=r"permission denied|must be owner"):
+        release.psql("ALTER TABLE customers ADD COLUMN never integer")
+
+
+def test_the_commands_of_the_notes_work(release: Release) -> None:
+    notes = release.helm("get", "notes", release.name)
+    command = next(line for line in notes.splitlines() if "keys create" in line).split(" -- ")[1]
+    assert release.exec(*command.split()).startswith("lp_")
+    assert f"helm -n {release.namespace.name} test {release.name}" in notes
+
+
+def test_requests_cover_what_pods_use_and_limits_leave_room(release: Release, say: Callable[[str], None]) -> None:
+    defaults = release.helm("show", "values", "chart")
+    requested, limited = (
+        int(re.findall(rf"{kind}: {{.*memory: (\d+)Mi", defaults)[0]) for kind in ("requests", "limits")
+    )
+    with release.webhooks(seconds=5, rate=50, fresh=10) as load:
+        assert load.result()["failed"] == 0
+    for component in ("api", "worker"):
+        used = _resident_mebibytes(release, component)
+        say(f"{component}: {used:.0f} MiB resident after load, {requested} MiB requested, limit {limited} MiB")
+        assert used < requested
+        assert used < limited / 2
+
+
+def _resident_mebibytes(release: Release, component: str) -> float:
+    status: Any = release.exec("cat", "/proc/1/status", component=component)
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024

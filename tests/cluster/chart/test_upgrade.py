@@ -1,0 +1,60 @@
+"""A failed migration, an upgrade with a migration and a rollback, each under constant load without a failed request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cluster.chart import next_version
+from tests.cluster.chart.loading import loaded
+from tests.cluster.chart.release import HelmFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cluster.chart.release import Release
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def test_no_request_fails_during_a_failed_migration_an_upgrade_and_a_rollback(
+    release: Release,
+    whole: bool,  # noqa: FBT001 - a fixture
+    say: Callable[[str], None],
+    tmp_path: Path,
+) -> None:
+    former, schema = serving(release), schema_number(release)
+    release.image = next_version.image(tmp_path)
+
+    release.psql(next_version.REFUSE)
+    with loaded(release, "failed migration", whole=whole, say=say), pytest.raises(HelmFailed) as failure:
+        release.upgrade()
+    for part in ("pre-upgrade", "division by zero"):
+        assert part in str(failure.value)
+    assert (serving(release), schema_number(release)) == (former, schema)
+
+    release.psql(next_version.ALLOW)
+    with loaded(release, "upgrade with a migration", whole=whole, say=say):
+        release.upgrade()
+    assert {image for _, image in serving(release)} == {release.image}
+    assert schema_number(release) == schema + 1
+
+    with loaded(release, "rollback", whole=whole, say=say):
+        release.rollback("1")
+    assert {image for _, image in serving(release)} == {image for _, image in former}
+    assert schema_number(release) == schema + 1
+
+
+def serving(release: Release) -> set[tuple[str, str]]:
+    """Return name and image of the API pods that are not ending."""
+
+    def named(pod: dict[str, Any]) -> tuple[str, str]:
+        return pod["metadata"]["name"], pod["spec"]["containers"][0]["image"]
+
+    return {named(pod) for pod in release.pods("api") if "deletionTimestamp" not in pod["metadata"]}
+
+
+def schema_number(release: Release) -> int:
+    """Return the number of the newest migration that has run."""
+    return int(release.psql("SELECT max(number) FROM schema_versions"))
