@@ -104,7 +104,12 @@ imagePullSecrets:
 name: migrate
 image: {{ include "lean-payments.image" $root | quote }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+{{- if and $root.Values.secrets.migrationSecret (eq .phase "expand") }}
+# as the owner; then the application's role gets rows and no DDL
+command: [sh, -c, "payments migrate --expand && payments database grants --apply"]
+{{- else }}
 command: [payments, migrate, --{{ .phase }}]
+{{- end }}
 env:
   {{- include "lean-payments.env" $root | nindent 2 }}
   - {name: PAYMENTS_TERMINATION_LOG, value: /dev/termination-log}

@@ -7,13 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.cluster import environment
 from tests.cluster.chart.release import Release, helm
 from tests.requirements import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from tests.cluster.environment import Namespace
+    from tests.cluster.environment import Cluster
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,14 +22,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes minutes; run by `make soak`")
 
 
-@pytest.fixture(scope="module")
-def release(servers: Namespace) -> Release:
-    """The chart, installed by Helm 4 with production-like values."""
+@pytest.fixture(scope="session")
+def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    """The chart, installed by Helm 4 with production-like values; who changes it brings it back."""
     require(helm(4).exists(), what="Helm 4", command="make cluster-tools")
-    made = Release(servers)
-    made.prepare()
-    made.install()
-    return made
+    namespace = environment.new_namespace(cluster, images=images)
+    namespace.create()
+    try:
+        namespace.servers()
+        made = Release(namespace)
+        made.prepare()
+        made.install()
+        yield made
+    finally:
+        namespace.remove()
 
 
 @pytest.fixture(scope="session")

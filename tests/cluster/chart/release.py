@@ -25,19 +25,11 @@ SECRET, OWNER_SECRET = "payments", "payments-owner"
 PASSWORD = "a-long-test-password"
 STRIPE = "http://simulator:12111"
 SIMULATOR_CONTROL = "http://simulator:12112"
-# what an operator of the database does once: docs/operations/install.md
+# what people do once: docs/operations/install.md
 ROLES = f"""
 CREATE ROLE payments_owner LOGIN PASSWORD '{PASSWORD}';
 CREATE ROLE payments LOGIN PASSWORD '{PASSWORD}';
 CREATE DATABASE payments OWNER payments_owner;
-"""
-GRANTS = """
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO payments;
-ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA public
-  GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO payments;
-ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO payments;
-GRANT CREATE ON SCHEMA public TO payments_owner;
 """
 EVENT = {
     "id": "evt_load_{{id}}",
@@ -146,7 +138,6 @@ class Release:
     def prepare(self) -> None:
         """Make the database with its two roles, a webhook endpoint at Stripe, and the Secrets."""
         self.psql(ROLES, database="postgres", role="postgres")
-        self.psql(GRANTS, role="postgres")
         form = f"url={self.url}{WEBHOOK}&enabled_events[]=*"
         status, endpoint = self.namespace.request(f"{STRIPE}/v1/webhook_endpoints", method="POST", form=form)
         assert status == 200, endpoint
@@ -189,7 +180,7 @@ class Release:
         ]
         return found
 
-    def webhooks(self, *, seconds: float, rate: float, fresh: float, timeout: float = 10) -> HostLoad:
+    def webhooks(self, *, seconds: float, rate: float, fresh: float, timeout: float = 30) -> HostLoad:
         """Deliver signed events from this machine: `rate` a second over kept connections, `fresh` more on new ones."""
         return HostLoad(f"http://{self.address()}{WEBHOOK}", *self.webhook_load(seconds, rate, fresh, timeout))
 
@@ -197,7 +188,7 @@ class Release:
         """Deliver them from a pod, through the Service's name."""
         load = partial(PodLoad, self.namespace.cluster.kubectl, name, f"{self.url}{WEBHOOK}")
         image = self.namespace.images["service"]
-        arguments = self.webhook_load(seconds, rate, fresh, 10)
+        arguments = self.webhook_load(seconds, rate, fresh, 30)
         return load(*arguments, namespace=self.namespace.name, image=image, labels={"app": "load"})
 
     def webhook_load(self, seconds: float, rate: float, fresh: float, timeout: float) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.timeout(420)  # the images may have to be built first
 def test_the_release_is_ready_in_a_namespace_that_enforces_restricted(release: Release) -> None:
     labels = json.loads(release.namespace.cluster.kubectl("get", "ns", release.namespace.name, "-o", "json"))
     assert labels["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert [len(release.pods(component)) for component in ("api", "worker")] == [2, 1]
     for pod in release.pods("api"):
         assert {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
         assert not [volume for volume in pod["spec"]["volumes"] if volume["name"].startswith("kube-api-access")]
@@ -27,9 +26,10 @@ def test_helm_test_creates_a_subscription_and_leaves_no_key(release: Release) ->
     said = release.helm("test", release.name, "--logs", "--timeout", "120s")
     for step in ("ok   webhook", "ok   created lps_", "applied, the row says active", "ok   canceled", "ok   revoked"):
         assert step in said, said
-    assert release.psql("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL") == "0"
-    assert release.psql("SELECT status FROM subscriptions").splitlines() == ["canceled"]
-    assert int(release.psql("SELECT count(*) FROM events WHERE source = 'webhook' AND state = 'applied'")) >= 3
+    mine = "principal = 'helm-test'"
+    assert release.psql(f"SELECT count(*), count(revoked_at) FROM api_keys WHERE {mine}") == "1|1"
+    subscription = re.findall(r"created (lps_\w+)", said)[0]
+    assert release.psql(f"SELECT status FROM subscriptions WHERE id = '{subscription}'") == "canceled"
 
 
 def test_the_application_role_cannot_change_the_schema(release: Release) -> None:
@@ -40,7 +40,9 @@ def test_the_application_role_cannot_change_the_schema(release: Release) -> None
 def test_the_commands_of_the_notes_work(release: Release) -> None:
     notes = release.helm("get", "notes", release.name)
     command = next(line for line in notes.splitlines() if "keys create" in line).split(" -- ")[1]
-    assert release.exec(*command.split()).startswith("lp_")
+    key = release.exec(*command.split())
+    assert key.startswith("lp_")
+    assert release.exec("payments", "keys", "list").count(key[:8]) >= 1
     assert f"helm -n {release.namespace.name} test {release.name}" in notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,7 @@ def test_no_request_fails_during_a_failed_migration_an_upgrade_and_a_rollback(
     tmp_path: Path,
 ) -> None:
     former, schema = serving(release), schema_number(release)
+    revision = json.loads(release.helm("history", release.name, "--output", "json"))[-1]["revision"]
     release.image = next_version.image(tmp_path)
 
     release.psql(next_version.REFUSE)
@@ -41,7 +43,8 @@ def test_no_request_fails_during_a_failed_migration_an_upgrade_and_a_rollback(
     assert schema_number(release) == schema + 1
 
     with loaded(release, "rollback", whole=whole, say=say):
-        release.rollback("1")
+        release.rollback(str(revision))
+        release.image = ""
     assert {image for _, image in serving(release)} == {image for _, image in former}
     assert schema_number(release) == schema + 1
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from payment_service.migrations.runner import (
     MigrationRefused,
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 MAXIMUM_RESULT_BYTES: Final = 4096
 LOCK_BUSY: Final = 3
+STATEMENT_FAILED: Final = 7
+_FAILED: Final = (
+    "a statement failed and its transaction was rolled back: {}. What runs now goes on serving; "
+    "remove the cause, then migrate again"
+)
 
 
 async def migrate(settings: Settings, *, mode: str, as_json: bool) -> int:
@@ -41,6 +47,8 @@ async def migrate(settings: Settings, *, mode: str, as_json: bool) -> int:
             return _conclude(settings, {"error": "a table lock could not be had in time; try again"}, code=LOCK_BUSY)
         if is_unavailable(error):
             return _conclude(settings, {"error": f"the database cannot be reached: {redact(str(error))}"}, code=1)
+        if isinstance(error, DBAPIError):
+            return _conclude(settings, {"error": _FAILED.format(redact(str(error.orig)))}, code=STATEMENT_FAILED)
         raise
     _print(plan, planned=mode == "plan", as_json=as_json)
     return _conclude(settings, _summary(plan), code=4 if mode == "plan" and plan.findings else 0)
