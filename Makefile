@@ -57,6 +57,11 @@ openapi: $(READY) ## Write docs/openapi.json anew after a change of the API
 plugin: $(READY) ## Build dist/kubectl-payments: one file that needs only Python 3.11 and kubectl
 	@$(RUN)/python operator/packaging/single_file.py dist
 
+.PHONY: operator-reference
+operator-reference: $(READY) ## Write the CRD and docs/reference anew after a change of the operator's types
+	@$(RUN)/payment-operator crd > chart/crds/paymentenvironments.payments.leanconstruction.io.yaml
+	@$(RUN)/python operator/packaging/reference.py
+
 .PHONY: clean
 clean: ## Remove the environment, caches and the demo's state
 	@rm -rf .venv .tools .cache .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

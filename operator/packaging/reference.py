@@ -1,0 +1,104 @@
+"""Writes docs/reference/paymentenvironment.md from the CRD: ``make operator-reference``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from payment_operator.api.crd import COLUMNS, openapi_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE: Final = Path(__file__).parents[2] / "docs/reference/paymentenvironment.md"
+Schema = dict[str, Any]
+
+HEAD: Final = """# PaymentEnvironment
+
+`payments.leanconstruction.io/v1alpha1`, short name `penv`, in a namespace. Generated from the kind's own schema
+(`make operator-reference`); `kubectl explain penv.spec.release` prints the same texts. Samples:
+[k8s/samples](../../k8s/samples). What a change sets off:
+[what happens during a release](../what-happens-during-a-release.md).
+
+*object* without fields of its own below is passed through as Kubernetes knows it.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    properties = openapi_schema()["properties"]
+    parts = [HEAD, "## Spec", _table("spec", properties["spec"]), *_sections("spec", properties["spec"])]
+    parts += ["## Status", _table("status", properties["status"]), *_sections("status", properties["status"])]
+    parts += ["## Rules", _rules(), "## Columns of kubectl get", _columns()]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _sections(path: str, schema: Schema) -> Iterator[str]:
+    for name, field in schema.get("properties", {}).items():
+        inner = field.get("items", field)
+        if inner.get("properties"):
+            where = f"{path}.{name}" + ("[]" if "items" in field else "")
+            yield f"### {where}"
+            yield _table(where, inner)
+            yield from _sections(where, inner)
+
+
+def _table(path: str, schema: Schema) -> str:
+    required = set(schema.get("required", []))
+    rows = [f"| Field of `{path}` | Type | Default | Meaning |", "|---|---|---|---|"]
+    for name, field in schema["properties"].items():
+        default = "required" if name in required else _default(field)
+        rows.append(f"| `{name}` | {_type(field)} | {default} | {field.get('description', '')} |")
+    return "\n".join(rows)
+
+
+def _type(field: Schema) -> str:
+    if "enum" in field:
+        return " \\| ".join(f"`{value}`" for value in field["enum"])
+    kind = str(field["type"])
+    if kind == "array":
+        return f"list of {_type(field['items'])}s"
+    if kind == "object" and "additionalProperties" in field:
+        return "map of strings"
+    limits = [f"{sign} {field[key]}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in field]
+    return f"{kind} {', '.join(limits)}".strip()
+
+
+def _default(field: Schema) -> str:
+    if "default" not in field:
+        return ""
+    if field.get("properties"):
+        return "as below"
+    return f"`{json.dumps(field['default'])}`"
+
+
+def _rules() -> str:
+    schema = openapi_schema()
+    lines = [
+        "The API server refuses what breaks one of these; `kubectl payments lint -f FILE` says so without a cluster.",
+        "",
+    ]
+    lines += [f"- `{path or 'the resource'}`: {message}" for path, message in _messages("", schema)]
+    return "\n".join(lines)
+
+
+def _messages(path: str, schema: Schema) -> Iterator[tuple[str, str]]:
+    for entry in schema.get("x-kubernetes-validations", []):
+        yield path, entry["message"]
+    for name, field in schema.get("properties", {}).items():
+        yield from _messages(f"{path}.{name}".lstrip("."), field)
+
+
+def _columns() -> str:
+    rows = ["| Column | Path | Shown |", "|---|---|---|"]
+    rows += [
+        f"| {entry.name} | `{entry.path}` | {'with -o wide' if entry.priority else 'always'} |" for entry in COLUMNS
+    ]
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"{PAGE}\n")
