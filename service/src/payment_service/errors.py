@@ -20,6 +20,7 @@ PaymentsError                       what a caller of the API can be told
 ├── TooManyRequests         429
 ├── ServiceUnavailable      503     database, draining
 │   └── StripeUnavailable           Stripe answered 5xx, 429 or not at all
+│       └── StripeKeySpent          Stripe keeps a fault under this idempotency key
 └── StripeTimeout           504     the outcome is unknown; the operation is completed later
 ```
 
@@ -170,6 +171,10 @@ class StripeUnavailable(ServiceUnavailable):
     """Stripe answered 5xx or 429, or could not be reached."""
 
     code, title = "stripe_unavailable", "Stripe cannot be reached now"
+
+
+class StripeKeySpent(StripeUnavailable):
+    """Stripe only repeats what it saved under this idempotency key: a fault, or the answer to other parameters."""
 
 
 class StripeTimeout(PaymentsError):

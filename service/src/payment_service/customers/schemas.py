@@ -16,7 +16,7 @@ Metadata = Annotated[
 """Stripe's limits are 50 keys of 40 and values of 500 characters (docs.stripe.com/api/metadata); ten keys are ours."""
 
 
-class CreateCustomer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class CreateCustomer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A new customer."""
 
     email: Email | None = None

@@ -9,7 +9,7 @@ import msgspec
 
 from payment_service.customers import store
 from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError, Unprocessable
-from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.idempotency.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
 from payment_service.platform import stripe_calls
 from payment_service.platform.mirroring import NeedsFetch, Seen
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from payment_service.platform.stripe_gateway import StripeGateway
 
 KIND: Final = "create_customer"
+CLOCK_SKEW_SECONDS: Final = 300
+"""How far Stripe's clock may be behind ours."""
 
 
 class Customers:
@@ -106,10 +108,11 @@ class Customers:
         assert row is not None
         return row
 
-    async def create_at_stripe(self, customer_id: str) -> str:
-        """Create Stripe's customer for ours and return Stripe's id.
+    async def create_at_stripe(self, customer_id: str, *, tries: int) -> str:
+        """Create Stripe's customer for ours, or find the one that an earlier try created, and return Stripe's id.
 
         The idempotency key is made of our customer's id, so operations that run side by side make one customer.
+        `tries` counts the keys that Stripe only answers with a saved fault.
         """
         async with self._database.read() as connection:
             row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
@@ -117,13 +120,29 @@ class Customers:
             raise NotFound(f"There is no customer {customer_id}")
         if row.stripe_customer_id is not None:
             return str(row.stripe_customer_id)
+        if tries or (self._clock.now() - row.created_at).total_seconds() > STRIPE_KEY_SECONDS:
+            found = await self._find_at_stripe(row)
+            if found is not None:
+                return found
         metadata = dict(row._mapping["metadata"]) | {"lean_payments_customer": row.id}  # noqa: SLF001 - see to_view
         if row.reference is not None:
             metadata["lean_payments_reference"] = row.reference
         obj = await stripe_calls.create_customer(
-            self._gateway, key=f"{row.id}-create", email=row.email, name=row.name, metadata=metadata
+            self._gateway,
+            key=f"{row.id}-create" + (f"-{tries}" if tries else ""),
+            email=row.email,
+            name=row.name,
+            metadata=metadata,
         )
         return str(obj["id"])
+
+    async def _find_at_stripe(self, row: Row[Any]) -> str | None:
+        """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
+        since = int(row.created_at.timestamp()) - CLOCK_SKEW_SECONDS
+        async for obj in stripe_calls.customers_since(self._gateway, since, email=row.email):
+            if (obj.get("metadata") or {}).get("lean_payments_customer") == row.id:
+                return str(obj["id"])
+        return None
 
     async def stripe_id(self, connection: AsyncConnection, customer_id: str) -> str | None:
         """Return Stripe's id of our customer."""
@@ -185,7 +204,8 @@ class CustomerCreation:
         assert self.operations is not None
         customer_id = operation.facts["customer_id"]
         try:
-            stripe_id = await self._customers.create_at_stripe(customer_id)
+            tries = operation.facts.get("tries", 0)
+            stripe_id = await self._customers.create_at_stripe(customer_id, tries=tries)
         except (StripeRejected, PaymentDeclined) as error:
             await self._refuse(operation, error)
             return

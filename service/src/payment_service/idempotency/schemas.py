@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MAXIMUM_KEY_CHARACTERS: Final = 255
 """As Stripe's own (docs.stripe.com/api/idempotent_requests)."""
+STRIPE_KEY_SECONDS: Final = 23 * 3600
+"""Stripe may forget an idempotency key after 24 h (docs.stripe.com/api/idempotent_requests)."""
 JSON: Final = "application/json"
 
 
@@ -63,6 +65,11 @@ class Operation:
     age_seconds: float = 0.0
     response: StoredResponse | None = None
 
+    @property
+    def stripe_keys_hold(self) -> bool:
+        """Whether Stripe still answers our earlier calls under the keys of now; else what they made is looked up."""
+        return self.age_seconds <= STRIPE_KEY_SECONDS and not self.facts.get("tries")
+
     def stripe_key(self, call: str) -> str:
         """Return the idempotency key of an outgoing call.
 
@@ -74,7 +81,11 @@ class Operation:
 
 
 def fingerprint(body: object, *, path: Mapping[str, str]) -> bytes:
-    """Return the SHA-256 of the canonical request: keys sorted, path parameters included."""
+    """Return the SHA-256 of the canonical request: keys sorted, path parameters included.
+
+    Members with their default are left out (`omit_defaults` of the request types), so that a version that knows one
+    more of them takes a retry of a request that an older version began for the same request.
+    """
     return hashlib.sha256(msgspec.json.encode([body, dict(path)], order="sorted")).digest()
 
 

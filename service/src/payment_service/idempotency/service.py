@@ -7,6 +7,7 @@ over finds out at its next commit (`fence`), so two drivers never both write.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaymentsError, ServiceUnavailable
+from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaymentsError, StripeKeySpent
 from payment_service.idempotency import store
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.platform.database import is_unavailable
@@ -26,6 +27,7 @@ from payment_service.problems import problem_document
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
@@ -40,6 +42,9 @@ log = structlog.get_logger("payments")
 RESUME_AFTER_SECONDS: Final = 2.0
 """How soon an operation that met a passing fault may be tried again."""
 MAXIMUM_RESUME_SECONDS: Final = 300.0
+NEW_KEY_ATTEMPTS: Final = 3
+"""After so many attempts, seconds apart, a fault that Stripe has saved is passed by with a new key."""
+CLAIM_TRIES: Final = 3
 
 
 class LeaseLost(Exception):
@@ -113,26 +118,37 @@ class Operations:
         lease = self._settings.operation_lease_seconds
         async with self._database.transaction() as connection:
             if key is not None:
-                expires_at = now + timedelta(hours=self._settings.idempotency_retention_hours)
-                if not await store.claim_key(
-                    connection, key, operation_id=operation.id, now=now, expires_at=expires_at
-                ):
-                    earlier = await self._earlier(connection, key)
-                    if earlier is not None:
-                        return earlier
-                    await store.drop_key(connection, key)
-                    await store.claim_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
+                earlier = await self._claim(connection, key, operation)
+                if earlier is not None:
+                    return earlier
             if prepare is not None:
                 await prepare(connection, operation)
             await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
         return operation
 
-    async def _earlier(self, connection: AsyncConnection, key: IdempotencyKey) -> Operation | None:
-        """Return the operation that the key belongs to, finished or taken over; None when the key has expired."""
+    async def _claim(self, connection: AsyncConnection, key: IdempotencyKey, operation: Operation) -> Operation | None:
+        """Bind the key to `operation`, or return the one that it belongs to, finished or taken over.
+
+        An expired key is bound anew, but never while its operation is unfinished. Between two statements the key may
+        be removed, or bound by another request; then the next look finds out.
+        """
         now = self._clock.now()
-        row = await store.find_key(connection, key)
-        if row is None or row.expires_at <= now or row.id is None:
-            return None
+        expires_at = now + timedelta(hours=self._settings.idempotency_retention_hours)
+        for _ in range(CLAIM_TRIES):
+            if await store.claim_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at):
+                return None
+            row = await store.find_key(connection, key)
+            if row is None:
+                continue
+            if row.expires_at <= now and row.finished is not False:
+                await store.rebind_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
+                return None
+            if row.id is not None:
+                return await self._earlier(connection, key, row)
+        raise IdempotencyKeyInUse("Another request with this Idempotency-Key began just now", retry_after=1)
+
+    async def _earlier(self, connection: AsyncConnection, key: IdempotencyKey, row: Row[Any]) -> Operation:
+        now = self._clock.now()
         if bytes(row.fingerprint) != key.fingerprint:
             raise IdempotencyKeyReused("This Idempotency-Key was used with another request body; use a new key")
         operation = store.to_operation(row, now=now)
@@ -164,21 +180,26 @@ class Operations:
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
             raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error
-        except PaymentsError as error:
+        except Exception as error:
             await self._give_back(operation, error)
-            error.extra.setdefault("operation_id", operation.id)
+            if isinstance(error, PaymentsError):
+                error.extra.setdefault("operation_id", operation.id)
             raise
         return operation.response
 
-    async def _give_back(self, operation: Operation, error: PaymentsError) -> None:
-        """Shorten the lease after a passing fault; when the database is down the old one expires by itself."""
-        OPERATIONS.labels(operation.kind, operation.phase, error.code).inc()
+    async def _give_back(self, operation: Operation, error: Exception) -> None:
+        """Shorten the lease after a fault; when the database is down the old one expires by itself."""
+        code = error.code if isinstance(error, PaymentsError) else type(error).__name__
+        OPERATIONS.labels(operation.kind, operation.phase, code).inc()
         wait = min(MAXIMUM_RESUME_SECONDS, RESUME_AFTER_SECONDS * 2 ** min(operation.attempts - 1, 10))
-        log.warning("operation_interrupted", operation=operation.id, phase=operation.phase, code=error.code)
+        log.warning("operation_interrupted", operation=operation.id, phase=operation.phase, code=code)
+        facts = operation.facts
+        if isinstance(error, StripeKeySpent) and operation.attempts >= NEW_KEY_ATTEMPTS:
+            facts = facts | {"tries": facts.get("tries", 0) + 1}
         try:
             async with self._database.transaction() as connection:
                 until = self._clock.now() + timedelta(seconds=wait)
-                await store.release(connection, operation, until=until, error=error.code)
+                await store.release(connection, operation, facts=facts, until=until, error=code)
         except Exception as failure:
             if not is_unavailable(failure):
                 raise
@@ -192,7 +213,7 @@ class Operations:
         """
         async with self._database.transaction() as connection:
             yield connection
-            operation.phase = phase
+            operation.phase = phase if operation.response is None else "finished"
             operation.facts = {**operation.facts, **facts}
             await self._save(connection, operation)
 
@@ -210,33 +231,47 @@ class Operations:
             raise LeaseLost(operation.id)
 
     async def complete_expired(self, *, limit: int = 10) -> int:
-        """Take over and complete operations whose driver is gone; return how many reached their answer."""
-        now = self._clock.now()
+        """Take over and complete operations whose driver is gone; return how many reached their answer.
+
+        Kinds that only a newer version knows are left to it. One operation that fails holds up no other.
+        """
+        now, kinds = self._clock.now(), tuple(self._handlers)
         async with self._database.read() as connection:
-            candidates = await store.expired(connection, now=now, limit=limit)
-        completed = 0
-        for operation_id, fence in candidates:
-            completed += await self._complete(operation_id, fence)
-        return completed
+            candidates = await store.expired(connection, now=now, kinds=kinds, limit=limit)
+        return sum(await asyncio.gather(*(self._complete(operation_id, fence) for operation_id, fence in candidates)))
 
     async def _complete(self, operation_id: str, fence: int) -> bool:
         lease = self._settings.operation_lease_seconds
-        async with self._database.transaction() as connection:
-            operation = await store.take(
-                connection, operation_id, fence=fence, owner=self._owner, now=self._clock.now(), lease_seconds=lease
-            )
-        if operation is None:
-            return False
         try:
+            async with self._database.transaction() as connection:
+                operation = await store.take(
+                    connection, operation_id, fence=fence, owner=self._owner, now=self._clock.now(), lease_seconds=lease
+                )
+            if operation is None:
+                return False
             response = await self.drive(operation)
-        except (PaymentsError, ServiceUnavailable):
+        except PaymentsError:
+            return False
+        except Exception as error:
+            known = is_unavailable(error)
+            log.warning("operation_not_completed", operation=operation_id, exc_info=None if known else error)
             return False
         log.info("operation_completed", operation=operation.id, kind=operation.kind, status=response.status)
         return True
 
-    async def remove_expired_keys(self, connection: AsyncConnection, *, limit: int) -> None:
-        """Remove idempotency keys past their retention, at most `limit` at a time."""
-        await store.remove_expired_keys(connection, now=self._clock.now(), limit=limit)
+    async def remove_expired(self, *, limit: int) -> None:
+        """Remove what is past its retention, `limit` rows in each transaction: keys, then finished operations.
+
+        Operations stay as long as applied events do, for people to look at, and longer than any key.
+        """
+        now = self._clock.now()
+        keys_for = timedelta(hours=self._settings.idempotency_retention_hours)
+        kept_for = max(timedelta(days=self._settings.event_retention_days), keys_for + timedelta(days=1))
+        for remove, before in ((store.remove_expired_keys, now), (store.remove_operations, now - kept_for)):
+            removed = limit
+            while removed == limit:
+                async with self._database.transaction() as connection:
+                    removed = await remove(connection, before=before, limit=limit)
 
 
 def refusal(error: PaymentsError, operation: Operation) -> StoredResponse:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.platform.ids import first_id
 from payment_service.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ _FIND_KEY: Final = (
     .where(and_(*(idempotency_keys.c[name] == bindparam(f"k_{name}") for name in _KEY_COLUMNS)))
     .with_for_update(of=idempotency_keys)
 )
-_DROP_KEY: Final = delete(idempotency_keys).where(
-    and_(*(idempotency_keys.c[name] == bindparam(f"k_{name}") for name in _KEY_COLUMNS))
+_BOUND: Final = ("fingerprint", "operation_id", "created_at", "expires_at")
+_REBIND_KEY: Final = (
+    update(idempotency_keys)
+    .where(and_(*(idempotency_keys.c[name] == bindparam(f"k_{name}") for name in _KEY_COLUMNS)))
+    .values({name: bindparam(f"v_{name}") for name in _BOUND})
 )
 _INSERT: Final = insert(operations)
 _MINE: Final = and_(
@@ -59,9 +63,33 @@ _TAKE: Final = (
 )
 _EXPIRED: Final = (
     select(operations.c.id, operations.c.fence)
-    .where(~operations.c.finished, operations.c.lease_expires_at <= bindparam("now"))
+    .where(
+        ~operations.c.finished,
+        operations.c.lease_expires_at <= bindparam("now"),
+        operations.c.kind.in_(bindparam("kinds", expanding=True)),
+    )
     .order_by(operations.c.lease_expires_at)
     .limit(bindparam("limit"))
+)
+_KEY: Final = tuple(idempotency_keys.c[name] for name in _KEY_COLUMNS)
+_REMOVE_KEYS: Final = delete(idempotency_keys).where(
+    idempotency_keys.c.expires_at < bindparam("before"),
+    tuple_(*_KEY).in_(
+        select(*_KEY)
+        .join_from(idempotency_keys, operations, idempotency_keys.c.operation_id == operations.c.id, isouter=True)
+        .where(
+            idempotency_keys.c.expires_at < bindparam("before"), or_(operations.c.id.is_(None), operations.c.finished)
+        )
+        .limit(bindparam("limit"))
+    ),
+)
+_REMOVE_OPERATIONS: Final = delete(operations).where(
+    operations.c.id.in_(
+        select(operations.c.id)
+        .where(operations.c.finished, operations.c.id < bindparam("before"))
+        .order_by(operations.c.id)
+        .limit(bindparam("limit"))
+    )
 )
 
 
@@ -99,8 +127,7 @@ async def claim_key(
     connection: AsyncConnection, key: IdempotencyKey, *, operation_id: str, now: datetime, expires_at: datetime
 ) -> bool:
     """Bind the key to the operation; False when it is bound already (waits for a concurrent transaction)."""
-    row = {name: getattr(key, name) for name in _KEY_COLUMNS} | {
-        "fingerprint": key.fingerprint,
+    row = {name: getattr(key, name) for name in (*_KEY_COLUMNS, "fingerprint")} | {
         "operation_id": operation_id,
         "created_at": now,
         "expires_at": expires_at,
@@ -113,9 +140,17 @@ async def find_key(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any]
     return (await connection.execute(_FIND_KEY, {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS})).first()
 
 
-async def drop_key(connection: AsyncConnection, key: IdempotencyKey) -> None:
-    """Forget an expired key."""
-    await connection.execute(_DROP_KEY, {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS})
+async def rebind_key(
+    connection: AsyncConnection, key: IdempotencyKey, *, operation_id: str, now: datetime, expires_at: datetime
+) -> None:
+    """Bind an expired key, locked by `find_key`, to another operation."""
+    parameters = {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS} | {
+        "v_fingerprint": key.fingerprint,
+        "v_operation_id": operation_id,
+        "v_created_at": now,
+        "v_expires_at": expires_at,
+    }
+    await connection.execute(_REBIND_KEY, parameters)
 
 
 async def save(connection: AsyncConnection, operation: Operation, *, now: datetime, lease_seconds: float) -> bool:
@@ -141,10 +176,12 @@ async def save(connection: AsyncConnection, operation: Operation, *, now: dateti
     return bool(result.rowcount)
 
 
-async def release(connection: AsyncConnection, operation: Operation, *, until: datetime, error: str) -> None:
+async def release(
+    connection: AsyncConnection, operation: Operation, *, facts: dict[str, Any], until: datetime, error: str
+) -> None:
     """Give the lease back so that another try may begin at `until`."""
     await connection.execute(
-        _ADVANCE.values(lease_owner=None, lease_expires_at=until, last_error=error),
+        _ADVANCE.values(lease_owner=None, lease_expires_at=until, facts=facts, last_error=error),
         {"o_id": operation.id, "o_fence": operation.fence},
     )
 
@@ -168,9 +205,11 @@ async def take(
     return None if row is None else to_operation(row, now=now)
 
 
-async def expired(connection: AsyncConnection, *, now: datetime, limit: int) -> list[tuple[str, int]]:
-    """Return id and fence of unfinished operations whose lease has expired, longest first."""
-    rows = await connection.execute(_EXPIRED, {"now": now, "limit": limit})
+async def expired(
+    connection: AsyncConnection, *, now: datetime, kinds: tuple[str, ...], limit: int
+) -> list[tuple[str, int]]:
+    """Return id and fence of unfinished operations of these kinds whose lease has expired, longest first."""
+    rows = await connection.execute(_EXPIRED, {"now": now, "kinds": kinds, "limit": limit})
     return [(row.id, row.fence) for row in rows]
 
 
@@ -204,8 +243,15 @@ def to_operation(row: Row[Any], *, now: datetime) -> Operation:
     )
 
 
-async def remove_expired_keys(connection: AsyncConnection, *, now: datetime, limit: int) -> None:
-    """Remove keys past their retention, at most `limit` at a time."""
-    columns = tuple_(*(idempotency_keys.c[name] for name in _KEY_COLUMNS))
-    old = select(*(idempotency_keys.c[name] for name in _KEY_COLUMNS)).where(idempotency_keys.c.expires_at < now)
-    await connection.execute(delete(idempotency_keys).where(columns.in_(old.limit(limit))))
+async def remove_expired_keys(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Remove up to `limit` keys that expired before a moment and whose operation has its answer; return how many.
+
+    The outer condition on the expiry keeps a key that another request has bound anew meanwhile.
+    """
+    return (await connection.execute(_REMOVE_KEYS, {"before": before, "limit": limit})).rowcount
+
+
+async def remove_operations(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Remove up to `limit` finished operations begun before a moment; return how many."""
+    parameters = {"before": first_id("lpo", before), "limit": limit}
+    return (await connection.execute(_REMOVE_OPERATIONS, parameters)).rowcount

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from payment_service.platform.stripe_gateway import (
     SUBSCRIPTION_EXPAND,
+    Answer,
     StripeGateway,
     StripeObject,
     StripeRejected,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 
 class SubscriptionTerms(NamedTuple):
@@ -37,6 +38,21 @@ async def create_customer(
 async def retrieve_customer(gateway: StripeGateway, customer_id: str) -> StripeObject:
     """Retrieve a customer (docs.stripe.com/api/customers/retrieve)."""
     return await gateway.request("retrieve_customer", "get", f"/v1/customers/{customer_id}")
+
+
+async def customers_since(gateway: StripeGateway, since: int, *, email: str | None) -> AsyncIterator[StripeObject]:
+    """Walk through the customers made from `since` on, with this address if one is given; newest first.
+
+    See docs.stripe.com/api/customers/list.
+    """
+    params: dict[str, Any] = {"created": {"gte": since}, "email": email, "limit": 100}
+    while True:
+        page = await gateway.request("list_customers", "get", "/v1/customers", params=params)
+        for obj in page["data"]:
+            yield obj
+        if not page["has_more"]:
+            return
+        params["starting_after"] = page["data"][-1]["id"]
 
 
 async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
@@ -78,7 +94,13 @@ async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, 
         "metadata": dict(terms.metadata),
         "expand": list(SUBSCRIPTION_EXPAND),
     }
-    return await gateway.request("create_subscription", "post", "/v1/subscriptions", params=params, idempotency_key=key)
+    answer = await gateway.call("create_subscription", "post", "/v1/subscriptions", params=params, idempotency_key=key)
+    return await _present(gateway, answer)
+
+
+async def _present(gateway: StripeGateway, answer: Answer) -> StripeObject:
+    """Return the subscription as it is now: a replay shows what it was at the first call."""
+    return await retrieve_subscription(gateway, answer.object["id"]) if answer.replayed else answer.object
 
 
 async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) -> StripeObject:
@@ -118,9 +140,10 @@ async def cancel_subscription(
 async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str, *, key: str) -> StripeObject:
     """Let the subscription end with its period (docs.stripe.com/api/subscriptions/update)."""
     params = {"cancel_at_period_end": True}
-    return await gateway.request(
+    answer = await gateway.call(
         "update_subscription", "post", f"/v1/subscriptions/{subscription_id}", params=params, idempotency_key=key
     )
+    return await _present(gateway, answer)
 
 
 async def pay_invoice(gateway: StripeGateway, invoice_id: str, *, key: str, payment_method: str) -> StripeObject:

@@ -13,12 +13,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
 import stripe
 
-from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.errors import (
+    PaymentsError,
+    StripeKeySpent,
+    StripeMisconfigured,
+    StripeTimeout,
+    StripeUnavailable,
+)
 from payment_service.platform.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
 
 if TYPE_CHECKING:
@@ -31,9 +37,19 @@ API_VERSION: Final = "2026-10-28.endive"
 RETRY_BASE_SECONDS: Final = 0.25
 RETRY_CAP_SECONDS: Final = 4.0
 RETRY_AFTER_SECONDS: Final = 5.0
+OTHER_PARAMETERS, IN_USE = 400, 409
+"""HTTP statuses of an idempotency error (docs.stripe.com/api/idempotent_requests)."""
 SUBSCRIPTION_EXPAND: Final = ("latest_invoice.confirmation_secret", "pending_setup_intent")
 
 StripeObject = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What Stripe answered to a call."""
+
+    object: StripeObject
+    replayed: bool
+    """The call had been made before under its key: this is the object as it was then."""
 
 
 class StripeRejected(PaymentsError):
@@ -76,6 +92,19 @@ class StripeGateway:
         params: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> StripeObject:
+        """Call Stripe and return the object of its answer: see `call`."""
+        answer = await self.call(operation, method, path, params=params, idempotency_key=idempotency_key)
+        return answer.object
+
+    async def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Answer:
         """Call Stripe, trying again after passing faults with the same key until the time limit.
 
         Args:
@@ -90,6 +119,7 @@ class StripeGateway:
             StripeDeclined: 402; the card was declined.
             StripeMisconfigured: 401 or 403; the key is wrong or lacks a permission.
             StripeUnavailable: 409, 429 or 5xx, or no connection: the outcome is unknown.
+            StripeKeySpent: the same, and trying again with this key cannot help.
             StripeTimeout: no answer in time: the outcome is unknown.
         """
         given = {name: value for name, value in (params or {}).items() if value is not None}
@@ -111,10 +141,12 @@ class StripeGateway:
             STRIPE_REQUESTS.labels(operation, outcome).inc()
             STRIPE_SECONDS.labels(operation).observe(time.perf_counter() - started)
 
-    async def _attempts(self, method: str, path: str, params: dict[str, Any], key: str | None) -> StripeObject:
+    async def _attempts(self, method: str, path: str, params: dict[str, Any], key: str | None) -> Answer:
         for attempt in range(self._settings.max_retries + 1):
             try:
                 return await self._once(method, path, params, key)
+            except StripeKeySpent:
+                raise
             except (StripeUnavailable, StripeTimeout):
                 if attempt == self._settings.max_retries:
                     raise
@@ -122,7 +154,7 @@ class StripeGateway:
                 await asyncio.sleep(random.uniform(0, cap))  # noqa: S311 - jitter
         raise AssertionError
 
-    async def _once(self, method: str, path: str, params: dict[str, Any], key: str | None) -> StripeObject:
+    async def _once(self, method: str, path: str, params: dict[str, Any], key: str | None) -> Answer:
         options = {"api_key": self._settings.secret_key.reveal(), "max_network_retries": 0}
         if key is not None:
             options["idempotency_key"] = key
@@ -130,8 +162,7 @@ class StripeGateway:
             response = await self._connected().raw_request_async(method, path, **options, **params)
         except stripe.StripeError as error:
             raise _translate(error) from error
-        data: StripeObject = response.data
-        return data
+        return Answer(response.data, _is_replay(response.headers))
 
     def _connected(self) -> stripe.StripeClient:
         if self._client is None:
@@ -154,6 +185,11 @@ class StripeGateway:
         self._session = self._client = None
 
 
+def _is_replay(headers: Mapping[str, str]) -> bool:
+    """Tell whether Stripe repeats a saved answer (docs.stripe.com/api/idempotent_requests)."""
+    return headers.get("idempotent-replayed") == "true"
+
+
 def _translate(error: stripe.StripeError) -> PaymentsError:
     """Map the SDK's errors to ours; what Stripe says for people is passed on, keys and bodies are not."""
     message = error.user_message or "Stripe gave no reason"
@@ -162,9 +198,13 @@ def _translate(error: stripe.StripeError) -> PaymentsError:
         return StripeDeclined(message, stripe_code=error.code, decline_code=getattr(body, "decline_code", None))
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return StripeMisconfigured("Stripe refuses the configured API key, or it lacks a permission")
-    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError) and (error.http_status or 0) < 409:  # noqa: PLR2004 - 409: in use
+    status = error.http_status or 0
+    if isinstance(error, stripe.IdempotencyError) and status == OTHER_PARAMETERS:
+        return StripeKeySpent("Stripe has another request under this operation's key", retry_after=RETRY_AFTER_SECONDS)
+    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError) and status < IN_USE:
         param = getattr(error, "param", None)
         return StripeRejected(message, param=param, stripe_code=error.code, http_status=error.http_status or 400)
     if isinstance(error, stripe.APIConnectionError) and isinstance(error.__cause__, TimeoutError):
         return StripeTimeout(retry_after=RETRY_AFTER_SECONDS)
-    return StripeUnavailable(retry_after=RETRY_AFTER_SECONDS)
+    kind = StripeKeySpent if _is_replay(error.headers or {}) else StripeUnavailable
+    return kind(retry_after=RETRY_AFTER_SECONDS)

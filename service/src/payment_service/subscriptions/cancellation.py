@@ -28,20 +28,20 @@ class SubscriptionCancellation:
         self.operations: Operations | None = None
 
     async def handle(self, operation: Operation) -> None:
-        """Call Stripe and record what it says; a subscription that has ended is a conflict, unless we ended it."""
+        """Call Stripe and record what it says; one that has ended cannot be told to end later."""
         assert self.operations is not None
         stripe_id = operation.facts["stripe_subscription_id"]
         try:
             obj = await self._call(operation, stripe_id)
         except StripeRejected as error:
             obj = await stripe_calls.retrieve_subscription(self._gateway, stripe_id)
-            if obj["status"] not in store.TERMINAL:
-                async with self.operations.finish(operation):
-                    operation.response = refusal(error, operation)
+            if obj["status"] in store.TERMINAL:
+                await self._finish(operation, obj, ended_before=True)
                 return
-            await self._finish(operation, obj, ended_before=True)
-            return
-        await self._finish(operation, obj, ended_before=False)
+            async with self.operations.finish(operation):
+                operation.response = refusal(error, operation)
+        else:
+            await self._finish(operation, obj, ended_before=False)
 
     async def _finish(self, operation: Operation, obj: StripeObject, *, ended_before: bool) -> None:
         async def write(current: StripeObject, seen: Seen | None) -> None:

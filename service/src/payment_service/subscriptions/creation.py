@@ -19,7 +19,6 @@ import structlog
 from payment_service.errors import (
     PaymentDeclined,
     PaymentsError,
-    StripeUnavailable,
     SubscriptionExists,
     SubscriptionInProgress,
 )
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
     from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "create_subscription"
-STRIPE_KEY_SECONDS: Final = 23 * 3600
-"""Stripe may forget an idempotency key after 24 h (docs.stripe.com/api/idempotent_requests)."""
 REQUIRES_ACTION: Final = "invoice_payment_intent_requires_action"
 
 log = structlog.get_logger("payments")
@@ -81,7 +78,8 @@ class SubscriptionCreation:
             await self._refuse(operation, error)
 
     async def _make_customer(self, operation: Operation) -> None:
-        stripe_id = await self._customers.create_at_stripe(operation.facts["customer_id"])
+        tries = operation.facts.get("tries", 0)
+        stripe_id = await self._customers.create_at_stripe(operation.facts["customer_id"], tries=tries)
         async with self._operations.advance(operation, "customer_ready", stripe_customer_id=stripe_id) as connection:
             await self._customers.record_stripe_id(connection, operation.facts["customer_id"], stripe_id=stripe_id)
 
@@ -112,11 +110,19 @@ class SubscriptionCreation:
             await self._resume(operation, obj)
         else:
             if obj["status"] == "incomplete":
-                key = operation.stripe_key("supersede")
-                obj = await stripe_calls.cancel_subscription(
-                    self.gateway, holder["stripe_id"], key=key, operation_id=operation.id
-                )
+                obj = await self._end(operation, holder["stripe_id"], call="supersede")
             await self._replace(operation, obj)
+
+    async def _end(self, operation: Operation, stripe_id: str, *, call: str) -> StripeObject:
+        """Cancel an incomplete subscription, whoever is faster."""
+        key = operation.stripe_key(call)
+        try:
+            return await stripe_calls.cancel_subscription(self.gateway, stripe_id, key=key, operation_id=operation.id)
+        except StripeRejected:
+            obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
+            if obj["status"] not in store.TERMINAL:
+                raise
+            return obj
 
     async def _refuse_as_live(self, operation: Operation, obj: StripeObject) -> None:
         async def write(current: StripeObject, seen: Seen | None) -> None:
@@ -127,13 +133,17 @@ class SubscriptionCreation:
         await self.recorder.until_current(obj, write)
 
     async def _replace(self, operation: Operation, obj: StripeObject) -> None:
-        """Record that the former one has ended and reserve the place for the new one."""
+        """Record that the former one has ended and reserve the place for the new one.
+
+        When another request was faster the operation ends: tried again later, it could charge when nobody waits for it.
+        """
 
         async def write(current: StripeObject, seen: Seen | None) -> None:
             async with self._operations.advance(operation, "place_ready", holder=None) as connection:
                 await self.recorder.record(connection, current, seen=seen, cause=operation.id)
                 if not await self.reserve(connection, operation, _request(operation)):
-                    raise SubscriptionInProgress("Another request is creating this subscription", retry_after=2)
+                    error = SubscriptionInProgress("Another request took the place of this customer and product")
+                    operation.response = refusal(error, operation)
 
         await self.recorder.until_current(obj, write)
 
@@ -165,12 +175,9 @@ class SubscriptionCreation:
             await self._succeed(operation, obj, status=201)
 
     async def _create_at_stripe(self, operation: Operation) -> dict[str, Any]:
-        """Create the subscription, or find the one that an earlier try created.
-
-        A resumed operation reads the present object afterwards, because a replay returns the old one.
-        """
+        """Create the subscription, or find the one that an earlier try created under a key that is of no use now."""
         request = _request(operation)
-        if operation.age_seconds > STRIPE_KEY_SECONDS or operation.facts.get("tries"):
+        if not operation.stripe_keys_hold:
             found = await find_by_operation(self.gateway, operation.id, customer=operation.facts["stripe_customer_id"])
             if found is not None:
                 return found
@@ -182,24 +189,7 @@ class SubscriptionCreation:
             trial_days=request.trial_days,
             metadata=request.metadata | {"lean_payments_operation": operation.id},
         )
-        try:
-            obj = await stripe_calls.create_subscription(self.gateway, terms, key=operation.stripe_key("subscription"))
-        except StripeUnavailable:
-            await self._forget_saved_fault(operation)
-            raise
-        if operation.attempts > 1:
-            obj = await stripe_calls.retrieve_subscription(self.gateway, obj["id"])
-        return obj
-
-    async def _forget_saved_fault(self, operation: Operation) -> None:
-        """After several attempts let the next one use a new key: Stripe repeats a saved 500 for as long as it keeps it.
-
-        The next attempt first looks for what this one may have created (`facts["tries"]`), so nothing is made twice.
-        """
-        if operation.attempts >= 3:  # noqa: PLR2004 - the gateway has tried each attempt several times
-            tries = operation.facts.get("tries", 0) + 1
-            async with self._operations.advance(operation, operation.phase, tries=tries):
-                pass
+        return await stripe_calls.create_subscription(self.gateway, terms, key=operation.stripe_key("subscription"))
 
     async def _decline(self, operation: Operation, obj: dict[str, Any], error: PaymentsError) -> None:
         """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""
@@ -213,12 +203,7 @@ class SubscriptionCreation:
 
     async def _cancel_declined(self, operation: Operation) -> None:
         stripe_id = operation.facts["stripe_subscription_id"]
-        try:
-            obj = await stripe_calls.cancel_subscription(
-                self.gateway, stripe_id, key=operation.stripe_key("cancel-declined"), operation_id=operation.id
-            )
-        except StripeRejected:
-            obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
+        obj = await self._end(operation, stripe_id, call="cancel-declined")
         declined = dict(operation.facts["declined"])
         error = PaymentDeclined(declined.pop("detail"), **declined)
 

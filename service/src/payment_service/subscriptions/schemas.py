@@ -20,7 +20,7 @@ MAXIMUM_TRIAL_DAYS = 730
 """Stripe's limit of two years (docs.stripe.com/api/subscriptions/create#create_subscription-trial_period_days)."""
 
 
-class CreateSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class CreateSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A new subscription: a price, a customer, and how it is paid."""
 
     price_id: Text | None = None
@@ -52,7 +52,7 @@ class CreateSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("customer_id: give no customer_reference, email or name beside it")
 
 
-class CancelSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class CancelSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """When the subscription ends."""
 
     at_period_end: bool = True

@@ -141,8 +141,7 @@ class Worker:
             oldest, dead = await store.backlog(connection)
         INBOX_OLDEST.set(0 if oldest is None else max(0.0, (now - oldest).total_seconds()))
         INBOX_DEAD.set(dead)
-        async with self._database.transaction() as connection:
-            await self._operations.remove_expired_keys(connection, limit=CLEANUP_BATCH)
+        await self._operations.remove_expired(limit=CLEANUP_BATCH)
         before = now - timedelta(days=self._settings.event_retention_days)
         for _ in range(CLEANUP_ROUNDS):
             async with self._database.transaction() as connection:

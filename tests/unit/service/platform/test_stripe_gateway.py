@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.errors import PaymentsError, StripeKeySpent, StripeMisconfigured, StripeTimeout, StripeUnavailable
 from payment_service.platform.stripe_gateway import API_VERSION, StripeDeclined, StripeRejected, _translate
 from payment_service.simulator.state import API_VERSION as SIMULATED_VERSION
 
@@ -27,13 +27,14 @@ def test_the_simulator_speaks_the_same_version() -> None:
     [
         (SDK.InvalidRequestError("bad", "price", http_status=400), StripeRejected),
         (SDK.InvalidRequestError("none", "id", http_status=404), StripeRejected),
-        (SDK.IdempotencyError("other parameters", http_status=400), StripeRejected),
+        (SDK.IdempotencyError("other parameters", http_status=400), StripeKeySpent),
         (SDK.IdempotencyError("in use", http_status=409), StripeUnavailable),
         (SDK.CardError("declined", "", "card_declined", http_status=402), StripeDeclined),
         (SDK.AuthenticationError("bad key", http_status=401), StripeMisconfigured),
         (SDK.PermissionError("no permission", http_status=403), StripeMisconfigured),
         (SDK.RateLimitError("slow down", http_status=429), StripeUnavailable),
         (SDK.APIError("broken", http_status=500), StripeUnavailable),
+        (SDK.APIError("broken", http_status=500, headers={"idempotent-replayed": "true"}), StripeKeySpent),
         (SDK.APIConnectionError("no route"), StripeUnavailable),
     ],
 )
