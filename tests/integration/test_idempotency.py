@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tests.servers.stack import running_stack
+
+from payment_service.platform import stripe_calls
 from payment_service.simulator.faults import Fault
 from payment_service.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
+    import pytest
     from tests.servers.stack import Stack
 
 KEY = {"Idempotency-Key": "order-1815"}
@@ -47,16 +51,23 @@ async def test_the_order_of_members_does_not_matter(stack: Stack) -> None:
     assert answer.headers["idempotent-replayed"] == "true"
 
 
-async def test_a_request_that_still_runs_is_409_with_retry_after(stack: Stack) -> None:
-    fault = Fault(kind="latency", method="POST", path="/v1/subscriptions", seconds=1.5)
-    stack.simulator.faults.calls.append(fault)
+async def test_a_request_that_still_runs_is_409_with_retry_after(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, calling, go_on = stripe_calls.create_subscription, asyncio.Event(), asyncio.Event()
+
+    async def held(*arguments: Any, **more: Any) -> dict[str, Any]:
+        calling.set()
+        await go_on.wait()
+        return await original(*arguments, **more)
+
+    monkeypatch.setattr(stripe_calls, "create_subscription", held)
     body = {"email": "ada@example.com", "payment_method_id": CARD}
     running = asyncio.create_task(stack.create(**body, headers=KEY))
-    await asyncio.sleep(0.5)
+    await calling.wait()
     answer = await stack.create(**body, headers=KEY)
     assert answer.status_code == 409
     assert answer.json()["code"] == "idempotency_key_in_use"
     assert answer.headers["retry-after"] == "1"
+    go_on.set()
     assert (await running).status_code == 201
 
 
@@ -98,3 +109,29 @@ async def test_the_operation_holds_request_and_answer(stack: Stack) -> None:
     assert row["phase"] == "finished"
     assert row["response_status"] == 201
     assert row["request"]["email"] == "ada@example.com"
+
+
+async def test_a_required_key_is_asked_for(database_url: str) -> None:
+    async with running_stack(database_url, PAYMENTS_REQUIRE_IDEMPOTENCY_KEY="true") as strict:
+        answer = await strict.create(email="ada@example.com")
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "idempotency_key_required"
+        assert (await strict.create(email="ada@example.com", headers=KEY)).status_code == 201
+
+
+async def test_a_default_that_is_spelled_out_is_the_same_request(stack: Stack) -> None:
+    await stack.create(email="ada@example.com", payment_method_id=CARD, headers=KEY)
+    answer = await stack.create(email="ada@example.com", payment_method_id=CARD, quantity=1, metadata={}, headers=KEY)
+    assert answer.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_key_belongs_to_its_route_and_to_the_object_in_its_path(stack: Stack) -> None:
+    made = [
+        (await stack.create(email=f"{name}@example.com", headers=KEY | {"Idempotency-Key": name})).json()
+        for name in ("ada", "grace")
+    ]
+    paths = [f"/api/v1/subscriptions/{item['id']}/cancel" for item in made]
+    assert (await stack.client.post(paths[0], json={"at_period_end": False}, headers=KEY)).status_code == 200
+    answer = await stack.client.post(paths[1], json={"at_period_end": False}, headers=KEY)
+    assert answer.json()["code"] == "idempotency_key_reused"
+    assert (await stack.client.post("/api/v1/customers", json={}, headers=KEY)).status_code == 201

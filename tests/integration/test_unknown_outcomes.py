@@ -16,6 +16,8 @@ from payment_service.tables import operations
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
 
+    from payment_service.simulator.faults import FaultKind
+
 CARD = "pm_card_visa"
 KEY = {"Idempotency-Key": "order-1"}
 DAY = 86_400.0
@@ -75,6 +77,22 @@ async def test_a_newer_version_that_sends_other_parameters_makes_nothing_twice(
     monkeypatch.setattr(stripe_calls, "SUBSCRIPTION_EXPAND", (*SUBSCRIPTION_EXPAND, "customer"))
     answer = await finish_in_steps_of(stack, 60, **body)
     assert answer.json()["status"] == "active"
+    assert len(stack.charges()) == 1
+
+
+@pytest.mark.parametrize("kind", ["500_saved", "500_saved_after"])
+@pytest.mark.parametrize("path", ["/v1/customers", SUBSCRIPTIONS])
+async def test_a_fault_that_stripe_has_saved_under_the_key_is_passed_by(
+    stack: Stack, path: str, kind: FaultKind
+) -> None:
+    """Stripe repeats a saved 500 for a day: what it may have made is looked up, then a new key is used."""
+    body = {"email": "ada@example.com", "payment_method_id": CARD}
+    stack.simulator.faults.calls.append(Fault(kind=kind, method="POST", path=path))
+    assert (await stack.create(**body, headers=KEY)).status_code == 503
+    answer = await finish_in_steps_of(stack, 60, **body)
+    assert answer.json()["status"] == "active"
+    assert len(stack.simulator.state.all("customer")) == 1
+    assert len(stack.simulator.state.all("subscription")) == 1
     assert len(stack.charges()) == 1
 
 
