@@ -1,16 +1,64 @@
 """The `payment-operator` command."""
 
 import argparse
+import asyncio
+import os
+import sys
 from importlib.metadata import version
 
 from payment_operator.api.crd import crd_yaml
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run one command of the operator."""
+    given = _parser().parse_args(arguments)
+    if given.command == "crd":
+        _crd(apply=given.apply, kubeconfig=given.kubeconfig)
+        return
+    sys.exit(_run(given))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="payment-operator", description="Operator for payment environments.")
     parser.add_argument("--version", action="version", version=f"payment-operator {version('payment-operator')}")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("crd", help="print the CustomResourceDefinition")
-    parser.parse_args()
-    print(crd_yaml(), end="")  # noqa: T201 - the command's answer
+    crd = commands.add_parser("crd", help="print the CustomResourceDefinition")
+    crd.add_argument("--apply", action="store_true", help="write it to the cluster instead (server-side apply)")
+    crd.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
+    run = commands.add_parser("run", help="watch environments and bring them to what their specs ask for")
+    run.add_argument("--namespace", action="append", default=[], help="repeatable; left out: the whole cluster")
+    run.add_argument("--lease", default="payment-operator", help="name of the Lease")
+    run.add_argument("--lease-namespace", default="", help="left out: POD_NAMESPACE")
+    run.add_argument("--host", default="0.0.0.0", help="of /healthz, /readyz and /metrics")  # noqa: S104 - see run.py
+    run.add_argument("--port", type=int, default=8080)
+    run.add_argument("--resync", type=float, default=30.0, metavar="SECONDS", help="time between two full reads")
+    run.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
+    return parser
+
+
+def _crd(*, apply: bool, kubeconfig: str) -> None:
+    if not apply:
+        print(crd_yaml(), end="")  # noqa: T201 - the command's answer
+        return
+    from payment_operator.run import apply_crd  # noqa: PLC0415 - printing must not load the client library
+
+    asyncio.run(apply_crd(kubeconfig))
+
+
+def _run(given: argparse.Namespace) -> int:
+    from payment_operator.logs import configure  # noqa: PLC0415 - `crd` must not load the client library
+    from payment_operator.run import Options, run  # noqa: PLC0415
+
+    configure(os.environ.get("LOG_LEVEL", "INFO"))
+    if given.kubeconfig:
+        os.environ["KUBECONFIG"] = given.kubeconfig  # Kopf reads it there
+    options = Options(
+        namespaces=given.namespace,
+        lease=given.lease,
+        lease_namespace=given.lease_namespace,
+        host=given.host,
+        port=given.port,
+        resync=given.resync,
+        kubeconfig=given.kubeconfig,
+    )
+    return asyncio.run(run(options))

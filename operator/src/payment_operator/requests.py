@@ -5,9 +5,10 @@ Either ``payments.leanconstruction.io/request`` with JSON, or a plain annotation
 fails if the request has changed, acts on it, and answers in ``status.lastOperation`` under the request's id.
 """
 
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 from payment_operator import names
 
@@ -18,12 +19,19 @@ VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a person asks for."""
 
-    id: str
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
     """Chosen by who asks; a second request with the id of the last one is not acted on."""
     verb: Verb
     revision: int | None = None
     """The revision that is meant. None: the only one that the verb can mean."""
     reason: str = ""
+
+
+class Operation(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that the operator has taken."""
+
+    refused: str = ""
+    """Why it cannot even be understood."""
 
 
 class RequestRefused(Exception):

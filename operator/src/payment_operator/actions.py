@@ -1,0 +1,108 @@
+"""What `decide` may ask for. Each can be done again, or fails when the world is no longer what it was read to be."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from payment_operator import names
+from payment_operator.observed import Key, Pod, Revision
+from payment_operator.record import ReleaseRecord
+from payment_operator.resources.metadata import Manifest
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Server-side apply of a whole object."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Create:
+    """Make an object; that it exists already is as good."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A JSON patch; its tests say what it relies on."""
+
+    kind: str
+    name: str
+    operations: tuple[Manifest, ...]
+    subresource: str = ""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove one object: that very one, by uid."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Tell:
+    """PUT on a pod's admin port."""
+
+    pod: Pod
+    path: Literal["/drain", "/worker"]
+    body: tuple[str, bool]
+
+
+Action = Apply | Create | Patch | Delete | Tell
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line for people, written after the actions it tells of."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass
+class Decision:
+    """What to do now, what to tell, and when to look again."""
+
+    actions: list[Action] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    status: Manifest = field(default_factory=dict)
+    again_after: float | None = None
+    durations: list[tuple[str, float]] = field(default_factory=list)
+    """Finished steps with their seconds."""
+    outcomes: list[str] = field(default_factory=list)
+    """Releases that ended: released, failed, rolled_back, superseded."""
+
+    def look_again(self, seconds: float) -> None:
+        """Look again after at most this long."""
+        self.again_after = min(max(seconds, 0.05), self.again_after or seconds)
+
+    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
+        """Write an Event."""
+        self.events.append(Event(reason, message, warning))
+
+
+def pointer(key: str) -> str:
+    """An annotation's place, as a JSON pointer (RFC 6901)."""
+    return "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def write_record(environment: str, revision: Revision, record: ReleaseRecord) -> Patch:
+    """Write a release record over the one that was read.
+
+    The patch tests the version and not the text: the API server compares strings by their JSON spelling.
+    """
+    place = pointer(names.ANNOTATION_RELEASE)
+    operations: list[dict[str, Any]] = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": revision.version},
+        {"op": "replace", "path": place, "value": record.encode()},
+    ]
+    return Patch("ControllerRevision", names.revision(environment, revision.digest), tuple(operations))
+
+
+def key_of(manifest: Manifest) -> Key:
+    """Kind and name of a manifest."""
+    return manifest["kind"], manifest["metadata"]["name"]

@@ -1,0 +1,72 @@
+"""Talks to the pods: drain, claim, status, metrics, health. A pod that does not answer is no error of the operator."""
+
+from typing import Any, Final
+
+import aiohttp
+
+from payment_operator.observed import Pod, Probe
+from payment_operator.resources.pods import ADMIN_PORT, HTTP_PORT
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
+FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+
+
+class Admin:
+    """The pods' admin ports."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # pods come and go: an address may belong to another pod a moment later, so nothing is kept open
+            self._session = aiohttp.ClientSession(
+                timeout=TIMEOUT, connector=aiohttp.TCPConnector(force_close=True), trust_env=False
+            )
+        return self._session
+
+    async def put(self, pod: Pod, path: str, body: dict[str, bool], *, token: str) -> bool:
+        """Send a command; tell whether the pod has taken it."""
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            async with self._open().put(_url(pod, ADMIN_PORT, path), json=body, headers=headers) as answer:
+                return answer.status == 200  # noqa: PLR2004 - HTTP
+        except FAULTS:
+            return False
+
+    async def metrics(self, pod: Pod) -> str | None:
+        """The pod's metrics, None when it does not answer."""
+        try:
+            async with self._open().get(_url(pod, ADMIN_PORT, "/metrics")) as answer:
+                return await answer.text() if answer.status == 200 else None  # noqa: PLR2004 - HTTP
+        except FAULTS:
+            return None
+
+    async def probe(self, pod: Pod, *, token: str) -> Probe:
+        """Whether the pod works with the database's schema, and whether Stripe takes its key."""
+        status = await self._json(_url(pod, ADMIN_PORT, "/status"), token)
+        checks = (await self._json(_url(pod, HTTP_PORT, "/health"), token)).get("checks") or {}
+        schema = status.get("schema") or {}
+        known = schema.get("database") is not None
+        return Probe(
+            schema_supported=bool(schema.get("supported")) if known else None,
+            stripe=checks.get("stripe"),
+            database=checks.get("database"),
+        )
+
+    async def _json(self, url: str, token: str) -> dict[str, Any]:
+        try:
+            async with self._open().get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+                return dict(await answer.json(content_type=None))
+        except (*FAULTS, TypeError):
+            return {}
+
+
+def _url(pod: Pod, port: int, path: str) -> str:
+    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+    return f"http://{host}:{port}{path}"

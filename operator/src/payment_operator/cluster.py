@@ -1,0 +1,215 @@
+"""The only module that talks to the API server: plain dicts over `kubernetes.aio`, with counted requests.
+
+Its client is used below its generated models: those reject fields that a newer API server adds.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from payment_operator import names
+from payment_operator.errors import ApiError, Conflict, NotThere, Refused, Unreachable
+from payment_operator.metrics import API_REQUESTS
+from payment_operator.redaction import redact
+from payment_operator.resources.metadata import Manifest
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+PAGE: Final = 500
+_PATHS: Final = {
+    names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
+    "Pod": ("/api/v1", "pods"),
+    "Service": ("/api/v1", "services"),
+    "Secret": ("/api/v1", "secrets"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Event": ("/api/v1", "events"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "ControllerRevision": ("/apis/apps/v1", "controllerrevisions"),
+    "Job": ("/apis/batch/v1", "jobs"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
+    "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+}
+_FORMS: Final = {
+    "apply": "application/apply-patch+yaml",
+    "patch": "application/json-patch+json",
+    "create": "application/yaml",
+}
+UNPROCESSABLE: Final = 422
+NOT_AS_READ: Final = "the server rejected our request due to an error in our request"
+"""All that the API server says of a JSON patch whose test fails."""
+MESSAGE_LIMIT: Final = 500
+_ERRORS: Final[dict[int, type[ApiError]]] = {404: NotThere, 409: Conflict} | dict.fromkeys(
+    (400, 403, 413, 422), Refused
+)
+Query = Sequence[tuple[str, str]]
+
+
+class Cluster:
+    """A connection to the API server."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls, kubeconfig: str = "") -> Self:
+        """Connect with a kubeconfig, or with the pod's ServiceAccount."""
+        configuration = Configuration()
+        if kubeconfig:
+            load = config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await load
+        else:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.connection_pool_maxsize = 32
+        return cls(ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def list_all(self, kind: str, namespace: str | None, *, selector: str = "") -> list[Manifest]:
+        """All objects of a kind, in a namespace or everywhere, as the store has them now."""
+        found: list[Manifest] = []
+        query = [("limit", str(PAGE))] + ([("labelSelector", selector)] if selector else [])
+        token = ""
+        while True:
+            paged = [*query, ("continue", token)] if token else query
+            page = await self._call("GET", kind, namespace, query=paged)
+            version = {"apiVersion": page.get("apiVersion", ""), "kind": kind}  # which the items of a list lack
+            found += [version | item for item in page.get("items") or []]
+            token = (page.get("metadata") or {}).get("continue", "")
+            if not token:
+                return found
+
+    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """One object, None when it does not exist."""
+        try:
+            return await self._call("GET", kind, namespace, name)
+        except NotThere:
+            return None
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply under the operator's field manager."""
+        metadata = manifest["metadata"]
+        query = [("fieldManager", names.MANAGER), ("force", "true")]
+        return await self._call(
+            "PATCH",
+            manifest["kind"],
+            metadata.get("namespace"),
+            metadata["name"],
+            body=manifest,
+            form="apply",
+            query=query,
+        )
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Make an object.
+
+        Raises:
+            Conflict: it exists.
+        """
+        query = [("fieldManager", names.MANAGER)]
+        # sent as YAML, the API server stores the data of a ControllerRevision in its own form: in ours, a later patch
+        # of the annotations would count as a change of the data, which is immutable
+        namespace, body = manifest["metadata"]["namespace"], json.dumps(manifest)
+        return await self._call("POST", manifest["kind"], namespace, body=body, form="create", query=query)
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        """Write a whole object over the version that was read."""
+        metadata = manifest["metadata"]
+        return await self._call("PUT", manifest["kind"], metadata["namespace"], metadata["name"], body=manifest)
+
+    async def patch(
+        self, kind: str, namespace: str, name: str, operations: Sequence[Manifest], *, subresource: str = ""
+    ) -> Manifest:
+        """JSON patch.
+
+        Raises:
+            Conflict: a test failed, or a place that it names is gone.
+        """
+        query = [("fieldManager", names.MANAGER)]
+        where = f"{name}/{subresource}" if subresource else name
+        try:
+            return await self._call("PATCH", kind, namespace, where, body=list(operations), form="patch", query=query)
+        except Refused as error:
+            if error.status == UNPROCESSABLE and NOT_AS_READ in error.message:
+                raise Conflict(error.status, error.reason, error.message) from error
+            raise
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
+        """Delete that very object; its dependents follow. One that is gone is as good."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._call("DELETE", kind, namespace, name, body=options)
+        except NotThere:
+            return
+
+    async def log(self, namespace: str, pod: str) -> str:
+        """The first lines that a pod has written."""
+        query = [("limitBytes", "4096")]
+        content = await self._send("GET", "Pod", namespace, f"{pod}/log", query=query)
+        return content.decode(errors="replace")
+
+    async def _call(
+        self,
+        method: str,
+        kind: str,
+        namespace: str | None,
+        name: str = "",
+        *,
+        body: Any = None,
+        form: str = "",
+        query: Query = (),
+    ) -> Manifest:
+        return dict(json.loads(await self._send(method, kind, namespace, name, body=body, form=form, query=query)))
+
+    async def _send(
+        self,
+        method: str,
+        kind: str,
+        namespace: str | None,
+        name: str = "",
+        *,
+        body: Any = None,
+        form: str = "",
+        query: Query = (),
+    ) -> bytes:
+        prefix, plural = _PATHS[kind]
+        path = prefix + (f"/namespaces/{namespace}" if namespace else "") + f"/{plural}" + (f"/{name}" if name else "")
+        headers = {"Accept": "application/json, */*", "Content-Type": _FORMS.get(form, "application/json")}
+        request = await self._client.param_serialize(
+            method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
+            content: bytes = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            API_REQUESTS.labels(method, kind, "unreachable").inc()
+            raise Unreachable(f"{method} {kind}: {type(error).__name__}") from error
+        API_REQUESTS.labels(method, kind, str(response.status)).inc()
+        if response.status >= 300:  # noqa: PLR2004 - HTTP
+            raise _error(response.status, content)
+        return content
+
+
+def _error(status: int, content: bytes) -> ApiError:
+    try:
+        answer = json.loads(content)
+        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", content[:MESSAGE_LIMIT].decode(errors="replace")
+    kinds: dict[int, type[ApiError]] = {
+        404: NotThere,
+        409: Conflict,
+        400: Refused,
+        403: Refused,
+        413: Refused,
+        422: Refused,
+    }
+    return kinds.get(status, ApiError)(status, reason, redact(message)[:MESSAGE_LIMIT])

@@ -1,0 +1,26 @@
+"""The last step of a release: contract migrations, once no pod of another revision exists."""
+
+from payment_operator.decide.jobs import migrate
+from payment_operator.decide.turn import Progress, Turn
+from payment_operator.resources import jobs
+
+
+def contract(turn: Turn) -> Progress | None:
+    """Run the contract migrations that wait; a failure is reported and waits for `retry`."""
+    observed, active = turn.observed, turn.roles.active
+    if active is None or not active.record.stable_at or turn.roles.previous is not None:
+        return None
+    if observed.spec.suspend or observed.spec.migrations.contract_policy == "Never" or not waits(turn):
+        return None
+    if others := observed.populated() - {active.digest}:
+        turn.decision.look_again(2)
+        return Progress("Contract", f"the pods of {', '.join(sorted(others))} to end")
+    return migrate(turn, active, jobs.CONTRACT)
+
+
+def waits(turn: Turn) -> bool:
+    """Whether the active revision has contract migrations left that have not failed."""
+    active = turn.roles.active
+    if active is None or active.record.migration is None or turn.observed.spec.migrations.mode == "Disabled":
+        return False
+    return active.record.migration.contract and active.record.step(jobs.CONTRACT).state != "Failed"

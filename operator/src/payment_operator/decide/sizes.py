@@ -1,0 +1,48 @@
+"""How many pods each revision should have, and what it lacks."""
+
+from payment_operator import names
+from payment_operator.decide.roles import Roles
+from payment_operator.observed import Observed, Revision
+
+
+def api_replicas(observed: Observed, roles: Roles, revision: Revision) -> int:
+    """API pods: what the environment asks for; the candidate as many as serve now, or its preview."""
+    asked = observed.spec.replicas
+    if roles.candidate is None or revision.digest != roles.candidate.digest:
+        return asked
+    full = full_size(observed, roles)
+    if roles.active is None or revision.record.step("scale").state:
+        return full
+    return min(observed.spec.release.preview_replicas, full)
+
+
+def full_size(observed: Observed, roles: Roles) -> int:
+    """API pods that a candidate needs before it takes over; never none."""
+    serving = len(observed.ready(roles.active.digest)) if roles.active else 0
+    return max(observed.spec.replicas, serving, 1)
+
+
+def worker_replicas(observed: Observed, roles: Roles, revision: Revision) -> int:
+    """Worker pods: what the spec says, or what an autoscaler has chosen for this or the active revision."""
+    worker = observed.spec.worker
+    if worker.autoscaling is None or worker.autoscaling.mode == "Disabled":
+        return worker.replicas
+    sources = [revision, roles.active] if roles.active else [revision]
+    names_of = [names.deployment(observed.owner.name, names.WORKER, source.digest) for source in sources]
+    live = [observed.objects.get(("Deployment", name)) for name in names_of]
+    chosen = [item["spec"].get("replicas", 0) for item in live if item is not None]
+    return max(chosen[0] if chosen else 0, worker.autoscaling.min_replicas)
+
+
+def lacking(observed: Observed, roles: Roles, revision: Revision) -> str:
+    """What keeps the revision from having all its pods ready; empty when it has."""
+    wanted = {
+        names.API: api_replicas(observed, roles, revision),
+        names.WORKER: worker_replicas(observed, roles, revision),
+    }
+    for component, count in wanted.items():
+        ready = len(observed.ready(revision.digest, component))
+        if ready < count:
+            why = next((pod.waiting for pod in observed.of(revision.digest, component) if pod.waiting), "")
+            return f"{ready} of {count} {component} pods are ready" + (f" ({why})" if why else "")
+    return ""

@@ -1,0 +1,222 @@
+"""The steps of a release until the switch: Plan, Expand, Deploy, Smoke, Hold, Scale, Cutover."""
+
+from datetime import timedelta
+
+import msgspec
+
+from payment_operator import names
+from payment_operator.actions import Create, Decision
+from payment_operator.decide import sizes, traffic
+from payment_operator.decide.jobs import ended, migrate, name_of, not_started, pods_of
+from payment_operator.decide.turn import Progress, Turn
+from payment_operator.observed import Observed, Revision
+from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
+from payment_operator.resources import credentials, jobs, pods
+from payment_operator.resources.revisions import controller_revision
+
+
+def advance(turn: Turn) -> Progress | None:
+    """Take the candidate one step further; None when there is no candidate."""
+    roles, observed = turn.roles, turn.observed
+    if roles.fresh and not observed.spec.suspend:
+        return _create(turn)
+    if roles.candidate is None:
+        return None
+    if observed.spec.suspend:
+        rehearsal = Turn(observed, roles, Decision())
+        progress = _next(rehearsal, roles.candidate)
+        return Progress(progress.step, "spec.suspend to be false", progress.since)
+    return _next(turn, roles.candidate)
+
+
+def _next(turn: Turn, revision: Revision) -> Progress:
+    if revision.record.state != "Releasing":
+        turn.save(revision, revision.record.again(at=turn.observed.now))
+        return Progress("Validate")
+    for step in (_refused, _plan, _expand, _deploy, _smoke, _hold, _still_proven, _scale):
+        progress = step(turn, revision)
+        if progress is not None:
+            return progress
+    return traffic.cut_over(turn, revision)
+
+
+def _create(turn: Turn) -> Progress:
+    """Write the credentials and then the revision; a revision that exists already is as good."""
+    observed, roles = turn.observed, turn.roles
+    digest = observed.sources.digest
+    number = max((revision.number for revision in observed.revisions.values()), default=0) + 1
+    replica = "DATABASE_REPLICA_URL" in observed.sources.values
+    rendered = pods.manifests(
+        observed.owner, observed.spec, revision=roles.desired, credentials=digest, replica=replica
+    )
+    revision = controller_revision(
+        observed.owner,
+        digest=roles.desired,
+        number=number,
+        content=roles.content or {},
+        manifests=rendered,
+        record=ReleaseRecord(started_at=stamp(observed.now)),
+    )
+    if ("Secret", names.credentials(observed.owner.name, digest)) not in observed.objects:
+        turn.decision.actions.append(new_credentials(observed))
+    turn.decision.actions.append(Create(revision))
+    turn.decision.tell("ReleaseStarted", f"Revision {number}: {observed.spec.image}")
+    turn.decision.look_again(0.05)
+    return Progress("Validate", "", stamp(observed.now))
+
+
+def new_credentials(observed: Observed) -> Create:
+    """Make the Secret with the present credentials, under the next version number."""
+    versions = [
+        int((item["metadata"].get("annotations") or {}).get(names.ANNOTATION_CREDENTIALS_VERSION, 0))
+        for (kind, _), item in observed.objects.items()
+        if kind == "Secret"
+    ]
+    version = max(versions, default=0) + 1
+    return Create(credentials.credentials_secret(observed.owner, observed.sources, version=version))
+
+
+def _refused(turn: Turn, revision: Revision) -> Progress | None:
+    """Fail when the API server does not take the candidate's objects."""
+    for (kind, name), answer in turn.observed.refusals.items():
+        if revision.digest in name:
+            turn.fail(revision, "ManifestRefused", f"{kind} {name}: {answer}")
+            return Progress("Deploy")
+    return None
+
+
+def _plan(turn: Turn, revision: Revision) -> Progress | None:
+    if turn.observed.spec.migrations.mode == "Disabled":
+        return None
+    if revision.record.done(jobs.PLAN) and revision.record.migration is not None:
+        return None
+    return migrate(turn, revision, jobs.PLAN)
+
+
+def _expand(turn: Turn, revision: Revision) -> Progress | None:
+    planned = revision.record.migration
+    if planned is None or not planned.expand or revision.record.done(jobs.EXPAND):
+        return None
+    return migrate(turn, revision, jobs.EXPAND)
+
+
+def _deploy(turn: Turn, revision: Revision) -> Progress | None:
+    record = revision.record.step("deploy")
+    if record.state == "Succeeded":
+        return None
+    if record.state != "Running":
+        return _make_room(turn, revision) or turn.begin(revision, "deploy")
+    return _wait_for_pods(turn, revision, "deploy") or turn.finish(revision, "deploy")
+
+
+def _make_room(turn: Turn, revision: Revision) -> Progress | None:
+    """At most two revisions have pods: the one that serves and the candidate."""
+    roles, observed = turn.roles, turn.observed
+    if roles.previous is not None:
+        retired = msgspec.structs.replace(roles.previous.record, retired_at=stamp(observed.now))
+        turn.save(roles.previous, retired)
+        return Progress("Deploy", f"the pods of revision {roles.previous.number} to end")
+    kept = {revision.digest} | ({roles.active.digest} if roles.active else set())
+    if others := observed.populated() - kept:
+        turn.decision.look_again(1)
+        return Progress("Deploy", f"the pods of {', '.join(sorted(others))} to end", turn.since(revision, "expand"))
+    return None
+
+
+def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None:
+    """Wait for all pods; fail at the deadline."""
+    observed = turn.observed
+    missing = sizes.lacking(observed, turn.roles, revision)
+    if not missing:
+        return None
+    limit = turn.deadline(revision, step, seconds=observed.spec.release.progress_deadline_seconds)
+    if observed.now >= limit:
+        words = [pod.last_words for pod in observed.pods if pod.revision == revision.digest and pod.last_words]
+        turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *words[:1]]))
+    turn.decision.look_again(min(5.0, turn.seconds_until(limit)))
+    return Progress(step.capitalize(), missing, turn.since(revision, step), limit)
+
+
+def _smoke(turn: Turn, revision: Revision) -> Progress | None:
+    observed = turn.observed
+    record = revision.record.step(jobs.SMOKE)
+    if record.state == "Succeeded":
+        return None
+    proofs = tuple(sorted(pod.proof for pod in observed.ready(revision.digest)))
+    if record.state != "Running":
+        if not traffic.reached(observed, revision):
+            turn.decision.look_again(0.5)
+            return Progress("Smoke", "the preview Service to reach the candidate", turn.since(revision, "deploy"))
+        return turn.begin(revision, jobs.SMOKE, pods=proofs)
+    name = name_of(observed, revision, jobs.SMOKE)
+    job = observed.objects.get(("Job", name))
+    if job is None:
+        turn.decision.actions.append(Create(_smoke_manifest(turn, revision)))
+    elif ended(job) is None:
+        turn.decision.look_again(5)
+        if why := not_started(turn, revision, jobs.SMOKE, name):
+            turn.fail(revision, "JobNotStarted", f"{name}: {why}")
+    elif ended(job) and set(record.pods) <= set(proofs):
+        return turn.finish(revision, jobs.SMOKE)
+    else:
+        _smoke_failed(turn, revision, name, passed=bool(ended(job)))
+    limit = turn.deadline(revision, jobs.SMOKE, seconds=observed.spec.release.smoke.timeout_seconds)
+    return Progress("Smoke", f"the Job {name}", record.at, limit)
+
+
+def _smoke_manifest(turn: Turn, revision: Revision) -> dict[str, object]:
+    record = revision.record.step(jobs.SMOKE)
+    return jobs.smoke_job(
+        turn.observed.owner,
+        turn.observed.spec,
+        revision=revision.digest,
+        run=record.run,
+        pod=revision.manifests["job"],
+        proves=record.pods,
+    )
+
+
+def _smoke_failed(turn: Turn, revision: Revision, name: str, *, passed: bool) -> None:
+    words = [pod.last_words for pod in pods_of(turn.observed, name) if pod.last_words]
+    why = "the pods it proved are not the ready ones any more" if passed else (words or ["no answer in time"])[-1]
+    _smoke_again(turn, revision, why)
+
+
+def _smoke_again(turn: Turn, revision: Revision, why: str) -> None:
+    """Run smoke once more, or fail the release when that was the last attempt."""
+    record = revision.record.step(jobs.SMOKE)
+    if record.failures + 1 >= turn.observed.spec.release.smoke.attempts:
+        turn.fail(revision, "SmokeFailed", why)
+        return
+    again = StepRecord(run=record.run + 1, failures=record.failures + 1)
+    turn.save(revision, revision.record.with_step(jobs.SMOKE, again))
+
+
+def _hold(turn: Turn, revision: Revision) -> Progress | None:
+    held = turn.observed.spec.release.promotion == "Manual" and turn.roles.active is not None
+    if not held or revision.record.promoted:
+        return None
+    how = f"kubectl annotate penv {turn.observed.owner.name} {names.GROUP}/promote={revision.number}"
+    return Progress("Hold", how, turn.since(revision, jobs.SMOKE))
+
+
+def _still_proven(turn: Turn, revision: Revision) -> Progress | None:
+    """A result that is old, or of pods that are gone, is not trusted at the switch."""
+    record = revision.record.step(jobs.SMOKE)
+    proofs = {pod.proof for pod in turn.observed.ready(revision.digest)}
+    if not set(record.pods) <= proofs:
+        _smoke_again(turn, revision, "the pods it proved are not ready any more, or have restarted")
+        return Progress("Smoke", "", record.at)
+    valid = timedelta(seconds=turn.observed.spec.release.smoke.valid_seconds)
+    if revision.record.step("scale").state or turn.observed.now <= moment(record.at) + valid:
+        return None
+    turn.save(revision, revision.record.with_step(jobs.SMOKE, StepRecord(run=record.run + 1)))
+    return Progress("Smoke", "a new result, the last one is too old", record.at)
+
+
+def _scale(turn: Turn, revision: Revision) -> Progress | None:
+    if turn.roles.active is None:
+        return None
+    if revision.record.step("scale").state != "Running":
+        return turn.begin(revision, "scale")
+    return _wait_for_pods(turn, revision, "scale")

@@ -1,0 +1,79 @@
+"""One turn of deciding: what was observed, who plays which part, and the decision as it grows."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from payment_operator.actions import Decision, write_record
+from payment_operator.decide.roles import Roles
+from payment_operator.observed import Observed, Revision
+from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
+from payment_operator.redaction import redact
+
+MESSAGE_LIMIT: Final = 1000
+AT_ONCE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a release is."""
+
+    step: str
+    waiting: str = ""
+    since: str = ""
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the stages share."""
+
+    observed: Observed
+    roles: Roles
+    decision: Decision = field(default_factory=Decision)
+
+    def save(self, revision: Revision, record: ReleaseRecord) -> None:
+        """Write a record."""
+        self.decision.actions.append(write_record(self.observed.owner.name, revision, record))
+        self.decision.look_again(AT_ONCE)
+
+    def begin(self, revision: Revision, step: str, *, pods: tuple[str, ...] = ()) -> Progress:
+        """Write that a step runs, before it does."""
+        former, now = revision.record.step(step), stamp(self.observed.now)
+        record = StepRecord(run=former.run, state="Running", at=now, pods=pods, failures=former.failures)
+        self.save(revision, revision.record.with_step(step, record))
+        return Progress(step.capitalize(), "", now)
+
+    def finish(self, revision: Revision, step: str, record: ReleaseRecord | None = None) -> Progress:
+        """Write that a step has succeeded, into `record` if more of it changes."""
+        record = record or revision.record
+        former, now = record.step(step), stamp(self.observed.now)
+        ended = StepRecord(run=former.run, state="Succeeded", at=now, pods=former.pods)
+        self.save(revision, record.with_step(step, ended))
+        if former.at:
+            self.decision.durations.append((step, (self.observed.now - moment(former.at)).total_seconds()))
+        return Progress(step.capitalize(), "", now)
+
+    def fail(self, revision: Revision, reason: str, message: str) -> None:
+        """End a release that has not had traffic."""
+        message = self.clean(message)
+        self.save(revision, revision.record.failed(reason, message, at=self.observed.now))
+        self.decision.tell("ReleaseFailed", f"Revision {revision.number}: {reason}: {message}", warning=True)
+        self.decision.outcomes.append("failed")
+
+    def clean(self, message: str) -> str:
+        """The message without secrets, at most a thousand characters: the last ones."""
+        return redact(message, self.observed.sources.values.values()).strip()[-MESSAGE_LIMIT:]
+
+    def since(self, revision: Revision, step: str) -> str:
+        """Since when a step is in its state."""
+        return revision.record.step(step).at or revision.record.started_at
+
+    def deadline(self, revision: Revision, step: str, *, seconds: float) -> datetime:
+        """When a step that began must be over."""
+        begun = revision.record.step(step).at
+        return (moment(begun) if begun else self.observed.now) + timedelta(seconds=seconds)
+
+    def seconds_until(self, at: datetime) -> float:
+        """Seconds from now, never negative."""
+        return max(0.0, (at - self.observed.now).total_seconds())

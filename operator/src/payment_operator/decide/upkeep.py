@@ -1,0 +1,162 @@
+"""Keeps what should exist as it should be and removes what is no longer needed, whatever a release does."""
+
+from typing import Final
+
+from payment_operator import names
+from payment_operator.actions import Apply, Delete, Tell, key_of
+from payment_operator.decide import sizes
+from payment_operator.decide.jobs import pods_of
+from payment_operator.decide.steps import new_credentials
+from payment_operator.decide.turn import Turn
+from payment_operator.observed import Key, Revision
+from payment_operator.resources import credentials, scaling, services
+from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.overlay import holds
+
+COMPONENTS: Final = (names.API, names.WORKER)
+ENDED: Final = frozenset({"Failed", "Superseded", "Replaced"})
+
+
+def upkeep(turn: Turn) -> None:
+    """Repair, scale, tell the pods, remove."""
+    for manifest in wanted(turn):
+        live = turn.observed.objects.get(key_of(manifest))
+        if not holds(live, manifest):
+            turn.decision.actions.append(Apply(manifest))
+    _keep_credentials(turn)
+    _tell(turn)
+    _remove(turn)
+
+
+def wanted(turn: Turn) -> list[Manifest]:
+    """Every object that is simply applied."""
+    observed, roles = turn.observed, turn.roles
+    owner, spec = observed.owner, observed.spec
+    found = [services.metrics_service(owner)]
+    if observed.sources.usable:
+        found.append(credentials.webhook_secret(owner, observed.sources))
+        migration = credentials.migration_secret(owner, observed.sources)
+        found += [migration] if migration else []
+    if ("Service", names.api_service(owner.name)) in observed.objects:
+        found.append(services.api_service(owner, spec))
+    running = roles.running
+    if running:
+        claiming = {revision.digest: revision is roles.active for revision in running}
+        shown = roles.candidate if roles.candidate in running else roles.active
+        found.append(scaling.worker_config(owner, claiming=claiming))
+        found.append(services.preview_service(owner, spec, revision=(shown or running[0]).digest))
+    if roles.active is not None:
+        found += scaling.autoscalers(owner, spec, active=roles.active.digest)
+    for revision in running:
+        found += _of_revision(turn, revision)
+    return found
+
+
+def _of_revision(turn: Turn, revision: Revision) -> list[Manifest]:
+    observed, roles = turn.observed, turn.roles
+    replicas = {
+        names.API: sizes.api_replicas(observed, roles, revision),
+        names.WORKER: sizes.worker_replicas(observed, roles, revision),
+    }
+    found = []
+    for component in COMPONENTS:
+        stored = revision.manifests[component]
+        found.append(observed.owner.owned(stored | {"spec": stored["spec"] | {"replicas": replicas[component]}}))
+        found.append(scaling.disruption_budget(observed.owner, component=component, revision=revision.digest))
+    return found
+
+
+def lost_credentials(turn: Turn) -> list[Revision]:
+    """Running revisions whose credentials are gone and cannot be made again: their source has moved."""
+    observed = turn.observed
+    return [
+        revision
+        for revision in turn.roles.running
+        if ("Secret", names.credentials(observed.owner.name, revision.credentials)) not in observed.objects
+        and not (observed.sources.usable and observed.sources.digest == revision.credentials)
+    ]
+
+
+def _keep_credentials(turn: Turn) -> None:
+    observed = turn.observed
+    if not observed.sources.usable:
+        return
+    used = {revision.credentials for revision in turn.roles.running}
+    name = names.credentials(observed.owner.name, observed.sources.digest)
+    if observed.sources.digest in used and ("Secret", name) not in observed.objects:
+        turn.decision.actions.append(new_credentials(observed))
+
+
+def _tell(turn: Turn) -> None:
+    """Which pods send their clients elsewhere, and which workers claim. A new worker begins before an old one ends."""
+    observed, roles = turn.observed, turn.roles
+    active = roles.active.digest if roles.active else ""
+    left = roles.previous.digest if roles.previous and not observed.overlapping else ""
+    running = {revision.digest for revision in roles.running}
+    pods = [pod for pod in observed.pods if pod.revision in running and pod.running and pod.ip and not pod.job]
+    for pod in sorted(pods, key=lambda pod: pod.revision != active):
+        if pod.terminating:
+            continue
+        if pod.component == names.API:
+            turn.decision.actions.append(Tell(pod, "/drain", ("drain", pod.revision == left)))
+        elif pod.component == names.WORKER:
+            turn.decision.actions.append(Tell(pod, "/worker", ("claim", pod.revision == active)))
+
+
+def _remove(turn: Turn) -> None:
+    """Remove the workloads of ended revisions, autoscalers that nobody wants, and what is beyond the history."""
+    gone = _forgotten(turn)
+    for key, item in turn.observed.objects.items():
+        if "deletionTimestamp" not in item["metadata"] and _unneeded(turn, key, item, gone):
+            turn.decision.actions.append(Delete(*key, item["metadata"]["uid"]))
+
+
+def _unneeded(turn: Turn, key: Key, item: Manifest, gone: set[str]) -> bool:
+    observed, roles = turn.observed, turn.roles
+    kind, name = key
+    digest = item["metadata"]["labels"].get(names.LABEL_REVISION, "")
+    if kind in {"Deployment", "PodDisruptionBudget"}:
+        return _ended(turn, digest)
+    if kind == "HorizontalPodAutoscaler":
+        active = roles.active.digest if roles.active else ""
+        kept = scaling.autoscalers(observed.owner, observed.spec, active=active)
+        return name not in {manifest["metadata"]["name"] for manifest in kept}
+    if kind == "ControllerRevision":
+        return digest in gone
+    if kind == "Job":
+        unstarted = not any(pod.running or pod.finished for pod in pods_of(observed, name))
+        return digest in gone or (
+            _ended(turn, digest) and unstarted and not (item.get("status") or {}).get("conditions")
+        )
+    return kind == "Secret" and _unused_version(turn, item, gone)
+
+
+def _ended(turn: Turn, digest: str) -> bool:
+    """Whether a revision's pods may go: its own record must say that it is over."""
+    revision = turn.observed.revisions.get(digest)
+    if revision is None or digest in {running.digest for running in turn.roles.running}:
+        return False
+    if turn.observed.cutover is not None and turn.observed.cutover.to == digest:
+        return False
+    return revision.record.state in ENDED
+
+
+def _unused_version(turn: Turn, item: Manifest, gone: set[str]) -> bool:
+    """Whether a version of the credentials belongs to no revision that is kept."""
+    if names.ANNOTATION_CREDENTIALS_VERSION not in (item["metadata"].get("annotations") or {}):
+        return False
+    kept = {r.credentials for r in turn.observed.revisions.values() if r.digest not in gone}
+    kept.add(turn.observed.sources.digest if turn.observed.sources.usable else "")
+    known = {names.credentials(turn.observed.owner.name, digest) for digest in kept}
+    return turn.observed.sources.usable and item["metadata"]["name"] not in known
+
+
+def _forgotten(turn: Turn) -> set[str]:
+    """Revisions beyond the history limit."""
+    roles = turn.roles
+    kept = {r.digest for r in (roles.active, roles.previous, roles.candidate) if r is not None} | {roles.desired}
+    others = [r for r in turn.observed.revisions.values() if r.digest not in kept and r.record.state in ENDED]
+    newest = sorted(others, key=lambda revision: revision.number, reverse=True)
+    populated = turn.observed.populated()
+    limit = turn.observed.spec.release.revision_history_limit
+    return {revision.digest for revision in newest[limit:] if revision.digest not in populated}

@@ -1,0 +1,31 @@
+"""What can go wrong between the operator and the cluster."""
+
+
+class OperatorError(Exception):
+    """Base of the operator's errors; messages hold no secrets."""
+
+
+class ApiError(OperatorError):
+    """The API server answered with an error."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class NotThere(ApiError):
+    """404."""
+
+
+class Conflict(ApiError):
+    """409, or 422 of a tested patch: the object is not what it was when it was read. Read again."""
+
+
+class Refused(ApiError):
+    """400, 403, 413 or 422: sending the same again does not help."""
+
+
+class Unreachable(OperatorError):
+    """No answer: whether a write was done is unknown."""

@@ -1,0 +1,90 @@
+"""`/healthz` by staleness, `/readyz`, `/metrics`.
+
+A watch can end silently and leave a process that answers probes and does nothing; so health is whether environments
+are really looked at: the resync has read them lately, the queue moves, and the watch shows what the resync reads.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from payment_operator.metrics import REGISTRY
+from payment_operator.queue import Key
+from payment_operator.resources.metadata import Manifest
+
+STUCK_SECONDS: Final = 120.0
+WATCH_LAG_SECONDS: Final = 60.0
+
+
+@dataclass
+class Staleness:
+    """When the parts of a working operator last did their work."""
+
+    resync: float
+    """Seconds between two resyncs."""
+    leading: bool = False
+    resynced: float = field(default_factory=time.monotonic)
+    alive: float = field(default_factory=time.monotonic)
+    """When a standby last asked for the Lease."""
+    _seen: dict[Key, str] = field(default_factory=dict)
+    _missed: dict[Key, tuple[str, float]] = field(default_factory=dict)
+
+    def watched(self, key: Key, version: str) -> None:
+        """The watch has shown this version of an environment."""
+        self._seen[key] = version
+
+    def read(self, environments: list[Manifest]) -> None:
+        """The resync has read these environments."""
+        self.resynced = time.monotonic()
+        present: dict[Key, tuple[str, float]] = {}
+        for item in environments:
+            metadata = item["metadata"]
+            key, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
+            if self._seen.get(key) != version:
+                former = self._missed.get(key)
+                present[key] = (
+                    former
+                    if former and former[0] == self._seen.get(key, "")
+                    else (
+                        self._seen.get(key, ""),
+                        self.resynced,
+                    )
+                )
+        self._missed = present
+
+    def problems(self, *, longest_wait: float) -> list[str]:
+        """What has been still for too long; empty when all is well."""
+        now = time.monotonic()
+        if not self.leading:
+            return ["the Lease has not been asked for"] if now - self.alive > STUCK_SECONDS else []
+        found = []
+        if now - self.resynced > 3 * self.resync + 30:
+            found.append(f"no resync for {now - self.resynced:.0f} s")
+        if longest_wait > STUCK_SECONDS:
+            found.append(f"an environment has waited for {longest_wait:.0f} s")
+        lag = now - min((since for _, since in self._missed.values()), default=now)
+        if lag > max(WATCH_LAG_SECONDS, 3 * self.resync):
+            found.append(f"the watch has shown nothing for {lag:.0f} s that a resync has read")
+        return found
+
+
+def application(problems: Callable[[], list[str]], leading: Callable[[], bool]) -> web.Application:
+    """The HTTP port of the operator."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        found = problems()
+        return web.json_response({"healthy": not found, "problems": found}, status=503 if found else 200)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.json_response({"leading": leading()})
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return app

@@ -1,0 +1,26 @@
+"""The operator's own metrics."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # the library types all but this
+REGISTRY: Final = CollectorRegistry()
+API_REQUESTS: Final = Counter(
+    "payment_operator_api_requests", "Requests to the API server", ["method", "kind", "status"], registry=REGISTRY
+)
+RECONCILES: Final = Counter("payment_operator_reconciles", "Passes by result", ["result"], registry=REGISTRY)
+RECONCILE_SECONDS: Final = Histogram("payment_operator_reconcile_duration_seconds", "One pass", registry=REGISTRY)
+QUEUE_DEPTH: Final = Gauge("payment_operator_queue_depth", "Environments that wait for a pass", registry=REGISTRY)
+RELEASES: Final = Counter(
+    "payment_operator_releases", "Releases that ended, by outcome", ["outcome"], registry=REGISTRY
+)
+STEP_SECONDS: Final = Histogram(
+    "payment_operator_release_step_duration_seconds",
+    "Steps of releases",
+    ["step"],
+    buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600),
+    registry=REGISTRY,
+)
+ENVIRONMENTS: Final = Gauge("payment_operator_environments", "Environments that are looked after", registry=REGISTRY)
+LEADER: Final = Gauge("payment_operator_leader", "1 while this process holds the Lease", registry=REGISTRY)

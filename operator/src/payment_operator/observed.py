@@ -1,0 +1,204 @@
+"""What one pass has read: the environment, its objects and pods, as `decide` sees them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from payment_operator import names, record
+from payment_operator.api.environment import Environment
+from payment_operator.record import ReleaseRecord
+from payment_operator.resources.credentials import Sources
+from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.services import Cutover
+
+Key = tuple[str, str]
+"""Kind and name."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod of the environment."""
+
+    name: str
+    uid: str
+    ip: str
+    component: str
+    revision: str
+    ready: bool
+    terminating: bool
+    finished: bool
+    running: bool
+    restarts: int
+    containers: tuple[str, ...] = ()
+    waiting: str = ""
+    """Why a container does not start, as `Reason: message`."""
+    job: str = ""
+    exit_code: int | None = None
+    last_words: str = ""
+
+    @property
+    def proof(self) -> str:
+        """What a smoke run remembers of it."""
+        return f"{self.uid}:{self.restarts}"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision and its release record."""
+
+    digest: str
+    number: int
+    content: dict[str, Any]
+    manifests: Manifest
+    record: ReleaseRecord
+    version: str
+    """The object's resourceVersion; patches test it."""
+
+    @property
+    def image(self) -> str:
+        """Its image."""
+        return str(self.content.get("image", ""))
+
+    @property
+    def credentials(self) -> str:
+        """Digest of its credentials."""
+        return str(self.content.get("credentials", ""))
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a revision's pods say of themselves."""
+
+    schema_supported: bool | None = None
+    stripe: bool | None = None
+    database: bool | None = None
+
+
+@dataclass(frozen=True)
+class Bake:
+    """What was seen of the active revision's metrics since the switch, by this operator process."""
+
+    looks: int = 0
+    breaches: int = 0
+    """In a row."""
+    breach: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything that a decision may depend on."""
+
+    owner: Owner
+    metadata: Manifest
+    spec: Environment
+    now: datetime
+    sources: Sources
+    status: Manifest = field(default_factory=dict)
+    objects: dict[Key, Manifest] = field(default_factory=dict)
+    pods: tuple[Pod, ...] = ()
+    serving: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Uids of the ready endpoints, by Service."""
+    probes: dict[str, Probe] = field(default_factory=dict)
+    bake: Bake = Bake()
+    refusals: dict[Key, str] = field(default_factory=dict)
+    """Objects that the API server would not take, with its answer."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """Output of finished plan Jobs, by name."""
+
+    @cached_property
+    def revisions(self) -> dict[str, Revision]:
+        """The revisions by hash."""
+        found = (_revision(item) for (kind, _), item in self.objects.items() if kind == "ControllerRevision")
+        return {revision.digest: revision for revision in found}
+
+    @cached_property
+    def cutover(self) -> Cutover | None:
+        """The commit record on the Service."""
+        service = self.objects.get(("Service", names.api_service(self.owner.name)))
+        text = ((service or {}).get("metadata", {}).get("annotations") or {}).get(names.ANNOTATION_CUTOVER)
+        try:
+            return msgspec.json.decode(text, type=Cutover) if text else None
+        except msgspec.DecodeError:
+            return None
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether the Service selects more than one revision."""
+        service = self.objects.get(("Service", names.api_service(self.owner.name)))
+        return service is not None and names.LABEL_REVISION not in (service["spec"].get("selector") or {})
+
+    def of(self, revision: str, component: str) -> list[Pod]:
+        """The pods of a revision's component, those that end included."""
+        return [pod for pod in self.pods if pod.revision == revision and pod.component == component and not pod.job]
+
+    def ready(self, revision: str, component: str = names.API) -> list[Pod]:
+        """The pods of a revision's component that serve and are not about to end."""
+        return [pod for pod in self.of(revision, component) if pod.ready and not pod.terminating]
+
+    def populated(self) -> set[str]:
+        """Revisions with pods of API or worker, ending ones included."""
+        return {pod.revision for pod in self.pods if not pod.job and not pod.finished}
+
+
+def _revision(item: Manifest) -> Revision:
+    annotations = item["metadata"].get("annotations") or {}
+    data = item.get("data") or {}
+    return Revision(
+        digest=item["metadata"]["labels"][names.LABEL_REVISION],
+        number=item["revision"],
+        content=data.get("input") or {},
+        manifests=data.get("manifests") or {},
+        record=record.decode(annotations),
+        version=item["metadata"].get("resourceVersion", ""),
+    )
+
+
+def read_pod(item: Manifest) -> Pod:
+    """Read what matters of a pod."""
+    metadata, status = item["metadata"], item.get("status") or {}
+    labels = metadata.get("labels") or {}
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    states = [container.get("state") or {} for container in containers]
+    ended = [state["terminated"] for state in states if "terminated" in state]
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or []}
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ip=status.get("podIP", ""),
+        component=labels.get(names.LABEL_COMPONENT, ""),
+        revision=labels.get(names.LABEL_REVISION, ""),
+        ready=conditions.get("Ready") == "True",
+        terminating="deletionTimestamp" in metadata,
+        finished=status.get("phase") in {"Succeeded", "Failed"},
+        running=any("running" in state for state in states),
+        restarts=sum(container.get("restartCount", 0) for container in containers),
+        containers=tuple(container.get("containerID", "") for container in containers),
+        waiting=next((_waiting(state["waiting"]) for state in states if "waiting" in state), "")
+        or _unscheduled(status),
+        job=labels.get("batch.kubernetes.io/job-name", ""),
+        exit_code=ended[-1].get("exitCode") if ended else None,
+        last_words=ended[-1].get("message", "") if ended else "",
+    )
+
+
+def _waiting(state: Manifest) -> str:
+    return f"{state.get('reason', '')}: {state.get('message', '')}".rstrip(": ")
+
+
+def _unscheduled(status: Manifest) -> str:
+    entries = status.get("conditions") or []
+    found = (entry for entry in entries if entry["type"] == "PodScheduled" and entry["status"] == "False")
+    return next((f"{entry.get('reason', '')}: {entry.get('message', '')}" for entry in found), "")
+
+
+def read_endpoints(slices: list[Manifest]) -> dict[str, frozenset[str]]:
+    """The uids of the ready endpoints, by Service."""
+    found: dict[str, set[str]] = {}
+    for item in slices:
+        service = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
+        ready = (entry for entry in item.get("endpoints") or [] if (entry.get("conditions") or {}).get("ready"))
+        found.setdefault(service, set()).update((entry.get("targetRef") or {}).get("uid", "") for entry in ready)
+    return {service: frozenset(uids) for service, uids in found.items()}

@@ -1,0 +1,91 @@
+"""A keyed work queue: one pass at a time for a key, bursts are one pass, failures wait longer each time."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from payment_operator.errors import Conflict, OperatorError
+from payment_operator.metrics import ENVIRONMENTS, QUEUE_DEPTH
+
+Key = tuple[str, str]
+"""Namespace and name."""
+Handle = Callable[[Key], Awaitable[float | None]]
+BURST_SECONDS: Final = 0.1
+FIRST_BACKOFF_SECONDS: Final = 0.2
+LONGEST_BACKOFF_SECONDS: Final = 30.0
+CONCURRENT: Final = 8
+
+log = logging.getLogger("payment_operator.queue")
+
+
+class WorkQueue:
+    """Calls `handle` for each key that was added, and again after the seconds that it returns; None forgets the key."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._wake: dict[Key, asyncio.Event] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._waiting: dict[Key, float] = {}
+        self._slots = asyncio.Semaphore(CONCURRENT)
+
+    def add(self, key: Key) -> None:
+        """Ask for a pass soon."""
+        self._waiting.setdefault(key, time.monotonic())
+        QUEUE_DEPTH.set(len(self._waiting))
+        if key not in self._tasks:
+            self._wake[key] = asyncio.Event()
+            self._tasks[key] = asyncio.create_task(self._serve(key, self._wake[key]))
+            ENVIRONMENTS.set(len(self._tasks))
+        self._wake[key].set()
+
+    def longest_wait(self) -> float:
+        """Seconds that the key longest in the queue has waited for its pass to end."""
+        return time.monotonic() - min(self._waiting.values(), default=time.monotonic())
+
+    async def close(self) -> None:
+        """Stop all passes."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, key: Key, wake: asyncio.Event) -> None:
+        failures = 0
+        again: float | None = 0.0
+        while again is not None:
+            await _until(wake, again)
+            await asyncio.sleep(BURST_SECONDS)
+            wake.clear()
+            async with self._slots:
+                again, failures = await self._pass(key, failures)
+            if failures:
+                await asyncio.sleep(again or 0)  # events do not shorten a backoff
+                again = 0.0
+            else:
+                self._waiting.pop(key, None)
+            QUEUE_DEPTH.set(len(self._waiting))
+        self._tasks.pop(key, None)
+        ENVIRONMENTS.set(len(self._tasks))
+
+    async def _pass(self, key: Key, failures: int) -> tuple[float | None, int]:
+        try:
+            return await self._handle(key), 0
+        except Conflict as error:
+            log.info("read again: %s", error, extra={"environment": "/".join(key)})
+        except OperatorError as error:
+            log.warning("try again: %s", error, extra={"environment": "/".join(key)})
+        except Exception:  # the queue outlives whatever a pass meets
+            log.exception("a pass failed", extra={"environment": "/".join(key)})
+        longest = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures)
+        return longest * random.uniform(0.5, 1.0), failures + 1  # noqa: S311 - jitter
+
+
+async def _until(wake: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,127 @@
+"""The release record: one annotation on a ControllerRevision says how far the release of that revision is.
+
+Every transition is one patch that tests the record's former text, so an operator that acts on an old view changes
+nothing. The record is written before what it allows is done, and a Job's result before anything builds on it.
+"""
+
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+
+from payment_operator import names
+
+State = Literal["Releasing", "Active", "Replaced", "Superseded", "Failed"]
+StepState = Literal["", "Running", "Succeeded", "Failed"]
+ACTIVATED: Final = frozenset({"Active", "Replaced"})
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Base of the record's parts."""
+
+
+class StepRecord(Part, frozen=True, kw_only=True):
+    """One step. `run` numbers its Jobs over the whole life of the revision, so that no old result is read again."""
+
+    run: int = 1
+    state: StepState = ""
+    at: str = ""
+    """Since when the state holds."""
+    message: str = ""
+    pods: tuple[str, ...] = ()
+    """Smoke: the pods it proves, as `uid:restarts`."""
+    failures: int = 0
+    """Smoke: runs of this attempt that failed."""
+
+
+class MigrationRecord(Part, frozen=True, kw_only=True):
+    """What the plan said."""
+
+    current: str = ""
+    target: str = ""
+    pending: tuple[str, ...] = ()
+    lint: tuple[str, ...] = ()
+    sql: str = ""
+    expand: bool = False
+    """Whether there is something to run before the switch."""
+    contract: bool = False
+    """Whether something is left for after it."""
+
+
+class Failure(Part, frozen=True, kw_only=True):
+    """Why a release failed."""
+
+    reason: str
+    message: str = ""
+    at: str = ""
+
+
+class ReleaseRecord(Part, frozen=True, kw_only=True):
+    """How far the release of one revision is."""
+
+    state: State = "Releasing"
+    attempt: int = 1
+    started_at: str = ""
+    steps: dict[str, StepRecord] = msgspec.field(default_factory=dict)
+    migration: MigrationRecord | None = None
+    promoted: bool = False
+    active_at: str = ""
+    stable_at: str = ""
+    replaced_at: str = ""
+    retired_at: str = ""
+    failure: Failure | None = None
+    rollback_from: str = ""
+    """Hash of the revision that the spec asks for and that a person left for this one."""
+    operation: str = ""
+    """Id of the last request that changed this record."""
+
+    def step(self, name: str) -> StepRecord:
+        """The record of a step, new if it has not begun."""
+        return self.steps.get(name, StepRecord())
+
+    def done(self, name: str) -> bool:
+        """Whether a step has succeeded."""
+        return self.step(name).state == "Succeeded"
+
+    def with_step(self, name: str, step: StepRecord) -> "ReleaseRecord":
+        """The record with this step in it."""
+        return msgspec.structs.replace(self, steps=self.steps | {name: step})
+
+    def again(self, *, at: datetime, operation: str = "", rollback_from: str = "") -> "ReleaseRecord":
+        """The record of the next attempt: every step runs anew under new numbers."""
+        steps = {name: StepRecord(run=step.run + (step.state != "")) for name, step in self.steps.items()}
+        return ReleaseRecord(
+            attempt=self.attempt + 1,
+            started_at=stamp(at),
+            steps=steps,
+            operation=operation or self.operation,
+            rollback_from=rollback_from,
+        )
+
+    def failed(self, reason: str, message: str, *, at: datetime, operation: str = "") -> "ReleaseRecord":
+        """The record of a release that is over without success."""
+        failure = Failure(reason=reason, message=message, at=stamp(at))
+        operation = operation or self.operation
+        return msgspec.structs.replace(self, state="Failed", failure=failure, operation=operation)
+
+    def encode(self) -> str:
+        """The annotation's text."""
+        return msgspec.json.encode(self, order="sorted").decode()
+
+
+def decode(annotations: dict[str, str]) -> ReleaseRecord:
+    """Read the record of a ControllerRevision; an unreadable one counts as failed, so that nothing acts on it."""
+    try:
+        return msgspec.json.decode(annotations.get(names.ANNOTATION_RELEASE, "{}"), type=ReleaseRecord)
+    except msgspec.DecodeError as error:
+        return ReleaseRecord(state="Failed", failure=Failure(reason="RecordUnreadable", message=str(error)))
+
+
+def stamp(at: datetime) -> str:
+    """A moment as the API writes it, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> datetime:
+    """The moment that `stamp` wrote."""
+    return datetime.fromisoformat(text)

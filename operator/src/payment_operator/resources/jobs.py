@@ -1,0 +1,85 @@
+"""Jobs of a release: plan, expand, smoke, contract; their pods run the revision's own image."""
+
+import copy
+from typing import Final
+
+from payment_operator import names
+from payment_operator.api.environment import Environment
+from payment_operator.resources.credentials import MIGRATION
+from payment_operator.resources.metadata import Manifest, Owner
+
+PLAN, EXPAND, SMOKE, CONTRACT = "plan", "expand", "smoke", "contract"
+MIGRATIONS: Final = frozenset({PLAN, EXPAND, CONTRACT})
+_MOUNT: Final = "/run/secrets/migration"
+NEVER_AGAIN: Final = (2, 4, 5, 6)
+"""Exit codes of `payments migrate` that another try does not change: docs/contracts.md."""
+
+
+def migration_job(
+    owner: Owner, spec: Environment, *, step: str, revision: str, run: int, pod: Manifest, owner_role: bool
+) -> Manifest:
+    """`payments migrate` with the flag that the step names; `pod` is the revision's stored Job pod."""
+    pod = copy.deepcopy(pod)
+    (container,) = pod["containers"]
+    container["command"] = ["payments", "migrate", f"--{step}"]
+    container["env"] += [
+        {
+            "name": "PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS",
+            "value": str(min(spec.migrations.lock_timeout_seconds, 600)),
+        },
+        {
+            "name": "PAYMENTS_DATABASE_STATEMENT_TIMEOUT_SECONDS",
+            "value": str(min(spec.migrations.statement_timeout_seconds, 3600)),
+        },
+    ]
+    if owner_role:
+        container["env"].append({"name": f"{MIGRATION}_FILE", "value": f"{_MOUNT}/{MIGRATION}"})
+        container["volumeMounts"].append({"name": "migration", "mountPath": _MOUNT, "readOnly": True})
+        secret = {"secretName": names.migration_secret(owner.name), "defaultMode": 0o440}
+        pod["volumes"].append({"name": "migration", "secret": secret})
+    job = _job(owner, step=step, revision=revision, run=run, pod=pod, component="migrate")
+    job["spec"] |= {
+        "backoffLimit": spec.migrations.backoff_limit,
+        "activeDeadlineSeconds": spec.migrations.active_deadline_seconds,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {"containerName": "job", "operator": "In", "values": list(NEVER_AGAIN)},
+                },
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            ]
+        },
+    }
+    return job
+
+
+def smoke_job(
+    owner: Owner, spec: Environment, *, revision: str, run: int, pod: Manifest, proves: tuple[str, ...]
+) -> Manifest:
+    """`payments smoke` against the preview Service; `proves` are the pods behind it, as `uid:restarts`."""
+    pod = copy.deepcopy(pod)
+    (container,) = pod["containers"]
+    url = f"http://{names.preview_service(owner.name)}:{spec.service.port}"
+    container["command"] = ["payments", "smoke", "--base-url", url]
+    job = _job(owner, step=SMOKE, revision=revision, run=run, pod=pod, component=SMOKE)
+    job["metadata"]["annotations"] = {names.ANNOTATION_PODS: ",".join(proves)}
+    job["spec"] |= {"backoffLimit": 0, "activeDeadlineSeconds": spec.release.smoke.timeout_seconds}
+    return job
+
+
+def _job(owner: Owner, *, step: str, revision: str, run: int, pod: Manifest, component: str) -> Manifest:
+    labels = owner.labels(component, revision) | {names.LABEL_STEP: step}
+    (container,) = pod["containers"]
+    container["env"].append({"name": "PAYMENTS_TERMINATION_LOG", "value": "/dev/termination-log"})
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    container["resources"] = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
+    return owner.owned(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": names.job(owner.name, step, revision, run), "labels": labels},
+            "spec": {"template": {"metadata": {"labels": labels}, "spec": pod | {"restartPolicy": "Never"}}},
+        }
+    )

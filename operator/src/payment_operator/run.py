@@ -1,0 +1,171 @@
+"""`payment-operator run`: takes the Lease, then watches, resyncs and reconciles until it is told to stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import web
+
+from payment_operator import handlers, names
+from payment_operator.actions import Event
+from payment_operator.admin import Admin
+from payment_operator.api.crd import crd_manifest
+from payment_operator.cluster import Cluster
+from payment_operator.errors import OperatorError
+from payment_operator.health import Staleness, application
+from payment_operator.lease import Lease
+from payment_operator.metrics import LEADER
+from payment_operator.queue import WorkQueue
+from payment_operator.reconcile import Reconciler, post_event
+from payment_operator.resources.metadata import Manifest
+
+KEPT: Final = "the database, Redis, the Stripe account and the Secrets that the spec named were kept"
+log = logging.getLogger("payment_operator")
+
+
+class Stopped(OperatorError):
+    """The process was told to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    namespaces: Sequence[str] = ()
+    lease: str = "payment-operator"
+    lease_namespace: str = ""
+    host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
+    port: int = 8080
+    resync: float = 30.0
+    kubeconfig: str = ""
+
+
+class Operator:
+    """The parts of a running operator."""
+
+    def __init__(self, options: Options, cluster: Cluster) -> None:
+        self.options = options
+        self.cluster = cluster
+        self.admin = Admin()
+        self.queue = WorkQueue(Reconciler(cluster, self.admin, resync=options.resync))
+        self.staleness = Staleness(options.resync)
+        identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+        namespace = options.lease_namespace or os.environ.get("POD_NAMESPACE", "default")
+        self.lease = Lease(cluster, namespace=namespace, name=options.lease, identity=identity)
+        self._events: set[asyncio.Task[None]] = set()
+
+    async def lead(self) -> None:
+        """Hold the Lease and do the work until one of them ends.
+
+        Raises:
+            LeaseLost: another operator works now.
+        """
+        self.staleness.alive = asyncio.get_running_loop().time()
+        await self.lease.acquire()
+        log.info("leading")
+        LEADER.set(1)
+        self.staleness.leading = True
+        registry = handlers.registry(
+            changed=self.queue.add,
+            deleted=self.deleted,
+            seen=self.staleness.watched,
+            kubeconfig=self.options.kubeconfig,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.lease.hold())
+            group.create_task(self.resync())
+            group.create_task(self.watch(registry))
+
+    async def watch(self, registry: handlers.Registry) -> None:
+        """Watch until a signal, which Kopf takes, ends it."""
+        await handlers.watch(registry, namespaces=self.options.namespaces)
+        raise Stopped
+
+    async def resync(self) -> None:
+        """Read all environments again and again, so that nothing depends on an event."""
+        while True:
+            try:
+                found = [item for where in self.options.namespaces or (None,) for item in await self._list(where)]
+                self.staleness.read(found)
+                for item in found:
+                    self.queue.add((item["metadata"]["namespace"], item["metadata"]["name"]))
+            except OperatorError as error:
+                log.warning("no resync: %s", error)
+            await asyncio.sleep(self.options.resync)
+
+    async def _list(self, namespace: str | None) -> list[Manifest]:
+        return await self.cluster.list_all(names.KIND, namespace)
+
+    def deleted(self, metadata: Manifest) -> None:
+        """Say what a deleted environment leaves."""
+        event = Event("Deleted", KEPT)
+        task = asyncio.create_task(self._say(metadata, event))
+        self._events.add(task)
+        task.add_done_callback(self._events.discard)
+
+    async def _say(self, metadata: Manifest, event: Event) -> None:
+        log.info("%s: %s", event.reason, event.message, extra={"environment": metadata["name"]})
+        try:
+            await post_event(self.cluster, metadata, event, now=datetime.now(UTC))
+        except OperatorError as error:
+            log.warning("no event: %s", error)
+
+    def problems(self) -> list[str]:
+        """Why `/healthz` fails."""
+        self.staleness.alive = self.lease.checked
+        return self.staleness.problems(longest_wait=self.queue.longest_wait())
+
+    async def close(self) -> None:
+        """Stop all passes and let a successor begin."""
+        await self.queue.close()
+        if self.staleness.leading:
+            await self.lease.release()
+        await self.admin.close()
+        await self.cluster.close()
+
+
+async def apply_crd(kubeconfig: str) -> None:
+    """Write this version's CustomResourceDefinition to the cluster."""
+    cluster = await Cluster.connect(kubeconfig)
+    try:
+        await cluster.apply(crd_manifest())
+    finally:
+        await cluster.close()
+
+
+async def run(options: Options) -> int:
+    """Run until SIGTERM; return the exit code."""
+    operator = Operator(options, await Cluster.connect(options.kubeconfig))
+    runner = web.AppRunner(application(operator.problems, lambda: operator.staleness.leading), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, options.host, options.port).start()
+    leading = asyncio.create_task(operator.lead())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, leading.cancel)
+    try:
+        return await _outcome(leading)
+    finally:
+        await operator.close()
+        await runner.cleanup()
+
+
+async def _outcome(leading: asyncio.Task[None]) -> int:
+    """Wait for the end; 0 when it was asked for."""
+    try:
+        await leading
+    except asyncio.CancelledError:
+        log.info("stopping")
+        return 0
+    except BaseExceptionGroup as group:
+        if group.subgroup(Stopped) is not None:
+            log.info("stopping")
+            return 0
+        log.error("stopping: %s", "; ".join(map(str, group.exceptions)))  # noqa: TRY400 - their traces say nothing
+    return 1

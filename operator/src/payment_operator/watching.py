@@ -1,0 +1,125 @@
+"""What is learned from pods between passes: bake looks, probes, and which commands the pods have taken."""
+
+import asyncio
+import base64
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from payment_operator import names
+from payment_operator.actions import Tell
+from payment_operator.admin import Admin
+from payment_operator.bake import Sample, judge, parse
+from payment_operator.decide.roles import Roles, baking
+from payment_operator.observed import Bake, Observed, Pod, Probe, Revision
+from payment_operator.resources import jobs
+from payment_operator.resources.credentials import ADMIN_TOKEN
+
+PROBE_SECONDS: Final = 5.0
+
+
+@dataclass
+class Looks:
+    """The looks at one revision since one switch."""
+
+    switch: str
+    restarts: dict[str, int]
+    samples: dict[str, Sample] = field(default_factory=dict)
+    at: datetime | None = None
+    seen: Bake = field(default_factory=Bake)
+
+
+@dataclass
+class Watching:
+    """The memory of one environment; all of it can be lost."""
+
+    admin: Admin
+    looks: Looks | None = None
+    probes: dict[str, tuple[datetime, Probe]] = field(default_factory=dict)
+    told: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
+
+    async def look(self, observed: Observed, roles: Roles) -> Observed:
+        """The observation with what the pods say, as far as a decision needs it."""
+        bake = await self._bake(observed, roles)
+        probes = await self._probe(observed, roles)
+        return replace(observed, bake=bake, probes=probes)
+
+    async def tell(self, observed: Observed, action: Tell) -> bool:
+        """Send a command unless the pod's containers have taken it already; tell whether they have."""
+        key, state = (action.pod.uid, action.path), (action.pod.containers, action.body)
+        if self.told.get(key) == state:
+            return True
+        taken = await self.admin.put(
+            action.pod, action.path, dict([action.body]), token=token(observed, action.pod.revision)
+        )
+        if taken:
+            self.told[key] = state
+        return taken
+
+    def forget(self, observed: Observed) -> None:
+        """Drop what is known of pods that are gone."""
+        present = {pod.uid for pod in observed.pods}
+        self.told = {key: state for key, state in self.told.items() if key[0] in present}
+
+    async def _bake(self, observed: Observed, roles: Roles) -> Bake:
+        active, cutover = roles.active, observed.cutover
+        if active is None or cutover is None or not baking(active):
+            self.looks = None
+            return Bake()
+        if self.looks is None or self.looks.switch != f"{active.digest} {cutover.at}":
+            self.looks = Looks(f"{active.digest} {cutover.at}", _baseline(observed, active))
+        looks, limits = self.looks, observed.spec.release.bake
+        if looks.at is None or observed.now - looks.at >= timedelta(seconds=limits.interval_seconds):
+            await self._look_once(observed, active, looks)
+        return looks.seen
+
+    async def _look_once(self, observed: Observed, active: Revision, looks: Looks) -> None:
+        pods = [pod for pod in observed.of(active.digest, names.API) if pod.running and pod.ip]
+        texts = await asyncio.gather(*(self.admin.metrics(pod) for pod in pods))
+        samples = {pod.uid: parse(text) for pod, text in zip(pods, texts, strict=True) if text is not None}
+        first, looks.at = looks.at is None, observed.now
+        growth = Sample()
+        for uid, sample in samples.items():
+            growth = growth.plus(sample.since(looks.samples.get(uid, sample if first else Sample())))
+        looks.samples = samples
+        wrong = _judged(observed, active, looks, growth)
+        if first and not wrong:
+            return
+        breaches = looks.seen.breaches + 1 if wrong else 0
+        looks.seen = Bake(looks=looks.seen.looks + 1, breaches=breaches, breach=wrong)
+
+    async def _probe(self, observed: Observed, roles: Roles) -> dict[str, Probe]:
+        if roles.previous is None or roles.active is None:
+            self.probes.clear()
+            return {}
+        for revision in (roles.previous, roles.active):
+            known = self.probes.get(revision.digest)
+            ready = [pod for pod in observed.of(revision.digest, names.API) if pod.running and pod.ip]
+            if ready and (known is None or observed.now - known[0] >= timedelta(seconds=PROBE_SECONDS)):
+                found = await self.admin.probe(ready[0], token=token(observed, revision.digest))
+                self.probes[revision.digest] = (observed.now, found)
+        return {digest: probe for digest, (_, probe) in self.probes.items()}
+
+
+def _baseline(observed: Observed, active: Revision) -> dict[str, int]:
+    """Restarts by pod before the switch: those that smoke has seen, and for others those of now."""
+    proven = dict(proof.rsplit(":", 1) for proof in active.record.step(jobs.SMOKE).pods)
+    return {pod.uid: int(proven.get(pod.uid, pod.restarts)) for pod in _pods(observed, active)}
+
+
+def _pods(observed: Observed, active: Revision) -> list[Pod]:
+    return [*observed.of(active.digest, names.API), *observed.of(active.digest, names.WORKER)]
+
+
+def _judged(observed: Observed, active: Revision, looks: Looks, growth: Sample) -> str:
+    restarts = sum(pod.restarts - looks.restarts.get(pod.uid, 0) for pod in _pods(observed, active))
+    ready = len(observed.ready(active.digest)) if observed.spec.replicas else 1
+    return judge(growth, restarts=restarts, ready=ready, limits=observed.spec.release.bake)
+
+
+def token(observed: Observed, digest: str) -> str:
+    """The admin token of a revision's pods, from its credentials."""
+    revision = observed.revisions.get(digest)
+    name = names.credentials(observed.owner.name, revision.credentials if revision else "")
+    data = (observed.objects.get(("Secret", name)) or {}).get("data") or {}
+    return base64.b64decode(data.get(ADMIN_TOKEN, "")).decode()

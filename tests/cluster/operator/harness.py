@@ -1,0 +1,235 @@
+"""An environment on the test cluster under an operator that runs as a process of this machine, with its own rights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+from tests.cluster.operator.rights import ACCOUNT, operator_rights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from tests.cluster.environment import Namespace
+
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "chart/crds/paymentenvironments.payments.leanconstruction.io.yaml"
+SAMPLES = ROOT / "k8s/samples"
+ENVIRONMENT = "shop"
+SECRET_VALUES = {
+    "DATABASE_URL": "postgresql://postgres:development-only@postgresql:5432/postgres",
+    "REDIS_URL": "redis://valkey:6379/0",
+    "SECRET_KEY": "0123456789abcdef0123456789abcdef-canary",
+    "STRIPE_SECRET_KEY": "sk_test_simulator",
+    "STRIPE_WEBHOOK_SECRET": "whsec_simulator0123456789abcdef",
+}
+QUICK = {
+    "previewReplicas": 1,
+    "progressDeadlineSeconds": 60,
+    "smoke": {"timeoutSeconds": 60},
+    "cutover": {"mode": "Overlap", "overlapSeconds": 1},
+    "bake": {"seconds": 3, "intervalSeconds": 1},
+    "drainSeconds": 2,
+    "retainSeconds": 3,
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def install_crd(namespace: Namespace) -> None:
+    namespace.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    crd = "crd/paymentenvironments.payments.leanconstruction.io"
+    namespace.cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+
+
+def grant(namespace: Namespace) -> None:
+    """Bind the shipped rights to a ServiceAccount in the namespace."""
+    items = [item for item in operator_rights(namespace.name) if not item["kind"].startswith("Cluster")]
+    namespace.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def token_kubeconfig(namespace: Namespace, folder: Path) -> Path:
+    """A kubeconfig with nothing but the token of the operator's ServiceAccount."""
+    view = ("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
+    config = json.loads(namespace.cluster.kubectl(*view))
+    token = namespace.kubectl("create", "token", ACCOUNT, "--duration=2h").strip()
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    path = folder / f"{namespace.name}.kubeconfig"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return path
+
+
+@dataclass
+class Operator:
+    """`payment-operator run` as a process; start it again after a kill."""
+
+    namespaces: tuple[str, ...]
+    kubeconfig: Path
+    folder: Path
+    resync: float = 5.0
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    source: str = "payment_operator.cli"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "operator.log"
+
+    def start(self) -> Self:
+        program = f"from {self.source} import main; main()"
+        scope = [argument for name in self.namespaces for argument in ("--namespace", name)]
+        command = [sys.executable, "-c", program, "run", *scope, f"--port={self.port}", "--host=127.0.0.1"]
+        command += [f"--kubeconfig={self.kubeconfig}", f"--resync={self.resync}"]
+        command += [f"--lease-namespace={self.namespaces[0] if self.namespaces else 'default'}"]
+        environment = os.environ | {"LOG_LEVEL": "INFO"}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        return self
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as Kubernetes does."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(30)
+
+    def get(self, path: str) -> tuple[int, str]:
+        with suppress(OSError):
+            request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+        return 0, ""
+
+    def api_requests(self) -> dict[tuple[str, str], float]:
+        """Requests to the API server so far, by method and kind."""
+        from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
+
+        found: dict[tuple[str, str], float] = {}
+        for family in text_string_to_metric_families(self.get("/metrics")[1]):
+            for name, labels, value, *_ in family.samples:
+                if name == "payment_operator_api_requests_total":
+                    key = (labels["method"], labels["kind"])
+                    found[key] = found.get(key, 0) + value
+        return found
+
+    def memory_mib(self) -> float:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One environment and what it is made of."""
+
+    namespace: Namespace
+    name: str = ENVIRONMENT
+
+    def secret(self, **values: str) -> None:
+        """Write the Secret that the sample names."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "payments"},
+            "stringData": SECRET_VALUES | values,
+        }
+        self.namespace.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    def manifest(self, *, sample: str = "minimal.yaml", image: str = "service", **spec: Any) -> dict[str, Any]:
+        """The sample with an image of the tests, the simulator as Stripe and quick times."""
+        resource: dict[str, Any] = next(yaml.safe_load_all((SAMPLES / sample).read_text()))
+        resource["metadata"]["name"] = self.name
+        resource["spec"]["image"] = self.namespace.images.get(image, image)
+        resource["spec"]["stripe"]["apiBase"] = "http://simulator:12111"
+        resource["spec"]["api"] = {
+            "config": {"PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0"},
+            "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
+        }
+        resource["spec"]["worker"] = {"resources": {"requests": {"cpu": "10m", "memory": "96Mi"}}}
+        release = QUICK | resource["spec"].get("release", {}) | spec.pop("release", {})
+        resource["spec"] |= {"release": release} | spec
+        return resource
+
+    def apply(self, **arguments: Any) -> None:
+        self.namespace.kubectl("apply", "-f", "-", stdin=json.dumps(self.manifest(**arguments)))
+
+    def get(self) -> dict[str, Any]:
+        return dict(json.loads(self.namespace.kubectl("get", "penv", self.name, "-o", "json")))
+
+    def status(self) -> dict[str, Any]:
+        return dict(self.get().get("status") or {})
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        found = [entry for entry in self.status().get("conditions", []) if entry["type"] == kind]
+        return dict(found[0]) if found else {}
+
+    def annotate(self, verb: str, value: object = "") -> None:
+        key = f"payments.leanconstruction.io/{verb}={value}"
+        self.namespace.kubectl("annotate", "penv", self.name, key, "--overwrite")
+
+    def until(self, condition: Callable[[dict[str, Any]], Any], *, seconds: float = 120, what: str = "") -> Any:
+        """Ask until the condition on the status holds; fail with the status when it does not in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self.status()
+            if found := condition(status):
+                return found
+            time.sleep(0.3)
+        raise AssertionError(f"not {what or 'so'} after {seconds} s: {json.dumps(self.status(), indent=1)}")
+
+    def ready(self, *, revision: int | None = None, seconds: float = 150) -> dict[str, Any]:
+        """Wait until the environment serves what its spec asks for, and return the status."""
+        generation = self.get()["metadata"]["generation"]
+
+        def settled(status: dict[str, Any]) -> Any:
+            conditions = {entry["type"]: entry for entry in status.get("conditions", [])}
+            serving = conditions.get("Ready", {}).get("status") == "True"
+            right = revision is None or (status.get("active") or {}).get("revision") == revision
+            return status if serving and right and status.get("observedGeneration") == generation else None
+
+        return dict(self.until(settled, seconds=seconds, what=f"ready at revision {revision}"))
+
+    def objects(self, kind: str) -> list[dict[str, Any]]:
+        label = f"payments.leanconstruction.io/environment={self.name}"
+        return list(json.loads(self.namespace.kubectl("get", kind, "-l", label, "-o", "json"))["items"])
+
+    def pods(self, component: str = "api") -> list[dict[str, Any]]:
+        return [
+            pod
+            for pod in self.objects("pods")
+            if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component
+        ]
