@@ -141,7 +141,7 @@ class Changes:
             if not free and behaviour != "none" and not (same and not restarts):
                 after = 0 if restarts else want.price["unit_amount"] * want.quantity
                 lines += proration_lines(self._state, item, before=before, after=after, moment=moment)
-        subscription["items"] |= {"data": items, "total_count": len(items)}
+        subscription["items"] |= {"data": items}
         self._state.hidden(subscription)["pending_lines"] += lines
         if restarts:
             self._restart(subscription)

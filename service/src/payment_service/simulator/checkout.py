@@ -70,7 +70,7 @@ class Checkout:
             "cancel_url": params.get("cancel_url") or None,
             "client_reference_id": params.get("client_reference_id") or None,
             "created": now,
-            "currency": items[0]["currency"] if items else None,
+            "currency": items[0]["currency"] if items else params.get("currency"),
             "customer": params.get("customer") or None,
             "customer_creation": None if params.get("customer") or mode == "setup" else "always",
             "customer_email": params.get("customer_email") or None,

@@ -92,7 +92,7 @@ class Invoices:
         }
         for line in lines:
             line["invoice"] = invoice_id
-        invoice["lines"] |= {"data": lines, "total_count": len(lines), "url": f"/v1/invoices/{invoice_id}/lines"}
+        invoice["lines"] |= {"data": lines, "url": f"/v1/invoices/{invoice_id}/lines"}
         return invoice
 
     def open(

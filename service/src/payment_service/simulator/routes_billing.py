@@ -23,7 +23,8 @@ _OPTIONS = (
 _CREATE = f"{_OPTIONS} collection_method customer days_until_due trial_period_days"
 _UPDATE = f"{_OPTIONS} cancel_at cancellation_details pause_collection proration_date"
 _CHECKOUT = (
-    "cancel_url client_reference_id customer customer_email expires_at line_items metadata mode payment_intent_data "
+    "cancel_url client_reference_id currency "
+    "customer customer_email expires_at line_items metadata mode payment_intent_data "
     "subscription_data success_url"
 )
 

@@ -160,7 +160,7 @@ class Subscriptions:
             "trial_start": start if terms.trial_end else None,
         }
         url = f"/v1/subscription_items?subscription={subscription_id}"
-        subscription["items"] |= {"data": items, "total_count": len(items), "url": url}
+        subscription["items"] |= {"data": items, "url": url}
         set_options(subscription, params)
         if flag(params.get("cancel_at_period_end")):
             subscription |= {"cancel_at_period_end": True, "cancel_at": end, "canceled_at": start}
