@@ -89,7 +89,7 @@ async def running_stack(database_url: str, **more: str) -> AsyncIterator[Stack]:
     await migrate_async(settings)
     parts = build(settings, clock=clock)
     base_url = f"http://127.0.0.1:{api_socket.getsockname()[1]}"
-    _seed(simulator, base_url)
+    seed(simulator, base_url)
     async with simulator, httpx.AsyncClient(base_url=base_url, timeout=30) as client:
         await servers.start(create_app(parts), api_socket)
         working = asyncio.create_task(parts.worker.run())
@@ -114,7 +114,7 @@ def migrate(database_url: str) -> None:
     asyncio.run(migrate_async(development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1")))
 
 
-def _seed(simulator: Simulator, base_url: str) -> None:
+def seed(simulator: Simulator, base_url: str) -> None:
     for price_id, lookup_key, amount in ((PRICE, "pro_monthly", 2900), (OTHER_PRICE, "basic_monthly", 900)):
         simulator.ensure_price(
             price_id=price_id,

@@ -1,0 +1,235 @@
+"""Kills an API process at a chosen await of a request, lets another one go on, and counts what was made.
+
+The survivor is a second API process with the worker in it, on the same database: whether the client asks again or
+never comes back, there must be exactly one customer, one subscription and the right charges at Stripe, one answer, and
+no operation left unfinished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import subprocess
+import sys
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import httpx
+from tests.servers.process import die_with_parent
+from tests.servers.stack import PRICE, seed
+from tests.soak.scenarios import CREATE, SCENARIOS, Scenario
+
+from payment_service.server import Servers, listen
+from payment_service.simulator import Simulator
+from payment_service.simulator.control import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.soak.points import Moment
+
+LEASE_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0
+PASSING = {409, 503, 504}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One death: where, and whether the client asks again."""
+
+    scenario: str
+    moment: Moment
+    kill_at: int
+    retries: bool
+
+    def __str__(self) -> str:
+        """Name it, as `--only` takes it."""
+        return f"{self.scenario}/{self.moment}/{self.kill_at}/{'retry' if self.retries else 'gone'}"
+
+
+@dataclass
+class Zygote:
+    """The process that forks API processes."""
+
+    process: asyncio.subprocess.Process
+    environ: dict[str, str]
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+    said: dict[int, asyncio.Queue[dict[str, Any]]] = field(default_factory=dict)
+
+    async def listen(self) -> None:
+        """Hand what the processes say to whom it is for."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            message = json.loads(line)
+            self.said[message["id"]].put_nowait(message)
+
+    async def fork(self, *, moment: Moment = "sent", kill_at: int = 0, worker: bool = False) -> tuple[int, str]:
+        """Start an API process; return its number and its address."""
+        number = next(self.numbers)
+        self.said[number] = asyncio.Queue()
+        job = {"id": number, "environ": self.environ, "worker": worker, "moment": moment, "kill_at": kill_at}
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(job).encode() + b"\n")
+        port = (await self.hear(number))["port"]
+        return number, f"http://127.0.0.1:{port}"
+
+    async def hear(self, number: int) -> dict[str, Any]:
+        """Return the next thing that a process says."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self.said[number].get()
+
+
+@dataclass
+class Crashes:
+    """Runs trials; several at once, each with a customer of its own."""
+
+    zygote: Zygote
+    survivor: str
+    client: httpx.AsyncClient
+    simulator: Simulator
+    database: asyncpg.Pool[Any]
+
+    async def points(self, scenario: str, moment: Moment) -> int:
+        """Return how many moments an undisturbed request has."""
+        trial = Trial(scenario=scenario, moment=moment, kill_at=0, retries=True)
+        number, address = await self.zygote.fork(moment=moment)
+        path, body = await self._prepare(SCENARIOS[scenario], _email(trial))
+        answer = await self.client.post(address + path, json=body)
+        assert answer.status_code == SCENARIOS[scenario].status, answer.text
+        return int((await self.zygote.hear(number))["points"])
+
+    async def run(self, trial: Trial) -> str:
+        """Do one trial; return the place in the code where the process died.
+
+        Raises:
+            AssertionError: something was lost, made twice, or left unfinished.
+        """
+        scenario, email, key = SCENARIOS[trial.scenario], _email(trial), uuid.uuid4().hex
+        path, body = await self._prepare(scenario, email)
+        number, address = await self.zygote.fork(moment=trial.moment, kill_at=trial.kill_at)
+        headers = {"Idempotency-Key": key}
+        try:
+            first = await self.client.post(address + path, json=body, headers=headers)
+        except httpx.TransportError:
+            first = None
+        said = await self.zygote.hear(number)
+        if not trial.retries:
+            await self._settled(key)
+            self._check_at_rest(scenario, email)
+        answer = await self._ask(path, body, headers)
+        again = await self._ask(path, body, headers)
+        assert answer.status_code == scenario.status, answer.text
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert again.content == answer.content, "the second answer differs"
+        if first is not None and first.status_code not in PASSING:
+            assert first.content == answer.content, "the retry's answer differs from the first"
+        await self._settled(key)
+        self._check(scenario, email)
+        return str(said.get("place", "survived"))
+
+    async def _prepare(self, scenario: Scenario, email: str) -> tuple[str, dict[str, Any]]:
+        """Make what has to exist before; return path and body of the request."""
+        made = {}
+        if scenario.first is not None:
+            answer = await self._ask(CREATE, {"price_id": PRICE, "email": email, **scenario.first}, {})
+            assert answer.status_code == 201, answer.text
+            made = answer.json()
+        if scenario.cancels:
+            return f"/api/v1/subscriptions/{made['id']}/cancel", scenario.body
+        return CREATE, {"price_id": PRICE, "email": email, **scenario.body}
+
+    async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        """Ask the survivor, again while it answers that somebody else is at it."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                answer = await self.client.post(self.survivor + path, json=body, headers=headers)
+                if answer.status_code not in PASSING:
+                    return answer
+                await asyncio.sleep(0.1)
+
+    async def _settled(self, key: str) -> None:
+        """Wait until the operation of the key, if it exists, is finished."""
+        query = "SELECT o.finished FROM idempotency_keys k JOIN operations o ON o.id = k.operation_id WHERE k.key = $1"
+        await asyncio.sleep(0.3)  # PostgreSQL may still commit what the dead one had sent
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.database.fetchval(query, key) is False:  # noqa: ASYNC110 - a row tells nobody
+                await asyncio.sleep(0.1)
+
+    def _at_stripe(self, email: str) -> tuple[list[Any], list[Any], list[int]]:
+        """Return the customers, subscriptions and charged amounts of an address."""
+        state = self.simulator.state
+        customers = [found for found in state.all("customer") if found["email"] == email]
+        ids = {customer["id"] for customer in customers}
+        subscriptions = [found for found in state.all("subscription") if found["customer"] in ids]
+        charges = [charge["amount"] for charge in ledger(self.simulator)["charges"] if charge["customer"] in ids]
+        return customers, subscriptions, charges
+
+    def _check(self, scenario: Scenario, email: str) -> None:
+        customers, subscriptions, charges = self._at_stripe(email)
+        assert len(customers) == 1, f"{len(customers)} customers"
+        assert [found["status"] for found in subscriptions] == [scenario.subscription]
+        assert charges == scenario.charges
+
+    def _check_at_rest(self, scenario: Scenario, email: str) -> None:
+        """Without a retry the request may never have begun, but nothing may be half done."""
+        customers, subscriptions, charges = self._at_stripe(email)
+        if subscriptions and scenario.first is None:
+            self._check(scenario, email)
+        assert len(customers) <= 1, f"{len(customers)} customers"
+        assert len(charges) <= len(scenario.charges)
+
+
+def _email(trial: Trial) -> str:
+    return f"{trial.scenario}-{uuid.uuid4().hex}@example.com"
+
+
+@asynccontextmanager
+async def crashes(database_url: str) -> AsyncIterator[Crashes]:
+    """Run simulator, zygote and survivor on a migrated database."""
+    simulator, servers, socket = Simulator(), Servers(), listen("127.0.0.1", 0)
+    await servers.start(simulator.api, socket)
+    environ = {
+        "ENVIRONMENT": "development",
+        "DATABASE_URL": database_url,
+        "STRIPE_API_BASE": f"http://127.0.0.1:{socket.getsockname()[1]}",
+        "PAYMENTS_ADMIN_PORT": "0",
+        "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0",
+        "PAYMENTS_OPERATION_LEASE_SECONDS": str(LEASE_SECONDS),
+        "LOG_LEVEL": "CRITICAL",
+    }
+    try:
+        async with (
+            simulator,
+            _zygote(environ) as zygote,
+            httpx.AsyncClient(timeout=30) as client,
+            asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool,
+        ):
+            _, survivor = await zygote.fork(worker=True)
+            seed(simulator, survivor)
+            yield Crashes(zygote, survivor, client, simulator, pool)
+    finally:
+        await servers.stop()
+
+
+@asynccontextmanager
+async def _zygote(environ: dict[str, str]) -> AsyncIterator[Zygote]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.soak.victim",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent,
+    )
+    zygote = Zygote(process, environ)
+    listening = asyncio.create_task(zygote.listen())
+    try:
+        yield zygote
+    finally:
+        process.kill()  # what it forked dies with it
+        await process.wait()
+        await listening

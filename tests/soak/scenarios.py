@@ -1,0 +1,60 @@
+"""What is done while processes die, and the one state that each may leave behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+CREATE = "/api/v1/payments/create-subscription"
+AMOUNT = 2900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One mutating request and what must be true once it has been answered, however often processes died."""
+
+    name: str
+    body: dict[str, Any]
+    """Of the request; the customer's address is added."""
+    first: dict[str, Any] | None = None
+    """Body of a create-subscription request that is made before, undisturbed."""
+    cancels: bool = False
+    """Whether the request cancels what `first` made."""
+    status: int
+    """Of the answer."""
+    subscription: str
+    """Status of the one subscription at Stripe."""
+    charges: list[int] = field(default_factory=list)
+    """Amounts that were charged, in minor units."""
+
+
+CARD = {"payment_method_id": "pm_card_visa"}
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(name="paid", body=CARD, status=201, subscription="active", charges=[AMOUNT]),
+        Scenario(
+            name="authentication",
+            body={"payment_method_id": "pm_card_authenticationRequired"},
+            status=201,
+            subscription="incomplete",
+        ),
+        Scenario(
+            name="declined",
+            body={"payment_method_id": "pm_card_chargeCustomerFail"},
+            status=402,
+            subscription="canceled",
+        ),
+        Scenario(name="trial", body={**CARD, "trial_days": 14}, status=201, subscription="trialing"),
+        Scenario(name="resumed", first={}, body=CARD, status=200, subscription="active", charges=[AMOUNT]),
+        Scenario(
+            name="cancel",
+            first=CARD,
+            cancels=True,
+            body={"at_period_end": False},
+            status=200,
+            subscription="canceled",
+            charges=[AMOUNT],
+        ),
+    )
+}
