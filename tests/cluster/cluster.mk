@@ -14,6 +14,13 @@ cluster-down: $(READY) ## Remove that Kubernetes without a trace
 cluster-status: $(READY) ## Show that Kubernetes' processes and pods
 	@$(NODE) status
 
-.PHONY: images
+.PHONY: cluster-addons
+cluster-addons: $(READY) ## Add metrics, prometheus-operator, NetworkPolicies and an ingress controller to it
+	@$(NODE) addons
+
+.PHONY: images image-as
+image-as: $(READY) # for skaffold.yaml: SHORT=postgresql NAME=localhost/postgresql:dev
+	@$(RUN)/python -m tests.cluster.images --as "$(NAME)" "$(SHORT)"
+
 images: $(READY) ## Build the images of service, operator and the tests' servers, load them into the running cluster
 	@$(RUN)/python -m tests.cluster.images

@@ -1,17 +1,27 @@
-"""Build the images, bring them to the running cluster and print their names."""
+"""Build the images, bring them to the running cluster and print their names; with --as only build one."""
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 
-from tests.cluster.images.store import ensure
+from tests.cluster.images import store
 
 
 def main() -> int:
     """Do it for the short names given, or for all; 1 with a sentence when it cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.images", description=__doc__)
+    parser.add_argument("images", nargs="*", help="service, operator, postgresql, valkey; all by default")
+    parser.add_argument("--as", dest="name", help="the name of the one image, with its tag, in the builder's store")
+    arguments = parser.parse_args()
+    if arguments.name and len(arguments.images) != 1:
+        parser.error("--as names one image: give its short name")
     try:
-        for short, name in ensure(sys.argv[1:] or None).items():
+        if arguments.name:
+            store.build_as(arguments.images[0], name=arguments.name)
+            return 0
+        for short, name in store.ensure(arguments.images or None).items():
             sys.stdout.write(f"{short:12} {name}\n")
     except KeyError as error:
         sys.stderr.write(f"no such image: {error}\n")

@@ -125,3 +125,12 @@ def build(recipe: Recipe, *, image: str, archive: Path) -> None:
         partial.rename(archive)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def take(archive: Path, *, image: str, name: str) -> None:
+    """Load a built image into the builder's store, from which it may have been pruned, under a name of the caller's."""
+    if engine() == "buildah":
+        _run("buildah", "pull", "-q", f"docker-archive:{archive}")
+    else:
+        _run(engine(), "load", "-q", "-i", str(archive))
+    _run(engine(), "tag", image, name)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.cluster.images import builders
@@ -16,7 +17,7 @@ from tests.cluster.node import images, processes
 from tests.cluster.node.layout import Layout, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _KEPT = 8  # archives of one image: what colleagues' branches and the last few changes need
@@ -92,6 +93,22 @@ def _deliver(place: Layout, recipe: Recipe, archive: Path) -> None:
         images.ctr(place, "images", "tag", "--force", name_of(recipe), f"localhost/{recipe.name}:dev")
 
 
+@contextmanager
+def _alone(place: Layout, recipe: Recipe) -> Iterator[None]:
+    """One lock for each image: two checkouts may ask at once, and the second then finds it built."""
+    place.images.mkdir(parents=True, exist_ok=True)
+    with (place.images / f".{recipe.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build_as(short: str, *, name: str) -> None:
+    """Build an image unless it is built and give it a name of the caller's in the builder's own store."""
+    place, recipe = layout(), recipes()[short]
+    with _alone(place, recipe):
+        builders.take(_built(place, recipe), image=name_of(recipe), name=name)
+
+
 def ensure(wanted: Iterable[str] | None = None) -> dict[str, str]:
     """Build what is not built, bring it to the cluster if one runs, and return the images' names by short name.
 
@@ -108,9 +125,6 @@ def ensure(wanted: Iterable[str] | None = None) -> dict[str, str]:
 def deliver(recipe: Recipe) -> str:
     """Build the image unless it is built, bring it to the cluster if one runs, and return its name."""
     place = layout()
-    place.images.mkdir(parents=True, exist_ok=True)
-    # one lock for each image: two checkouts may ask at once, and the second then finds it built
-    with (place.images / f".{recipe.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(place, recipe):
         _deliver(place, recipe, _built(place, recipe))
     return name_of(recipe)
