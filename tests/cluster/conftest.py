@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster import environment
 from tests.cluster.images import store
-from tests.cluster.node import addons, boot, processes, programs, teardown
+from tests.cluster.node import addons, boot, ingress, processes, programs, teardown
 from tests.cluster.node.layout import layout
 from tests.requirements import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.cluster.environment import Cluster, Namespace
+    from tests.cluster.node.layout import Layout
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,15 +32,21 @@ def cluster() -> Iterator[Cluster]:
         return
     place = layout()
     if processes.alive(place).get("kube-apiserver"):
-        yield environment.own()
+        yield _enforcing(environment.own())
         return
     built = not programs.missing(programs.CORE, where=place)
     require(built and not boot.obstacles(place), what="the cluster's programs, as root", command="make cluster-tools")
     boot.up(place)
     try:
-        yield environment.own()
+        yield _enforcing(environment.own())
     finally:
         teardown.down(place)
+
+
+def _enforcing(cluster: Cluster) -> Cluster:
+    """Enforce NetworkPolicies before any test: what a test meets must not depend on which one ran before it."""
+    _on_our_node(cluster, start=addons.network_policies)
+    return cluster
 
 
 @pytest.fixture(scope="session")
@@ -73,23 +81,40 @@ def payments(servers: Namespace) -> Namespace:
     return servers
 
 
+def _on_our_node(cluster: Cluster, *names: str, start: Callable[[Layout], None]) -> None:
+    """Start an add-on on our own node, once; it runs on until the node stops."""
+    assert cluster.place is not None
+    built = not programs.missing([programs.PROGRAMS[name] for name in names], where=cluster.place)
+    require(built, what=f"the add-on {' '.join(names)}", command="make cluster-tools")
+    with processes.locked(cluster.place):
+        start(cluster.place)
+
+
 @pytest.fixture(scope="session")
 def metrics(cluster: Cluster) -> None:
     """The metrics API that autoscalers read."""
     if cluster.place is None:
-        served = cluster.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", check=False)
+        served = cluster.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", "--ignore-not-found")
         require(served, what="metrics-server in the cluster of TEST_KUBECONFIG", command="install metrics-server")
         return
-    require(not addons.missing(cluster.place), what="the cluster's add-ons", command="make cluster-tools")
-    with processes.locked(cluster.place):
-        addons.metrics_server(cluster.place)
+    _on_our_node(cluster, "metrics-server", start=addons.metrics_server)
 
 
 @pytest.fixture(scope="session")
 def prometheus_operator(cluster: Cluster) -> None:
     """prometheus-operator with its CRDs; only on our own node, whose images of it are known."""
     require(cluster.place, what="prometheus-operator on our own node", command="unset TEST_KUBECONFIG")
-    assert cluster.place is not None
-    require(not addons.missing(cluster.place), what="the cluster's add-ons", command="make cluster-tools")
-    with processes.locked(cluster.place):
-        addons.prometheus_operator(cluster.place)
+    parts = ("prometheus-operator", "prometheus", "prometheus-config-reloader")
+    _on_our_node(cluster, *parts, start=addons.prometheus_operator)
+
+
+@pytest.fixture(scope="session")
+def ingress_controller(cluster: Cluster) -> None:
+    """A controller that serves Ingresses without a class; an Ingress's status names its address."""
+    if cluster.place is None:
+        classes = json.loads(cluster.kubectl("get", "ingressclasses", "-o", "json"))["items"]
+        default = "ingressclass.kubernetes.io/is-default-class"
+        found = [item for item in classes if item["metadata"].get("annotations", {}).get(default) == "true"]
+        require(found, what="a default ingress class", command="unset TEST_KUBECONFIG, or install a controller")
+        return
+    _on_our_node(cluster, "traefik", start=ingress.start)

@@ -149,7 +149,21 @@ class Namespace:
         status, _, text = answer.partition("\n")
         return int(status), json.loads(text) if text.strip().startswith(("{", "[")) else text
 
+    def connects(self, host: str, port: int, *, from_: str) -> bool:
+        """Tell whether a pod can open a TCP connection within two seconds."""
+        answer = self.kubectl("exec", from_, "--", "python", "-c", _CONNECT, host, str(port)).strip()
+        assert answer in {"open", "closed"}, answer
+        return answer == "open"
 
+
+_CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)
+    print("open")
+except OSError:
+    print("closed")
+"""
 _CLIENT = """
 import sys, urllib.error, urllib.request
 url, method, kind, data = sys.argv[1:]

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.node import addons, boot, clients, images, packages, processes, programs, teardown
-from tests.cluster.node.layout import Layout, layout
+from tests.cluster.node import addons, boot, clients, images, ingress, packages, processes, programs, teardown
+from tests.cluster.node.layout import INGRESS, Layout, layout
 from tests.cluster.schemas import store
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def _addons(place: Layout) -> None:
     with processes.locked(place):
         addons.metrics_server(place)
         addons.prometheus_operator(place)
+        addons.network_policies(place)
+        ingress.start(place)
+    _say("# metrics, prometheus-operator and NetworkPolicies; Ingresses (class traefik) answer at https://" + INGRESS)
 
 
 def main() -> int:

@@ -1,18 +1,19 @@
-"""What only some tests need, as host processes beside the node: metrics-server and prometheus-operator."""
+"""What only some tests need, as host processes beside the node: metrics, monitoring, network policies."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.node import boot, certificates, images, processes, programs
+from tests.cluster.node import boot, certificates, images, network, processes, programs
 from tests.cluster.node.layout import API_PORT, HOST, METRICS_PORT, TOOLS
+from tests.cluster.schemas.sources import PROMETHEUS_OPERATOR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.node.layout import Layout
 
 PROMETHEUS = f"localhost/prometheus:{programs.PROGRAMS['prometheus'].version}"
@@ -20,11 +21,7 @@ _OPERATOR_VERSION = programs.PROGRAMS["prometheus-operator"].version
 RELOADER = f"localhost/prometheus-config-reloader:{_OPERATOR_VERSION}"
 _METRICS_HOST = "metrics-server.kube-system.svc"
 _OPERATOR_PORT = 14444
-
-
-def missing(place: Layout) -> bool:
-    """Tell whether a program of this module is not built (`make cluster-tools`)."""
-    return bool(programs.missing(programs.ADDONS, where=place))
+_POLICY_ENGINE = "network-policies"
 
 
 def _kube_system(kind: str, version: str, **more: Any) -> dict[str, Any]:
@@ -81,42 +78,21 @@ def metrics_server(place: Layout) -> None:
     boot.kubectl(place, "apply", "-f", "-", stdin=json.dumps(_metrics_objects(place)))
 
 
-def _definitions() -> Path:
-    """Return the folder of the operator's CRDs, in its own Go module."""
-    module = "github.com/prometheus-operator/prometheus-operator"
-    command = ["go", "mod", "download", "-json", module]
-    environment = os.environ | {"GOWORK": "off"}
-    done = subprocess.run(
-        command, cwd=TOOLS / "prometheus-operator", check=True, capture_output=True, text=True, env=environment
-    )
-    return Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
-
-
 def _served(place: Layout) -> bool:
     """Tell whether the API server offers every kind of the operator; it disables for good what it finds missing."""
-    wanted = len(list(_definitions().glob("monitoring.coreos.com_*.yaml")))
+    wanted = len(list(PROMETHEUS_OPERATOR.fetch().glob("monitoring.coreos.com_*.yaml")))
     listed = boot.kubectl(place, "api-resources", "--api-group=monitoring.coreos.com", "-o", "name", check=False)
     return len(listed.split()) >= wanted
-
-
-def _load(place: Layout, image: str, program: str) -> None:
-    if image in images.loaded(place):
-        return
-    archive = place.images / f"{program}.tar"
-    path = programs.path(program, where=place)
-    images.scratch(archive, image=image, files={f"/bin/{program}": path}, entrypoint=f"/bin/{program}")
-    images.load(place, archive)
-    archive.unlink()
 
 
 def prometheus_operator(place: Layout) -> None:
     """Start prometheus-operator unless it runs, with its CRDs and the images of the pods that it makes."""
     if "prometheus-operator" in processes.alive(place):
         return
-    boot.kubectl(place, "apply", "--server-side", "--force-conflicts", "-f", str(_definitions()))
+    boot.kubectl(place, "apply", "--server-side", "--force-conflicts", "-f", str(PROMETHEUS_OPERATOR.fetch()))
     boot.wait(place, "the kinds of prometheus-operator", lambda: _served(place))
-    _load(place, PROMETHEUS, "prometheus")
-    _load(place, RELOADER, "prometheus-config-reloader")
+    images.provide(place, image=PROMETHEUS, program="prometheus")
+    images.provide(place, image=RELOADER, program="prometheus-config-reloader")
     pki = place.pki
     free = [f"--config-reloader-{part}-{bound}=0" for part in ("cpu", "memory") for bound in ("request", "limit")]
     command: list[str | Path] = [
@@ -130,6 +106,15 @@ def prometheus_operator(place: Layout) -> None:
         *free,
     ]
     processes.start(place, "prometheus-operator", command)
+
+
+def network_policies(place: Layout) -> None:
+    """Enforce NetworkPolicies from now on, unless that is done already; see tests/cluster/netpol."""
+    if _POLICY_ENGINE in processes.alive(place):
+        return
+    command: list[str | Path] = [sys.executable, "-m", "tests.cluster.netpol", place.run / "host-program.kubeconfig"]
+    processes.start(place, _POLICY_ENGINE, command, environment={"PYTHONPATH": str(TOOLS.parents[2])})
+    boot.wait(place, "the network policies' engine", network.policies_enforced)
 
 
 def prometheus() -> dict[str, Any]:

@@ -62,6 +62,17 @@ def load(place: Layout, archive: Path) -> None:
     ctr(place, "images", "import", str(archive))
 
 
+def provide(place: Layout, *, image: str, program: str) -> None:
+    """Make an image of one of our programs and load it, unless the node has it from an earlier boot."""
+    if image in loaded(place):
+        return
+    archive = place.images / f"{program}.tar"
+    path = programs.path(program, where=place)
+    scratch(archive, image=image, files={f"/bin/{program}": path}, entrypoint=f"/bin/{program}")
+    load(place, archive)
+    archive.unlink()
+
+
 def load_pause(place: Layout) -> None:
     """Make the image of the pods' first process, unless the node has it from an earlier boot."""
     if PAUSE in loaded(place):

@@ -16,6 +16,8 @@ POD_SUBNET = "10.250.0.0/24"
 POD_CIDR = "10.250.0.0/16"
 SERVICE_CIDR = "10.251.0.0/16"
 SERVICE_API = "10.251.0.1"
+INGRESS = "10.251.0.80"
+"""The ingress controller's Service; pods and this machine reach it."""
 API_PORT = 6443
 ETCD_PORT = 23790
 METRICS_PORT = 14443

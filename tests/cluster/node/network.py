@@ -11,7 +11,8 @@ from typing import Any
 from tests.cluster.node.layout import BRIDGE, HOST_CIDR, NETWORK
 
 _RESULTS = Path("/var/lib/cni/results")
-_TABLES = ("ip kube-proxy", "ip6 kube-proxy", "ip payments-netpol")
+POLICY_TABLE = "ip payments-netpol"
+_TABLES = ("ip kube-proxy", "ip6 kube-proxy", POLICY_TABLE)
 
 
 def _run(*command: str) -> str:
@@ -34,6 +35,11 @@ def create() -> None:
     )
     for command in commands:
         subprocess.run(command.split(), check=True, capture_output=True)
+
+
+def policies_enforced() -> bool:
+    """Tell whether the table of the network policies' engine is there."""
+    return f"table {POLICY_TABLE}" in _run("nft", "list", "tables").splitlines()
 
 
 def _sandboxes(record: dict[str, Any]) -> set[str]:

@@ -7,15 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.cluster.node import modules
 from tests.cluster.node.layout import TOOLS, Layout, layout
+from tests.cluster.node.modules import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 KUBERNETES = "1.37.2"
 _VERSION = "k8s.io/component-base/version"
@@ -34,6 +38,8 @@ class Program:
     tags: str = ""
     flags: str = ""
     names: tuple[str, ...] = ()
+    patched: tuple[tuple[str, Module], ...] = field(default=(), repr=False)
+    """Folders below the module's that hold our files of another module: its own are copied under them."""
 
 
 def _stamp(version: str) -> str:
@@ -46,6 +52,7 @@ def _stamp(version: str) -> str:
 _PROMETHEUS = "github.com/prometheus/prometheus/cmd"
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator/cmd"
 _PROMETHEUS_TAGS = "netgo,remove_all_sd,enable_kubernetes_sd"
+_LEGO = Module("github.com/go-acme/lego/v5", "v5.4.1", "h1:Jt6xAP9xQrJ3SLLGgxejfDDd3pzdrmuLCWe4oTqHHQc=")
 CORE = (
     Program(
         "hyperkube",
@@ -66,6 +73,14 @@ ADDONS = (
     Program(
         "prometheus-config-reloader", "prometheus-operator", "0.88.0", f"{_OPERATOR}/prometheus-config-reloader", 0.1
     ),
+    Program(
+        "traefik",
+        "traefik",
+        "3.7.13",
+        "github.com/traefik/traefik/v3/cmd/traefik",
+        minutes=5,
+        patched=(("lego", _LEGO),),  # without the 180 vendors' clients that it links
+    ),
 )
 CHECKERS = (
     Program("helm", "helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", 1.5),
@@ -82,7 +97,8 @@ def _digest(program: Program) -> str:
     """Name the exact source: another pin or another main.go is another program."""
     files = sorted(path for path in (TOOLS / program.module).rglob("*") if path.is_file())
     content = b"".join(path.name.encode() + path.read_bytes() for path in files)
-    return hashlib.sha256(content + repr(program).encode()).hexdigest()[:10]
+    description = repr(program) + "".join(map(repr, program.patched))
+    return hashlib.sha256(content + description.encode()).hexdigest()[:10]
 
 
 def path(name: str, *, where: Layout | None = None) -> Path:
@@ -108,6 +124,25 @@ def _command(program: Program, *, output: Path) -> list[str]:
     return ["go", "build", "-trimpath", *tags, "-ldflags", linker, "-o", str(output), program.package]
 
 
+@contextmanager
+def _source(program: Program) -> Iterator[Path]:
+    """Yield the folder to build in: the one below tools/, or a copy of it beside patched modules."""
+    if not program.patched:
+        yield TOOLS / program.module
+        return
+    with tempfile.TemporaryDirectory(prefix=f"lean-payments-{program.name}-") as name:
+        folder = Path(name) / program.module
+        shutil.copytree(TOOLS / program.module, folder)
+        for below, module in program.patched:
+            ours = TOOLS / program.module / below
+            shutil.rmtree(folder / below)
+            for layer in (modules.fetch(module), ours):
+                shutil.copytree(layer, folder / below, dirs_exist_ok=True, copy_function=shutil.copyfile)
+                for path in (folder / below, *(folder / below).rglob("*/")):
+                    path.chmod(0o755)  # the module cache is read-only
+        yield folder
+
+
 def build(program: Program, *, where: Layout | None = None) -> None:
     """Build one program; it appears under its final name only when it is complete.
 
@@ -122,7 +157,8 @@ def build(program: Program, *, where: Layout | None = None) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     # The same settings for every program: the compiled Kubernetes libraries are then shared between them.
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-    subprocess.run(_command(program, output=partial), cwd=TOOLS / program.module, env=environment, check=True)
+    with _source(program) as folder:
+        subprocess.run(_command(program, output=partial), cwd=folder, env=environment, check=True)
     for name in program.names:
         link = target.with_name(name)
         if link != target and not link.is_symlink():

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests.cluster.node import modules
+from tests.cluster.node.modules import Module
 
 CHART: Final = Path(__file__).parents[3] / "chart"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A module of the Go proxy with the hash of its content, and the folder or file in it that is read."""
+    """The folder or file of a module that is read."""
 
-    module: str
-    version: str
-    hash: str
-    """As go.sum writes it."""
+    module: Module
     path: str
+
+    def fetch(self) -> Path:
+        """Return where it lies; see `modules.fetch`."""
+        return modules.fetch(self.module) / self.path
 
 
 _KUBERNETES = "api/openapi-spec/swagger.json"
 # The oldest that the chart takes (Chart.yaml, kubeVersion), two between, and the one that the tests boot.
 KUBERNETES: Final = tuple(
-    Source("k8s.io/kubernetes", version, digest, _KUBERNETES)
+    Source(Module("k8s.io/kubernetes", version, digest), _KUBERNETES)
     for version, digest in (
         ("v1.30.14", "h1:MrlKXh9uhLIJpyxOeXhcndzRVSvwiV9iJ8NgH8nqPsg="),
         ("v1.33.13", "h1:bmH31xUdSzeA5vk0wZAK9MZp11mdLuzUSeKk0qN3hPQ="),
@@ -35,65 +35,46 @@ KUBERNETES: Final = tuple(
         ("v1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="),
     )
 )
-DEFINITIONS: Final = (
-    Source(
+PROMETHEUS_OPERATOR: Final = Source(
+    Module(
         "github.com/prometheus-operator/prometheus-operator",
         "v0.88.0",
         "h1:3T/dCQdk7CUVRqVfwRHoC5g66fC/ML6XQQLtQVL6Q5o=",
-        "example/prometheus-operator-crd",
     ),
+    "example/prometheus-operator-crd",
+)
+DEFINITIONS: Final = (
+    PROMETHEUS_OPERATOR,
     Source(
-        "github.com/cloudnative-pg/cloudnative-pg",
-        "v1.30.0",
-        "h1:fnhVq44xXx97MNiuvJsPrX1vSjYbgdyBK5MSGfdHdp0=",
+        Module(
+            "github.com/cloudnative-pg/cloudnative-pg", "v1.30.0", "h1:fnhVq44xXx97MNiuvJsPrX1vSjYbgdyBK5MSGfdHdp0="
+        ),
         "config/crd/bases",
     ),
     Source(
-        "github.com/cloudnative-pg/plugin-barman-cloud",
-        "v0.15.0",
-        "h1:gNVytrzzYUE08wxLDrjfJqy1FPPSFkMe1OEr4s4pVI0=",
+        Module(
+            "github.com/cloudnative-pg/plugin-barman-cloud",
+            "v0.15.0",
+            "h1:gNVytrzzYUE08wxLDrjfJqy1FPPSFkMe1OEr4s4pVI0=",
+        ),
         "config/crd/bases",
     ),
     Source(
-        "github.com/cert-manager/cert-manager",
-        "v1.21.2",
-        "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68=",
+        Module("github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="),
         "deploy/crds",
     ),
     Source(
-        "github.com/external-secrets/external-secrets",
-        "v1.3.2",
-        "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=",
+        Module(
+            "github.com/external-secrets/external-secrets", "v1.3.2", "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ="
+        ),
         "config/crds/bases",
     ),
     Source(
-        "github.com/kedacore/keda/v2",
-        "v2.21.0",
-        "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
+        Module("github.com/kedacore/keda/v2", "v2.21.0", "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps="),
         "config/crd/bases",
     ),
     Source(
-        "sigs.k8s.io/gateway-api",
-        "v1.6.3",
-        "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
+        Module("sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc="),
         "config/crd/standard",
     ),
 )
-
-
-def fetch(source: Source) -> Path:
-    """Return the source's folder or file in Go's module cache, downloaded the first time.
-
-    Raises:
-        RuntimeError: go is missing, the proxy does not answer, or the content is not the pinned one.
-    """
-    if not shutil.which("go"):
-        raise RuntimeError("go is needed to fetch the schemas' modules: install it")
-    with tempfile.TemporaryDirectory() as folder:  # outside of any module
-        command = ["go", "mod", "download", "-json", f"{source.module}@{source.version}"]
-        done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
-    found = json.loads(done.stdout or "{}")
-    if done.returncode or found.get("Sum") != source.hash:
-        reason = found.get("Error") or done.stderr or f"its hash is {found.get('Sum')}"
-        raise RuntimeError(f"{source.module}@{source.version}: {reason}")
-    return Path(found["Dir"]) / source.path

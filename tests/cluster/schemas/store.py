@@ -23,7 +23,7 @@ from tests.cluster.schemas import convert, sources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-VERSIONS: Final = tuple(source.version.removeprefix("v") for source in sources.KUBERNETES)
+VERSIONS: Final = tuple(source.module.version.removeprefix("v") for source in sources.KUBERNETES)
 """The Kubernetes versions that there are schemas for, one of each minor."""
 _NATIVE = "{{ .NormalizedKubernetesVersion }}/{{ .ResourceKind }}{{ .KindSuffix }}.json"
 _CUSTOM = "definitions/{{ .Group }}/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json"
@@ -66,9 +66,9 @@ def _definitions(path: Path) -> Iterable[convert.Schema]:
 
 def _make(folder: Path) -> None:
     for source in sources.KUBERNETES:
-        description = json.loads(sources.fetch(source).read_text())
-        _write(folder / source.version, convert.of_description(description))
-    for path in (*(sources.fetch(source) for source in sources.DEFINITIONS), *_own_definitions()):
+        description = json.loads(source.fetch().read_text())
+        _write(folder / source.module.version, convert.of_description(description))
+    for path in (*(source.fetch() for source in sources.DEFINITIONS), *_own_definitions()):
         for definition in _definitions(path):
             _write(folder / "definitions", convert.of_definition(definition))
 
