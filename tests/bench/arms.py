@@ -147,6 +147,9 @@ class Ours(Arm):
             "PAYMENTS_ADMIN_HOST": "127.0.0.1",
             "PAYMENTS_ADMIN_PORT": str(self.admin_port),
             "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "1000000",
+            "PAYMENTS_ADDRESS_LIMIT_PER_MINUTE": "100000000",
+            "PAYMENTS_KEY_LIMIT_PER_MINUTE": "100000000",
+            "PAYMENTS_DRAIN_SECONDS": "0",
             **self._settings,
         }
 

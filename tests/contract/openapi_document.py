@@ -19,7 +19,7 @@ def document() -> str:
         "customer_creation": parts.customer_creation,
         "catalog": parts.catalog,
     }
-    api = create_api(parts.settings, access=parts.access, services=services)
+    api = create_api(parts.settings, services=services)
     return json.dumps(api.openapi_schema.to_schema(), indent=2, sort_keys=True, default=str) + "\n"
 
 

@@ -128,3 +128,16 @@ async def test_many_failures_from_one_address_are_limited(guarded: httpx.AsyncCl
     answers = await asyncio.gather(*(guarded.get(LIST) for _ in range(FAILURES_PER_MINUTE + 2)))
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [401] * FAILURES_PER_MINUTE + [429] * 2
+
+
+async def test_an_address_with_too_many_failures_reaches_no_database(
+    guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack
+) -> None:
+    key, _ = await keys.create("shop", scope="read", days=None, actor="test")
+    for _ in range(FAILURES_PER_MINUTE + 1):
+        await guarded.get(LIST)
+    answer = await guarded.get(LIST, headers=bearer(key))
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+    (row,) = await stack.rows(api_keys)
+    assert row["last_used_at"] is None

@@ -10,7 +10,7 @@ import pytest
 from tests.servers.stack import running_stack
 from tests.servers.valkey import ValkeyServer
 
-from payment_service.platform.limiter import RedisLimiter
+from payment_service.platform.limiter import RedisLimiter, Rule
 from payment_service.platform.redis import connect
 from payment_service.platform.secrets import Secret
 
@@ -38,12 +38,12 @@ def own_valkey() -> Iterator[ValkeyServer]:
 def _patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for Redis than production does, except where waiting is what is tested: the machine may be busy."""
     if "wait_little" not in request.node.name:
-        monkeypatch.setattr("payment_service.platform.limiter.TIMEOUT_SECONDS", 5.0)
+        monkeypatch.setattr("payment_service.platform.circuit.TIMEOUT_SECONDS", 5.0)
 
 
 async def test_ten_pass_and_the_eleventh_is_refused(client: Any) -> None:
     limiter = RedisLimiter(client)
-    decisions = [await limiter.check("create", "a", limit=10) for _ in range(11)]
+    decisions = [await limiter.check(Rule("create", "a", 10, exact=True)) for _ in range(11)]
     assert [decision.allowed for decision in decisions] == [True] * 10 + [False]
     assert [decision.remaining for decision in decisions[:3]] == [9, 8, 7]
     assert 59 < decisions[-1].reset_seconds <= 60
@@ -52,7 +52,7 @@ async def test_ten_pass_and_the_eleventh_is_refused(client: Any) -> None:
 async def test_two_pods_share_one_limit(client: Any, valkey_server: ValkeyServer) -> None:
     other = connect(Secret(valkey_server.url))
     pods = [RedisLimiter(client), RedisLimiter(other)]
-    decisions = await asyncio.gather(*(pods[n % 2].check("create", "a", limit=10) for n in range(30)))
+    decisions = await asyncio.gather(*(pods[n % 2].check(Rule("create", "a", 10, exact=True)) for n in range(30)))
     assert sum(decision.allowed for decision in decisions) == 10
     await other.aclose()
 
@@ -60,22 +60,42 @@ async def test_two_pods_share_one_limit(client: Any, valkey_server: ValkeyServer
 async def test_subjects_and_names_do_not_share_a_limit(client: Any) -> None:
     limiter = RedisLimiter(client)
     for name, subject in (("create", "a"), ("create", "b"), ("other", "a")):
-        assert (await limiter.check(name, subject, limit=1)).allowed
+        assert (await limiter.check(Rule(name, subject, 1, exact=True))).allowed
+
+
+async def test_several_rules_are_one_step_and_a_refusal_counts_nothing(client: Any) -> None:
+    limiter = RedisLimiter(client)
+    tight, wide = Rule("create", "a", 2, exact=True), Rule("key", "k", 100)
+    decisions = [await limiter.check(tight, wide) for _ in range(5)]
+    assert [decision.allowed for decision in decisions] == [True, True, False, False, False]
+    assert decisions[-1].name == "create"
+    left = await limiter.check(wide)
+    assert (left.name, left.remaining) == ("key", 97)
+
+
+async def test_a_wide_rule_takes_parts_and_holds_its_limit(client: Any) -> None:
+    limiter = RedisLimiter(client)
+    taken = [(await limiter.check(Rule("key", "k", 100, amount=30))).allowed for _ in range(4)]
+    assert taken == [True, True, True, False]
+    assert (await limiter.check(Rule("key", "k", 100, amount=10))).allowed
+    refused = await limiter.check(Rule("key", "k", 100))
+    assert not refused.allowed
+    assert 0 < refused.reset_seconds <= 60
 
 
 async def test_keys_expire_with_their_window(client: Any) -> None:
-    await RedisLimiter(client).check("create", "a", limit=10)
-    (key,) = await client.keys("payments:limit:*")
+    await RedisLimiter(client).check(Rule("create", "a", 10, exact=True))
+    (key,) = await client.keys("payments:{limit}:*")
     assert 0 < await client.pttl(key) <= 60_000
 
 
 async def test_without_redis_requests_pass_and_wait_little(own_valkey: ValkeyServer) -> None:
     client = connect(Secret(own_valkey.url))
     limiter = RedisLimiter(client)
-    await limiter.check("create", "a", limit=1)
+    await limiter.check(Rule("create", "a", 1, exact=True))
     own_valkey.pause()
     started = time.monotonic()
-    decisions = [await limiter.check("create", "a", limit=1) for _ in range(50)]
+    decisions = [await limiter.check(Rule("create", "a", 1, exact=True)) for _ in range(50)]
     waited = time.monotonic() - started
     own_valkey.resume()
     assert all(decision.allowed for decision in decisions)
@@ -87,11 +107,11 @@ async def test_the_limit_holds_again_when_redis_is_back(own_valkey: ValkeyServer
     client = connect(Secret(own_valkey.url))
     limiter = RedisLimiter(client)
     own_valkey.stop()
-    assert (await limiter.check("create", "a", limit=1)).allowed
+    assert (await limiter.check(Rule("create", "a", 1, exact=True))).allowed
     own_valkey.start()
     await asyncio.sleep(1.1)
-    assert (await limiter.check("create", "a", limit=1)).allowed
-    assert not (await limiter.check("create", "a", limit=1)).allowed
+    assert (await limiter.check(Rule("create", "a", 1, exact=True))).allowed
+    assert not (await limiter.check(Rule("create", "a", 1, exact=True))).allowed
     await client.aclose()
 
 

@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
@@ -22,19 +20,13 @@ from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
 from payment_service.health.service import VERSION
 from payment_service.idempotency.requests import Caller, read_caller
-from payment_service.platform.database import is_unavailable
-from payment_service.platform.limits import client_address, parse_networks
-from payment_service.platform.metrics import DATABASE_ERRORS
+from payment_service.platform.failures import to_problem
 from payment_service.problems import problem_document, problem_headers
 from payment_service.subscriptions import routes as subscriptions
 
 if TYPE_CHECKING:
-    from litestar.connection import ASGIConnection
-    from litestar.handlers import BaseRouteHandler
     from litestar.types import ControllerRouterHandler
 
-    from payment_service.access.schemas import Scope
-    from payment_service.access.service import Access
     from payment_service.settings import Settings
 
 ASSETS = "/docs/assets"
@@ -50,22 +42,19 @@ _BY_STATUS = {
     429: errors.TooManyRequests,
 }
 
-log = structlog.get_logger("payment_service.api")
 
-
-def create_api(settings: Settings, *, access: Access, services: dict[str, object]) -> Litestar:
+def create_api(settings: Settings, *, services: dict[str, object]) -> Litestar:
     """Build the application.
 
     Args:
         settings: of the process.
-        access: who calls.
         services: by the parameter name under which handlers ask for them.
     """
 
     async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
         return read_caller(
             request,
-            principal=request.scope["principal"],  # type: ignore[typeddict-item] # set by the guard
+            principal=request.scope["principal"],  # type: ignore[typeddict-item] # set by Admission
             livemode=settings.stripe.livemode,
             key_required=settings.http.require_idempotency_key,
         )
@@ -78,7 +67,6 @@ def create_api(settings: Settings, *, access: Access, services: dict[str, object
     ]
     return Litestar(
         handlers,
-        guards=[_authentication(settings, access)],
         dependencies={
             "caller": Provide(provide_caller),
             **{name: Provide(_constant(service), sync_to_thread=False) for name, service in services.items()},
@@ -88,30 +76,11 @@ def create_api(settings: Settings, *, access: Access, services: dict[str, object
             HTTPException: _http_exception,
             Exception: _unexpected,
         },
-        cors_config=CORSConfig(allow_origins=list(settings.http.allowed_origins))
-        if settings.http.allowed_origins
-        else None,
         openapi_config=_openapi(),
         request_max_body_size=settings.http.max_body_bytes,
         debug=False,
         logging_config=None,
     )
-
-
-def _authentication(settings: Settings, access: Access) -> Any:
-    """Return the guard that finds out who calls before a handler runs."""
-    proxies = parse_networks(settings.http.trusted_proxies)
-
-    async def authenticate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        scope: Any = connection.scope
-        if not scope["path"].startswith("/api/"):
-            return
-        needed: Scope = "read" if scope["method"] in {"GET", "HEAD"} else "write"
-        address = client_address(scope, proxies=proxies)
-        authorization = connection.headers.get("authorization")
-        scope["principal"] = await access.principal(authorization, scope=needed, address=address)
-
-    return authenticate
 
 
 def _constant(service: object) -> Any:
@@ -180,11 +149,5 @@ def _allowed_methods(request: Request[Any, Any, Any]) -> list[str]:
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Answer 503 when the database is away, else 500; what went wrong goes to the log, not to the caller."""
-    if is_unavailable(error):
-        DATABASE_ERRORS.labels("request").inc()
-        log.warning("database_unavailable", error=type(error).__name__)
-        unavailable = errors.ServiceUnavailable("The database cannot be reached; try again", retry_after=5)
-        return _respond(request, unavailable)
-    log.error("unexpected_error", exc_info=error)
-    return _respond(request, errors.PaymentsError("An unexpected error; it is logged under the request id"))
+    """Answer 503 or 500; what went wrong goes to the log, not to the caller."""
+    return _respond(request, to_problem(error))

@@ -14,16 +14,19 @@ from payment_service.health.service import VERSION, Health
 from payment_service.idempotency.service import Operations
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.platform.budget import StripeBudget
+from payment_service.platform.cache import ReadCache
+from payment_service.platform.circuit import Circuit
 from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
 from payment_service.platform.database import connect as connect_postgresql
 from payment_service.platform.drain import DrainState
+from payment_service.platform.invalidation import Invalidations
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
 from payment_service.platform.notifications import Listener
 from payment_service.platform.redis import connect
 from payment_service.platform.stripe_gateway import StripeGateway
-from payment_service.subscriptions import cancellation, creation
+from payment_service.subscriptions import cancellation, creation, reading
 from payment_service.subscriptions.recording import Recorder
 from payment_service.subscriptions.service import Subscriptions
 from payment_service.webhooks.service import Inbox
@@ -32,6 +35,7 @@ from payment_service.webhooks.worker import Worker
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
+    from payment_service.platform.changes import Change
     from payment_service.settings import Settings
 
 
@@ -53,14 +57,18 @@ class Parts:
     health: Health
     access: Access
     limiter: Limiter
+    cache: ReadCache
     redis: Any
     """The Redis client; None in development."""
+    invalidations: Invalidations | None
     drain: DrainState = field(default_factory=DrainState)
 
     async def close(self) -> None:
         """Close connections."""
         await self.inbox.close()
         await self.gateway.close()
+        if self.invalidations is not None:
+            await self.invalidations.close()
         if self.redis is not None:
             await self.redis.aclose()
         await self.database.close()
@@ -78,7 +86,11 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
     redis = connect(settings.redis_url) if settings.redis_url else None
-    limiter = LocalLimiter() if redis is None else RedisLimiter(redis)
+    circuit = Circuit()
+    limiter = LocalLimiter() if redis is None else RedisLimiter(redis, circuit=circuit)
+    invalidations = None if redis is None else Invalidations(redis, circuit=circuit)
+    if invalidations is not None:
+        database.on_change = partial(_forget_subscriptions, invalidations)
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
         database,
@@ -105,7 +117,9 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         health=Health(database, gateway, drain=drain, clock=clock, redis=redis),
         access=Access(settings, database, clock=clock, limiter=limiter),
         limiter=limiter,
+        cache=ReadCache(invalidations, entries=settings.http.cache_entries),
         redis=redis,
+        invalidations=invalidations,
         drain=drain,
     )
 
@@ -125,6 +139,13 @@ def _worker(
         clock=clock,
         settings=settings.work,
     )
+
+
+def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) -> None:
+    """Make every process forget the subscriptions that a commit changed."""
+    keys = [change.id for change in changed if change.table == reading.TABLE]
+    if keys:
+        invalidations.tell(keys)
 
 
 def _operations(
@@ -149,10 +170,11 @@ def _operations(
 
 def create_app(parts: Parts) -> ASGIApp:
     """Return the ASGI application of the API port."""
-    from payment_service.api import create_api  # noqa: PLC0415 - a worker has no API and need not load it
+    from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
+    from payment_service.api import create_api  # noqa: PLC0415 - as above
     from payment_service.health.routes import LIVE, LIVE_PATH, health_routes  # noqa: PLC0415 - as above
-    from payment_service.platform.gate import Gate  # noqa: PLC0415 - as above
-    from payment_service.platform.limits import CreateLimit  # noqa: PLC0415 - as above
+    from payment_service.platform.cors import Cors  # noqa: PLC0415 - as above
+    from payment_service.platform.gate import Gate, security_headers  # noqa: PLC0415 - as above
     from payment_service.webhooks.routes import PATH, webhook_route  # noqa: PLC0415 - as above
 
     services: dict[str, Any] = {
@@ -161,7 +183,17 @@ def create_app(parts: Parts) -> ASGIApp:
         "customer_creation": parts.customer_creation,
         "catalog": parts.catalog,
     }
-    api = create_api(parts.settings, access=parts.access, services=services)
-    limited = CreateLimit(api, limiter=parts.limiter, settings=parts.settings.http)
+    http = parts.settings.http
+    application: ASGIApp = create_api(parts.settings, services=services)
+    application = reading.SubscriptionReads(application, subscriptions=parts.subscriptions, cache=parts.cache)
+    application = Admission(application, access=parts.access, limiter=parts.limiter, settings=http)
+    if http.allowed_origins:
+        application = Cors(application, origins=http.allowed_origins)
     routes = {**health_routes(parts.health), PATH: webhook_route(parts.inbox)}
-    return Gate(routes, limited, drain=parts.drain, constants={LIVE_PATH: LIVE})
+    return Gate(
+        routes,
+        application,
+        drain=parts.drain,
+        constants={LIVE_PATH: LIVE},
+        security=security_headers(production=parts.settings.production),
+    )

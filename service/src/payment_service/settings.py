@@ -89,8 +89,14 @@ class HttpSettings:
     """`PAYMENTS_MAX_BODY_BYTES`: of API requests; webhooks have their own limit of 512 KiB."""
     create_limit_per_minute: int
     """`PAYMENTS_CREATE_LIMIT_PER_MINUTE`: create-subscription calls of one address in any minute; 0: no limit."""
+    address_limit_per_minute: int
+    """`PAYMENTS_ADDRESS_LIMIT_PER_MINUTE`: API requests of one client address; 0: no limit."""
+    key_limit_per_minute: int
+    """`PAYMENTS_KEY_LIMIT_PER_MINUTE`: API requests of one API key; 0: no limit."""
+    cache_entries: int
+    """`PAYMENTS_CACHE_ENTRIES`: answers that one process remembers, about 1 KiB each; 0: no cache."""
     drain_seconds: float
-    """`PAYMENTS_DRAIN_SECONDS`: how long `GET /drain` keeps a stopping pod serving."""
+    """`PAYMENTS_DRAIN_SECONDS`: how long a stopping pod goes on serving, after `GET /drain` or SIGTERM."""
     require_idempotency_key: bool
     """`PAYMENTS_REQUIRE_IDEMPOTENCY_KEY`: refuse mutating requests without the header."""
 
@@ -173,7 +179,7 @@ def _read(reader: EnvironmentReader) -> Settings:
         environment=environment,
         database=_read_database(reader, development=development),
         stripe=_read_stripe(reader, development=development),
-        http=_read_http(reader),
+        http=_read_http(reader, development=development),
         work=_read_work(reader),
         redis_url=reader.secret("REDIS_URL"),
         secret_key=reader.secret("SECRET_KEY", DEVELOPMENT_SECRET_KEY if development else ""),
@@ -210,7 +216,7 @@ def _read_stripe(reader: EnvironmentReader, *, development: bool) -> StripeSetti
     )
 
 
-def _read_http(reader: EnvironmentReader) -> HttpSettings:
+def _read_http(reader: EnvironmentReader, *, development: bool) -> HttpSettings:
     return HttpSettings(
         admin_host=reader.text("PAYMENTS_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - pods; a NetworkPolicy guards it
         admin_port=reader.integer("PAYMENTS_ADMIN_PORT", 9090, minimum=0, maximum=65535),
@@ -219,7 +225,12 @@ def _read_http(reader: EnvironmentReader) -> HttpSettings:
         trusted_proxies=reader.items("PAYMENTS_TRUSTED_PROXIES"),
         max_body_bytes=reader.integer("PAYMENTS_MAX_BODY_BYTES", 65536, minimum=1024, maximum=10_485_760),
         create_limit_per_minute=reader.integer("PAYMENTS_CREATE_LIMIT_PER_MINUTE", 10, minimum=0, maximum=1_000_000),
-        drain_seconds=reader.number("PAYMENTS_DRAIN_SECONDS", 5, minimum=0, maximum=600),
+        address_limit_per_minute=reader.integer(
+            "PAYMENTS_ADDRESS_LIMIT_PER_MINUTE", 60_000, minimum=0, maximum=100_000_000
+        ),
+        key_limit_per_minute=reader.integer("PAYMENTS_KEY_LIMIT_PER_MINUTE", 60_000, minimum=0, maximum=100_000_000),
+        cache_entries=reader.integer("PAYMENTS_CACHE_ENTRIES", 10_000, minimum=0, maximum=10_000_000),
+        drain_seconds=reader.number("PAYMENTS_DRAIN_SECONDS", 0 if development else 5, minimum=0, maximum=600),
         require_idempotency_key=reader.flag("PAYMENTS_REQUIRE_IDEMPOTENCY_KEY", default=False),
     )
 

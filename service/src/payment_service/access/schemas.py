@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -49,4 +48,4 @@ def new_key() -> str:
 
 def digest(key: str, *, secret_key: str) -> bytes:
     """Return what is stored of a key. A slow hash is not needed: the key is random, not chosen by a person."""
-    return hmac.new(secret_key.encode(), key.encode(), hashlib.sha256).digest()
+    return hmac.digest(secret_key.encode(), key.encode(), "sha256")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
 from payment_service.access import store
 from payment_service.access.schemas import KEY_PREFIX, ApiKey, Scope, digest
 from payment_service.errors import Forbidden, TooManyRequests, Unauthorized
+from payment_service.platform.limiter import Rule
 
 if TYPE_CHECKING:
+    from payment_service.errors import PaymentsError
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
     from payment_service.platform.limiter import Limiter
@@ -29,6 +32,18 @@ MAXIMUM_KEY_CHARACTERS: Final = 200
 log = structlog.get_logger("payments")
 
 
+class Identity(NamedTuple):
+    """Who calls."""
+
+    principal: str
+    """A name that survives the rotation of its API key."""
+    key_id: str | None
+    """Of the API key; None in development."""
+
+
+NOBODY: Final = Identity(ANONYMOUS, None)
+
+
 class Access:
     """Tells the principal of a request: a name that survives the rotation of its API key."""
 
@@ -37,10 +52,12 @@ class Access:
         self._database = database
         self._clock = clock
         self._limiter = limiter
-        self._cache: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, ApiKey, Identity]] = OrderedDict()
+        self._blocked: OrderedDict[str, float] = OrderedDict()
+        """Addresses with too many failures, until when; they reach no database meanwhile."""
 
-    async def principal(self, authorization: str | None, *, scope: Scope, address: str) -> str:
-        """Return the principal of the key in the `Authorization` header (RFC 6750, section 2.1).
+    async def identify(self, authorization: str | None, *, scope: Scope, address: str) -> Identity:
+        """Return who holds the key in the `Authorization` header (RFC 6750, section 2.1).
 
         Raises:
             Unauthorized: no key, or none that is known and usable.
@@ -48,42 +65,49 @@ class Access:
             TooManyRequests: too many failures from this address.
         """
         if not self._settings.production:
-            return ANONYMOUS
+            return NOBODY
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or len(key) > MAXIMUM_KEY_CHARACTERS:
-            await self._refuse(address)
-        found = await self._find(key)
-        if found is None or not found.usable(now=self._clock.now()):
-            await self._refuse(address)
-            raise AssertionError
-        if not found.allows(scope):
-            raise Forbidden(f"This needs a key with the scope {scope}; this one has {found.scope}")
-        return found.principal
+            raise await self._refusal(address)
+        found = await self._find(key, address)
+        if found is None or not found[0].usable(now=self._clock.now()):
+            raise await self._refusal(address)
+        if not found[0].allows(scope):
+            raise Forbidden(f"This needs a key with the scope {scope}; this one has {found[0].scope}")
+        return found[1]
 
-    async def _refuse(self, address: str) -> None:
-        decision = await self._limiter.check("failed_authentication", address, limit=FAILURES_PER_MINUTE)
-        if not decision.allowed:
-            raise TooManyRequests("Too many failed attempts; try again later", retry_after=decision.reset_seconds)
-        raise Unauthorized("Send a valid API key: Authorization: Bearer lp_…")
+    async def _refusal(self, address: str) -> PaymentsError:
+        """Count a failed attempt and return what to answer."""
+        decision = await self._limiter.check(Rule("failed_authentication", address, FAILURES_PER_MINUTE))
+        if decision.allowed:
+            return Unauthorized("Send a valid API key: Authorization: Bearer lp_…")
+        self._blocked[address] = time.monotonic() + decision.reset_seconds
+        while len(self._blocked) > CACHED_KEYS:
+            self._blocked.popitem(last=False)
+        return _too_many(decision.reset_seconds)
 
-    async def _find(self, key: str) -> ApiKey | None:
+    async def _find(self, key: str, address: str) -> tuple[ApiKey, Identity] | None:
         """Look the key up; good ones are remembered for a few seconds."""
         mark = digest(key, secret_key=self._settings.secret_key.reveal())
         now = self._clock.timestamp()
         seen = self._cache.get(mark)
         if seen is not None and now - seen[0] < CACHE_SECONDS:
-            return seen[1]
+            return seen[1], seen[2]
+        blocked = self._blocked.get(address, 0.0) - time.monotonic()
+        if blocked > 0:
+            raise _too_many(blocked)
         async with self._database.read() as connection:
             found = await store.find(connection, digest=mark, livemode=self._settings.stripe.livemode)
         if found is None:
             self._cache.pop(mark, None)
             return None
-        self._cache[mark] = (now, found)
+        identity = Identity(found.principal, found.id)
+        self._cache[mark] = (now, found, identity)
         self._cache.move_to_end(mark)
         while len(self._cache) > CACHED_KEYS:
             self._cache.popitem(last=False)
         await self._note_use(found)
-        return found
+        return found, identity
 
     async def _note_use(self, key: ApiKey) -> None:
         """Record the last use, at most once a minute."""
@@ -91,3 +115,7 @@ class Access:
         if key.last_used_at is None or now - key.last_used_at > timedelta(seconds=LAST_USED_SECONDS):
             async with self._database.transaction() as connection:
                 await store.change(connection, key.id, last_used_at=now)
+
+
+def _too_many(seconds: float) -> TooManyRequests:
+    return TooManyRequests("Too many failed attempts from this address; try again later", retry_after=seconds)

@@ -17,11 +17,12 @@ from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from payment_service.platform.changes import Change, collect
 from payment_service.platform.connecting import Connector
 from payment_service.platform.metrics import DATABASE_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy.engine.interfaces import ExceptionContext
@@ -57,6 +58,8 @@ class Database:
         self._replica = replica
         self._replica_away_until = float("-inf")
         self.dialect = engine.dialect.name
+        self.on_change: Callable[[set[Change]], None] = _tell_nobody
+        """Called after each commit with the rows that it changed."""
         self._reading = {"isolation_level": "AUTOCOMMIT"} if self.dialect == "postgresql" else {"reading": True}
         self._writing: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
@@ -77,7 +80,10 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits at the end of the block and rolls back when it raises."""
         async with self._writing, self.engine.begin() as connection:
+            changed = collect(connection)
             yield connection
+        if changed:
+            self.on_change(changed)
 
     @asynccontextmanager
     async def read(self, *, may_lag: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -113,6 +119,10 @@ class Database:
         await self.engine.dispose()
         if self._replica is not None:
             await self._replica.dispose()
+
+
+def _tell_nobody(_changed: set[Change]) -> None:
+    """Stand in until a cache wants to know."""
 
 
 def create_engine(

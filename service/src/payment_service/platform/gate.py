@@ -28,7 +28,31 @@ log = structlog.get_logger("payment_service.http")
 
 REQUEST_ID: Final = b"x-request-id"
 _REQUEST_ID_FORM: Final = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+API: Final = "/api/"
+Headers = tuple[tuple[bytes, bytes], ...]
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+SecurityHeaders = tuple[Headers, Headers]
+
+
+def security_headers(*, production: bool) -> SecurityHeaders:
+    """Return what browsers are told with API answers and with pages (OWASP HTTP Headers Cheat Sheet).
+
+    Probes, metrics and webhooks, which no browser reads, go without.
+    """
+    both: Headers = (
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+    )
+    if production:
+        both = (*both, (b"strict-transport-security", b"max-age=31536000"))
+    policy = (
+        b"default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    )
+    api = ((b"cache-control", b"no-store"), (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+    return (*both, *api), (*both, (b"content-security-policy", policy + b"; frame-ancestors 'none'"))
 
 
 class _Constant:
@@ -56,6 +80,7 @@ class Gate:
         drain: whether answers carry `Connection: close`.
         constants: JSON bodies that GET answers at once, by exact path; other methods go to the routes.
         headers: added to every answer.
+        security: headers of the application's answers to API requests and to others (pages).
     """
 
     def __init__(
@@ -66,11 +91,13 @@ class Gate:
         drain: DrainState,
         constants: Mapping[str, bytes] | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        security: SecurityHeaders = ((), ()),
     ) -> None:
         self._routes = routes
         self._application = application
         self._drain = drain
         self._headers = headers
+        self._security = security
         self._constants = {path: _Constant(path, body, headers) for path, body in (constants or {}).items()}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -88,18 +115,19 @@ class Gate:
         request_id = _request_id(scope)
         scope["request_id"] = request_id.decode()
         status = 500
+        route = self._routes.get(scope["path"])
+        added = self._headers if route else (*self._headers, *self._security[not scope["path"].startswith(API)])
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), (REQUEST_ID, request_id), *self._headers]
+                headers = [*message.get("headers", ()), (REQUEST_ID, request_id), *added]
                 if self._drain.closing_connections:
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
             await send(message)
 
-        route = self._routes.get(scope["path"])
         try:
             await (route or self._application)(scope, receive, send_marked)
         finally:

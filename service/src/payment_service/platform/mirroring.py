@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from payment_service.platform.changes import note
 from payment_service.tables import outbox
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ async def mirror(
         statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(table)
         made: Row[Any] | None = (await connection.execute(statement, new)).first()
         if made is not None:
+            note(connection, table.name, made.id)
             await _tell(connection, table, key, before=None, after=columns, cause=cause, now=now)
             return made
         row = await lock(connection, table, key)
@@ -148,6 +150,7 @@ async def mirror(
     parameters = {f"k_{name}": value for name, value in key.items()}
     parameters |= {f"v_{name}": value for name, value in values.items()}
     updated: Row[Any] = (await connection.execute(_update(table, tuple(key), tuple(values)), parameters)).one()
+    note(connection, table.name, updated.id)
     if before:
         after = {name: columns[name] for name in before}
         await _tell(connection, table, key, before=before, after=after, cause=cause, now=now)

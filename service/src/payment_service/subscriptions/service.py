@@ -123,13 +123,13 @@ class Subscriptions:
         same = (holder.price_id, holder.quantity) == (operation.facts["price_id"], request.quantity)
         operation.facts |= {"holder": {"id": holder.id, "stripe_id": holder.stripe_subscription_id, "same": same}}
 
-    async def get(self, subscription_id: str) -> SubscriptionView:
-        """Return a subscription.
+    async def get(self, subscription_id: str, *, may_lag: bool = True) -> SubscriptionView:
+        """Return a subscription; with `may_lag` possibly as the replica has it.
 
         Raises:
             NotFound: there is none.
         """
-        async with self._database.read(may_lag=True) as connection:
+        async with self._database.read(may_lag=may_lag) as connection:
             row = await store.get(connection, subscription_id, livemode=self._livemode)
         if row is None or row.stripe_subscription_id is None:
             raise NotFound(f"There is no subscription {subscription_id}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from payment_service.platform import limiter
-from payment_service.platform.limiter import LocalLimiter
+from payment_service.platform.limiter import LocalLimiter, Rule
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def local(now: list[float]) -> LocalLimiter:
 
 
 async def allowed(local: LocalLimiter, subject: str = "a") -> bool:
-    return (await local.check("create", subject, limit=10)).allowed
+    return (await local.check(Rule("create", subject, 10, exact=True))).allowed
 
 
 async def test_ten_pass_and_the_eleventh_is_refused(local: LocalLimiter) -> None:
@@ -45,7 +45,7 @@ async def test_a_refusal_says_when_to_come_again(local: LocalLimiter, now: list[
     for _ in range(10):
         await allowed(local)
     now[0] += 20
-    decision = await local.check("create", "a", limit=10)
+    decision = await local.check(Rule("create", "a", 10, exact=True))
     assert decision.reset_seconds == pytest.approx(40)
 
 
@@ -54,3 +54,10 @@ async def test_memory_is_bounded(local: LocalLimiter, monkeypatch: pytest.Monkey
     for number in range(50):
         await allowed(local, str(number))
     assert len(local._logs) == 5
+
+
+async def test_several_rules_are_one_step(local: LocalLimiter) -> None:
+    rules = (Rule("create", "a", 1, exact=True), Rule("key", "k", 5))
+    assert (await local.check(*rules)).name == "create"
+    assert not (await local.check(*rules)).allowed
+    assert (await local.check(rules[1])).remaining == 3
