@@ -24,6 +24,9 @@ log = structlog.get_logger("payment_service")
 async def serve(settings: Settings, *, host: str, port: int) -> None:
     """Run the API and the admin port until SIGTERM.
 
+    Then readiness fails and answers close their connections, for the rest of `PAYMENTS_DRAIN_SECONDS` (Kubernetes'
+    preStop hook has used them up), so that load balancers turn away before the port closes; requests in flight end.
+
     Raises:
         PortInUse: a port is taken.
     """
@@ -39,6 +42,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         await stopped.wait()
         parts.drain.stop()
         log.info("stopping")
+        await asyncio.sleep(parts.drain.remaining(settings.http.drain_seconds))
         await servers.stop()
     await parts.close()
     log.info("stopped")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_SECONDS: Final = 65
 GRACEFUL_SECONDS: Final = 30
+CANCELLED_SECONDS: Final = 5
 BACKLOG: Final = 2048
 
 
@@ -82,12 +83,17 @@ class Servers:
         self._servers.append((server, task, listener))
 
     async def stop(self) -> None:
-        """Stop accepting, let requests in flight end, then close."""
+        """Stop accepting, let requests in flight end, then close.
+
+        What still runs after `GRACEFUL_SECONDS` is cancelled and gets a moment to give back what it holds.
+        """
         for server, _, _ in self._servers:
             server.should_exit = True
-        for _, task, listener in reversed(self._servers):
+        for server, task, listener in reversed(self._servers):
             await task
             listener.close()
+            if cancelled := set(server.server_state.tasks):
+                await asyncio.wait(cancelled, timeout=CANCELLED_SECONDS)
         self._servers.clear()
 
 

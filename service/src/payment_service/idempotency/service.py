@@ -180,6 +180,9 @@ class Operations:
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
             raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back(operation, ServiceUnavailable("The process stops")))
+            raise
         except Exception as error:
             await self._give_back(operation, error)
             if isinstance(error, PaymentsError):

@@ -6,6 +6,8 @@ section 9.6) makes each client open its next connection, which reaches another p
 
 from __future__ import annotations
 
+import time
+
 
 class DrainState:
     """What the process tells about its will to serve."""
@@ -15,6 +17,7 @@ class DrainState:
         """Answers carry `Connection: close`."""
         self.stopping = False
         """Readiness fails."""
+        self._since = 0.0
 
     def drain(self, *, on: bool) -> None:
         """Send clients elsewhere, or take them again; readiness stays as it is."""
@@ -22,5 +25,11 @@ class DrainState:
 
     def stop(self) -> None:
         """Begin to stop: readiness fails and connections close."""
+        if not self.stopping:
+            self._since = time.monotonic()
         self.stopping = True
         self.closing_connections = True
+
+    def remaining(self, seconds: float) -> float:
+        """Return how much of `seconds` is left since the process began to stop."""
+        return max(0.0, self._since + seconds - time.monotonic())
