@@ -85,12 +85,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     creating = creation.SubscriptionCreation(gateway, customers, recorder=recorder, clock=clock, livemode=livemode)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
-    redis = connect(settings.redis_url) if settings.redis_url else None
-    circuit = Circuit()
-    limiter = LocalLimiter() if redis is None else RedisLimiter(redis, circuit=circuit)
-    invalidations = None if redis is None else Invalidations(redis, circuit=circuit)
-    if invalidations is not None:
-        database.on_change = partial(_forget_subscriptions, invalidations)
+    redis, limiter, invalidations = _redis(settings, database=database)
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
         database,
@@ -122,6 +117,16 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         invalidations=invalidations,
         drain=drain,
     )
+
+
+def _redis(settings: Settings, *, database: Database) -> tuple[Any, Limiter, Invalidations | None]:
+    """Build what stands on Redis; without it limits hold for this process and nothing is remembered."""
+    if not settings.redis_url:
+        return None, LocalLimiter(), None
+    client, circuit = connect(settings.redis_url), Circuit()
+    invalidations = Invalidations(client, circuit=circuit)
+    database.on_change = partial(_forget_subscriptions, invalidations)
+    return client, RedisLimiter(client, circuit=circuit), invalidations
 
 
 def _worker(

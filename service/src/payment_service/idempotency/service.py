@@ -180,8 +180,8 @@ class Operations:
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
             raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error
-        except asyncio.CancelledError:
-            await asyncio.shield(self._give_back(operation, ServiceUnavailable("The process stops")))
+        except asyncio.CancelledError as error:  # the process stops
+            await asyncio.shield(self._give_back(operation, error))
             raise
         except Exception as error:
             await self._give_back(operation, error)
@@ -190,7 +190,7 @@ class Operations:
             raise
         return operation.response
 
-    async def _give_back(self, operation: Operation, error: Exception) -> None:
+    async def _give_back(self, operation: Operation, error: BaseException) -> None:
         """Shorten the lease after a fault; when the database is down the old one expires by itself."""
         code = error.code if isinstance(error, PaymentsError) else type(error).__name__
         OPERATIONS.labels(operation.kind, operation.phase, code).inc()
