@@ -88,12 +88,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     redis, limiter, invalidations = _redis(settings, database=database)
     catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
     subscriptions = Subscriptions(
-        database,
-        operations=operations,
-        catalog=catalog,
-        customers=customers,
-        creating=creating,
-        livemode=livemode,
+        database, operations=operations, catalog=catalog, customers=customers, creating=creating, livemode=livemode
     )
     drain = DrainState()
     worker = _worker(settings, database=database, gateway=gateway, operations=operations, clock=clock)
