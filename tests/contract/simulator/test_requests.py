@@ -40,8 +40,9 @@ TYPES: dict[str, Any] = {
 }
 CALLS = sorted(
     name
-    for name, value in inspect.getmembers(stripe_calls, inspect.iscoroutinefunction)
-    if value.__module__ == stripe_calls.__name__
+    for name, value in vars(stripe_calls).items()
+    if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
+    if value.__module__ == stripe_calls.__name__ and not name.startswith("_")
 )
 
 
@@ -83,7 +84,12 @@ async def test_stripe_mock_accepts_the_call(mock_url: str, name: str) -> None:
         else:
             arguments.append(value)
     try:
-        await call(gateway, *arguments, **named)
+        answer = call(gateway, *arguments, **named)
+        if inspect.isasyncgen(answer):
+            await anext(answer, None)
+            await answer.aclose()
+        else:
+            await answer
     finally:
         await gateway.close()
 
