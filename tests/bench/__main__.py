@@ -22,6 +22,7 @@ MEASURES = (
     "memory",
     "growth",
     "profile",
+    "simulator",
 )
 RESULTS = Path(__file__).parent / "results"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"

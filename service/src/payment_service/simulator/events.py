@@ -11,7 +11,6 @@ from payment_service.simulator.errors import invalid
 from payment_service.simulator.forms import flag
 from payment_service.simulator.listing import in_range, page
 from payment_service.simulator.parameters import absent, listed
-from payment_service.simulator.shapes import shape
 from payment_service.simulator.state import API_VERSION
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ RETENTION_SECONDS: Final = 30 * 86400
 """docs.stripe.com/api/events: events are listed for 30 days."""
 MAXIMUM_TYPES: Final = 20
 """docs.stripe.com/api/events/list: `types` holds at most 20 names."""
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class Events:
@@ -42,12 +42,13 @@ class Events:
 
         `created` is in whole seconds; ties are normal.
         """
-        data: dict[str, Any] = {"object": msgspec.Raw(msgspec.json.encode(obj))}
+        data: dict[str, Any] = {"object": msgspec.Raw(_ENCODER.encode(obj))}
         if previous is not None:
             data["previous_attributes"] = previous
         wanting = [endpoint for endpoint in self._state.newest("webhook_endpoint") if wants(endpoint, kind)]
-        event = shape("event") | {
+        event = {
             "id": self._state.new_id("evt"),
+            "object": "event",
             "api_version": API_VERSION,
             "created": self._state.now,
             "data": data,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 _PART = re.compile(r"[^\[\]]+")
 
@@ -13,13 +13,18 @@ def parse_form(encoded: str) -> dict[str, Any]:
     """Return the nested parameters of `a=1&b[c]=2&d[0][e]=3&f[]=4`; all values are text."""
     root: dict[str, Any] = {}
     nested = False
-    for name, value in parse_qsl(encoded, keep_blank_values=True):
+    for pair in encoded.split("&") if encoded else ():
+        name, _, value = map(_unquoted, pair.partition("="))
         if not name.endswith("]"):
             root[name] = value
             continue
         nested = True
         _put(root, name, value)
     return {key: _lists(value) for key, value in root.items()} if nested else root
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _put(root: dict[str, Any], name: str, value: str) -> None:
