@@ -39,9 +39,7 @@ class Stripe:
     def __post_init__(self) -> None:
         self.simulator = Simulator(clock=self.clock)
 
-    async def call(
-        self, method: str, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **params: Any
-    ) -> Reply:
+    async def call(self, method: str, path: str, *, key: Any = None, headers: Any = None, **params: Any) -> Reply:
         """Make one call; `key` is the idempotency key."""
         given = {"authorization": f"Bearer {self.key}"} | (headers or {}) | ({"idempotency-key": key} if key else {})
         return await request(self.simulator.api, method, f"/v1/{path}", headers=given, form=params)
@@ -76,7 +74,7 @@ class Stripe:
         params = {"product_data[name]": f"Plan {amount}", "unit_amount": amount, "currency": "usd"}
         return str((await self.make("prices", **params, **{"recurring[interval]": interval}))["id"])
 
-    async def subscription(self, method: str = "pm_card_visa", **params: Any) -> dict[str, Any]:
+    async def subscription(self, method: Any = "pm_card_visa", **params: Any) -> dict[str, Any]:
         """Make a subscription of a new customer."""
         customer, price = await self.customer(method), await self.price()
         return await self.make("subscriptions", customer=customer, **{"items[0][price]": price}, **params)
