@@ -24,6 +24,7 @@ from payment_service.platform.invalidation import Invalidations
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
 from payment_service.platform.notifications import Listener
+from payment_service.platform.redis import close as close_redis
 from payment_service.platform.redis import connect
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.subscriptions import cancellation, creation, reading
@@ -70,7 +71,7 @@ class Parts:
         if self.invalidations is not None:
             await self.invalidations.close()
         if self.redis is not None:
-            await self.redis.aclose()
+            await close_redis(self.redis)
         await self.database.close()
 
 

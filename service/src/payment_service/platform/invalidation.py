@@ -109,10 +109,11 @@ class Invalidations:
         while True:
             self.since = ""
             try:
+                await self.client.initialize()  # a cluster's client must know its nodes before it can subscribe
                 async with self.client.pubsub() as channel:
                     await channel.subscribe(CHANNEL)
                     await self._hear(channel)
-            except UNAVAILABLE as error:
+            except Exception as error:  # noqa: BLE001 - whatever the library raises, the next attempt may do
                 log.warning("invalidation_not_heard", error=type(error).__name__)
             self._heard = float("-inf")
             await asyncio.sleep(RETRY_SECONDS)

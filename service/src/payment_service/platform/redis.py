@@ -38,6 +38,17 @@ def connect(url: Secret) -> Any:
     return redis.Redis.from_url(address, **options)
 
 
+async def close(client: Any) -> None:
+    """Close every connection of a client, those to sentinels too, which the library leaves open."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        await client.aclose()
+        return
+    await client.aclose(close_connection_pool=True)
+    for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+        await sentinel.aclose(close_connection_pool=True)
+
+
 def _sentinel(rest: str, options: dict[str, Any]) -> Any:
     hosts, _, tail = rest.partition("/")
     credentials, _, addresses = hosts.rpartition("@")
