@@ -154,3 +154,19 @@ async def test_an_operation_that_cannot_be_driven_holds_up_no_other(stack: Stack
     found = await stack.until(driven)
     assert found["lpo_1"]["attempts"] == row["attempts"]
     assert len(stack.charges()) == 1
+
+
+async def test_a_resumed_payment_whose_answer_was_lost_is_told_as_paid(stack: Stack) -> None:
+    await stack.create(email="ada@example.com")
+    body = {"email": "ada@example.com", "payment_method_id": CARD}
+    lose_answers(stack, "/v1/invoices/.*/pay")
+    assert (await stack.create(**body, headers=KEY)).status_code == 503
+
+    async def answered() -> Any:
+        stack.clock.advance(60)
+        answer = await stack.create(**body, headers=KEY)
+        return None if answer.status_code == 503 or answer.json().get("code") == "idempotency_key_in_use" else answer
+
+    answer = await stack.until(answered)
+    assert (answer.status_code, answer.json()["status"]) == (200, "active")
+    assert len(stack.charges()) == 1

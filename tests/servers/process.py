@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 def free_port() -> int:

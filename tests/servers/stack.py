@@ -115,6 +115,13 @@ def migrate(database_url: str) -> None:
 
 
 def seed(simulator: Simulator, base_url: str) -> None:
+    """Give the simulator the tests' prices and the service's webhook endpoint."""
+    seed_prices(simulator)
+    simulator.ensure_webhook_endpoint(url=base_url + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET)
+
+
+def seed_prices(simulator: Simulator) -> None:
+    """Give the simulator the tests' prices."""
     for price_id, lookup_key, amount in ((PRICE, "pro_monthly", 2900), (OTHER_PRICE, "basic_monthly", 900)):
         simulator.ensure_price(
             price_id=price_id,
@@ -124,4 +131,3 @@ def seed(simulator: Simulator, base_url: str) -> None:
             interval="month",
             product_name=price_id,
         )
-    simulator.ensure_webhook_endpoint(url=base_url + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET)
