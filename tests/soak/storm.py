@@ -1,0 +1,232 @@
+"""Kills API processes, workers and PostgreSQL while clients create subscriptions and Stripe's webhooks go astray.
+
+Two API processes and three workers share one durable PostgreSQL. Clients ask again with the same idempotency key until
+they have an answer; the simulator fails calls and duplicates, reorders, delays and drops webhooks meanwhile. Afterwards
+everything has to be at rest and the books have to agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sys
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import httpx
+from tests.servers.process import ServerProcess, accepts, free_port
+from tests.servers.stack import PRICE, seed_prices
+from tests.soak.scenarios import AMOUNT, CREATE
+
+from payment_service.server import Servers, listen
+from payment_service.simulator import Simulator
+from payment_service.simulator.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
+from payment_service.simulator.ledger import ledger
+from payment_service.webhooks.routes import PATH as WEBHOOK_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.servers.postgres import PostgresServer
+
+APIS, WORKERS, CLIENTS = 2, 3, 8
+SECRETS = [f"whsec_storm_{number}" for number in range(APIS)]
+CARDS = {"pm_card_visa": 201, "pm_card_authenticationRequired": 201, "pm_card_chargeCustomerFail": 402}
+CALL_FAULTS: tuple[FaultKind, ...] = ("reset_before", "reset_after", "500_before", "500_after", "429", "409")
+WEBHOOK_FAULTS: tuple[WebhookFaultKind, ...] = (
+    "duplicate",
+    "reorder",
+    "delay",
+    "drop",
+    "wrong_signature",
+    "future_timestamp",
+)
+REST_SECONDS = 240
+_LOST = "SELECT id FROM unnest($1::text[]) AS id WHERE NOT EXISTS (SELECT FROM events e WHERE e.id = id.id)"
+_TWICE = (
+    "SELECT cause, object_type, object_id FROM outbox WHERE cause LIKE 'evt_%' GROUP BY 1, 2, 3 HAVING count(*) > 1"
+)
+_BUSY = (
+    "SELECT (SELECT count(*) FROM operations WHERE NOT finished), (SELECT count(*) FROM events WHERE state = 'pending')"
+)
+
+
+@dataclass
+class Storm:
+    """What runs, and what has happened so far."""
+
+    postgres: PostgresServer
+    simulator: Simulator
+    processes: dict[str, ServerProcess]
+    addresses: list[str]
+    database: str
+    chance: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+    answers: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Card and status, by the customer's address."""
+    over: bool = False
+
+    async def rage(self, kills: int) -> None:
+        """Kill so many processes under load, then let everything come to rest."""
+        async with httpx.AsyncClient(timeout=30) as client:
+            clients = [asyncio.create_task(self._buy(client)) for _ in range(CLIENTS)]
+            weather = asyncio.create_task(self._bad_weather())
+            for _ in range(kills):
+                await asyncio.sleep(self.chance.uniform(0.2, 1.0))
+                await self._kill(self.chance.choice([*self.processes, "postgresql"]))
+            self.over = True
+            await weather
+            self.simulator.faults.clear()
+            await asyncio.gather(*clients)
+        await self._rest()
+
+    async def _kill(self, name: str) -> None:
+        self.kills[name.partition("-")[0]] += 1
+        if name == "postgresql":
+            await asyncio.to_thread(self.postgres.kill)
+            await _persist(lambda: asyncio.to_thread(self.postgres.start))
+            return
+        process = self.processes[name]
+        await asyncio.to_thread(process.kill)
+        await asyncio.to_thread(process.start, ready=_ready(name, self.addresses))
+
+    async def _buy(self, client: httpx.AsyncClient) -> None:
+        """Create one subscription after the other, each until there is an answer."""
+        while not self.over:
+            email, key, card = f"{uuid.uuid4().hex}@example.com", uuid.uuid4().hex, self.chance.choice([*CARDS])
+            body = {"price_id": PRICE, "email": email, "payment_method_id": card}
+            status = 0
+            while status not in {201, 402}:
+                address = self.chance.choice(self.addresses)
+                with contextlib.suppress(httpx.TransportError):
+                    answer = await client.post(address + CREATE, json=body, headers={"Idempotency-Key": key})
+                    status = answer.status_code
+                    assert status in {201, 402, 409, 503, 504}, answer.text
+                await asyncio.sleep(0.05)
+            self.answers[email] = card, status
+
+    async def _bad_weather(self) -> None:
+        faults = self.simulator.faults
+        while not self.over:
+            if len(faults.calls) < 3:
+                faults.calls.append(Fault(kind=self.chance.choice(CALL_FAULTS), skip=self.chance.randrange(6)))
+            if len(faults.webhooks) < 3:
+                faults.webhooks.append(WebhookFault(kind=self.chance.choice(WEBHOOK_FAULTS), seconds=0.5))
+            await asyncio.sleep(0.05)
+
+    async def _rest(self) -> None:
+        """Wait until no delivery, event or operation is under way."""
+        async with asyncio.timeout(REST_SECONDS):
+            while any(  # noqa: ASYNC110 - rows tell nobody
+                self.simulator.state.hidden(event)["pending"] for event in self._events()
+            ) or any((await self.query(_BUSY))[0]):
+                await asyncio.sleep(0.5)
+
+    def _events(self) -> list[dict[str, Any]]:
+        return self.simulator.state.all("event")
+
+    async def query(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement."""
+        connection = await asyncpg.connect(self.database)
+        try:
+            return list(await connection.fetch(statement, *arguments))
+        finally:
+            await connection.close()
+
+    async def books(self) -> dict[str, Any]:
+        """Return the numbers that matter; all lists have to be empty."""
+        state = self.simulator.state
+        hidden = {event["id"]: state.hidden(event) for event in self._events()}
+        acknowledged = [name for name, about in hidden.items() if len(about["failed"]) < APIS]
+        emails = {customer["id"]: customer["email"] for customer in state.all("customer")}
+        charged: dict[str, list[int]] = {email: [] for email in self.answers}
+        for charge in ledger(self.simulator)["charges"]:
+            charged[emails[charge["customer"]]].append(charge["amount"])
+        rows = await self.query(
+            "SELECT stripe_subscription_id, status FROM subscriptions WHERE stripe_subscription_id IS NOT NULL"
+        )
+        here = {row["stripe_subscription_id"]: row["status"] for row in rows}
+        return {
+            "kills": dict(self.kills),
+            "requests answered": len(self.answers),
+            "events acknowledged": len(acknowledged),
+            "acknowledged events lost": [row["id"] for row in await self.query(_LOST, acknowledged)],
+            "events applied twice": [tuple(row) for row in await self.query(_TWICE)],
+            "events dead": [row["id"] for row in await self.query("SELECT id FROM events WHERE state = 'dead'")],
+            "customers made twice": [email for email, count in Counter(emails.values()).items() if count > 1],
+            "wrong charges": [email for email, sums in charged.items() if sums != self._expected(email)],
+            "wrong answers": [email for email, (card, status) in self.answers.items() if status != CARDS[card]],
+            "subscriptions that differ from Stripe's": [
+                subscription["id"]
+                for subscription in state.all("subscription")
+                if here.get(subscription["id"]) != subscription["status"]
+            ],
+        }
+
+    def _expected(self, email: str) -> list[int]:
+        return [AMOUNT] if self.answers[email][0] == "pm_card_visa" else []
+
+
+async def _persist(work: Callable[[], Awaitable[None]], *, tries: int = 20) -> None:
+    """Try until it works: a new postmaster refuses while processes of the killed one still end."""
+    for _ in range(tries):
+        with contextlib.suppress(RuntimeError):
+            await work()
+            return
+        await asyncio.sleep(0.5)
+    await work()
+
+
+def _ready(name: str, addresses: list[str]) -> Callable[[], bool]:
+    kind, _, number = name.partition("-")
+    if kind == "worker":
+        return lambda: True
+    port = int(addresses[int(number)].rpartition(":")[2])
+    return lambda: accepts(port)
+
+
+@contextlib.asynccontextmanager
+async def storm(postgres: PostgresServer, database: str, folder: Path, *, seed_of_chance: int) -> Any:
+    """Start everything on a migrated database."""
+    simulator, servers, socket = Simulator(), Servers(), listen("127.0.0.1", 0)
+    await servers.start(simulator.api, socket)
+    simulator.routes.delivery.retry_seconds = (0.2, 0.5, *([1.0] * 40))
+    environ = {
+        "ENVIRONMENT": "development",
+        "DATABASE_URL": database,
+        "STRIPE_API_BASE": f"http://127.0.0.1:{socket.getsockname()[1]}",
+        "STRIPE_WEBHOOK_SECRET": ",".join(SECRETS),
+        "PAYMENTS_ADMIN_PORT": "0",
+        "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0",
+        "PAYMENTS_OPERATION_LEASE_SECONDS": "3",
+        "PAYMENTS_EVENT_LEASE_SECONDS": "3",
+        "LOG_LEVEL": "WARNING",
+    }
+    ports = [free_port() for _ in range(APIS)]
+    commands = {
+        f"api-{number}": ["serve", "--host", "127.0.0.1", "--port", str(ports[number])] for number in range(APIS)
+    }
+    commands |= {f"worker-{number}": ["worker"] for number in range(WORKERS)}
+    program = Path(sys.executable).with_name("payments")
+    processes = {
+        name: ServerProcess([program, *command], log=folder / f"{name}.log", env=environ, cwd=folder)
+        for name, command in commands.items()
+    }
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    seed_prices(simulator)
+    for address, secret in zip(addresses, SECRETS, strict=True):
+        simulator.ensure_webhook_endpoint(url=address + WEBHOOK_PATH, secret=secret)
+    try:
+        for name, process in processes.items():
+            process.start(ready=_ready(name, addresses))
+        async with simulator:
+            yield Storm(postgres, simulator, processes, addresses, database, random.Random(seed_of_chance))
+    finally:
+        for process in processes.values():
+            process.kill()
+        await servers.stop()
