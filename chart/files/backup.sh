@@ -13,4 +13,4 @@ tables=$(psql -h /scratch -U scratch -d restored -Atc "select count(*) from info
 [ "$tables" -gt 0 ] || { echo "the restored dump has no tables" >&2; exit 1; }
 mv "$new" "$DUMPS/$name"
 echo "verified $name: restored $tables tables, $(wc -c < "$DUMPS/$name") bytes"
-[ -z "${RETENTION_DAYS:-}" ] || find "$DUMPS" -name 'payments-*.dump' -mtime "+$RETENTION_DAYS" -delete
+find "$DUMPS" -name 'payments-*.dump' -mtime "+$RETENTION_DAYS" -delete

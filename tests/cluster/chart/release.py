@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from tests.cluster.load.run import HostLoad, PodLoad
 from tests.cluster.node import clients, programs
+from tests.cluster.node.layout import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +124,9 @@ class Release:
         return {
             "secrets": {"existingSecret": SECRET, "migrationSecret": OWNER_SECRET},
             "image": {"repository": repository, "tag": tag},
-            "config": {"stripeMode": "test", "stripeApiBase": STRIPE},
+            "operator": {"enabled": False},
+            # the node is where an Ingress controller or a test speaks from
+            "config": {"stripeMode": "test", "stripeApiBase": STRIPE, "trustedProxies": [f"{HOST}/32"]},
             "api": few,
             "worker": few | {"autoscaling": {"minReplicas": 1, "maxReplicas": 2}},
             "migrations": {"resources": small},
@@ -167,6 +171,22 @@ class Release:
         program = ("psql", "-h127.0.0.1", f"-U{role}", "-d", database, "-AtX", "-v", "ON_ERROR_STOP=1")
         command = ("exec", "-i", "postgresql-0", "--", "env", f"PGPASSWORD={password}", *program)
         return self.namespace.kubectl(*command, stdin=sql).strip()
+
+    def shell(self, commands: str) -> str:
+        """Run commands as a person would, with kubectl and Helm on the path; raises with what they printed."""
+        programs_first = f"{clients.client('kubectl').parent}:{os.environ['PATH']}"
+        environment = os.environ | {"PATH": programs_first, "KUBECONFIG": str(self.namespace.cluster.kubeconfig)}
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=700,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{commands}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def exec(self, *command: str, component: str = "api") -> str:
         """Run a command in a pod of the release."""

@@ -1,0 +1,88 @@
+{{- /* One container of a backup's or a restore's pod. Arguments: root, name, and env (more lines of it). */ -}}
+{{- define "lean-payments.dumpContainer" -}}
+{{- $backup := .root.Values.backup -}}
+{{- $rclone := has .name (list "upload" "download") -}}
+name: {{ .name }}
+image: {{ $rclone | ternary $backup.objectStorage.image $backup.image | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command: [sh, -c]
+args:
+  - |
+    {{- .root.Files.Get (printf "files/%s.sh" .name) | trim | nindent 4 }}
+env:
+  - {name: DUMPS, value: /dumps}
+  - {name: RETENTION_DAYS, value: {{ $backup.retentionDays | quote }}}
+  {{- if $rclone }}
+  - {name: OBJECT_PATH, value: {{ $backup.objectStorage.path | quote }}}
+  - {name: HOME, value: /scratch}
+  {{- end }}
+  {{- if eq .name "restore" }}
+  {{- with include "lean-payments.migration" (dict "root" .root "what" "env") }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
+  {{- end }}
+{{- if $rclone }}
+envFrom:
+  - secretRef: {name: {{ $backup.objectStorage.configSecret }}}
+{{- end }}
+resources:
+  {{- toYaml $backup.resources | nindent 2 }}
+securityContext:
+  {{- include "lean-payments.containerSecurity" .root | nindent 2 }}
+volumeMounts:
+  - {name: secrets, mountPath: /run/secrets/payments, readOnly: true}
+  - {name: dumps, mountPath: /dumps}
+  - {name: scratch, mountPath: /scratch}
+  {{- if eq .name "restore" }}
+  {{- with include "lean-payments.migration" (dict "root" .root "what" "mounts") }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- /* The specification of a backup's or a restore's Job. Arguments: root, names (of the containers, in order). */ -}}
+{{- define "lean-payments.dumpJob" -}}
+{{- $root := .root -}}
+{{- $backup := $root.Values.backup -}}
+backoffLimit: 2
+template:
+  metadata:
+    labels:
+      {{- include "lean-payments.labels" $root | nindent 6 }}
+      app.kubernetes.io/component: backup
+  spec:
+    restartPolicy: Never
+    automountServiceAccountToken: false
+    enableServiceLinks: false
+    {{- with include "lean-payments.pullSecrets" $root }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
+    securityContext:
+      runAsNonRoot: true
+      runAsUser: {{ $backup.userId }}
+      runAsGroup: {{ $backup.userId }}
+      fsGroup: {{ $backup.userId }}
+      seccompProfile: {type: RuntimeDefault}
+    {{- with initial .names }}
+    initContainers:
+      {{- range . }}
+      - {{- include "lean-payments.dumpContainer" (dict "root" $root "name" .) | nindent 8 }}
+      {{- end }}
+    {{- end }}
+    containers:
+      - {{- include "lean-payments.dumpContainer" (dict "root" $root "name" (last .names)) | nindent 8 }}
+    volumes:
+      {{- include "lean-payments.volumes" $root | nindent 6 }}
+      {{- with include "lean-payments.migration" (dict "root" $root "what" "volumes") }}
+      {{- . | trim | nindent 6 }}
+      {{- end }}
+      - name: dumps
+        {{- if $backup.objectStorage.path }}
+        # on its way to or from the object storage
+        emptyDir: {}
+        {{- else }}
+        persistentVolumeClaim: {claimName: {{ $backup.existingClaim }}}
+        {{- end }}
+      - name: scratch
+        emptyDir: {}
+{{- end -}}
