@@ -38,7 +38,7 @@ def test_the_service_accepts_the_environment_that_the_chart_renders(case: str, t
         container
         for spec in pod_specs(render("--values", str(CHART / "ci" / f"{case}-values.yaml")))
         for container in spec.get("initContainers", []) + spec["containers"]
-        if container["command"][0] in {"payments", "python", "sh"} and container["name"] != "backup"
+        if container["command"][0] in {"payments", "python", "sh"} and container["name"] not in {"backup", "restore"}
     ]
     assert len(containers) >= 5
     for container in containers:
