@@ -1,5 +1,7 @@
-# Two images from one file: `service` (API, worker, migrations) and `operator`. Both run as 10001 on a read-only root.
+# Images from one file: `service` (API, worker, migrations), `operator`, and `backup` (pg_dump, pg_restore and a scratch
+# server of PostgreSQL 18, the newest that is supported). All run as 10001 on a read-only root.
 ARG BASE_IMAGE=python:3.13-slim
+ARG POSTGRES_IMAGE=postgres:18
 
 FROM ${BASE_IMAGE} AS build
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
@@ -37,6 +39,11 @@ USER 10001:10001
 EXPOSE 8000 9090
 ENTRYPOINT ["payments"]
 CMD ["serve"]
+
+FROM ${POSTGRES_IMAGE} AS backup
+USER 10001:10001
+ENTRYPOINT []
+CMD ["pg_dump", "--help"]
 
 FROM ${BASE_IMAGE} AS operator
 COPY --from=build-operator /app /app

@@ -1,0 +1,114 @@
+"""compose.yaml, .env.example, Dockerfile and README name what exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from payment_service import settings
+from payment_service.cli import main
+from payment_service.platform.environment import EnvironmentReader
+from payment_service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+OURS = ("migrate", "api", "worker")
+GIVEN = {
+    "POSTGRES_PASSWORD": "a-long-password",
+    "STRIPE_SECRET_KEY": "sk_test_51Nf8sKqLw02Mx",
+    "STRIPE_WEBHOOK_SECRET": "whsec_q83Jd0LmZx71",
+    "SECRET_KEY": "b0c4e1f79a2d4d6c8e3f5a7b9c1d2e4f60718293a4b5c6d7",
+}
+
+
+def known_names() -> set[str]:
+    reader = EnvironmentReader({})
+    settings._read(reader)
+    return {name for name in reader._known if name == "LOG_FILE" or not name.endswith("_FILE")}
+
+
+def example_names() -> set[str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return {match[1] for line in lines if (match := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line))}
+
+
+def interpolated(value: str) -> str:
+    """Do what compose does with ${NAME:-default} and ${NAME:?message}."""
+    return re.sub(r"\$\{(\w+):(?:-([^}]*)|\?[^}]*)\}", lambda m: GIVEN.get(m[1], m[2] or ""), value)
+
+
+def test_the_example_names_every_setting_and_no_other() -> None:
+    assert example_names() - {"POSTGRES_PASSWORD"} == known_names()
+
+
+def test_what_compose_asks_for_stands_in_the_example() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+    assert asked <= example_names()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_service_accepts_what_compose_gives_it(name: str) -> None:
+    environ = {key: interpolated(value) for key, value in COMPOSE["services"][name]["environment"].items()}
+    built = Settings.from_env(environ)
+    assert built.production
+    assert built.redis_url.reveal() == "redis://valkey:6379/0"
+    assert "@postgres:5432/" in built.database.url.reveal()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_part_runs_a_command_of_ours_hardened(name: str) -> None:
+    part = COMPOSE["services"][name]
+    assert main.get_command(None, part["command"][0]) is not None  # type: ignore[arg-type] # not used
+    assert part["build"]["target"] == "service"
+    assert (part["user"], part["read_only"], part["cap_drop"]) == ("10001:10001", True, ["ALL"])
+
+
+def test_everything_that_stays_has_a_health_check_and_waits_for_what_it_needs() -> None:
+    parts = COMPOSE["services"]
+    assert {name for name, part in parts.items() if "healthcheck" in part} == {"api", "worker", "postgres", "valkey"}
+    for name in ("api", "worker"):
+        assert parts[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+        assert parts[name]["depends_on"]["postgres"]["condition"] == "service_healthy"
+
+
+def test_data_lies_in_named_volumes() -> None:
+    used = {volume.partition(":")[0] for part in COMPOSE["services"].values() for volume in part.get("volumes", [])}
+    assert used == set(COMPOSE["volumes"]) == {"postgres-data", "valkey-data"}
+
+
+def stages() -> dict[str, str]:
+    parts = re.split(r"^FROM (\S+) AS (\S+)\n", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    return {
+        name: f"FROM {base}\n{body}" for base, name, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    }
+
+
+@pytest.mark.parametrize("target", ["service", "operator", "backup"])
+def test_an_image_runs_as_nobody_special_and_holds_no_build_tools(target: str) -> None:
+    stage = stages()[target]
+    assert "USER 10001:10001" in stage
+    assert "RUN" not in stage
+    assert "HEALTHCHECK" not in stage
+
+
+def test_images_hold_locked_dependencies_only() -> None:
+    synced = re.findall(r"uv sync[^\n]*", (ROOT / "Dockerfile").read_text())
+    assert len(synced) == 4
+    assert all("--locked" in line and "--no-dev" in line for line in synced)
+
+
+def test_the_backup_image_is_of_the_newest_server_that_is_tested() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "ARG BASE_IMAGE=python:3.13-slim" in dockerfile
+    assert "ARG POSTGRES_IMAGE=postgres:18" in dockerfile
+    assert COMPOSE["services"]["postgres"]["image"] == "postgres:18"
+
+
+def test_the_readme_names_every_setting_of_the_deployment_guide() -> None:
+    readme = (ROOT / "README.md").read_text()
+    missing = {name for name in known_names() if not name.startswith("PAYMENTS_") and f"`{name}`" not in readme}
+    assert missing == set()
