@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from tests import logged
 from tests.requirements import missing, require
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.valkey import ValkeyServer
+
+from payment_service.platform.logging import redact_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +23,16 @@ UNIT = Path(__file__).parent / "unit"
 
 structlog.configure(
     processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        redact_event,
         structlog.processors.add_log_level,
+        logged.catch,
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ],
-    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
 )
+logging.getLogger().addHandler(logged.Watcher(logging.INFO))
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
@@ -44,6 +52,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section(f"skipped: {len(skips)}, enable with")
         for wanted, count in missing(skips).items():
             terminalreporter.write_line(f"{count:4} tests: {wanted}")
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_logged() -> Iterator[None]:
+    """Fail the test during which something secret reached a log line."""
+    yield
+    lines = list(logged.FOUND)
+    logged.FOUND.clear()
+    assert lines == []
 
 
 def _serve(server: PostgresServer) -> Iterator[PostgresServer]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.logged import secrets_in
 from tests.servers.process import accepts, free_port
 from tests.servers.stack import CREATE, PRICE
 
@@ -95,6 +96,9 @@ async def test_sigterm_fails_readiness_closes_connections_and_ends_requests(stac
             assert await process.wait() == 0
     assert [row["finished"] for row in await stack.rows(operations)] == [True]
     assert len(stack.charges()) == 1
+    written = (tmp_path / "log").read_text()
+    assert "request" in written
+    assert secrets_in(written) == []
 
 
 async def test_a_second_sigterm_exits_at_once(stack: Stack, tmp_path: Path) -> None:
