@@ -47,10 +47,12 @@ def server_user() -> str | None:
 class PostgresServer:
     """One server with its data folder."""
 
-    def __init__(self, programs: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, programs: Path, *, settings: Mapping[str, str] | None = None, parent: Path | None = None
+    ) -> None:
         self.programs = programs
         self.port = free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="lean-payments-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="lean-payments-pg-", dir=parent))
         self._settings = dict(FAST if settings is None else settings)
         self._databases = 0
         self._templates: set[str] = set()
@@ -137,6 +139,11 @@ class PostgresServer:
     def resume(self) -> None:
         """Thaw the postmaster."""
         self._process.resume()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process.running
 
     def url(self, database: str = "postgres", *, user: str = "postgres") -> str:
         """Return the address of a database."""

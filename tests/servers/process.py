@@ -47,6 +47,11 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *, ready: Callable[[], bool]) -> None:
         """Start and wait until `ready`; raises with the log's end otherwise."""
         with self._log.open("ab") as output:

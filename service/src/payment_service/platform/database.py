@@ -38,8 +38,9 @@ SQLITE_BUSY_SECONDS: Final = 15.0
 
 # SQLSTATE classes and codes that say "not now", not "wrong":
 # connection exception, insufficient resources (disk full, too many connections), operator intervention (shutdown),
-# system error, read-only transaction (a demoted primary).
-_UNAVAILABLE_SQLSTATES: Final = ("08", "53", "57P", "58", "25006")
+# system error, read-only transaction (a demoted primary), rolled back for the sake of another transaction, lock not
+# available in time, statement not ended in time.
+_UNAVAILABLE_SQLSTATES: Final = ("08", "53", "57P", "58", "25006", "40", "55P03", "57014")
 _BUSY_SQLSTATES: Final = frozenset({"57014", "55P03", "40001", "40P01"})
 _SQLITE_UNAVAILABLE: Final = ("locked", "disk is full", "disk I/O", "readonly", "unable to open")
 
