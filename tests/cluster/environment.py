@@ -140,11 +140,12 @@ class Namespace:
         form: str = "",
         body: Any = None,
         from_: str = "deployment/simulator",
+        bearer: str = "sk_test_simulator",
     ) -> tuple[int, Any]:
         """Send a request from a pod and return its status and its JSON; status 0 when nothing answers in 4 s."""
         data = form or (json.dumps(body) if body is not None else "")
         kind = "application/json" if body is not None else "application/x-www-form-urlencoded"
-        arguments = [url, method, kind, data]
+        arguments = [url, method, kind, data, bearer]
         answer = self.kubectl("exec", "-i", from_, "--", "python", "-c", _CLIENT, *arguments)
         status, _, text = answer.partition("\n")
         return int(status), json.loads(text) if text.strip().startswith(("{", "[")) else text
@@ -166,8 +167,8 @@ except OSError:
 """
 _CLIENT = """
 import sys, urllib.error, urllib.request
-url, method, kind, data = sys.argv[1:]
-headers = {"Content-Type": kind, "Authorization": "Bearer sk_test_simulator"}
+url, method, kind, data, bearer = sys.argv[1:]
+headers = {"Content-Type": kind, "Authorization": f"Bearer {bearer}"}
 asked = urllib.request.Request(url, data=data.encode() or None, headers=headers, method=method)
 try:
     with urllib.request.urlopen(asked, timeout=4) as answer:

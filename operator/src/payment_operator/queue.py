@@ -43,7 +43,8 @@ class WorkQueue:
 
     def longest_wait(self) -> float:
         """Seconds that the key longest in the queue has waited for its pass to end."""
-        return time.monotonic() - min(self._waiting.values(), default=time.monotonic())
+        now = time.monotonic()
+        return now - min(self._waiting.values(), default=now)
 
     async def close(self) -> None:
         """Stop all passes."""

@@ -191,10 +191,12 @@ def create_app(parts: Parts) -> ASGIApp:
     if http.allowed_origins:
         application = Cors(application, origins=http.allowed_origins)
     routes = {**health_routes(parts.health), PATH: webhook_route(parts.inbox)}
+    revision = parts.settings.revision.encode()
     return Gate(
         routes,
         application,
         drain=parts.drain,
         constants={LIVE_PATH: LIVE},
+        headers=((b"x-revision", revision),) if revision else (),
         security=security_headers(production=parts.settings.production),
     )

@@ -33,11 +33,12 @@ oldest_application = {oldest}
 def upgrade() -> None:
     """Apply."""
     op.execute("SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM cursors WHERE name = 'refuse') THEN 0 ELSE 1 END)")
-    op.add_column("customers", sa.Column("note_of_next", sa.Text(), nullable=True))
+    {change}
 '''
+_ADDITIVE = 'op.add_column("customers", sa.Column("note_of_next", sa.Text(), nullable=True))'
 
 
-def image(folder: Path) -> str:
+def image(folder: Path, *, name: str = "payments-service-next", change: str = _ADDITIVE) -> str:
     """Build the service with a further expand migration, bring it to the cluster and return its name."""
     recipe = recipes()["service"]
     source = folder / "src"
@@ -47,11 +48,9 @@ def image(folder: Path) -> str:
     number = int(newest.name[:4]) + 1
     oldest = re.findall(r"^oldest_application = (\d+)", newest.read_text(), re.MULTILINE)[0]
     down = re.findall(r'^revision = "(.+)"', newest.read_text(), re.MULTILINE)[0]
-    content = _MIGRATION.format(number=number, down=down, oldest=oldest)
+    content = _MIGRATION.format(number=number, down=down, oldest=oldest, change=change)
     (migrations / "versions" / f"{number:04}_next.py").write_text(content)
     support = migrations / "support.py"
     bumped = re.sub(r"^(\w+_SCHEMA: Final) = \d+", rf"\1 = {number}", support.read_text(), flags=re.MULTILINE)
     support.write_text(bumped)
-    return store.deliver(
-        replace(recipe, name="payments-service-next", parts=dict(recipe.parts) | {"service/src": source})
-    )
+    return store.deliver(replace(recipe, name=name, parts=dict(recipe.parts) | {"service/src": source}))

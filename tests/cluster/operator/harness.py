@@ -37,8 +37,8 @@ SECRET_VALUES = {
 }
 QUICK = {
     "previewReplicas": 1,
-    "progressDeadlineSeconds": 60,
-    "smoke": {"timeoutSeconds": 60},
+    "progressDeadlineSeconds": 600,
+    "smoke": {"timeoutSeconds": 240, "attempts": 3},
     "cutover": {"mode": "Overlap", "overlapSeconds": 1},
     "bake": {"seconds": 3, "intervalSeconds": 1},
     "drainSeconds": 2,
@@ -187,6 +187,19 @@ class Shop:
     def apply(self, **arguments: Any) -> None:
         self.namespace.kubectl("apply", "-f", "-", stdin=json.dumps(self.manifest(**arguments)))
 
+    def put(self, manifest: dict[str, Any]) -> None:
+        self.namespace.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def psql(self, statement: str) -> str:
+        """Run a statement in the database."""
+        client = ("env", "PGPASSWORD=development-only", "psql", "-h127.0.0.1", "-Upostgres", "-Atc", statement)
+        return self.namespace.kubectl("exec", "postgresql-0", "--", *client).strip()
+
+    def address(self) -> str:
+        """Where this machine reaches the Service."""
+        spec = json.loads(self.namespace.kubectl("get", "service", f"{self.name}-api", "-o", "json"))["spec"]
+        return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
     def get(self) -> dict[str, Any]:
         return dict(json.loads(self.namespace.kubectl("get", "penv", self.name, "-o", "json")))
 
@@ -208,7 +221,7 @@ class Shop:
             status = self.status()
             if found := condition(status):
                 return found
-            time.sleep(0.3)
+            time.sleep(1)
         raise AssertionError(f"not {what or 'so'} after {seconds} s: {json.dumps(self.status(), indent=1)}")
 
     def ready(self, *, revision: int | None = None, seconds: float = 150) -> dict[str, Any]:
@@ -222,6 +235,27 @@ class Shop:
             return status if serving and right and status.get("observedGeneration") == generation else None
 
         return dict(self.until(settled, seconds=seconds, what=f"ready at revision {revision}"))
+
+    def catalog(self) -> None:
+        """Make the product and the price that tests subscribe to."""
+        price = "lookup_key=pro_monthly&product=prod_pro&currency=usd&unit_amount=2900&recurring[interval]=month"
+        for path, form in (("products", "id=prod_pro&name=Pro"), ("prices", price)):
+            url = f"http://simulator:12111/v1/{path}"
+            status, answer = self.namespace.request(url, method="POST", form=form)
+            assert status == 200, answer
+
+    def api_key(self) -> str:
+        """Make an API key in a pod of the active revision."""
+        deployment = f"deployment/{self.name}-api-{self.status()['active']['hash']}"
+        made = self.namespace.kubectl(
+            "exec", deployment, "--", "payments", "keys", "create", "shop", "--scope", "write"
+        )
+        return next(word for word in made.split() if word.startswith("lp_"))
+
+    def create_subscription(self, key: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """Call the API through the Service, from a pod."""
+        url = f"http://{self.name}-api/api/v1/payments/create-subscription"
+        return self.namespace.request(url, method="POST", body=body, bearer=key)
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
         label = f"payments.leanconstruction.io/environment={self.name}"

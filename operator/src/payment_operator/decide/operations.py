@@ -65,7 +65,9 @@ def pending_or_last(observed: Observed) -> Operation | None:
 
 def answer(turn: Turn) -> dict[str, str] | None:
     """Act on the request that was taken last, and return what to answer; None when it has been answered."""
-    operation = pending_or_last(turn.observed)
+    operation, active = pending_or_last(turn.observed), turn.roles.active
+    if active is not None and active.record.state not in {"Active", "Failed"}:
+        return None  # a switch is being written down; a moment later there is a right answer
     if operation is None or (turn.observed.status.get("lastOperation") or {}).get("id") == operation.id:
         return None
     result = _result(turn, operation)

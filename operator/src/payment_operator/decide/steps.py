@@ -131,7 +131,8 @@ def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None
         return None
     limit = turn.deadline(revision, step, seconds=observed.spec.release.progress_deadline_seconds)
     if observed.now >= limit:
-        words = [pod.last_words for pod in observed.pods if pod.revision == revision.digest and pod.last_words]
+        own = [pod for pod in observed.pods if pod.revision == revision.digest and not pod.job]
+        words = [pod.last_words for pod in own if pod.last_words]
         turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *words[:1]]))
     turn.decision.look_again(min(5.0, turn.seconds_until(limit)))
     return Progress(step.capitalize(), missing, turn.since(revision, step), limit)

@@ -5,6 +5,7 @@ defaults or templates, finds the same revision and its stored manifests, and res
 """
 
 import hashlib
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from payment_operator.resources.metadata import Manifest, Owner
 def pruned(struct: msgspec.Struct) -> dict[str, Any]:
     """The struct's fields that differ from their defaults; Kubernetes fragments inside are left as they are."""
     result: dict[str, Any] = {}
-    for field in msgspec.structs.fields(struct):
+    for field in _fields(type(struct)):
         value = getattr(struct, field.name)
         if field.default is not msgspec.NODEFAULT and value == field.default:
             continue
@@ -30,6 +31,11 @@ def pruned(struct: msgspec.Struct) -> dict[str, Any]:
                 continue
         result[field.encode_name] = msgspec.to_builtins(value)
     return result
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
 
 
 def revision_input(spec: Environment, *, credentials: str) -> dict[str, Any]:

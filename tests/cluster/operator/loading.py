@@ -1,0 +1,83 @@
+"""Constant load on an environment: signed events, of which none may be lost, over kept and on new connections."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster.chart.release import EVENT, WEBHOOK
+from tests.cluster.load.run import HostLoad, PodLoad
+from tests.cluster.operator.harness import SECRET_VALUES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.operator.harness import Shop
+
+RATE, FRESH, CONNECTIONS = 60.0, 20.0, 8
+
+
+@dataclass
+class Results:
+    """What the generators have counted, once the body has ended."""
+
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return sum(run["total"] for run in self.runs)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for run in self.runs:
+            for kind, count in run["failed_by_kind"].items():
+                found[kind] = found.get(kind, 0) + count
+        return found
+
+    def p99(self) -> float:
+        return max(float(run["latency_ms"]["p99"]) for run in self.runs)
+
+    def last_kept(self, revision: str) -> float | None:
+        """When a kept connection last reached a revision, as a wall clock time."""
+        seen = [
+            run["started"] + found["keep_alive_last_second"]
+            for run in self.runs
+            if (found := run["revisions"].get(revision)) and found["keep_alive_last_second"]
+        ]
+        return max(seen, default=None)
+
+
+def arguments(*, seconds: float, rate: float = RATE, fresh: float = FRESH) -> tuple[str, ...]:
+    """What the generator is told; a request may take long on a busy machine, but must be answered."""
+    flags = ("--seconds", seconds, "--rate", rate, "--fresh-rate", fresh, "--connections", CONNECTIONS)
+    secret = SECRET_VALUES["STRIPE_WEBHOOK_SECRET"]
+    return (*map(str, flags), "--timeout", "30", "--body", json.dumps(EVENT), "--stripe-secret", secret)
+
+
+@contextmanager
+def loaded(shop: Shop, *, least: float = 3.0) -> Iterator[Results]:
+    """Deliver events from this machine through the Service while the body runs and for `least` seconds around it."""
+    results = Results()
+    with HostLoad(shop.address() + WEBHOOK, *arguments(seconds=3600)) as load:
+        time.sleep(least)
+        yield results
+        time.sleep(least)
+        load.stop()
+        results.runs.append(load.result())
+
+
+def from_a_pod(shop: Shop, name: str, *, seconds: float) -> PodLoad:
+    """Deliver events from a pod through the Service's name."""
+    kubectl, image = shop.namespace.cluster.kubectl, shop.namespace.images["service"]
+    url = f"http://{shop.name}-api{WEBHOOK}"
+    return PodLoad(kubectl, name, url, *arguments(seconds=seconds), namespace=shop.namespace.name, image=image)
+
+
+def stored(shop: Shop) -> int:
+    """How many events of the load have a row."""
+    query = "SELECT count(*) FROM events WHERE type = 'load.sent'"
+    return int(shop.psql(query))

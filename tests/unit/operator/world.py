@@ -1,0 +1,340 @@
+"""A cluster in memory: objects with versions, Deployments that make pods, Jobs that end; no clock of its own.
+
+It is no mock of Kubernetes to prove the operator on (the cluster tier does that): it lets `decide` meet every order of
+events, crash and old view in milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import itertools
+import json
+import zlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from payment_operator import names
+from payment_operator.actions import Action, Apply, Create, Decision, Delete, Patch, Tell, key_of
+from payment_operator.api.environment import Environment
+from payment_operator.decide.decision import decide
+from payment_operator.decide.roles import assign, baking
+from payment_operator.errors import Conflict
+from payment_operator.observed import Bake, Observed, Probe, read_pod
+from payment_operator.resources.credentials import read_sources
+from payment_operator.resources.metadata import Owner
+
+OWNER = Owner("shop", "test", "uid-shop")
+SPEC: dict[str, Any] = {
+    "image": "registry/payments:1",
+    "secretKeyRef": {"name": "payments"},
+    "database": {"urlSecretRef": {"name": "payments"}},
+    "redis": {"urlSecretRef": {"name": "payments"}},
+    "stripe": {
+        "mode": "Test",
+        "apiKey": {"secretRef": {"name": "payments"}},
+        "webhook": {"secretRef": {"name": "payments"}},
+    },
+    "release": {"bake": {"seconds": 60}, "retainSeconds": 300, "drainSeconds": 5, "cutover": {"overlapSeconds": 10}},
+}
+SOURCE = {
+    "DATABASE_URL": "postgresql://app:secret-word@db/payments",
+    "REDIS_URL": "redis://redis:6379",
+    "SECRET_KEY": "k" * 32,
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_1",
+}
+PLAN = {"current": 2, "target": 2, "pending": [], "runnable": [], "findings": []}
+
+
+class Lost(Exception):
+    """The operator dies here."""
+
+
+@dataclass
+class Behaviour:
+    """What the pods of one image do."""
+
+    starts: bool = True
+    plan: dict[str, Any] = field(default_factory=lambda: dict(PLAN))
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    breach: str = ""
+    words: str = ""
+
+
+@dataclass
+class World:
+    """The store and what happens in it."""
+
+    spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC))
+    source: dict[str, str] | None = field(default_factory=lambda: dict(SOURCE))
+    now: datetime = datetime(2026, 11, 25, tzinfo=UTC)
+    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    pods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+    told: dict[tuple[str, str], bool] = field(default_factory=dict)
+    probes: dict[str, Probe] = field(default_factory=dict)
+    jobs_made: list[str] = field(default_factory=list)
+    writes: int = 0
+    breaches: int = 0
+    looks: int = 0
+    generation: int = 1
+    _versions: Any = field(default_factory=lambda: itertools.count(1))
+
+    # what people do
+
+    def change(self, **spec: Any) -> None:
+        self.spec |= spec
+        self.generation += 1
+
+    def annotate(self, verb: str, value: str = "") -> None:
+        self.annotations[f"{names.GROUP}/{verb}"] = value
+
+    def behave(self, image: str) -> Behaviour:
+        return self.behaviours.setdefault(image, Behaviour())
+
+    # what the operator sees
+
+    def observe(self) -> Observed:
+        environment = msgspec.convert(self.spec, Environment)
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in (self.source or {}).items()}
+        secret = None if self.source is None else {"data": data}
+        seen = Observed(
+            owner=OWNER,
+            metadata={
+                "name": OWNER.name,
+                "namespace": OWNER.namespace,
+                "uid": OWNER.uid,
+                "generation": self.generation,
+                "annotations": dict(self.annotations),
+                "resourceVersion": str(zlib.crc32(json.dumps([self.generation, self.annotations]).encode())),
+            },
+            spec=environment,
+            now=self.now,
+            sources=read_sources(environment, {"payments": secret}),
+            status=copy.deepcopy(self.status),
+            objects=dict(self.objects),
+            pods=tuple(read_pod(pod) for pod in self.pods.values()),
+            serving=self._serving(),
+            probes=dict(self.probes),
+        )
+        return replace(seen, bake=self._bake(seen))
+
+    def _bake(self, seen: Observed) -> Bake:
+        active = assign(seen).active
+        if not baking(active) or active is None:
+            self.breaches = self.looks = 0
+            return Bake()
+        breach = self.behave(active.image).breach
+        self.looks += 1
+        self.breaches = self.breaches + 1 if breach else 0
+        return Bake(self.looks, self.breaches, breach)
+
+    def _serving(self) -> dict[str, frozenset[str]]:
+        return {
+            name: frozenset(pod["metadata"]["uid"] for pod in self.selected(item["spec"].get("selector") or {}))
+            for (kind, name), item in self.objects.items()
+            if kind == "Service"
+        }
+
+    def selected(self, selector: dict[str, str]) -> list[dict[str, Any]]:
+        """Ready pods that a selector matches."""
+        return [
+            pod
+            for pod in self.pods.values()
+            if _ready(pod) and selector and selector.items() <= pod["metadata"]["labels"].items()
+        ]
+
+    # what the operator does
+
+    def operate(self, *, seen: Observed | None = None, survives: int | None = None) -> Decision:
+        """One pass; `survives` is after how many actions the operator dies."""
+        decision = decide(seen or self.observe())
+        for number, action in enumerate(decision.actions):
+            if number == survives:
+                raise Lost
+            self.perform(action)
+        if survives is not None:
+            raise Lost
+        self.status = copy.deepcopy(decision.status)
+        return decision
+
+    def perform(self, action: Action) -> None:
+        match action:
+            case Apply(manifest):
+                self._apply(manifest)
+            case Create(manifest):
+                if key_of(manifest) not in self.objects:
+                    self._apply(manifest)
+            case Patch(kind, name, operations):
+                self._patch(kind, name, operations)
+            case Delete(kind, name, uid):
+                live = self.objects.get((kind, name))
+                if live is not None and live["metadata"]["uid"] == uid:
+                    self.remove((kind, name))
+            case Tell(pod, path, (_, on)):
+                self.told[pod.uid, path] = on
+                return
+        self.writes += 1
+
+    def _apply(self, manifest: dict[str, Any]) -> None:
+        key = key_of(manifest)
+        former = self.objects.get(key)
+        item = copy.deepcopy(manifest)
+        if former is not None:
+            metadata = former["metadata"] | item["metadata"]
+            metadata["annotations"] = (former["metadata"].get("annotations") or {}) | (
+                item["metadata"].get("annotations") or {}
+            )
+            item = former | item | {"metadata": metadata}
+            if "spec" in former and "spec" in manifest:
+                item["spec"] = former["spec"] | copy.deepcopy(manifest["spec"])
+        else:
+            item["metadata"]["uid"] = f"uid-{next(self._versions)}"
+            if key[0] == "Job":
+                self.jobs_made.append(key[1])
+        item["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[key] = item
+
+    def _patch(self, kind: str, name: str, operations: tuple[dict[str, Any], ...]) -> None:
+        if kind == names.KIND:
+            self._patch_environment(operations)
+            return
+        item = self.objects.get((kind, name))
+        if item is None:
+            raise Conflict(404, "NotFound", "gone")
+        item = copy.deepcopy(item)
+        for operation in operations:
+            _operate(item, operation)
+        item["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[kind, name] = item
+
+    def _patch_environment(self, operations: tuple[dict[str, Any], ...]) -> None:
+        present = {"metadata": self.observe().metadata}
+        for operation in operations:
+            _operate(present, operation)
+        self.annotations = present["metadata"]["annotations"]
+
+    def remove(self, key: tuple[str, str]) -> None:
+        """Delete an object and what Kubernetes deletes with it."""
+        item = self.objects.pop(key)
+        if key[0] == "Deployment":
+            labels = item["spec"]["selector"]["matchLabels"].items()
+            self.pods = {n: pod for n, pod in self.pods.items() if not labels <= pod["metadata"]["labels"].items()}
+        elif key[0] == "Job":
+            self.pods = {n: pod for n, pod in self.pods.items() if pod["metadata"]["labels"].get(JOB) != key[1]}
+
+    # what Kubernetes does
+
+    def progress(self) -> None:
+        """Deployments get their pods, Jobs end."""
+        for (kind, name), item in list(self.objects.items()):
+            if kind == "Deployment":
+                self._scale(name, item)
+            elif kind == "Job" and not item.get("status"):
+                self._end(name, item)
+
+    def _scale(self, name: str, item: dict[str, Any]) -> None:
+        template = item["spec"]["template"]
+        image = template["spec"]["containers"][0]["image"]
+        mine = [pod for pod in self.pods if pod.startswith(f"{name}-")]
+        wanted = item["spec"].get("replicas", 1)
+        for pod in mine[wanted:]:
+            del self.pods[pod]
+        for _ in range(wanted - len(mine)):
+            number = next(self._versions)
+            self.pods[f"{name}-{number}"] = _pod(
+                f"{name}-{number}", template["metadata"]["labels"], ready=self.behave(image).starts
+            )
+
+    def _end(self, name: str, item: dict[str, Any]) -> None:
+        labels = item["metadata"]["labels"]
+        step = labels[names.LABEL_STEP]
+        behaviour = self.behave(item["spec"]["template"]["spec"]["containers"][0]["image"])
+        code = behaviour.exit_codes.get(step, 0)
+        words = json.dumps(behaviour.plan) if step == "plan" and not code else behaviour.words
+        pod = _pod(f"{name}-pod", labels | {JOB: name}, ready=False)
+        pod["status"] |= {"phase": "Failed" if code else "Succeeded"}
+        pod["status"]["containerStatuses"] = [{"state": {"terminated": {"exitCode": code, "message": words}}}]
+        self.pods[f"{name}-pod"] = pod
+        item["status"] = {"conditions": [{"type": "Failed" if code else "Complete", "status": "True"}]}
+
+    # whole stretches
+
+    def settle(self, *, passes: int = 200) -> Decision:
+        """Let everything happen until nothing more does; time flies."""
+        quiet = 0
+        for _ in range(passes):
+            before = self.writes
+            decision = self.operate()
+            self.progress()
+            if self.writes > before:
+                quiet = 0
+                continue
+            quiet += 1
+            self.now += timedelta(seconds=max(decision.again_after or 60, 60))
+            if quiet > 3 and decision.again_after is None:
+                return decision
+            if quiet > 25:
+                return decision
+        raise AssertionError(f"not settled: {json.dumps(self.status, indent=1)}")
+
+    # what tests ask
+
+    def conditions(self) -> dict[str, dict[str, Any]]:
+        return {entry["type"]: entry for entry in self.status.get("conditions", [])}
+
+    def active(self) -> str:
+        """The image that the Service selects."""
+        seen = self.observe()
+        active = assign(seen).active
+        return active.image if active else ""
+
+    def service(self) -> dict[str, Any]:
+        return self.objects["Service", names.api_service(OWNER.name)]
+
+    def populated(self) -> set[str]:
+        return self.observe().populated()
+
+
+JOB = "batch.kubernetes.io/job-name"
+
+
+def _pod(name: str, labels: dict[str, str], *, ready: bool) -> dict[str, Any]:
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "labels": dict(labels)},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "containerStatuses": [
+                {"containerID": name, "restartCount": 0, "state": {"running": {}}} if ready else waiting
+            ],
+        },
+    }
+
+
+def _ready(pod: dict[str, Any]) -> bool:
+    return any(entry == {"type": "Ready", "status": "True"} for entry in pod["status"]["conditions"])
+
+
+def _operate(item: dict[str, Any], operation: dict[str, Any]) -> None:
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+    place = item
+    for part in parents:
+        place = place[part]
+    match operation["op"]:
+        case "test" if place.get(last) != operation["value"]:
+            raise Conflict(422, "Invalid", "test failed")
+        case "remove":
+            if last not in place:
+                raise Conflict(422, "Invalid", "not there")
+            del place[last]
+        case "add" | "replace":
+            place[last] = copy.deepcopy(operation["value"])
