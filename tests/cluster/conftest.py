@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,17 @@ if TYPE_CHECKING:
     from tests.cluster.node.layout import Layout
 
 
+HERE = Path(__file__).parent
+PATIENCE = 900
+"""Seconds of one test with its fixtures: the first one boots the node and builds the images."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Boot tests first: they need a machine without a cluster, the others then keep one to the end."""
     items.sort(key=lambda item: item.path.name != "test_up_and_down.py")
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(PATIENCE))
 
 
 @pytest.fixture(scope="session")

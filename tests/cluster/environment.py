@@ -27,7 +27,7 @@ _SHORT = {
     "payments-test-postgresql": "postgresql",
     "payments-test-valkey": "valkey",
 }
-_WAIT = "--timeout=90s"
+_WAIT = "--timeout=180s"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Cluster:
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl and return what it prints; its complaint is in the error."""
         command = self.command(*arguments)
-        done = subprocess.run(command, check=False, capture_output=True, text=True, input=stdin, timeout=150)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, input=stdin, timeout=300)
         if check and done.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done.stdout
@@ -125,7 +125,7 @@ class Namespace:
         self.kubectl("create", "secret", "tls", name, *files)
         return folder / "authority.crt"
 
-    def until(self, condition: Callable[[], Any], *, seconds: float = 60) -> Any:
+    def until(self, condition: Callable[[], Any], *, seconds: float = 120) -> Any:
         """Ask once a second until the condition is true, and return what it says then or at the end of the time."""
         deadline = time.monotonic() + seconds
         while not (found := condition()) and time.monotonic() < deadline:
@@ -142,7 +142,7 @@ class Namespace:
         from_: str = "deployment/simulator",
         bearer: str = "sk_test_simulator",
     ) -> tuple[int, Any]:
-        """Send a request from a pod and return its status and its JSON; status 0 when nothing answers in 4 s."""
+        """Send a request from a pod and return its status and its JSON; status 0 when nothing answers in 20 s."""
         data = form or (json.dumps(body) if body is not None else "")
         kind = "application/json" if body is not None else "application/x-www-form-urlencoded"
         arguments = [url, method, kind, data, bearer]
@@ -171,7 +171,7 @@ url, method, kind, data, bearer = sys.argv[1:]
 headers = {"Content-Type": kind, "Authorization": f"Bearer {bearer}"}
 asked = urllib.request.Request(url, data=data.encode() or None, headers=headers, method=method)
 try:
-    with urllib.request.urlopen(asked, timeout=4) as answer:
+    with urllib.request.urlopen(asked, timeout=20) as answer:
         print(answer.status, answer.read().decode(), sep="\\n")
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode(), sep="\\n")

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from tests.cluster.environment import Namespace
 
-pytestmark = pytest.mark.timeout(420)  # the images may have to be built first
-
 PRODUCT = "id=prod_pro&name=Pro"
 PRICE = "lookup_key=pro_monthly&product=prod_pro&currency=usd&unit_amount=2900&recurring[interval]=month"
 BODY = {
@@ -117,8 +115,8 @@ def test_a_killed_postgresql_keeps_its_data(payments: Namespace) -> None:
     payments.kubectl(*command, "-c", "CREATE TABLE kept AS SELECT 42 AS answer")
     first = payments.kubectl("get", "pod", "postgresql-0", "-o", "jsonpath={.metadata.uid}")
     payments.kubectl("delete", "pod", "postgresql-0", "--grace-period=0", "--force")
-    payments.kubectl("rollout", "status", "statefulset/postgresql", "--timeout=60s")
-    payments.kubectl("wait", "pod/postgresql-0", "--for=condition=Ready", "--timeout=60s")
+    payments.kubectl("rollout", "status", "statefulset/postgresql", "--timeout=180s")
+    payments.kubectl("wait", "pod/postgresql-0", "--for=condition=Ready", "--timeout=180s")
     assert payments.kubectl("get", "pod", "postgresql-0", "-o", "jsonpath={.metadata.uid}") != first
     assert payments.kubectl(*command, "-Atc", "SELECT answer FROM kept").strip() == "42"
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster.node import boot, images, processes, programs, snapshot, teardown
+from tests.cluster.node import addons, boot, images, network, processes, programs, snapshot, teardown
 from tests.cluster.node.layout import Layout, layout
 from tests.requirements import require
 
@@ -28,7 +28,7 @@ def place() -> Iterator[Layout]:
 
 def _run_pod(place: Layout) -> None:
     boot.kubectl(place, "apply", "-f", "-", stdin=POD)
-    boot.kubectl(place, "wait", "pod/waits", "--for=condition=Ready", "--timeout=60s")
+    boot.kubectl(place, "wait", "pod/waits", "--for=condition=Ready", "--timeout=180s")
 
 
 @pytest.mark.parametrize("_time", [1, 2, 3])
@@ -36,6 +36,15 @@ def test_up_and_down_leave_nothing_behind(place: Layout, _time: int) -> None:
     before = snapshot.take(place)
     boot.up(place)
     _run_pod(place)
+    teardown.down(place)
+    assert snapshot.take(place) == before
+
+
+def test_down_removes_the_network_policies_too(place: Layout) -> None:
+    before = snapshot.take(place)
+    boot.up(place)
+    addons.network_policies(place)
+    assert network.policies_enforced()
     teardown.down(place)
     assert snapshot.take(place) == before
 

@@ -10,7 +10,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.cluster.environment import Namespace
 
-pytestmark = pytest.mark.timeout(420)  # images may have to be built
 SERVER = """
 import http.server, threading
 servers = [http.server.ThreadingHTTPServer(("", port), http.server.SimpleHTTPRequestHandler) for port in (8000, 9000)]

@@ -49,7 +49,7 @@ def kubectl(place: Layout, *arguments: str, stdin: str | None = None, check: boo
     return subprocess.run(command, check=check, capture_output=True, text=True, input=stdin).stdout
 
 
-def wait(place: Layout, what: str, ready: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait(place: Layout, what: str, ready: Callable[[], bool], *, seconds: float = 120) -> None:
     """Poll until ready.
 
     Raises:
