@@ -39,6 +39,7 @@ BAKE = {
     "previous": previous(17, BLUE),
 } | READY
 FAILED = {"revision": 18, "hash": GREEN, "attempt": 1, "reason": "SmokeFailed", "at": "2026-11-25T12:00:00Z"}
+STUCK = {"conditions": [condition("Stalled", "True", "SmokeFailed", "revision 18: SmokeFailed: 503")]}
 DONE = {"active": active(18, GREEN), "candidate": None, "stable": 18, "previous": previous(17, BLUE)} | READY
 
 
@@ -50,7 +51,7 @@ DONE = {"active": active(18, GREEN), "candidate": None, "stable": 18, "previous"
         (("abort",), HOLD, 18),
         (("rollback",), BAKE, 17),
         (("rollback", "--to", "17"), BAKE, 17),
-        (("retry",), {"active": active(), "failed": [FAILED]} | READY, 18),
+        (("retry",), {"active": active(), "failed": [FAILED]} | STUCK, 18),
     ],
 )
 def test_a_request_names_its_revision_and_gets_its_answer(
@@ -149,7 +150,7 @@ def test_a_watch_of_a_release_that_fails_is_exit_code_1(world: World) -> None:
     world.environment(status=HOLD)
     with world.watching("status", "-w", "--output=json") as watch:
         assert json.loads(line(watch))["state"] == "Waiting"
-        world.report({"candidate": None, "failed": [FAILED]})
+        world.report({"candidate": None, "failed": [FAILED]} | STUCK)
         assert json.loads(line(watch))["state"] == "Failed"
         assert watch.wait(timeout=60) == 1
 

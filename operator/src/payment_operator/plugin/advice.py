@@ -5,8 +5,8 @@ from typing import Any
 
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Command, State
-from payment_operator.plugin.steps import BEFORE_TRAFFIC
-from payment_operator.plugin.verdict import last_failure
+from payment_operator.plugin.steps import BEFORE_TRAFFIC, ROLLBACK
+from payment_operator.plugin.verdict import failure
 
 OPERATOR_PODS = "kubectl get pods --all-namespaces --selector=app.kubernetes.io/component=operator"
 
@@ -37,7 +37,7 @@ def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
             yield f"status {name} -w", "watch until the release is over"
             yield from _leave(name, status)
         case "Failed":
-            yield from _after_failure(name, status)
+            yield from _after_failure(environment)
         case "Stalled" | "NotReady":
             yield f"logs {name}", "see what the pods say"
             yield f"report {name}", "collect a redacted bundle for a bug report"
@@ -51,14 +51,14 @@ def _leave(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if candidate["step"] in BEFORE_TRAFFIC:
         stays = "; the serving one stays" if status.get("active") else ""
         yield f"abort {name} --revision {revision}", f"stop revision {revision}{stays}"
-    else:
+    elif candidate["step"] != ROLLBACK:
         yield f"rollback {name}", "send traffic back to the revision before"
 
 
-def _after_failure(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    failed = last_failure(status)
+def _after_failure(environment: Object) -> Iterator[tuple[str, str]]:
+    failed = failure(environment)
     if failed:
-        revision = failed["revision"]
+        name, revision = environment["metadata"]["name"], failed["revision"]
         yield f"logs {name} --revision {revision}", "see what its pods and Jobs said"
         yield f"retry {name} --revision {revision}", "try the same revision again, once the cause is gone"
         yield f"kubectl edit paymentenvironment {name}", "or change the spec: that makes a new revision"

@@ -40,9 +40,8 @@ def _rollback(previous: dict[str, Any] | None, at: datetime) -> str:
     if not previous:
         return "no earlier revision"
     if not previous.get("rollbackable"):
-        return (
-            f"to revision {previous['revision']} is not possible: {previous.get('blockedReason') or 'no reason given'}"
-        )
+        why = previous.get("blockedReason") or "no reason given"
+        return f"to revision {previous['revision']} at once is not possible: {why}"
     left = clock.seconds_until(previous.get("retainUntil"), at)
     how = f", at once for {clock.duration(left)} more: its pods still run" if left else "; its pods start first"
     return f"to revision {previous['revision']} is possible{how}"

@@ -5,19 +5,22 @@ from typing import Any
 from payment_operator.plugin.errors import NotFound, Refused
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.steps import BEFORE_TRAFFIC
-from payment_operator.plugin.verdict import last_failure
+from payment_operator.plugin.verdict import failure
 
 
-def promoted(environment: Object, revision: int | None) -> int:
-    """Return the revision to promote.
+def promoted(environment: Object, revision: int | None, *, reason: str = "") -> int:
+    """Return the revision to promote; one that is being watched only with a reason, which ends the watch.
 
     Raises:
         Refused: nothing waits, it has the traffic already, or the revision is stale.
     """
     candidate = _candidate(environment, revision, "promote")
-    if candidate["step"] not in BEFORE_TRAFFIC:
-        raise Refused(f"revision {candidate['revision']} is promoted already: its step is {candidate['step']}")
-    return int(candidate["revision"])
+    number, step = candidate["revision"], candidate["step"]
+    if step not in BEFORE_TRAFFIC and not (step == "Bake" and reason):
+        early = f"kubectl payments promote {environment['metadata']['name']} --revision {number} --reason TEXT"
+        fix = f"to end its watch early: {early}" if step == "Bake" else ""
+        raise Refused(f"revision {number} is promoted already: its step is {step}", fix=fix)
+    return int(number)
 
 
 def aborted(environment: Object, revision: int | None) -> int:
@@ -42,10 +45,11 @@ def retried(environment: Object, revision: int | None) -> int:
     Raises:
         Refused: none has failed, or another one has.
     """
-    failed = last_failure(environment.get("status", {}))
+    candidate = environment.get("status", {}).get("candidate") or {}
+    failed = candidate if candidate.get("step") == "Contract" else failure(environment)
     if not failed:
         raise Refused("no revision has failed that could be tried again", fix=_look(environment))
-    _not_stale(environment, failed["revision"], revision, "retry", "failed last")
+    _not_stale(environment, failed["revision"], revision, "retry", "is the one that can be tried again")
     return int(failed["revision"])
 
 
@@ -63,12 +67,13 @@ def target_of_rollback(environment: Object, revisions: list[Object], to: int | N
     target = previous["revision"] if to is None else to
     if target == active.get("revision"):
         raise Refused(f"revision {target} serves already")
-    if target == previous.get("revision") and not previous.get("rollbackable"):
+    if to is None and not previous.get("rollbackable"):
         why = previous.get("blockedReason") or "the operator names no reason"
-        raise Refused(
-            f"going back to revision {target} is not possible: {why}",
-            fix="release a repaired image forwards: change spec.image",
-        )
+        name = environment["metadata"]["name"]
+        again = f"release it once more: kubectl payments rollback {name} --to {target}"
+        forwards = "release a repaired image forwards: change spec.image"
+        fix = forwards if previous.get("retainUntil") else again
+        raise Refused(f"going back to revision {target} at once is not possible: {why}", fix=fix)
     known = [entry["revision"] for entry in revisions]
     if known and target not in known:
         raise NotFound(

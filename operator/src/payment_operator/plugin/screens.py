@@ -43,7 +43,7 @@ def status_screen(status: Status, style: Style) -> list[str]:
         f"{style.paint(status.environment, 'bold')}  namespace {status.namespace}, Stripe mode {status.mode}",
         style.paint(f"{style.mark(_MARKS[status.state])} {status.headline}", tone),
     ]
-    if status.detail:
+    if status.detail and not status.steps:
         lines.append(f"  {status.detail}")
     for side in status.sides:
         lines += ["", *_side(side, style)]

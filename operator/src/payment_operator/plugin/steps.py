@@ -21,6 +21,9 @@ STEPS: Final = (
     "Retire",
     "Contract",
 )
+ROLLBACK: Final = "Rollback"
+"""Not one of the steps: it takes their place when traffic goes back."""
+
 BEFORE_TRAFFIC: Final = frozenset(STEPS[: STEPS.index("CutOver")])
 AFTER_BAKE: Final = frozenset(STEPS[STEPS.index("Retire") :])
 _JOBS: Final = {"Plan": "plan", "Expand": "expand", "Smoke": "smoke", "Contract": "contract"}
@@ -31,9 +34,18 @@ def release_steps(observed: Observed) -> list[Step]:
     candidate = observed.environment.get("status", {}).get("candidate")
     if not candidate:
         return []
+    if candidate["step"] == ROLLBACK:
+        return _going_back(observed, candidate)
     shown = [name for name in STEPS if not _left_out(name, observed.environment["spec"], candidate["step"])]
     present = shown.index(candidate["step"]) if candidate["step"] in shown else len(shown)
     return [_step(name, index - present, observed, candidate) for index, name in enumerate(shown)]
+
+
+def _going_back(observed: Observed, candidate: dict[str, Any]) -> list[Step]:
+    """The steps until traffic turned: the watch of the new revision ended it, or a person did."""
+    done = [name for name in STEPS[: STEPS.index("Bake")] if not _left_out(name, observed.environment["spec"], "")]
+    steps = [_step(name, -1, observed, candidate) for name in done]
+    return [*steps, Step(name="Bake", progress="failed"), _step(ROLLBACK, 0, observed, candidate)]
 
 
 def _left_out(name: str, spec: Object, present: str) -> bool:
@@ -62,7 +74,7 @@ def _step(name: str, distance: int, observed: Observed, candidate: dict[str, Any
 def _waits(candidate: dict[str, Any], job: Object | None, at: datetime) -> str:
     parts = []
     if waiting := candidate.get("waitingFor"):
-        parts.append(f"waits for {waiting}")
+        parts.append(f"waiting: {waiting}")
     if job and (failed := job.get("status", {}).get("failed")):
         parts.append(f"{failed} failed {'run' if failed == 1 else 'runs'} so far")
     left = clock.seconds_until(candidate.get("deadline"), at)

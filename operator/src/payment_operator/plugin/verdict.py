@@ -1,12 +1,16 @@
 """How it stands with an environment, in one word and one sentence."""
 
+import re
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from payment_operator.plugin import clock
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import State
 from payment_operator.plugin.steps import AFTER_BAKE
+
+_REVISION: Final = re.compile(r"revision (\d+): ")
+_BY_HAND: Final = {"Aborted": "was aborted", "RolledBack": "was rolled back"}
 
 
 class Verdict(NamedTuple):
@@ -41,7 +45,7 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
     revision, step = candidate["revision"], candidate["step"]
     spent = clock.duration(clock.seconds_since(candidate.get("stepSince"), at))
     since = f" for {spent}" if spent else ""
-    waiting = f"It waits for {candidate['waitingFor']}." if candidate.get("waitingFor") else ""
+    waiting = f"waiting: {candidate['waitingFor']}" if candidate.get("waitingFor") else ""
     stalled = condition(environment, "Stalled")
     if stalled.get("status") == "True":
         return Verdict(
@@ -63,11 +67,9 @@ def _at_rest(environment: Object) -> Verdict:
     active = status.get("active") or {}
     serving = f"Revision {active['revision']} serves." if active else "No revision serves."
     stalled, ready = condition(environment, "Stalled"), condition(environment, "Ready")
-    failed = last_failure(status)
-    if failed:
-        return Verdict(
-            "Failed", f"Revision {failed['revision']} failed: {failed['reason']}. {serving}", failed["message"]
-        )
+    if failed := failure(environment):
+        how = _BY_HAND.get(failed["reason"], f"failed: {failed['reason']}")
+        return Verdict("Failed", f"Revision {failed['revision']} {how}. {serving}", failed["message"])
     if stalled.get("status") == "True":
         return Verdict("Stalled", f"Stuck: {stalled['reason']}. {serving}", stalled["message"])
     if ready.get("status") == "True" and active:
@@ -75,10 +77,12 @@ def _at_rest(environment: Object) -> Verdict:
     return Verdict("NotReady", f"Not ready: {ready.get('reason') or 'Unknown'}. {serving}", ready.get("message", ""))
 
 
-def last_failure(status: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the newest failed revision, if it is newer than the one that serves."""
-    failed: list[dict[str, Any]] = status.get("failed") or []
-    active = status.get("active") or {}
-    if failed and failed[0]["revision"] > active.get("revision", 0):
-        return {"message": ""} | failed[0]
+def failure(environment: Object) -> dict[str, Any] | None:
+    """Return the failure of the revision that the spec asks for; older failures are history."""
+    stalled = condition(environment, "Stalled")
+    named = _REVISION.match(stalled.get("message", "")) if stalled.get("status") == "True" else None
+    found: list[dict[str, Any]] = environment.get("status", {}).get("failed") or []
+    for failed in found:
+        if named and int(named[1]) == failed["revision"]:
+            return {"message": ""} | failed
     return None

@@ -19,7 +19,7 @@ from payment_operator.plugin.arguments import parser, seconds
 from payment_operator.plugin.cli import VERBS, VERSION, run
 from payment_operator.plugin.completion import SCRIPTS, complete
 from payment_operator.plugin.plain_yaml import to_yaml
-from payment_operator.plugin.steps import STEPS
+from payment_operator.plugin.steps import ROLLBACK, STEPS
 from payment_operator.plugin.terminal import style_of, table
 
 ROOT = Path(__file__).parents[4]
@@ -134,7 +134,7 @@ def test_rotation_says_what_to_do_until_it_comes(capsys: pytest.CaptureFixture[s
 
 def test_steps_are_those_that_the_crd_names() -> None:
     step = openapi_schema()["properties"]["status"]["properties"]["candidate"]["properties"]["step"]
-    assert tuple(re.findall(r"[A-Z]\w+", step["description"])[1:]) == STEPS
+    assert tuple(re.findall(r"[A-Z]\w+", step["description"])[1:]) == (*STEPS, ROLLBACK)
 
 
 @pytest.mark.parametrize(

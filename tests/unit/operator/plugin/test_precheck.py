@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.operator.plugin.objects import BLUE, GREEN, active, ago, candidate, environment, previous, revision
+from tests.unit.operator.plugin.objects import (
+    BLUE,
+    GREEN,
+    active,
+    ago,
+    candidate,
+    condition,
+    environment,
+    previous,
+    revision,
+)
 
 from payment_operator.plugin import precheck
 from payment_operator.plugin.errors import NotFound, Refused
 
 FAILED = {"revision": 18, "hash": GREEN, "attempt": 1, "reason": "SmokeFailed", "at": ago(40)}
+STUCK = [condition("Stalled", "True", "SmokeFailed", "revision 18: SmokeFailed: 503; revision 17 serves")]
 REVISIONS = [revision(17, BLUE, "2.0.0", seconds=60), revision(16, "0c11aa90", "1.9.4", seconds=90)]
 
 
@@ -34,8 +45,10 @@ def test_without_a_release_there_is_nothing_to_decide(verb: object) -> None:
 
 def test_a_revision_with_traffic_is_not_promoted_twice() -> None:
     found = environment(status={"active": active(), "candidate": candidate("Bake")})
-    with pytest.raises(Refused, match="promoted already: its step is Bake"):
+    with pytest.raises(Refused, match="promoted already: its step is Bake") as refused:
         precheck.promoted(found, None)
+    assert "--revision 18 --reason TEXT" in refused.value.fix
+    assert precheck.promoted(found, None, reason="enough seen") == 18
 
 
 def test_a_revision_with_traffic_is_rolled_back_not_aborted() -> None:
@@ -46,10 +59,16 @@ def test_a_revision_with_traffic_is_rolled_back_not_aborted() -> None:
 
 
 def test_the_last_failure_is_retried() -> None:
-    assert precheck.retried(environment(status={"active": active(), "failed": [FAILED]}), None) == 18
+    assert (
+        precheck.retried(environment(status={"active": active(), "failed": [FAILED], "conditions": STUCK}), None) == 18
+    )
 
 
-def test_a_failure_before_the_serving_revision_is_past() -> None:
+def test_a_failed_contract_step_is_retried() -> None:
+    assert precheck.retried(environment(status={"active": active(), "candidate": candidate("Contract")}), None) == 18
+
+
+def test_a_failure_of_a_revision_that_nobody_asks_for_is_past() -> None:
     status = {"active": active(19), "failed": [FAILED]}
     with pytest.raises(Refused, match="no revision has failed"):
         precheck.retried(environment(status=status), None)
@@ -61,9 +80,18 @@ def test_traffic_goes_back_to_the_revision_before() -> None:
 
 
 def test_a_known_blocker_refuses_the_rollback() -> None:
-    blocked = previous(rollbackable=False, blockedReason="SchemaContracted")
-    with pytest.raises(Refused, match="revision 16 is not possible: SchemaContracted"):
+    blocked = previous(rollbackable=False, blockedReason="the schema is too new", retainUntil=ago(-60))
+    with pytest.raises(Refused, match="revision 16 at once is not possible: the schema is too new") as refused:
         precheck.target_of_rollback(environment(status={"active": active(), "previous": blocked}), REVISIONS, None)
+    assert "forwards" in refused.value.fix
+
+
+def test_a_revision_whose_pods_have_ended_is_named_to_be_released_once_more() -> None:
+    found = environment(status={"active": active(), "previous": previous(rollbackable=False, blockedReason="ended")})
+    with pytest.raises(Refused, match="not possible: ended") as refused:
+        precheck.target_of_rollback(found, REVISIONS, None)
+    assert "kubectl payments rollback shop --to 16" in refused.value.fix
+    assert precheck.target_of_rollback(found, REVISIONS, 16) == 16
 
 
 def test_without_an_earlier_revision_there_is_no_rollback() -> None:

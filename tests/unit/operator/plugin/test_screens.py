@@ -92,7 +92,8 @@ def failed(status: dict[str, object] | None = None) -> Observed:
     message = "webhook: the answer was 503, wanted 200"
     base = {"active": active(), "failed": [FAILED | {"message": message}], "previous": previous()}
     answered = {"id": "a", "verb": "retry", "target": "18", "result": "Accepted", "at": ago(300)}
-    found = environment(status=base | {"lastOperation": answered} | (status or {}))
+    stuck = condition("Stalled", "True", "SmokeFailed", f"revision 18: SmokeFailed: {message}; revision 17 serves")
+    found = environment(status=base | {"lastOperation": answered, "conditions": [stuck]} | (status or {}))
     return observed(found, *BLUE_PODS, service(BLUE))
 
 
@@ -123,7 +124,17 @@ def hidden() -> Observed:
     return Observed(environment=found, at=hold().at, owned=[service(BLUE)], hidden=[error_of(FORBIDDEN)])
 
 
+def going_back() -> Observed:
+    status = {
+        "active": active(18, GREEN, image=f"{IMAGE}:2.1.0", since=ago(95)),
+        "candidate": candidate("Rollback", stepSince=ago(4), waitingFor="the overlap to end"),
+        "previous": previous(17, BLUE, image=f"{IMAGE}:2.0.0"),
+    }
+    return observed(environment(status=status), *BLUE_PODS, *GREEN_PODS, *DONE_JOBS, service(None))
+
+
 SCREENS = {
+    "going-back": going_back,
     "settled": settled_with_autoscaler,
     "first-release": lambda: observed(
         environment(status={"candidate": candidate("Expand", revision=1, waitingFor="Job shop-expand-7be04d11-a1")})

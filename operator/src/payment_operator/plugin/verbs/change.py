@@ -17,7 +17,7 @@ _SETTLE_SECONDS = 6
 def promote(context: Context) -> int:
     """Send traffic to the candidate."""
     environment = environment_named(context.kubectl, context.name)
-    revision = precheck.promoted(environment, context.options.revision)
+    revision = precheck.promoted(environment, context.options.revision, reason=context.options.reason)
     return _request(context, environment, revision, says=f"revision {revision} gets the traffic")
 
 

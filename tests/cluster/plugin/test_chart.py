@@ -1,0 +1,132 @@
+"""The chart's operator mode on a real cluster: install, upgrade in the middle of a release, uninstall."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cluster import environment
+from tests.cluster.chart.release import Release, helm
+from tests.cluster.plugin.desk import Desk
+from tests.requirements import require
+
+from payment_operator.plugin.complaints import RESOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cluster.environment import Cluster
+
+pytestmark = pytest.mark.timeout(900)  # the images may have to be built first
+OWNED = "deployments,services,jobs,secrets,configmaps,controllerrevisions,horizontalpodautoscalers,poddisruptionbudgets"
+ENVIRONMENT = "payments.leanconstruction.io/environment"
+MANAGED = "app.kubernetes.io/managed-by=payment-operator"
+QUICK = {
+    "promotion": "Manual",
+    "previewReplicas": 1,
+    "cutover": {"overlapSeconds": 1},
+    "bake": {"seconds": 3, "intervalSeconds": 1},
+    "retainSeconds": 30,
+}
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    """The chart in operator mode; its first release is promoted by nobody, for nothing serves yet."""
+    require(helm(4).exists(), what="Helm 4", command="make cluster-tools")
+    namespace = environment.new_namespace(cluster, images=images)
+    namespace.create()
+    repository, _, tag = images["operator"].rpartition(":")
+    operator = {
+        "enabled": True,
+        "replicas": 1,
+        "image": {"repository": repository, "tag": tag},
+        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+        "spec": {"release": QUICK | {"promotion": "Auto"}},
+    }
+    made = Release(namespace, values={"operator": operator, "config": {"databasePoolSize": 4}})
+    try:
+        namespace.servers()
+        made.prepare()
+        made.install()
+        yield made
+    finally:
+        made.helm("uninstall", made.name, check=False)
+        namespace.remove()
+
+
+@pytest.fixture(scope="module")
+def desk(release: Release, folder: Path) -> Desk:
+    """A person in front of the installed environment, which serves."""
+    made = Desk(namespace=release.namespace, folder=folder)
+    assert "Revision 1 serves" in made.type("status", release.fullname, "-w", "--timeout", "400s")
+    return made
+
+
+def owned(release: Release) -> dict[str, Any]:
+    """What the operator owns, as far as a writer could change it."""
+    found = json.loads(release.namespace.kubectl("get", OWNED, f"--selector={MANAGED}", "--output=json"))["items"]
+    return {
+        f"{item['kind']}/{item['metadata']['name']}": (item["metadata"]["uid"], item.get("spec"), item.get("data"))
+        for item in found
+    }
+
+
+def test_the_chart_installs_an_operator_that_serves(release: Release, desk: Desk) -> None:
+    found = desk.look()
+    assert found["state"] == "Settled"
+    assert release.pods("api")
+    said = release.helm("test", release.name, "--logs", "--timeout", "120s")
+    assert "ok   webhook" in said, said
+
+
+def test_helm_changes_nothing_of_the_operators_in_the_middle_of_a_release(release: Release, desk: Desk) -> None:
+    release.values["config"]["databasePoolSize"] = 5
+    release.values["operator"]["spec"]["release"] = QUICK
+    release.upgrade()
+    desk.type("status", "-w", "--until", "hold", "--timeout", "400s")
+    revision = desk.look()["revision"]
+    before = owned(release)
+    release.upgrade()
+    manifest = release.helm("get", "manifest", release.name)
+    for _ in range(5):  # as a GitOps tool does
+        release.namespace.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+        time.sleep(1)
+    assert owned(release) == before
+    assert (desk.look()["state"], desk.look()["revision"]) == ("Waiting", revision)
+    desk.type("promote", "--revision", str(revision), "-w", "--timeout", "400s")
+    assert desk.look()["sides"][0]["revision"] == revision
+
+
+def test_a_pause_survives_an_upgrade(release: Release, desk: Desk) -> None:
+    desk.type("pause")
+    release.upgrade()
+    stored = json.loads(release.namespace.kubectl("get", RESOURCE, release.fullname, "--output=json"))
+    assert stored["spec"]["suspend"] is True
+    desk.type("resume")
+
+
+def test_an_upgrade_leaves_no_job_and_no_right_behind(release: Release, desk: Desk) -> None:
+    release.upgrade()
+    name = f"{release.fullname}-operator-crd"
+    left = release.namespace.kubectl("get", "jobs,serviceaccounts", "--output=name")
+    assert name not in left
+    roles = release.namespace.cluster.kubectl("get", "clusterroles,clusterrolebindings", "--output=name")
+    assert f"{release.namespace.name}-{name}" not in roles
+    assert desk.look()["state"] in {"Settled", "Releasing", "Waiting"}
+
+
+def test_uninstalling_leaves_nothing_stuck_and_keeps_the_kind(release: Release, desk: Desk) -> None:
+    assert desk.look()["sides"]
+    release.helm("uninstall", release.name, "--wait", "--timeout", "180s")
+    gone = release.namespace.until(lambda: not owned(release), seconds=120)
+    assert gone, owned(release)
+    release.namespace.cluster.kubectl("get", "crd", RESOURCE)
+    assert RESOURCE not in release.namespace.kubectl("get", RESOURCE, "--output=name", "--ignore-not-found")
+    kept = release.namespace.kubectl("get", "secret", "payments", "--output=name")
+    assert kept.strip() == "secret/payments"
+    release.install()
+    assert "Revision 1 serves" in desk.type("status", release.fullname, "-w", "--timeout", "400s")
