@@ -15,6 +15,8 @@ QUEUE_DEPTH: Final = Gauge("payment_operator_queue_depth", "Environments that wa
 RELEASES: Final = Counter(
     "payment_operator_releases", "Releases that ended, by outcome", ["outcome"], registry=REGISTRY
 )
+for _outcome in ("released", "rolled_back", "failed", "superseded"):
+    RELEASES.labels(_outcome)  # from zero on: the first failure must be an increase, or no alert sees it
 STEP_SECONDS: Final = Histogram(
     "payment_operator_release_step_duration_seconds",
     "Steps of releases",

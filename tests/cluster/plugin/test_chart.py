@@ -27,6 +27,7 @@ MANAGED = "app.kubernetes.io/managed-by=payment-operator"
 QUICK = {
     "promotion": "Manual",
     "previewReplicas": 1,
+    "smoke": {"timeoutSeconds": 300, "attempts": 5},
     "cutover": {"overlapSeconds": 1},
     "bake": {"seconds": 3, "intervalSeconds": 1},
     "retainSeconds": 30,

@@ -8,6 +8,7 @@ from payment_operator.plugin.model import Command, State
 from payment_operator.plugin.steps import BEFORE_TRAFFIC, ROLLBACK
 from payment_operator.plugin.verdict import failure
 
+KIND_NAME = "paymentenvironment"
 OPERATOR_PODS = "kubectl get pods --all-namespaces --selector=app.kubernetes.io/component=operator"
 
 
@@ -15,9 +16,13 @@ def advice(environment: Object, state: State, *, suffix: str = "") -> list[Comma
     """Return the commands that fit; ``suffix`` is the namespace flag, if one is needed."""
     found = _commands(environment, state)
     return [
-        Command(line=line if line.startswith("kubectl ") else f"kubectl payments {line}{suffix}", effect=effect)
+        Command(line=line if line == OPERATOR_PODS else f"{_whole(line)}{suffix}", effect=effect)
         for line, effect in found
     ]
+
+
+def _whole(line: str) -> str:
+    return line if line.startswith("kubectl ") else f"kubectl payments {line}"
 
 
 def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
@@ -61,7 +66,7 @@ def _after_failure(environment: Object) -> Iterator[tuple[str, str]]:
         name, revision = environment["metadata"]["name"], failed["revision"]
         yield f"logs {name} --revision {revision}", "see what its pods and Jobs said"
         yield f"retry {name} --revision {revision}", "try the same revision again, once the cause is gone"
-        yield f"kubectl edit paymentenvironment {name}", "or change the spec: that makes a new revision"
+        yield f"kubectl edit {KIND_NAME} {name}", "or change the spec: that makes a new revision"
 
 
 def _back(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:

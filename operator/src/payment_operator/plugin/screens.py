@@ -33,6 +33,8 @@ _STEP_LOOKS: Final[dict[Progress, tuple[str, ...]]] = {
     "failed": ("red",),
     "ahead": ("dim",),
 }
+_LONGEST_DETAIL: Final = 400
+"""Characters; ``-o json`` has the whole text."""
 _LABELS: Final = {"blue": ("BLUE ", "blue"), "green": ("GREEN", "green"), "old": ("OLD  ", "dim")}
 
 
@@ -44,7 +46,7 @@ def status_screen(status: Status, style: Style) -> list[str]:
         style.paint(f"{style.mark(_MARKS[status.state])} {status.headline}", tone),
     ]
     if status.detail and not status.steps:
-        lines.append(f"  {status.detail}")
+        lines.append(f"  {_cut(status.detail)}")
     for side in status.sides:
         lines += ["", *_side(side, style)]
     if status.steps:
@@ -56,6 +58,10 @@ def status_screen(status: Status, style: Style) -> list[str]:
         lines += ["", "not shown, for lack of rights:"]
         lines += [f"  {line}" for error in status.hidden for line in error.splitlines()]
     return lines + list(_next(status.next, style))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_DETAIL else text[: _LONGEST_DETAIL - 1] + "…"
 
 
 def _side(side: Side, style: Style) -> Iterator[str]:
