@@ -15,13 +15,15 @@ COPY operator/pyproject.toml operator/
 
 # dependencies first: a change of the source alone installs nothing anew
 FROM build AS build-service
+# `tracing` for OpenTelemetry
+ARG EXTRAS=
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    uv sync --locked --no-dev --package payment-service --no-install-workspace
+    uv sync --locked --no-dev --package payment-service ${EXTRAS:+--extra $EXTRAS} --no-install-workspace
 COPY service/ service/
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    uv sync --locked --no-dev --no-editable --package payment-service
+    uv sync --locked --no-dev --no-editable --package payment-service ${EXTRAS:+--extra $EXTRAS}
 
 FROM build AS build-operator
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \

@@ -27,6 +27,7 @@ from payment_service.platform.notifications import Listener
 from payment_service.platform.redis import close as close_redis
 from payment_service.platform.redis import connect
 from payment_service.platform.stripe_gateway import StripeGateway
+from payment_service.platform.tracing import Tracing
 from payment_service.subscriptions import cancellation, creation, reading
 from payment_service.subscriptions.recording import Recorder
 from payment_service.subscriptions.service import Subscriptions
@@ -62,6 +63,7 @@ class Parts:
     redis: Any
     """The Redis client; None in development."""
     invalidations: Invalidations | None
+    tracing: Tracing | None
     drain: DrainState = field(default_factory=DrainState)
 
     async def close(self) -> None:
@@ -73,12 +75,15 @@ class Parts:
         if self.redis is not None:
             await close_redis(self.redis)
         await self.database.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Build the parts of a process; nothing connects yet."""
     clock = clock or Clock()
     livemode = settings.stripe.livemode
+    tracing = Tracing(version=VERSION) if settings.tracing else None
     database, gateway = Database.from_settings(settings.database), StripeGateway(settings.stripe)
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
@@ -111,6 +116,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         cache=ReadCache(invalidations, entries=settings.http.cache_entries),
         redis=redis,
         invalidations=invalidations,
+        tracing=tracing,
         drain=drain,
     )
 
@@ -190,6 +196,9 @@ def create_app(parts: Parts) -> ASGIApp:
     application = Admission(application, access=parts.access, limiter=parts.limiter, settings=http)
     if http.allowed_origins:
         application = Cors(application, origins=http.allowed_origins)
+    if parts.tracing is not None:
+        parts.tracing.watch(parts.database.engine)
+        application = parts.tracing.wrap(application)
     routes = {**health_routes(parts.health), PATH: webhook_route(parts.inbox)}
     revision = parts.settings.revision.encode()
     return Gate(

@@ -139,6 +139,8 @@ class Settings:
     """`SECRET_KEY`: at least 32 characters; API keys are stored as HMACs under it."""
     log_level: str
     """`LOG_LEVEL`."""
+    tracing: bool
+    """`PAYMENTS_TRACING`: send spans to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names; needs the extra."""
     log_file: str
     """`LOG_FILE`: also log to this file, rotated at 10 MB, ten kept."""
     revision: str
@@ -184,6 +186,7 @@ def _read(reader: EnvironmentReader) -> Settings:
         redis_url=reader.secret("REDIS_URL"),
         secret_key=reader.secret("SECRET_KEY", DEVELOPMENT_SECRET_KEY if development else ""),
         log_level=reader.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
+        tracing=reader.flag("PAYMENTS_TRACING", default=False),
         log_file=reader.text("LOG_FILE"),
         revision=reader.text("PAYMENTS_REVISION"),
         fingerprint_salt=reader.text("PAYMENTS_FINGERPRINT_SALT"),

@@ -7,6 +7,8 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from payment_service.platform.tracing import available
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -123,6 +125,12 @@ def check_trusted_proxies(settings: Settings) -> Iterator[str]:
             yield f"PAYMENTS_TRUSTED_PROXIES: {network!r} is not a network; write for example 10.0.0.0/8"
 
 
+def check_tracing(settings: Settings) -> Iterator[str]:
+    """The libraries are an extra."""
+    if settings.tracing and not available():
+        yield "PAYMENTS_TRACING: needs its libraries; install payment-service[tracing], or set it to false"
+
+
 CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_database,
     check_redis,
@@ -132,4 +140,5 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_secret_key,
     check_allowed_origins,
     check_trusted_proxies,
+    check_tracing,
 )
