@@ -14,7 +14,7 @@ import jsonschema  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from tests.cluster.node.layout import TOOLS
-from tests.contract.simulator.differences import ADDED, NULLED
+from tests.contract.simulator.differences import ADDED
 from tests.requirements import require
 
 MODULE = "github.com/stripe/stripe-mock"
@@ -53,8 +53,6 @@ def _registry() -> Registry[Any]:
     for name, member in ADDED:
         assert member not in schemas[name]["properties"], f"{name}.{member} is described by now: remove the difference"
         schemas[name]["properties"][member] = {}
-    for name, member in NULLED:
-        schemas[name]["properties"][member]["nullable"] = True
     content = {"components": {"schemas": {name: _closed(schema) for name, schema in schemas.items()}}}
     resource = Resource.from_contents(content, default_specification=DRAFT202012)
     registry: Registry[Any] = Registry().with_resource(BASE, resource)

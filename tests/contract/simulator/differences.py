@@ -16,6 +16,3 @@ ADDED: Final[dict[tuple[str, str], str]] = {
     ("invoice", "status_details"): f"{_ENDIVE}: why an invoice is uncollectible",
 }
 """Members that the described version does not have."""
-
-NULLED: Final[dict[tuple[str, str], str]] = {}
-"""Members that may be null now."""

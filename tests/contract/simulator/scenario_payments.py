@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 async def drive_account(v1: Any) -> None:
     assert is_a(await v1.accounts.retrieve_current_async(), stripe.Account).id == "acct_simulator"
+    assert (await v1.accounts.retrieve_async("acct_simulator")).country == "US"
     assert is_a(await v1.balance.retrieve_async(), stripe.Balance).available[0].currency == "usd"
 
 

@@ -16,6 +16,7 @@ from tests.contract.simulator.description import (
     error_problems,
     object_problems,
 )
+from tests.contract.simulator.differences import ADDED
 from tests.contract.simulator.scenario import drive
 
 from payment_service.simulator import Simulator
@@ -91,6 +92,11 @@ def test_every_type_of_event_is_one_of_stripes(calls: list[Recorded]) -> None:
     sent = {event["type"] for call in calls if call.path == "/v1/events" for event in call.answer["data"]}
     assert sent - known == set()
     assert len(sent) >= 50
+
+
+def test_each_difference_is_a_member_of_the_sdks_types() -> None:
+    kinds = {"subscription": stripe.Subscription, "invoice": stripe.Invoice}
+    assert {(kind, member) for kind, member in ADDED if member not in kinds[kind].__annotations__} == set()
 
 
 def test_the_versions_are_the_ones_that_the_differences_are_between() -> None:

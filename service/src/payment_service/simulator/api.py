@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import socket
 import struct
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 MAXIMUM_BYTES: Final = 1024 * 1024
 HANG_SECONDS: Final = 120.0
 """A time-out fault keeps the connection open this long; the caller gives up earlier."""
-_EXECUTED: Final = 402
-"""A declined card was executed; other refusals were not (docs.stripe.com/api/idempotent_requests)."""
+_EXECUTED: Final = frozenset({402, 500})
+"""A declined card was executed, a failure too; refusals were not (docs.stripe.com/api/idempotent_requests)."""
+_log: Final = logging.getLogger(__name__)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -125,6 +127,11 @@ class StripeApi:
             try:
                 answer = route.run(Call(params=parse_form(request.encoded), object_id=object_id))
                 return Answer(200, _ENCODER.encode(answer))
+            except StripeFault:
+                raise
+            except Exception as error:
+                _log.exception("%s %s failed", request.method, request.path)
+                raise _broken() from error
             finally:
                 if name is None:
                     state.flush()
@@ -147,7 +154,7 @@ class StripeApi:
             await _latency(fault)
             answer = _run_or_break(run, fault)
         except StripeFault as error:
-            if error.status == _EXECUTED:
+            if error.status in _EXECUTED:
                 keys.save(name, fingerprint, status=error.status, body=_ENCODER.encode(error.body))
             raise
         else:

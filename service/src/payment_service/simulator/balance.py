@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from payment_service.simulator.errors import invalid
 from payment_service.simulator.listing import in_range, page
 from payment_service.simulator.shapes import shape
 
@@ -66,8 +67,14 @@ class Balance:
 
         return page(self._state, "balance_transaction", params, url="/v1/balance_transactions", keep=keep)
 
-    def account(self) -> dict[str, Any]:
-        """Return the account whose key is used (docs.stripe.com/api/accounts/retrieve)."""
+    def account(self, account_id: str | None = None) -> dict[str, Any]:
+        """Return the account whose key is used (docs.stripe.com/api/accounts/retrieve); another's is refused."""
+        if account_id not in {None, self._state.account}:
+            raise invalid(
+                f"The provided key does not have access to account '{account_id}' (or that account does not exist).",
+                code="account_invalid",
+                status=403,
+            )
         return {
             "id": self._state.account,
             "object": "account",

@@ -9,7 +9,7 @@ from payment_service.simulator.forms import flag
 from payment_service.simulator.items import line, new_item, period_lines, proration_lines, wanted_items
 from payment_service.simulator.parameters import change, choice, integer, listed, nested
 from payment_service.simulator.periods import period_end
-from payment_service.simulator.subscriptions import owned_method, set_options
+from payment_service.simulator.subscriptions import set_options
 
 if TYPE_CHECKING:
     from payment_service.simulator.coupons import Coupons
@@ -42,7 +42,7 @@ class Changes:
         wanted = wanted_items(self._state, listed(params, "items"), current=current) if params.get("items") else []
         coupons = self._coupons.check(params)
         chosen = params.get("default_payment_method")
-        method = owned_method(self._methods, subscription["customer"], chosen) if chosen else None
+        method = self._methods.owned(chosen, subscription["customer"]) if chosen else None
         pause = self._pause(params)
         previous = change(subscription, params, ("description",))
         if method is not None:

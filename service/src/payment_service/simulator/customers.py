@@ -58,7 +58,8 @@ class Customers:
 
     def _set(self, customer: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         default = nested(params, "invoice_settings").get("default_payment_method")
-        chosen = self._owned(customer, default) if default else None
+        param = "invoice_settings[default_payment_method]"
+        chosen = self._methods.owned(default, customer["id"], param=param)["id"] if default else None
         if params.get("payment_method"):
             method = self._methods.attach(params["payment_method"], customer["id"])
             self._state.touch(method)
@@ -79,17 +80,6 @@ class Customers:
             previous["invoice_settings"] = dict(customer["invoice_settings"])
             customer["invoice_settings"]["default_payment_method"] = chosen
         return previous
-
-    def _owned(self, customer: dict[str, Any], method_id: str) -> str:
-        method = self._methods.find(method_id, param="invoice_settings[default_payment_method]")
-        if method["customer"] != customer["id"]:
-            raise invalid(
-                f"The customer does not have a payment method with the ID {method_id}. "
-                "The payment method must be attached to the customer.",
-                param="invoice_settings[default_payment_method]",
-                code="resource_missing",
-            )
-        return str(method["id"])
 
     def retrieve(self, customer_id: str) -> dict[str, Any]:
         """Return a customer, a deleted one too (docs.stripe.com/api/customers/delete)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.simulator.errors import invalid
 
@@ -15,14 +15,76 @@ MAXIMUM_VALUE = 500
 """docs.stripe.com/api/metadata: 50 keys, names of 40 and values of 500 characters."""
 
 
+_OBJECTS: Final = {
+    "address",
+    "automatic_payment_methods",
+    "billing_details",
+    "cancellation_details",
+    "card",
+    "end_behavior",
+    "evidence",
+    "invoice_settings",
+    "metadata",
+    "pause_collection",
+    "payment_intent_data",
+    "payment_settings",
+    "product_data",
+    "recurring",
+    "shipping",
+    "subscription_data",
+    "subscription_details",
+    "trial_settings",
+}
+_LISTS: Final = {
+    "enabled_events",
+    "expand",
+    "ids",
+    "lookup_keys",
+    "payment_method_types",
+    "preferred_locales",
+    "types",
+}
+_LISTS_OF_OBJECTS: Final = {"discounts", "items", "line_items"}
+_RANGES: Final = {"created"}
+
+
 def check_known(params: dict[str, Any], accepted: Collection[str]) -> None:
-    """Refuse parameters that the call does not have (docs.stripe.com/error-codes#parameter-unknown).
+    """Refuse parameters that the call does not have, or of the wrong shape (docs.stripe.com/error-codes).
 
     What Stripe takes and the simulator does not implement is refused as well: being ignored would be a false answer.
     """
-    for name in params:
+    for name, value in params.items():
         if name not in accepted:
             raise invalid(f"Received unknown parameter: {name}", param=name, code="parameter_unknown")
+        _check_shape(name, value, name)
+
+
+def _check_shape(name: str, value: Any, param: str) -> None:
+    """Refuse an object, array or text where another of them belongs; an empty text stands for nothing in all places."""
+    if value == "":
+        return
+    if name in _LISTS or name in _LISTS_OF_OBJECTS:
+        _check_list(name, value, param)
+    elif name == "metadata":
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            raise invalid("Invalid object", param=param)
+    elif isinstance(value, dict) and (name in _OBJECTS or name in _RANGES):
+        _check_members(value, param)
+    elif name in _OBJECTS or not isinstance(value, str):
+        raise invalid("Invalid object" if name in _OBJECTS else "Invalid string", param=param)
+
+
+def _check_list(name: str, value: Any, param: str) -> None:
+    kind = dict if name in _LISTS_OF_OBJECTS else str
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise invalid("Invalid array", param=param)
+    for index, item in enumerate(value if kind is dict else ()):
+        _check_members(item, f"{param}[{index}]")
+
+
+def _check_members(value: dict[str, Any], param: str) -> None:
+    for name, member in value.items():
+        _check_shape(name, member, f"{param}[{name}]")
 
 
 def absent(value: Any) -> bool:

@@ -49,6 +49,18 @@ class PaymentMethods:
             return self._new(method_id)
         return self._state.get("payment_method", method_id, param=param, status=400)
 
+    def owned(self, method_id: str, customer_id: str, *, param: str = "default_payment_method") -> dict[str, Any]:
+        """Return a payment method of the customer; another's, or a test id that is nobody's yet, is refused."""
+        method = None if method_id in CARDS else self.find(method_id, param=param)
+        if method is None or method["customer"] != customer_id:
+            raise invalid(
+                f"The customer does not have a payment method with the ID {method_id}. The payment method must be "
+                "attached to the customer.",
+                param=param,
+                code="resource_missing",
+            )
+        return method
+
     def card(self, method: dict[str, Any]) -> Card:
         """Return what the card does."""
         return CARDS[self._state.hidden(method)["card"]]
@@ -108,7 +120,7 @@ class PaymentMethods:
             raise invalid("The payment method you provided is not attached to a customer so detachment is impossible.")
         previous = {"customer": method["customer"]}
         customer = self._state.objects[method["customer"]]
-        if customer["invoice_settings"]["default_payment_method"] == method["id"]:
+        if "deleted" not in customer and customer["invoice_settings"]["default_payment_method"] == method["id"]:
             customer["invoice_settings"]["default_payment_method"] = None
             self._state.touch(customer)
         method["customer"] = None

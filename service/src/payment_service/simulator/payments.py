@@ -43,6 +43,10 @@ class Payments:
         if params.get("customer"):
             self._state.referenced("customer", params, "customer")
         capture = choice(params, "capture_method", {"automatic", "automatic_async", "manual"}, default="automatic")
+        metadata = merge_metadata({}, params)
+        method = self.method(params["payment_method"]) if params.get("payment_method") else None
+        if flag(params.get("confirm")) and method is None:
+            raise _without_method()
         intent = self.new(
             amount=amount,
             currency=str(params["currency"]).lower(),
@@ -51,12 +55,11 @@ class Payments:
         )
         intent |= {
             "capture_method": capture,
-            "metadata": merge_metadata({}, params),
+            "metadata": metadata,
             "receipt_email": params.get("receipt_email") or None,
             "setup_future_usage": params.get("setup_future_usage") or None,
         }
-        if params.get("payment_method"):
-            method = self.method(params["payment_method"])
+        if method is not None:
             intent |= {"payment_method": method["id"], "status": "requires_confirmation"}
         self._events.emit("payment_intent.created", intent)
         if flag(params.get("confirm")):
@@ -99,10 +102,7 @@ class Payments:
             raise _unexpected(intent, "confirmed")
         chosen = params.get("payment_method") or intent["payment_method"]
         if not chosen:
-            raise invalid(
-                "You cannot confirm this PaymentIntent because it's missing a payment method.",
-                code="payment_intent_unexpected_state",
-            )
+            raise _without_method()
         method = self.method(chosen)
         if self.confirm(intent, method) == "requires_payment_method":
             raise self._methods.card(method).refusal(payment_intent=intent, charge=intent["latest_charge"])
@@ -195,6 +195,13 @@ class Payments:
         self._state.touch(intent)
         self._events.emit("payment_intent.canceled", intent)
         return intent
+
+
+def _without_method() -> StripeFault:
+    return invalid(
+        "You cannot confirm this PaymentIntent because it's missing a payment method.",
+        code="payment_intent_unexpected_state",
+    )
 
 
 def _unexpected(intent: dict[str, Any], done: str) -> StripeFault:

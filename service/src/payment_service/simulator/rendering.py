@@ -9,9 +9,15 @@ from payment_service.simulator.errors import invalid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from payment_service.simulator.errors import StripeFault
     from payment_service.simulator.state import State
 
 MAXIMUM_DEPTH = 4
+
+
+def not_expandable(name: str) -> StripeFault:
+    """Return the refusal of a name in `expand` (docs.stripe.com/api/expanding_objects)."""
+    return invalid(f"This property cannot be expanded ({name}).", param="expand")
 
 
 def _kept(name: str) -> Callable[[State, dict[str, Any]], Any]:
@@ -59,7 +65,7 @@ def _value(state: State, obj: dict[str, Any], name: str) -> Any:
         return obj[name]
     on_request = ON_REQUEST.get((obj.get("object", ""), name))
     if on_request is None:
-        raise invalid(f"This property cannot be expanded ({name}).", param="expand")
+        raise not_expandable(name)
     return on_request(state, obj)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.simulator.errors import StripeFault
 from payment_service.simulator.parameters import check_known
-from payment_service.simulator.rendering import render
+from payment_service.simulator.rendering import ON_REQUEST, not_expandable, render
+from payment_service.simulator.shapes import has_shape, shape
 
 if TYPE_CHECKING:
     from payment_service.simulator.state import State
@@ -79,16 +81,19 @@ class Table:
         permission = f"{PERMISSIONS[collection]}_{'read' if method == 'GET' else 'write'}"
         self.routes[method, shape] = Route(handler, frozenset([*accepts.split(), "expand"]), permission)
 
-    def show(self, method: str, shape: str, handler: Handler, accepts: str = "") -> None:
+    def show(self, method: str, address: str, handler: Handler, accepts: str = "") -> None:
         """Add an operation that answers an object, expanded as asked."""
-        state = self._state
+        state, known = self._state, _members(address.partition("/")[0].removesuffix("s"))
 
         def shown(call: Call) -> dict[str, Any]:
             expand = call.params.get("expand")
+            for path in expand or ():
+                if known and path.partition(".")[0] not in known:
+                    raise not_expandable(path)
             made = handler(call)
             return render(state, made, expand=expand) if expand else made
 
-        self.add(method, shape, shown, accepts)
+        self.add(method, address, shown, accepts)
 
     def read(self, collection: str, kind: str) -> None:
         """Add the retrieval of an object by its id."""
@@ -130,6 +135,15 @@ class Table:
                 "https://support.stripe.com/.",
             )
         return route, parts[1] if len(parts) > 1 else ""
+
+
+@cache
+def _members(kind: str) -> frozenset[str]:
+    """Return what can be named in `expand` of a kind: checked before the call, so that a wrong name changes nothing."""
+    name = kind.replace(".", "_")
+    return (
+        frozenset(shape(name)) | {member for of, member in ON_REQUEST if of == kind} if has_shape(name) else frozenset()
+    )
 
 
 def build_table(world: World) -> Table:

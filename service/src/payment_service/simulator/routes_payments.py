@@ -166,3 +166,4 @@ def _account(table: Table, world: World) -> None:
     )
     table.read("balance_transactions", "balance_transaction")
     table.add("GET", "account", lambda _: world.balance.account())
+    table.add("GET", "accounts/{id}", lambda call: world.balance.account(call.object_id))

@@ -31,14 +31,17 @@ class SetupIntents:
         """Create an intent, and confirm it when asked (docs.stripe.com/api/setup_intents/create)."""
         if params.get("customer"):
             self._state.referenced("customer", params, "customer")
-        intent = self.new(customer=params.get("customer") or None)
-        intent |= {
+        wanted = {
             "description": params.get("description") or None,
             "metadata": merge_metadata({}, params),
             "usage": choice(params, "usage", {"off_session", "on_session"}, default="off_session"),
         }
-        if params.get("payment_method"):
-            method = self._methods.find(params["payment_method"])
+        method = self._methods.find(params["payment_method"]) if params.get("payment_method") else None
+        if flag(params.get("confirm")) and method is None:
+            raise invalid("You cannot confirm this SetupIntent because it's missing a payment method.")
+        intent = self.new(customer=params.get("customer") or None)
+        intent |= wanted
+        if method is not None:
             intent |= {"payment_method": method["id"], "status": "requires_confirmation"}
         self._events.emit("setup_intent.created", intent)
         if flag(params.get("confirm")):

@@ -21,3 +21,8 @@ _BYTES: Final[dict[str, bytes]] = {
 def shape(kind: str) -> dict[str, Any]:
     """Return a new object of a kind, for example `checkout_session`, with all its members."""
     return _DECODER.decode(_BYTES[kind])
+
+
+def has_shape(kind: str) -> bool:
+    """Tell whether there is a file of this kind."""
+    return kind in _BYTES

@@ -109,7 +109,7 @@ class Subscriptions:
 
     def _method(self, customer: dict[str, Any], params: dict[str, Any]) -> dict[str, Any] | None:
         chosen = params.get("default_payment_method") or customer["invoice_settings"]["default_payment_method"]
-        return owned_method(self._methods, customer["id"], chosen) if chosen else None
+        return self._methods.owned(chosen, customer["id"]) if chosen else None
 
     def _refuse_early(self, terms: Terms) -> None:
         """Refuse what cannot become a subscription; nothing is stored then."""
@@ -190,19 +190,6 @@ def trial_end(state: State, params: dict[str, Any]) -> int | None:
         return moment
     days = integer(params, "trial_period_days", least=0, most=MAXIMUM_TRIAL_DAYS)
     return state.now + days * 86400 if days else None
-
-
-def owned_method(methods: PaymentMethods, customer_id: str, chosen: str) -> dict[str, Any]:
-    """Return a payment method of the customer; another's is refused."""
-    method = methods.find(chosen, param="default_payment_method")
-    if method["customer"] != customer_id:
-        raise invalid(
-            f"The customer does not have a payment method with the ID {chosen}. The payment method must be attached to "
-            "the customer.",
-            param="default_payment_method",
-            code="resource_missing",
-        )
-    return method
 
 
 def set_options(subscription: dict[str, Any], params: dict[str, Any]) -> None:
