@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from payment_operator import metrics as operator_metrics
 from payment_service.cli import main
 from payment_service.platform import metrics
 
@@ -23,10 +24,12 @@ def section(title: str) -> str:
 def test_every_metric_exists_with_its_labels() -> None:
     promised = re.findall(r"`((?:payments?_)\w+)(?:\{([\w,]+)\})?`", section("Metrics"))
     assert len(promised) > 15
-    known = {family.name: family for family in metrics.REGISTRY.collect()}
+    sides = (metrics, operator_metrics)
+    known = {family.name: family for side in sides for family in side.REGISTRY.collect()}
     labels = {
         collector._name: set(collector._labelnames)
-        for collector in vars(metrics).values()
+        for side in sides
+        for collector in vars(side).values()
         if hasattr(collector, "_labelnames")
     }
     for name, names in promised:

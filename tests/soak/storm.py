@@ -51,6 +51,7 @@ _LOST = "SELECT id FROM unnest($1::text[]) AS id WHERE NOT EXISTS (SELECT FROM e
 _TWICE = (
     "SELECT cause, object_type, object_id FROM outbox WHERE cause LIKE 'evt_%' GROUP BY 1, 2, 3 HAVING count(*) > 1"
 )
+_DEAD = "SELECT id, type, attempts, last_error FROM events WHERE state = 'dead'"
 _BUSY = (
     "SELECT (SELECT count(*) FROM operations WHERE NOT finished), (SELECT count(*) FROM events WHERE state = 'pending')"
 )
@@ -157,7 +158,7 @@ class Storm:
             "events acknowledged": len(acknowledged),
             "acknowledged events lost": [row["id"] for row in await self.query(_LOST, acknowledged)],
             "events applied twice": [tuple(row) for row in await self.query(_TWICE)],
-            "events dead": [row["id"] for row in await self.query("SELECT id FROM events WHERE state = 'dead'")],
+            "events dead": [tuple(row) for row in await self.query(_DEAD)],
             "customers made twice": [email for email, count in Counter(emails.values()).items() if count > 1],
             "wrong charges": [email for email, sums in charged.items() if sums != self._expected(email)],
             "wrong answers": [email for email, (card, status) in self.answers.items() if status != CARDS[card]],
@@ -204,7 +205,7 @@ async def storm(postgres: PostgresServer, database: str, folder: Path, *, seed_o
         "PAYMENTS_ADMIN_PORT": "0",
         "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0",
         "PAYMENTS_OPERATION_LEASE_SECONDS": "3",
-        "PAYMENTS_EVENT_LEASE_SECONDS": "3",
+        "PAYMENTS_EVENT_LEASE_SECONDS": "10",
         "LOG_LEVEL": "WARNING",
     }
     ports = [free_port() for _ in range(APIS)]
@@ -218,9 +219,9 @@ async def storm(postgres: PostgresServer, database: str, folder: Path, *, seed_o
         for name, command in commands.items()
     }
     addresses = [f"http://127.0.0.1:{port}" for port in ports]
-    seed_prices(simulator)
     for address, secret in zip(addresses, SECRETS, strict=True):
         simulator.ensure_webhook_endpoint(url=address + WEBHOOK_PATH, secret=secret)
+    seed_prices(simulator)
     try:
         for name, process in processes.items():
             process.start(ready=_ready(name, addresses))
