@@ -37,9 +37,9 @@ def authority(folder: Path, *, name: str) -> None:
     """Make a self-signed authority `<name>.crt` with its key."""
     key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
-    _openssl(
-        *("req", "-x509", *curve, "-days", "30", "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate))
-    )
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # without it Python ≥ 3.13 refuses the authority
+    output = ("-keyout", str(key), "-out", str(certificate))
+    _openssl("req", "-x509", *curve, "-days", "30", "-subj", f"/CN={name}", *usage, *output)
 
 
 def issue(folder: Path, *, name: str, subject: str, names: tuple[str, ...] = (), by: str = "ca") -> None:

@@ -18,6 +18,7 @@ async def connect(kubeconfig: Path) -> tuple[str, aiohttp.ClientSession]:
     await config.load_kube_config(  # type: ignore[no-untyped-call]
         config_file=str(kubeconfig), client_configuration=found
     )
+    found.disable_strict_ssl_verification = True  # as Go's clients: not every cluster's authority states its key usage
     token = await found.get_api_key_with_prefix("BearerToken")
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=RESTClientObject(found).ssl_context, limit=0),
