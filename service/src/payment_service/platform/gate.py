@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from payment_service.platform.logging import REQUEST_LINES
 from payment_service.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 if TYPE_CHECKING:
@@ -154,12 +155,13 @@ def _count(scope: Any, template: str, status: int, seconds: float) -> None:
     requests, durations = _series(method, template, status)
     requests.inc()
     durations.observe(seconds)
-    if template.startswith("/api/"):
-        log.info(
-            "request",
-            method=method,
-            route=template,
-            status=status,
-            milliseconds=round(seconds * 1000, 2),
-            request_id=scope["request_id"],
-        )
+    if template.startswith(API):
+        line: dict[str, Any] = {
+            "method": method,
+            "route": template,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 2),
+            "request_id": scope["request_id"],
+        }
+        if not REQUEST_LINES.write(**line):
+            log.info("request", **line)

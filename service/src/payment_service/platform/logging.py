@@ -11,6 +11,7 @@ import logging
 import logging.handlers
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -74,6 +75,41 @@ class LineLogger:
     debug = info = warning = error = critical = exception = log = fatal = msg
 
 
+class RequestLines:
+    """Writes the line of each API request in production, in the form of the others.
+
+    Going through all of structlog for it cost as much as the rest of a read from the cache.
+    """
+
+    def __init__(self) -> None:
+        self._logger: LineLogger | None = None
+        self._second = (0, "")
+
+    def write_to(self, logger: LineLogger | None) -> None:
+        """Write there from now on; None: leave it to structlog."""
+        self._logger = logger
+
+    def write(self, *, method: str, route: str, status: int, milliseconds: float, request_id: str) -> bool:
+        """Write one line; False when it is left to structlog. `method` and `route` are of our own making."""
+        if self._logger is None:
+            return False
+        if "_" in request_id or len(request_id) >= SHORTEST_CARD_NUMBER:
+            request_id = redact(request_id)
+        now = time.time()  # a log line tells the real time, whatever a test's clock says
+        second = int(now)
+        if second != self._second[0]:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        self._logger.msg(
+            f'{{"method":"{method}","route":"{route}","status":{status},"milliseconds":{milliseconds:.2f},'
+            f'"request_id":"{request_id}","event":"request","level":"info","logger":"{self._logger.name}",'
+            f'"timestamp":"{self._second[1]}.{int(now % 1 * 1_000_000):06d}Z"}}'
+        )
+        return True
+
+
+REQUEST_LINES: Final = RequestLines()
+
+
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders libraries' records; our own come rendered."""
 
@@ -109,6 +145,8 @@ def configure_logging(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
         cache_logger_on_first_use=True,
     )
+    fast = settings.production and settings.log_level in {"DEBUG", "INFO"}
+    REQUEST_LINES.write_to(LineLogger("payment_service.http", file) if fast else None)
     handlers = [handler for handler in (logging.StreamHandler(sys.stderr), file) if handler is not None]
     processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
     for handler in handlers:

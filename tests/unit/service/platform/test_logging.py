@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from payment_service.platform.logging import configure_logging, redact, redact_event
+from payment_service.platform.logging import (
+    FILE_BYTES,
+    FILES_KEPT,
+    REQUEST_LINES,
+    configure_logging,
+    redact,
+    redact_event,
+)
 from payment_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +69,7 @@ def test_values_of_any_type_are_redacted() -> None:
 @pytest.fixture
 def _logging_as_before() -> Iterator[None]:
     before, root = structlog.get_config(), logging.getLogger()
+    writing = REQUEST_LINES._logger
     handlers, level = list(root.handlers), root.level
     yield
     for handler in set(root.handlers) - set(handlers):
@@ -69,6 +77,7 @@ def _logging_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**before)
+    REQUEST_LINES.write_to(writing)
 
 
 @pytest.mark.usefixtures("_logging_as_before")
@@ -112,6 +121,52 @@ def test_a_broken_standard_error_fails_nothing_and_the_file_still_has_the_line(
     monkeypatch.setattr("sys.stderr", Broken())
     structlog.get_logger("payments").info("made")
     assert [line["event"] for line in _parse(file.read_text())] == ["made"]
+
+
+LINE: dict[str, Any] = {"method": "GET", "route": "/api/v1/subscriptions", "status": 200, "milliseconds": 1.5}
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_requests_line_looks_as_structlog_would_write_it(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file)}))
+    assert REQUEST_LINES.write(**LINE, request_id="from-the-caller-1")
+    structlog.get_logger("payment_service.http").info("request", **LINE, request_id="from-the-caller-1")
+    fast, slow = _parse(file.read_text())
+    assert fast.keys() == slow.keys()
+    assert all(line.pop("timestamp")[:10].count("-") == 2 for line in (fast, slow))
+    assert fast == slow
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.parametrize("secret", ["sk_live_51Habcdef", "4242424242424242"])
+def test_a_secret_sent_as_a_request_id_does_not_reach_the_line(tmp_path: Path, secret: str) -> None:
+    file = tmp_path / "log"
+    configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file)}))
+    REQUEST_LINES.write(**LINE, request_id=secret)
+    assert secret not in file.read_text()
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.parametrize("changes", [{"LOG_LEVEL": "WARNING"}, {"ENVIRONMENT": "development"}])
+def test_a_requests_line_is_left_to_structlog_elsewhere(changes: dict[str, str]) -> None:
+    configure_logging(Settings.from_env(PRODUCTION | changes))
+    assert not REQUEST_LINES.write(**LINE, request_id="from-the-caller-1")
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_the_log_file_is_rotated_and_ten_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (FILE_BYTES, FILES_KEPT) == (10 * 1024 * 1024, 10)
+    monkeypatch.setattr("payment_service.platform.logging.FILE_BYTES", 1000)
+    file = tmp_path / "log"
+    configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file)}))
+    log = structlog.get_logger("payments")
+    for number in range(200):
+        log.info("made", number=number)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(["log", *(f"log.{number}" for number in range(1, FILES_KEPT + 1))])
+    assert _parse(file.read_text())[-1]["number"] == 199
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
 
 
 def _parse(lines: str) -> list[dict[str, Any]]:
