@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import yaml
 from tests.chart.reference import CHART, documented_values, readme, schema_text
 
 
@@ -25,3 +26,14 @@ def test_every_value_is_used() -> None:
     templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
     names = {value.path.rpartition(".")[2] for value in documented_values()} - {"global"}
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", templates)] == []
+
+
+def test_the_catalogue_names_the_images_that_the_values_name() -> None:
+    metadata = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    images = {
+        entry["name"]: entry["image"] for entry in yaml.safe_load(metadata["annotations"]["artifacthub.io/images"])
+    }
+    defaults = {value.path: value.default for value in documented_values()}
+    assert images["service"] == f"{defaults['image.repository']}:{metadata['appVersion']}"
+    assert images["backup"] == defaults["backup.image"]
+    assert images["object-storage"] == defaults["backup.objectStorage.image"]
