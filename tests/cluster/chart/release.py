@@ -87,7 +87,7 @@ class Release:
         program = helm(self.version)
         command = [str(program if program.exists() else shutil.which("helm") or "helm"), *arguments]
         place = ["--namespace", self.namespace.name, "--kubeconfig", str(self.namespace.cluster.kubeconfig)]
-        done = subprocess.run([*command, *place], check=False, capture_output=True, text=True, timeout=400)
+        done = subprocess.run([*command, *place], check=False, capture_output=True, text=True, timeout=540)
         if check and done.returncode:
             raise HelmFailed(done.stdout + done.stderr)
         return done.stdout + done.stderr
@@ -102,14 +102,14 @@ class Release:
 
     def rollback(self, revision: str) -> str:
         """Go back to a revision and wait."""
-        return self.helm("rollback", self.name, revision, "--wait", "--timeout", "180s")
+        return self.helm("rollback", self.name, revision, "--wait", "--timeout", "480s")
 
     def _apply(self, command: str, *more: str) -> str:
         values = yaml.safe_dump(_merged(self.production_values(), self.values))
         file = self.namespace.cluster.kubeconfig.parent / f"values-{self.namespace.name}-{self.name}.yaml"
         file.write_text(values)
         try:
-            wait = ("--wait", "--timeout", "240s")
+            wait = ("--wait", "--timeout", "480s")
             return self.helm(command, self.name, str(CHART), "--values", str(file), *wait, *more)
         finally:
             file.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from tests.requirements import require
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.chart.release import Release
 
-pytestmark = pytest.mark.timeout(420)  # the images may have to be built first
+pytestmark = pytest.mark.timeout(900)  # the images may have to be built first
 
 
 def test_the_release_is_ready_in_a_namespace_that_enforces_restricted(release: Release) -> None:

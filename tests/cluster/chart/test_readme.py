@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.environment import Cluster, Namespace
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
 ROOT = Path(__file__).parents[3]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.chart.release import Release
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 PAGE = Path(__file__).parents[3] / "docs/operations/disaster-recovery.md"
 CLAIM = "payment-backups"
 TABLES = ("events", "subscriptions", "customers", "operations", "api_keys", "audit_log", "schema_versions")

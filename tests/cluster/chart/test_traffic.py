@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.chart.release import Release
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
 HOST = "payments.test"
 LIMIT = 10
 """create-subscription calls of one address in a minute: the chart's default."""
