@@ -88,6 +88,7 @@ async def watch(handlers: kopf.OperatorRegistry, *, namespaces: Collection[str])
         registry=handlers,
         settings=settings(),
         standalone=True,
+        identity=names.MANAGER,  # type: ignore[arg-type] # its type is private; left out, Kopf asks for a user's name
         clusterwide=not namespaces,
         namespaces=list(namespaces),
     )
