@@ -295,6 +295,31 @@ class IdempotencyMachine(RuleBasedStateMachine):
         assert {row.operation_id for row in await self.processes.rows(idempotency_keys)} <= made
 
 
+async def test_a_driver_whose_lease_was_taken_over_writes_nothing(
+    postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    """The first one was only slow: it wakes after another has taken over, and before that one has written."""
+    made = Processes(postgres_server.new_database(template=migrated_template))
+    made.send(0, "first", "red")
+    await made.settle()
+    made.clock.advance(100)
+    made.complete(1)
+    await made.settle()
+    for _ in range(2):
+        made.go_on(0)
+        await made.settle()
+    assert isinstance(made.sent[0].task.exception(), IdempotencyKeyInUse)
+    (row,) = await made.rows(operations)
+    assert (row.phase, row.facts, row.fence) == ("started", {}, 2)
+    while made.waiting:
+        made.go_on(0)
+        await made.settle()
+    (row,) = await made.rows(operations)
+    assert (row.finished, row.facts["driver"]) == (True, 2)
+    assert made.charges == {f"{row.id}-charge": 1}
+    await made.close()
+
+
 def test_the_machine_holds_under_concurrent_requests(postgres_server: PostgresServer, migrated_template: str) -> None:
     IdempotencyMachine.url = postgres_server.new_database(template=migrated_template)
     unshrunk = (Phase.explicit, Phase.reuse, Phase.generate)
