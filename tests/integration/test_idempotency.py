@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import update
 from tests.servers.stack import running_stack
 
 from payment_service.platform import stripe_calls
 from payment_service.simulator.faults import Fault
-from payment_service.tables import idempotency_keys, operations
+from payment_service.tables import customers, idempotency_keys, operations, prices
 
 if TYPE_CHECKING:
     import pytest
@@ -135,3 +136,26 @@ async def test_a_key_belongs_to_its_route_and_to_the_object_in_its_path(stack: S
     answer = await stack.client.post(paths[1], json={"at_period_end": False}, headers=KEY)
     assert answer.json()["code"] == "idempotency_key_reused"
     assert (await stack.client.post("/api/v1/customers", json={}, headers=KEY)).status_code == 201
+
+
+async def test_what_became_of_the_price_and_the_customer_does_not_change_the_answer(stack: Stack) -> None:
+    made = (await stack.client.post("/api/v1/customers", json={"email": "ada@example.com"})).json()
+    body = {"customer_id": made["id"], "payment_method_id": CARD}
+    first = await stack.create(**body, headers=KEY)
+    async with stack.parts.database.transaction() as connection:
+        await connection.execute(update(prices).values(active=False))
+        await connection.execute(update(customers).values(deleted=True))
+    assert (await stack.create(**body, headers=KEY)).content == first.content
+    assert (await stack.create(**body)).status_code == 422
+
+
+async def test_an_interrupted_request_is_resumed_although_its_price_is_not_sold_any_more(stack: Stack) -> None:
+    stack.parts.worker.claiming = False
+    stack.simulator.faults.calls.append(Fault(kind="reset_after", method="POST", path="/v1/subscriptions", count=3))
+    body = {"email": "ada@example.com", "payment_method_id": CARD}
+    assert (await stack.create(**body, headers=KEY)).status_code == 503
+    async with stack.parts.database.transaction() as connection:
+        await connection.execute(update(prices).values(active=False))
+    stack.clock.advance(60)
+    assert (await stack.create(**body, headers=KEY)).status_code == 201
+    assert len(stack.charges()) == 1

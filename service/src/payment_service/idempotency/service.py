@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ import structlog
 
 from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaymentsError, StripeKeySpent
 from payment_service.idempotency import store
+from payment_service.idempotency.retention import remove_expired
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.ids import new_id
@@ -26,6 +28,7 @@ from payment_service.problems import problem_document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from datetime import datetime
 
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -108,10 +111,27 @@ class Operations:
         )
         begun = await self._begin(operation, key, prepare)
         replayed = begun.response is not None and begun is not operation
-        response = await self.drive(begun)
-        return StoredResponse(
-            status=response.status, body=response.body, content_type=response.content_type, replayed=replayed
-        )
+        return replace(await self.drive(begun), replayed=replayed)
+
+    async def earlier(self, key: IdempotencyKey) -> StoredResponse | None:
+        """Replay or resume the operation that the key belongs to; None when there is none yet.
+
+        For routes that look something up before they begin: what has changed since then must not change the answer.
+
+        Raises:
+            As `run`.
+        """
+        now = self._clock.now()
+        async with self._database.read() as connection:
+            row = await store.find_key(connection, key, lock=False)
+        if row is None or row.id is None or (row.expires_at <= now and row.finished):
+            return None
+        operation = _known(key, row, now=now)
+        if operation.response is not None:
+            return replace(operation.response, replayed=True)
+        async with self._database.transaction() as connection:
+            taken = await self._take_over(connection, operation)
+        return await self.drive(taken)
 
     async def _begin(self, operation: Operation, key: IdempotencyKey | None, prepare: Prepare | None) -> Operation:
         now = self._clock.now()
@@ -137,30 +157,21 @@ class Operations:
         for _ in range(CLAIM_TRIES):
             if await store.claim_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at):
                 return None
-            row = await store.find_key(connection, key)
+            row = await store.find_key(connection, key, lock=True)
             if row is None:
                 continue
             if row.expires_at <= now and row.finished is not False:
                 await store.rebind_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
                 return None
             if row.id is not None:
-                return await self._earlier(connection, key, row)
+                known = _known(key, row, now=now)
+                return known if known.response is not None else await self._take_over(connection, known)
         raise IdempotencyKeyInUse("Another request with this Idempotency-Key began just now", retry_after=1)
 
-    async def _earlier(self, connection: AsyncConnection, key: IdempotencyKey, row: Row[Any]) -> Operation:
-        now = self._clock.now()
-        if bytes(row.fingerprint) != key.fingerprint:
-            raise IdempotencyKeyReused("This Idempotency-Key was used with another request body; use a new key")
-        operation = store.to_operation(row, now=now)
-        if operation.response is not None:
-            return operation
+    async def _take_over(self, connection: AsyncConnection, operation: Operation) -> Operation:
+        now, lease = self._clock.now(), self._settings.operation_lease_seconds
         taken = await store.take(
-            connection,
-            operation.id,
-            fence=operation.fence,
-            owner=self._owner,
-            now=now,
-            lease_seconds=self._settings.operation_lease_seconds,
+            connection, operation.id, fence=operation.fence, owner=self._owner, now=now, lease_seconds=lease
         )
         if taken is None:
             raise IdempotencyKeyInUse("The first request with this Idempotency-Key still runs", retry_after=1)
@@ -263,18 +274,15 @@ class Operations:
         return True
 
     async def remove_expired(self, *, limit: int) -> None:
-        """Remove what is past its retention, `limit` rows in each transaction: keys, then finished operations.
+        """Remove what is past its retention, `limit` rows in each transaction."""
+        await remove_expired(self._database, settings=self._settings, now=self._clock.now(), limit=limit)
 
-        Operations stay as long as applied events do, for people to look at, and longer than any key.
-        """
-        now = self._clock.now()
-        keys_for = timedelta(hours=self._settings.idempotency_retention_hours)
-        kept_for = max(timedelta(days=self._settings.event_retention_days), keys_for + timedelta(days=1))
-        for remove, before in ((store.remove_expired_keys, now), (store.remove_operations, now - kept_for)):
-            removed = limit
-            while removed == limit:
-                async with self._database.transaction() as connection:
-                    removed = await remove(connection, before=before, limit=limit)
+
+def _known(key: IdempotencyKey, row: Row[Any], *, now: datetime) -> Operation:
+    """Return the operation of a key's row, if the key was sent with the same request."""
+    if bytes(row.fingerprint) != key.fingerprint:
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another request body; use a new key")
+    return store.to_operation(row, now=now)
 
 
 def refusal(error: PaymentsError, operation: Operation) -> StoredResponse:

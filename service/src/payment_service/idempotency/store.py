@@ -23,12 +23,12 @@ _CLAIM_KEY: Final = {
     "postgresql": postgresql.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.key),
     "sqlite": sqlite.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.key),
 }
-_FIND_KEY: Final = (
+_READ_KEY: Final = (
     select(idempotency_keys.c.fingerprint, idempotency_keys.c.expires_at, operations)
     .join_from(idempotency_keys, operations, idempotency_keys.c.operation_id == operations.c.id, isouter=True)
     .where(and_(*(idempotency_keys.c[name] == bindparam(f"k_{name}") for name in _KEY_COLUMNS)))
-    .with_for_update(of=idempotency_keys)
 )
+_FIND_KEY: Final = _READ_KEY.with_for_update(of=idempotency_keys)
 _BOUND: Final = ("fingerprint", "operation_id", "created_at", "expires_at")
 _REBIND_KEY: Final = (
     update(idempotency_keys)
@@ -135,9 +135,10 @@ async def claim_key(
     return (await connection.execute(_CLAIM_KEY[connection.dialect.name], row)).first() is not None
 
 
-async def find_key(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
-    """Return the key's fingerprint and expiry with its operation, locked."""
-    return (await connection.execute(_FIND_KEY, {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS})).first()
+async def find_key(connection: AsyncConnection, key: IdempotencyKey, *, lock: bool) -> Row[Any] | None:
+    """Return the key's fingerprint and expiry with its operation."""
+    statement = _FIND_KEY if lock else _READ_KEY
+    return (await connection.execute(statement, {f"k_{name}": getattr(key, name) for name in _KEY_COLUMNS})).first()
 
 
 async def rebind_key(

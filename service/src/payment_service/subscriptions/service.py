@@ -58,6 +58,8 @@ class Subscriptions:
         """
         started = time.perf_counter()
         try:
+            if key is not None and (earlier := await self._operations.earlier(key)) is not None:
+                return earlier
             price = await self._catalog.resolve(price_id=request.price_id, lookup_key=request.lookup_key)
             known = await self._customers.require(request.customer_id) if request.customer_id else None
 
@@ -108,12 +110,11 @@ class Subscriptions:
             "customer_id": operation.facts["customer_id"],
             "product_id": operation.facts["product_id"],
         }
-        if not request.allow_multiple:
-            live = await store.find_live(connection, **place)
-            if live is not None:
-                _end(operation, creation.exists(live))
-                return
         if await self._creating.reserve(connection, operation, request):
+            return
+        live = None if request.allow_multiple else await store.find_live(connection, **place)
+        if live is not None:
+            _end(operation, creation.exists(live))
             return
         holder = await store.find_holder(connection, **place)
         if holder is None or holder.stripe_subscription_id is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Boolean, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.store import foreign_id
@@ -27,16 +27,39 @@ if TYPE_CHECKING:
 TERMINAL: Final = ("canceled", "incomplete_expired")
 """Statuses that never change again (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""
 ENDED: Final = Ended("status", frozenset(TERMINAL))
-_RESERVE: Final = {
-    "postgresql": postgresql.insert(subscriptions).on_conflict_do_nothing().returning(subscriptions.c.id),
-    "sqlite": sqlite.insert(subscriptions).on_conflict_do_nothing().returning(subscriptions.c.id),
-}
 _SAME_PLACE: Final = (
     subscriptions.c.livemode == bindparam("livemode"),
     subscriptions.c.customer_id == bindparam("customer_id"),
     subscriptions.c.product_id == bindparam("product_id"),
 )
 _LIVE: Final = select(subscriptions).where(*_SAME_PLACE, subscriptions.c.status.in_(LIVE_STATUSES)).limit(1)
+_RESERVED: Final = (
+    "id",
+    "operation_id",
+    "livemode",
+    "customer_id",
+    "product_id",
+    "price_id",
+    "quantity",
+    "status",
+    "exclusive",
+    "metadata",
+    "created_at",
+    "updated_at",
+)
+_IF_ALONE: Final = select(*(bindparam(name, type_=subscriptions.c[name].type) for name in _RESERVED)).where(
+    or_(
+        ~bindparam("exclusive", type_=Boolean),
+        ~select(subscriptions.c.id).where(*_SAME_PLACE, subscriptions.c.status.in_(LIVE_STATUSES)).exists(),
+    )
+)
+_RESERVE: Final = {
+    name: dialect.insert(subscriptions)
+    .from_select(_RESERVED, _IF_ALONE)
+    .on_conflict_do_nothing()
+    .returning(subscriptions.c.id)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
 _HOLDER: Final = select(subscriptions).where(
     *_SAME_PLACE, subscriptions.c.exclusive, subscriptions.c.status.not_in(TERMINAL)
 )
@@ -82,7 +105,7 @@ async def reserve(
     exclusive: bool,
     now: datetime,
 ) -> bool:
-    """Insert the row of a subscription about to be made; False when another one holds the place.
+    """Insert the row of a subscription about to be made; False when another one holds the place or is live.
 
     The partial unique index decides, so two requests at the same moment cannot both go on to Stripe.
     """

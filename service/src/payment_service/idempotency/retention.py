@@ -1,0 +1,28 @@
+"""Removes what has been kept long enough."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from payment_service.idempotency import store
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from payment_service.platform.database import Database
+    from payment_service.settings import WorkSettings
+
+
+async def remove_expired(database: Database, *, settings: WorkSettings, now: datetime, limit: int) -> None:
+    """Remove idempotency keys, then finished operations, `limit` rows in each transaction.
+
+    Operations stay as long as applied events do, for people to look at, and longer than any key.
+    """
+    keys_for = timedelta(hours=settings.idempotency_retention_hours)
+    kept_for = max(timedelta(days=settings.event_retention_days), keys_for + timedelta(days=1))
+    for remove, before in ((store.remove_expired_keys, now), (store.remove_operations, now - kept_for)):
+        removed = limit
+        while removed == limit:
+            async with database.transaction() as connection:
+                removed = await remove(connection, before=before, limit=limit)
