@@ -67,7 +67,8 @@ def _sample(name: str, annotation: Any) -> Any:
 
 
 def _gateway(url: str) -> StripeGateway:
-    return StripeGateway(development_settings(database_url="sqlite:///unused", stripe_url=url).stripe)
+    patience = {"PAYMENTS_STRIPE_TIMEOUT_SECONDS": "60"}
+    return StripeGateway(development_settings(database_url="sqlite:///unused", stripe_url=url, **patience).stripe)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -147,7 +148,7 @@ async def test_stripe_mock_accepts_what_the_running_service_sends(
 def test_stripe_mock_accepts_what_the_simulator_accepts(mock_url: str) -> None:
     """The simulator takes no parameter that Stripe does not know; the version is the one known difference."""
     refused: dict[str, str] = {}
-    with httpx.Client(base_url=mock_url, headers={"Authorization": f"Bearer {KEY}"}) as client:
+    with httpx.Client(base_url=mock_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as client:
         for call in asyncio.run(drive()).calls:
             if call.status == 200:
                 headers = {"Content-Type": "application/x-www-form-urlencoded"}
