@@ -6,20 +6,14 @@ import json
 import sys
 
 from payment_service.api import create_api
-from payment_service.app import build
+from payment_service.app import build, services
 from payment_service.settings import Settings
 
 
 def document() -> str:
     """Return the document, indented, members in the order of the code."""
     parts = build(Settings.from_env({"DATABASE_URL": "sqlite:///never-opened.sqlite3"}))
-    services: dict[str, object] = {
-        "subscriptions": parts.subscriptions,
-        "customers": parts.customers,
-        "customer_creation": parts.customer_creation,
-        "catalog": parts.catalog,
-    }
-    api = create_api(parts.settings, services=services)
+    api = create_api(parts.settings, services=services(parts))
     return json.dumps(api.openapi_schema.to_schema(), indent=2, sort_keys=True, default=str) + "\n"
 
 

@@ -40,7 +40,18 @@ def test_every_metric_exists_with_its_labels() -> None:
 
 def test_every_command_exists() -> None:
     promised = set(re.findall(r"^\| `payments ([a-z]+)", section("Commands"), re.MULTILINE))
-    assert promised == {"serve", "worker", "migrate", "smoke", "simulator", "keys", "config"}
+    assert promised == {
+        "serve",
+        "worker",
+        "migrate",
+        "smoke",
+        "simulator",
+        "keys",
+        "config",
+        "inbox",
+        "reconcile",
+        "operations",
+    }
     assert promised <= set(main.list_commands(click.Context(main)))
 
 

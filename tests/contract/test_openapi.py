@@ -77,6 +77,13 @@ def test_the_operations_are_those_we_promise() -> None:
         "createCustomer",
         "getCustomer",
         "listPrices",
+        "listEvents",
+        "getEvent",
+        "retryEvent",
+        "replayEvents",
+        "reconcile",
+        "listOperations",
+        "getOperation",
     }
 
 

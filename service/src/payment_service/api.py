@@ -19,10 +19,13 @@ from payment_service import errors
 from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
 from payment_service.health.service import VERSION
+from payment_service.idempotency import admin_routes as operations
 from payment_service.idempotency.requests import Caller, read_caller
 from payment_service.platform.failures import to_problem
 from payment_service.problems import problem_document, problem_headers
+from payment_service.reconcile import routes as reconcile
 from payment_service.subscriptions import routes as subscriptions
+from payment_service.webhooks import admin_routes as inbox
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -63,6 +66,9 @@ def create_api(settings: Settings, *, services: dict[str, object]) -> Litestar:
         *subscriptions.HANDLERS,
         *customers.HANDLERS,
         *catalog.HANDLERS,
+        *inbox.HANDLERS,
+        *reconcile.HANDLERS,
+        *operations.HANDLERS,
         create_static_files_router(path=ASSETS, directories=[_SWAGGER_UI], include_in_schema=False),
     ]
     return Litestar(

@@ -28,11 +28,12 @@ from payment_service.platform.redis import close as close_redis
 from payment_service.platform.redis import connect
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.platform.tracing import Tracing
+from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
 from payment_service.subscriptions import cancellation, creation, reading
 from payment_service.subscriptions.recording import Recorder
 from payment_service.subscriptions.service import Subscriptions
 from payment_service.webhooks.service import Inbox
-from payment_service.webhooks.worker import Worker
+from payment_service.webhooks.worker import Duty, Worker
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -56,6 +57,7 @@ class Parts:
     subscriptions: Subscriptions
     inbox: Inbox
     worker: Worker
+    reconciler: Reconciler
     health: Health
     access: Access
     limiter: Limiter
@@ -97,7 +99,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         database, operations=operations, catalog=catalog, customers=customers, creating=creating, livemode=livemode
     )
     drain = DrainState()
-    worker = _worker(settings, database=database, gateway=gateway, operations=operations, clock=clock)
+    worker, inbox, reconciler = _working(settings, database, gateway, operations=operations, clock=clock)
     return Parts(
         settings=settings,
         clock=clock,
@@ -108,7 +110,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         customers=customers,
         customer_creation=customer_creation,
         subscriptions=subscriptions,
-        inbox=Inbox(database, clock=clock, settings=settings, wake=worker.wake),
+        inbox=inbox,
+        reconciler=reconciler,
         worker=worker,
         health=Health(database, gateway, drain=drain, clock=clock, redis=redis),
         access=Access(settings, database, clock=clock, limiter=limiter),
@@ -131,21 +134,38 @@ def _redis(settings: Settings, *, database: Database) -> tuple[Any, Limiter, Inv
     return client, RedisLimiter(client, circuit=circuit), invalidations
 
 
-def _worker(
-    settings: Settings, *, database: Database, gateway: StripeGateway, operations: Operations, clock: Clock
-) -> Worker:
-    """Build the worker, which listens when the database can notify."""
-    url = settings.database.url
-    listening = partial(connect_postgresql, url, settings=settings.database, application_name="payments-listener")
-    return Worker(
+def _working(
+    settings: Settings, database: Database, gateway: StripeGateway, *, operations: Operations, clock: Clock
+) -> tuple[Worker, Inbox, Reconciler]:
+    """Build what receives, applies and reconciles; the worker listens when the database can notify."""
+    budget = StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second)
+    listening = partial(
+        connect_postgresql,
+        settings.database.url,
+        settings=settings.database,
+        application_name="payments-listener",
+    )
+    worker = Worker(
         database,
         gateway,
-        budget=StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second),
+        budget=budget,
         operations=operations,
         listener=Listener(listening if database.dialect == "postgresql" else None),
         clock=clock,
         settings=settings.work,
     )
+    inbox = Inbox(database, clock=clock, settings=settings, wake=worker.wake)
+    reconciler = Reconciler(
+        database,
+        gateway,
+        budget=budget,
+        clock=clock,
+        livemode=settings.stripe.livemode,
+        seconds=settings.work.reconcile_seconds,
+        announce=inbox.announce,
+    )
+    worker.duties += (Duty(RECONCILE_CHECK_SECONDS, reconciler.run_due), Duty(WATCH_SECONDS, reconciler.watch))
+    return worker, inbox, reconciler
 
 
 def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) -> None:
@@ -175,6 +195,26 @@ def _operations(
     return operations
 
 
+def services(parts: Parts) -> dict[str, Any]:
+    """Return what the handlers of the API ask for, by parameter name."""
+    from payment_service.idempotency.inspection import OperationInspection  # noqa: PLC0415 - only where the API is
+    from payment_service.webhooks.administration import InboxAdministration  # noqa: PLC0415 - as above
+
+    return {
+        "subscriptions": parts.subscriptions,
+        "customers": parts.customers,
+        "customer_creation": parts.customer_creation,
+        "catalog": parts.catalog,
+        "operations": parts.operations,
+        "inbox": parts.inbox,
+        "reconciler": parts.reconciler,
+        "inbox_administration": InboxAdministration(
+            parts.database, clock=parts.clock, livemode=parts.settings.stripe.livemode
+        ),
+        "operation_inspection": OperationInspection(parts.database, clock=parts.clock),
+    }
+
+
 def create_app(parts: Parts) -> ASGIApp:
     """Return the ASGI application of the API port."""
     from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
@@ -184,14 +224,8 @@ def create_app(parts: Parts) -> ASGIApp:
     from payment_service.platform.gate import Gate, security_headers  # noqa: PLC0415 - as above
     from payment_service.webhooks.routes import PATH, webhook_route  # noqa: PLC0415 - as above
 
-    services: dict[str, Any] = {
-        "subscriptions": parts.subscriptions,
-        "customers": parts.customers,
-        "customer_creation": parts.customer_creation,
-        "catalog": parts.catalog,
-    }
     http = parts.settings.http
-    application: ASGIApp = create_api(parts.settings, services=services)
+    application: ASGIApp = create_api(parts.settings, services=services(parts))
     application = reading.SubscriptionReads(application, subscriptions=parts.subscriptions, cache=parts.cache)
     application = Admission(application, access=parts.access, limiter=parts.limiter, settings=http)
     if http.allowed_origins:

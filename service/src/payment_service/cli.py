@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _GROUPS: Final = {
     "database": "payment_service.migrations.grants:database",
+    "inbox": "payment_service.webhooks.commands:inbox",
     "keys": "payment_service.access.commands:keys",
+    "operations": "payment_service.idempotency.commands:operations",
+    "reconcile": "payment_service.reconcile.commands:reconcile",
 }
 """Groups of commands that live with their feature: module and name."""
 

@@ -112,7 +112,7 @@ class WorkSettings:
     stripe_calls_per_second: float
     """`PAYMENTS_STRIPE_BACKGROUND_RATE`: of all workers together, for fetches and reconciliation."""
     reconcile_seconds: float
-    """`PAYMENTS_RECONCILE_SECONDS`: between two looks at Stripe's list of events; 0: never."""
+    """`PAYMENTS_RECONCILE_SECONDS`: between two looks at Stripe's list of events."""
     event_lease_seconds: float
     """`PAYMENTS_EVENT_LEASE_SECONDS`: of one claimed inbox row."""
     event_max_attempts: int
@@ -243,7 +243,7 @@ def _read_work(reader: EnvironmentReader) -> WorkSettings:
         operation_lease_seconds=reader.number("PAYMENTS_OPERATION_LEASE_SECONDS", 90, minimum=1, maximum=3600),
         idempotency_retention_hours=reader.number("PAYMENTS_IDEMPOTENCY_RETENTION_HOURS", 72, minimum=24, maximum=8760),
         stripe_calls_per_second=reader.number("PAYMENTS_STRIPE_BACKGROUND_RATE", 20, minimum=0.1, maximum=1000),
-        reconcile_seconds=reader.number("PAYMENTS_RECONCILE_SECONDS", 60, minimum=0, maximum=86400),
+        reconcile_seconds=reader.number("PAYMENTS_RECONCILE_SECONDS", 60, minimum=1, maximum=86400),
         event_lease_seconds=reader.number("PAYMENTS_EVENT_LEASE_SECONDS", 60, minimum=1, maximum=3600),
         event_max_attempts=reader.integer("PAYMENTS_EVENT_MAX_ATTEMPTS", 12, minimum=1, maximum=100),
         event_retention_days=reader.number("PAYMENTS_EVENT_RETENTION_DAYS", 90, minimum=1, maximum=3650),

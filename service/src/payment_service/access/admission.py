@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from payment_service.settings import HttpSettings
 
 API: Final = "/api/"
+ADMINISTRATION: Final = "/api/v1/admin/"
 CREATE_PATH: Final = "/api/v1/payments/create-subscription"
 REFUSED: Final = "/api/v1"
 """The route label of requests that were refused before their route was known."""
@@ -56,7 +57,7 @@ class Admission:
         try:
             address = client_address(scope, proxies=self._proxies)
             reading = scope["method"] in _READING
-            needed: Scope = "read" if reading else "write"
+            needed: Scope = "admin" if path.startswith(ADMINISTRATION) else "read" if reading else "write"
             caller = await self._access.identify(header(scope, b"authorization"), scope=needed, address=address)
             scope["principal"] = caller.principal
             decision = await self._decide(scope, caller, address, reading=reading)

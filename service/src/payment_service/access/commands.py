@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.schemas import SCOPES, ApiKey, Scope
-from payment_service.cli_settings import load_settings
-from payment_service.errors import PaymentsError
+from payment_service.cli_settings import with_database
 from payment_service.platform.audit import cli_actor
 from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,19 +54,7 @@ def revoke(key_id: str) -> None:
 
 
 def _with_keys(work: Callable[[ApiKeys], Awaitable[Any]]) -> Any:
-    settings = load_settings()
-
-    async def run() -> Any:
-        database = Database.from_settings(settings.database, application_name="payments-keys")
-        try:
-            return await work(ApiKeys(settings, database, clock=Clock()))
-        finally:
-            await database.close()
-
-    try:
-        return asyncio.run(run())
-    except PaymentsError as error:
-        raise click.ClickException(error.detail) from error
+    return with_database(lambda settings, database: work(ApiKeys(settings, database, clock=Clock())), name="keys")
 
 
 def _show(key: str, record: ApiKey) -> None:

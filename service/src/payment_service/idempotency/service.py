@@ -183,11 +183,10 @@ class Operations:
         Raises:
             PaymentsError: a passing fault; the lease is given back so that the operation can be resumed soon.
         """
-        handler = self._handlers[operation.kind]
         try:
             while operation.response is None:
                 phase = operation.phase
-                await handler(operation)
+                await self._handlers[operation.kind](operation)
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
             raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy import text
 
-from payment_service.platform.database import is_unavailable
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -26,7 +24,9 @@ CHANNEL: Final = "payments_inbox"
 PAUSE_SECONDS: Final = 0.05
 """Between two notifications of a process."""
 RECONNECT_SECONDS: Final = 5.0
-CHECK_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 1.0
+CHECK_EVERY: Final = 30
+"""Looks at the connection for one question to the server, which finds out about a silent network."""
 CHECK_TIMEOUT_SECONDS: Final = 5.0
 _NOTIFY: Final = text(f"SELECT pg_notify('{CHANNEL}', '')")
 
@@ -47,14 +47,19 @@ class Notifier:
             return
         self._wanted = True
         if self._sending is None:
-            self._sending = asyncio.get_running_loop().create_task(self._send())
+            self._sending = asyncio.get_running_loop().create_task(self._send_wanted())
 
-    async def _send(self) -> None:
+    async def send(self) -> None:
+        """Send now."""
+        if self._database.dialect == "postgresql":
+            async with self._database.read() as connection:
+                await connection.execute(_NOTIFY)
+
+    async def _send_wanted(self) -> None:
         try:
             while self._wanted:
                 self._wanted = False
-                async with self._database.read() as connection:
-                    await connection.execute(_NOTIFY)
+                await self.send()
                 await asyncio.sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the workers' polling makes up for it
             log.warning("notification_lost", error=type(error).__name__)
@@ -84,9 +89,7 @@ class Listener:
         while self._connect is not None and not stopping.is_set():
             try:
                 await self._listen(wake, stopping, self._connect)
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
+            except Exception as error:  # noqa: BLE001 - the polling makes up for it
                 log.warning("listening_interrupted", error=type(error).__name__)
                 await _wait(stopping, RECONNECT_SECONDS)
 
@@ -100,8 +103,11 @@ class Listener:
         try:
             await connection.add_listener(CHANNEL, lambda *_: wake())
             wake()
-            while not await _wait(stopping, CHECK_SECONDS):
-                await connection.execute("SELECT 1", timeout=CHECK_TIMEOUT_SECONDS)
+            checks = 0
+            while not await _wait(stopping, LOOK_SECONDS) and not connection.is_closed():
+                checks += 1
+                if checks % CHECK_EVERY == 0:
+                    await connection.execute("SELECT 1", timeout=CHECK_TIMEOUT_SECONDS)
         finally:
             connection.terminate()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -9,6 +10,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, QueryParameter
 
+from payment_service.errors import BadRequest
+from payment_service.platform.moments import check_moment
 from payment_service.problems import CONTENT_TYPE
 
 
@@ -66,6 +69,9 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
 READING: Final = (400, 401, 403, 429, 503)
 WRITING: Final = (400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)
 
+ADMIN_WRITING: Final = (400, 401, 403, 413, 415, 422, 429, 503)
+"""Of routes that change nothing at Stripe."""
+
 IdempotencyKeyHeader = Annotated[
     str | None,
     HeaderParameter(
@@ -81,3 +87,28 @@ Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to ret
 StartingAfter = Annotated[
     str | None, QueryParameter(description="The id of the last object of the page before.", max_length=255)
 ]
+Since = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$",
+        description="Since this moment (RFC 3339), for example 2026-01-31T12:00:00Z.",
+        max_length=40,
+    ),
+]
+
+
+def parse_since(text: str | None) -> datetime | None:
+    """Return the moment of the query parameter `since`.
+
+    Raises:
+        BadRequest: there is no such moment.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        check_moment(moment, field="since")
+    except ValueError as error:
+        message = "give a moment between 2010 and 2200, for example 2026-01-31T12:00:00Z"
+        raise BadRequest(f"since: {message}", errors=[{"field": "since", "message": message}]) from error
+    return moment.astimezone(UTC)

@@ -1,1 +1,1 @@
-"""Finds and repairs what webhooks did not tell."""
+"""Finds what webhooks did not tell, and brings it through the inbox."""

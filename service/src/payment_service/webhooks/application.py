@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Columns = Callable[[dict[str, Any]], dict[str, Any]]
 
 NOT_FOUND: Final = 404
+_ALL: Final[Mapping[str, str]] = {}
 _DELETED: Final = Ended("deleted", frozenset({True}))
 
 
@@ -65,7 +66,9 @@ class Target:
     """Parameters that make Stripe's list complete."""
 
 
-def _plain(collection: str, table: Table, columns: Columns, *, ended: Ended | None) -> Target:
+def _plain(
+    collection: str, table: Table, columns: Columns, *, ended: Ended | None, listing: Mapping[str, str] = _ALL
+) -> Target:
     """Describe an object whose row holds nothing but what Stripe says."""
 
     async def write(
@@ -83,7 +86,7 @@ def _plain(collection: str, table: Table, columns: Columns, *, ended: Ended | No
             ended=ended,
         )
 
-    return Target(collection, write, table, columns, ended)
+    return Target(collection, write, table, columns, ended, listing=listing)
 
 
 async def _write_subscription(
@@ -116,7 +119,11 @@ TARGETS: Final = {
     ),
     "invoice": _plain("invoices", invoices, schemas.invoice_columns, ended=_ends("paid", "void", "deleted")),
     "invoice_payment": _plain(
-        "invoice_payments", money.invoice_payments, schemas.invoice_payment_columns, ended=_ends("paid", "canceled")
+        "invoice_payments",
+        money.invoice_payments,
+        schemas.invoice_payment_columns,
+        ended=_ends("paid", "canceled"),
+        listing={"status": "paid"},  # Stripe tells by event of these only
     ),
     "payment_intent": _plain(
         "payment_intents", money.payment_intents, schemas.payment_intent_columns, ended=_ends("succeeded", "canceled")
@@ -139,10 +146,10 @@ RANKS: Final = {kind: rank for rank, kind in enumerate(TARGETS)}
 
 
 def kind_of(event: InboxEvent) -> str | None:
-    """Return the kind of the event's object; None for a kind that is only kept."""
+    """Return the kind of the event's object; None for a kind, or a connected account, that is only kept."""
     obj = event.content["data"]["object"]
     kind = obj.get("object")
-    return kind if kind in TARGETS and obj.get("id") else None
+    return kind if kind in TARGETS and obj.get("id") and event.content.get("account") is None else None
 
 
 def deletes(event: InboxEvent) -> bool:

@@ -20,6 +20,7 @@ from payment_service.platform.metrics import EVENTS
 from payment_service.platform.mirroring import NeedsFetch, see
 from payment_service.webhooks import store
 from payment_service.webhooks.application import RANKS, TARGETS, Target, fetch_current, kind_of, snapshot_of
+from payment_service.webhooks.consequences import consequences
 from payment_service.webhooks.retrying import judge
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class Applier:
                 while rest and await self._write_snapshot(connection, rest[0]):
                     applied.append(rest.pop(0))
                 doubtful += rest
+            await self._let_follow(connection, applied)
             held: set[str] = set()
             for state, settled in (("applied", applied), ("ignored", ignored)):
                 if settled:
@@ -151,6 +153,13 @@ class Applier:
                 await store.try_again(connection, _ids(doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
         _tell(applied, "applied", held=held)
         _tell(ignored, "ignored", held=held)
+
+    async def _let_follow(self, connection: AsyncConnection, events: list[InboxEvent]) -> None:
+        """Let objects be fetched that changed in silence with those just written."""
+        now = self._clock.now()
+        rows = [row for event in events for row in consequences(event, now=now)]
+        if rows:
+            await store.insert_events(connection, rows)
 
     async def _write_snapshot(self, connection: AsyncConnection, event: InboxEvent) -> bool:
         """Write what the event shows; False when that may be older than the row."""
@@ -207,6 +216,7 @@ class Applier:
         try:
             async with self._database.transaction() as connection:
                 await target.write(connection, obj, as_of=newest.stripe_created, seen=seen, cause=newest.id, now=now)
+                await self._let_follow(connection, events)
                 held = await store.settle(connection, _ids(events), state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False

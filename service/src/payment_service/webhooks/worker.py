@@ -18,7 +18,7 @@ from payment_service.webhooks import store
 from payment_service.webhooks.applying import BURST_SECONDS, Applier
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from payment_service.idempotency.service import Operations
     from payment_service.platform.budget import StripeBudget
@@ -56,7 +56,6 @@ class Worker:
         listener: tells of new events.
         clock: the time.
         settings: leases, attempts, retention.
-        duties: of other features, done while this worker claims.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class Worker:
         listener: Listener,
         clock: Clock,
         settings: WorkSettings,
-        duties: Sequence[Duty] = (),
     ) -> None:
         self._database = database
         self._operations = operations
@@ -78,7 +76,8 @@ class Worker:
         self._settings = settings
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._applier = Applier(database, gateway, budget=budget, clock=clock, settings=settings, owner=owner)
-        self._duties = (Duty(OPERATIONS_SECONDS, operations.complete_expired), *duties)
+        self.duties: tuple[Duty, ...] = (Duty(OPERATIONS_SECONDS, operations.complete_expired),)
+        """Done while this worker claims; other features add theirs before `run`."""
         self._woken = asyncio.Event()
         self._doubted = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -100,8 +99,8 @@ class Worker:
             group.create_task(self._listener.run(self.wake, stopping=self._stopping))
             group.create_task(self._work_forever(self.apply_batch, self._woken))
             group.create_task(self._work_forever(self.fetch_doubtful, self._doubted))
-            group.create_task(self._every(HOUSEKEEPING_SECONDS, self._keep_house))
-            for duty in self._duties:
+            group.create_task(self._every(HOUSEKEEPING_SECONDS, self.keep_house))
+            for duty in self.duties:
                 group.create_task(self._every(duty.seconds, self._while_claiming(duty.work)))
 
     async def apply_batch(self) -> int:
@@ -134,7 +133,7 @@ class Worker:
 
         return guarded
 
-    async def _keep_house(self) -> None:
+    async def keep_house(self) -> None:
         """Refresh the gauges and remove what is past its retention, in small batches."""
         now = self._clock.now()
         async with self._database.read() as connection:

@@ -1,0 +1,80 @@
+"""`payments reconcile`: compare with Stripe now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from payment_service.cli_settings import with_database
+from payment_service.cli_since import Since
+from payment_service.platform import audit
+from payment_service.platform.budget import StripeBudget
+from payment_service.platform.clock import Clock
+from payment_service.platform.notifications import Notifier
+from payment_service.platform.stripe_gateway import StripeGateway
+from payment_service.reconcile.service import Reconciler
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from payment_service.platform.database import Database
+    from payment_service.reconcile.schemas import Report
+    from payment_service.settings import Settings
+
+
+@click.command()
+@click.option("--since", type=Since(), help="Read Stripe's events from here: 2h, 7d or an RFC 3339 moment.")
+@click.option("--full", is_flag=True, help="Also list every object and compare it with its row.")
+@click.option("--dry-run", is_flag=True, help="Count what is missing and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def reconcile(since: datetime | None, *, full: bool, dry_run: bool, as_json: bool) -> None:
+    """Bring what webhooks did not tell through the inbox; the workers apply it."""
+
+    async def run(settings: Settings, database: Database) -> Report:
+        return await _reconcile(settings, database, since=since, full=full, dry_run=dry_run)
+
+    report = with_database(run, name="reconcile")
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+        return
+    for title, counts in (("events missed", report.missed), ("objects that differ", report.drifted)):
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
+        click.echo(f"{title}: {told}")
+    for kind in report.skipped:
+        click.echo(f"not looked at, for the key may not list them: {kind}")
+
+
+async def _reconcile(
+    settings: Settings, database: Database, *, since: datetime | None, full: bool, dry_run: bool
+) -> Report:
+    clock, gateway = Clock(), StripeGateway(settings.stripe)
+    reconciler = Reconciler(
+        database,
+        gateway,
+        budget=StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second),
+        clock=clock,
+        livemode=settings.stripe.livemode,
+        seconds=settings.work.reconcile_seconds,
+        announce=lambda: None,
+    )
+    try:
+        report = await reconciler.run(
+            full=full, since=since, dry_run=dry_run, progress=lambda text: click.echo(text, err=True)
+        )
+    finally:
+        await gateway.close()
+    if not dry_run:
+        async with database.transaction() as connection:
+            await audit.record(
+                connection,
+                actor=audit.cli_actor(),
+                action="reconciliation.run",
+                object_type="reconciliation",
+                object_id="all" if full else "events",
+                now=clock.now(),
+                details=msgspec.to_builtins(report),
+            )
+        await Notifier(database).send()
+    return report

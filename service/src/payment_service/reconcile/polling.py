@@ -1,0 +1,134 @@
+"""Reads Stripe's list of events and puts into the inbox what no webhook brought (docs.stripe.com/api/events/list).
+
+The list is walked in windows of time, each stored whole before the cursor moves, so that an interrupted walk goes on
+where it was. Each window begins before the cursor: an event may become visible late. The youngest events are left to
+their webhooks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from payment_service.platform import stripe_calls
+from payment_service.platform.metrics import DRIFT
+from payment_service.reconcile import store
+from payment_service.webhooks.application import TARGETS
+from payment_service.webhooks.schemas import EventEnvelope
+from payment_service.webhooks.store import insert_missed, row_values
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from payment_service.platform.budget import StripeBudget
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.reconcile.schemas import Report
+
+CURSOR: Final = "reconcile.events"
+OVERLAP_SECONDS: Final = 300
+SETTLE_SECONDS: Final = 60
+WINDOW_SECONDS: Final = 3600
+WINDOWS: Final = 24
+"""A long gap is walked in about so many windows, a short one in hours."""
+KEPT_SECONDS: Final = 29 * 86400
+"""Stripe keeps events for 30 days; a day less leaves time to read them."""
+
+log = structlog.get_logger("payments")
+
+
+class EventPoller:
+    """Reads the events of one account and mode."""
+
+    def __init__(
+        self, database: Database, gateway: StripeGateway, *, budget: StripeBudget, clock: Clock, livemode: bool
+    ) -> None:
+        self._database = database
+        self._gateway = gateway
+        self._budget = budget
+        self._clock = clock
+        self._livemode = livemode
+
+    async def has_gap(self) -> bool:
+        """Tell whether the cursor is older than what Stripe remembers."""
+        async with self._database.read() as connection:
+            stored = await store.read_cursor(connection, CURSOR)
+        return stored is not None and stored["until"] < self._clock.timestamp() - SETTLE_SECONDS - KEPT_SECONDS
+
+    async def poll(self, report: Report, *, since: int | None, dry_run: bool, progress: Callable[[str], None]) -> None:
+        """Walk from the cursor (or `since`) to the present."""
+        end = int(self._clock.timestamp()) - SETTLE_SECONDS
+        async with self._database.read() as connection:
+            stored = await store.read_cursor(connection, CURSOR)
+        start = since if since is not None else stored["until"] if stored else end
+        start = max(start, end - KEPT_SECONDS)
+        window = max(WINDOW_SECONDS, (end - start) // WINDOWS)
+        while True:
+            stop = min(start + window, end)
+            created = {"gte": start - OVERLAP_SECONDS, "lt": max(stop, start)}
+            async for page in self._pages(created=created):
+                await self.take(page, report, dry_run=dry_run)
+            if not dry_run:
+                await self._advance(stop)
+            progress(f"events until {stop}: {report.looked_at} looked at, {sum(report.missed.values())} missed")
+            if stop >= end:
+                return
+            start = stop
+
+    async def undelivered(self, report: Report, *, dry_run: bool) -> None:
+        """Take the events whose delivery failed, wherever the cursor is."""
+        now = int(self._clock.timestamp())
+        created = {"gte": now - KEPT_SECONDS, "lt": now - SETTLE_SECONDS}
+        async for page in self._pages(created=created, delivery_success=False):
+            await self.take(page, report, dry_run=dry_run)
+
+    async def _pages(self, **params: Any) -> AsyncIterator[list[dict[str, Any]]]:
+        after: dict[str, str] = {}
+        while True:
+            await self._budget.take()
+            page = await stripe_calls.list_page(self._gateway, "events", **params, **after)
+            if page["data"]:
+                yield page["data"]
+            if not page["has_more"]:
+                return
+            after = {"starting_after": page["data"][-1]["id"]}
+
+    async def take(self, page: list[dict[str, Any]], report: Report, *, dry_run: bool) -> None:
+        """Put events into the inbox that are not there; kinds that are never applied are left out."""
+        listed = {event["id"]: event for event in page if event["data"]["object"].get("object") in TARGETS}
+        async with self._database.read() as connection:
+            missing = listed.keys() - await store.known(connection, list(listed))
+        made = missing if dry_run else await self._insert([listed[event_id] for event_id in sorted(missing)])
+        missed = Counter(str(listed[event_id]["data"]["object"]["object"]) for event_id in made)
+        report.add(looked_at=len(page), missed=missed)
+        for kind, count in missed.items() if not dry_run else ():
+            DRIFT.labels(kind).inc(count)
+            log.warning("events_missed", kind=kind, count=count)
+
+    async def _insert(self, events: list[dict[str, Any]]) -> list[str]:
+        now = self._clock.now()
+        rows = [
+            row_values(
+                msgspec.convert(event, EventEnvelope),
+                msgspec.json.encode(event),
+                source="reconcile",
+                livemode=self._livemode,
+                now=now,
+            )
+            for event in events
+        ]
+        if not rows:
+            return []
+        async with self._database.transaction() as connection:
+            return await insert_missed(connection, rows)
+
+    async def _advance(self, until: int) -> None:
+        """Move the cursor on, never back: a slower run may end after a faster one."""
+        async with self._database.transaction() as connection:
+            stored = await store.read_cursor(connection, CURSOR)
+            if stored is None or stored["until"] < until:
+                await store.write_cursor(connection, CURSOR, {"until": until}, now=self._clock.now())

@@ -1,0 +1,60 @@
+"""Routes of reconciliation for administrators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from litestar import Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body
+
+from payment_service.idempotency.at_once import run_at_once
+from payment_service.idempotency.requests import Caller, to_response
+from payment_service.idempotency.service import Operations
+from payment_service.platform.body import JsonBody
+from payment_service.platform.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
+from payment_service.reconcile.schemas import ReconcileAccepted, ReconcileRequest
+from payment_service.reconcile.service import Reconciler
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+KIND = "schedule_reconciliation"
+
+
+@post(
+    "/api/v1/admin/reconcile",
+    operation_id="reconcile",
+    summary="Compare with Stripe soon",
+    tags=["administration"],
+    dto=JsonBody[ReconcileRequest],
+    return_dto=None,
+    status_code=202,
+    responses={
+        202: ResponseSpec(ReconcileAccepted, description="A worker runs it within seconds", generate_examples=False),
+        **problems(*ADMIN_WRITING),
+    },
+)
+async def reconcile(
+    data: Annotated[ReconcileRequest, Body(examples=[Example(summary="Everything", value={"full": True})])],
+    caller: NamedDependency[Caller],
+    operations: NamedDependency[Operations],
+    reconciler: NamedDependency[Reconciler],
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Let a worker read Stripe's events, and with `full` every object, and bring what is missing through the inbox."""
+
+    async def work(connection: AsyncConnection) -> ReconcileAccepted:
+        await reconciler.schedule(connection, data, actor=f"api:{caller.principal}")
+        return ReconcileAccepted(since=data.since, full=data.full)
+
+    request = msgspec.to_builtins(data)
+    stored = await run_at_once(operations, KIND, work, caller=caller, request=request, key=caller.key(data), status=202)
+    return to_response(stored)
+
+
+HANDLERS: list[ControllerRouterHandler] = [reconcile]

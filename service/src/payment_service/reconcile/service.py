@@ -1,0 +1,124 @@
+"""Reconciliation: what is due, what was asked for, and the invariants that are watched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from payment_service.platform import audit
+from payment_service.platform.metrics import OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
+from payment_service.reconcile import drift, polling, store
+from payment_service.reconcile.schemas import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.budget import StripeBudget
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.reconcile.schemas import ReconcileRequest
+
+RUN: Final = "reconcile.run"
+UNDELIVERED: Final = "reconcile.undelivered"
+RECONCILE_CHECK_SECONDS: Final = 5.0
+WATCH_SECONDS: Final = 30.0
+UNDELIVERED_EVERY: Final = 10
+"""Runs of the poller for one sweep of failed deliveries."""
+
+
+class Reconciler:
+    """Finds what webhooks did not tell.
+
+    Args:
+        database: inbox and mirror.
+        gateway: lists events and objects.
+        budget: of calls to Stripe, shared with the workers' fetches.
+        clock: the time.
+        livemode: of the account.
+        seconds: between two runs.
+        announce: tells the workers that there are new events.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        gateway: StripeGateway,
+        *,
+        budget: StripeBudget,
+        clock: Clock,
+        livemode: bool,
+        seconds: float,
+        announce: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._livemode = livemode
+        self._seconds = seconds
+        self._announce = announce
+        self._poller = polling.EventPoller(database, gateway, budget=budget, clock=clock, livemode=livemode)
+        self._sweep = drift.DriftSweep(database, gateway, budget=budget, clock=clock, livemode=livemode)
+
+    async def run_due(self) -> Report | None:
+        """Run when it is time or somebody asked; one process of many does. None: it was not."""
+        now = self._clock.now()
+        seconds = self._seconds
+        async with self._database.transaction() as connection:
+            if not await store.is_due(connection, RUN, seconds=seconds, now=now):
+                return None
+            failed = await store.is_due(connection, UNDELIVERED, seconds=UNDELIVERED_EVERY * seconds, now=now)
+        return await self.run(full=False, undelivered=failed)
+
+    async def run(
+        self,
+        *,
+        full: bool,
+        undelivered: bool = True,
+        since: datetime | None = None,
+        dry_run: bool = False,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Report:
+        """Look at events, and at all objects when asked, when a sweep was interrupted, or when the gap is too long."""
+        report = Report()
+        start = None if since is None else int(since.timestamp())
+        if not dry_run and (full or await self._poller.has_gap()):
+            await self._sweep.begin()
+        await self._poller.poll(report, since=start, dry_run=dry_run, progress=progress)
+        if undelivered:
+            await self._poller.undelivered(report, dry_run=dry_run)
+        if full or await self._sweep.is_under_way():
+            await self._sweep.run(report, dry_run=dry_run, progress=progress)
+        if report.missed or report.drifted:
+            self._announce()
+        return report
+
+    async def watch(self) -> None:
+        """Refresh the gauges of what must not be."""
+        now = self._clock.now()
+        async with self._database.read() as connection:
+            PAID_WITHOUT_ROW.set(await store.paid_without_row(connection, now=now))
+            OPERATIONS_PAST_LEASE.set(await store.past_lease(connection, now=now))
+
+    async def schedule(self, connection: AsyncConnection, request: ReconcileRequest, *, actor: str) -> None:
+        """Let a worker run soon, with what is asked for."""
+        now = self._clock.now()
+        if request.since is not None:
+            until = int(request.since.astimezone(UTC).timestamp())
+            await store.write_cursor(connection, polling.CURSOR, {"until": until}, now=now)
+        if request.full:
+            await store.write_cursor(connection, drift.CURSOR, drift.BEGINNING, now=now)
+        await store.make_due(connection, RUN)
+        await store.make_due(connection, UNDELIVERED)
+        await audit.record(
+            connection,
+            actor=actor,
+            action="reconciliation.schedule",
+            object_type="reconciliation",
+            object_id="all" if request.full else "events",
+            now=now,
+            details=msgspec.to_builtins(request),
+        )

@@ -1,0 +1,115 @@
+"""SQL of reconciliation: cursors, and what is here already."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from payment_service.tables import cursors, events, invoices, operations, subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Table
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+UNSEEN_SECONDS: Final = 300
+"""How long a paid invoice may be without its subscription: the one's event may be before the other's."""
+WATCHED_DAYS: Final = 7
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _put(dialect: Any) -> Any:
+    statement = dialect.insert(cursors)
+    new = {"value": statement.excluded.value, "updated_at": statement.excluded.updated_at}
+    return statement.on_conflict_do_update(index_elements=[cursors.c.name], set_=new)
+
+
+_PUT: Final = {"postgresql": _put(postgresql), "sqlite": _put(sqlite)}
+_DUE: Final = (
+    update(cursors)
+    .where(cursors.c.name == bindparam("c_name"), cursors.c.updated_at <= bindparam("c_before"))
+    .values(updated_at=bindparam("c_now"))
+)
+_PAID_WITHOUT_ROW: Final = (
+    select(func.count())
+    .select_from(invoices)
+    .join(subscriptions, subscriptions.c.stripe_subscription_id == invoices.c.stripe_subscription_id, isouter=True)
+    .where(
+        and_(invoices.c.updated_at >= bindparam("since"), invoices.c.updated_at < bindparam("until")),
+        invoices.c.status == "paid",
+        invoices.c.stripe_subscription_id.is_not(None),
+        subscriptions.c.id.is_(None),
+    )
+)
+_PAST_LEASE: Final = (
+    select(func.count())
+    .select_from(operations)
+    .where(~operations.c.finished, operations.c.lease_expires_at <= bindparam("now"))
+)
+
+
+async def read_cursor(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
+    """Return a cursor."""
+    found: dict[str, Any] | None = (
+        await connection.execute(select(cursors.c.value).where(cursors.c.name == name))
+    ).scalar_one_or_none()
+    return found
+
+
+async def write_cursor(connection: AsyncConnection, name: str, value: dict[str, Any], *, now: datetime) -> None:
+    """Set a cursor."""
+    await connection.execute(_PUT[connection.dialect.name], {"name": name, "value": value, "updated_at": now})
+
+
+async def drop_cursor(connection: AsyncConnection, name: str) -> None:
+    """Remove a cursor."""
+    await connection.execute(delete(cursors).where(cursors.c.name == name))
+
+
+async def make_due(connection: AsyncConnection, name: str) -> None:
+    """Let the next `is_due` say yes."""
+    await write_cursor(connection, name, {}, now=_LONG_AGO)
+
+
+async def is_due(connection: AsyncConnection, name: str, *, seconds: float, now: datetime) -> bool:
+    """Tell whether this was last done so long ago, and note that it is done now: one process of many is told yes.
+
+    The first time comes so many seconds after the first question.
+    """
+    if await read_cursor(connection, name) is None:
+        await write_cursor(connection, name, {}, now=now)
+    values = {"c_name": name, "c_before": now - timedelta(seconds=seconds), "c_now": now}
+    return bool((await connection.execute(_DUE, values)).rowcount)
+
+
+async def known(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Return which of these events are in the inbox."""
+    return set((await connection.execute(select(events.c.id).where(events.c.id.in_(ids)))).scalars())
+
+
+async def on_their_way(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Return which of these objects have events that are not applied yet."""
+    waiting = select(events.c.group_key).where(events.c.group_key.in_(ids), events.c.state == "pending")
+    return set((await connection.execute(waiting)).scalars())
+
+
+async def rows_of(connection: AsyncConnection, table: Table, key: str, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """Return the rows of these objects by Stripe's id."""
+    rows = await connection.execute(select(table).where(table.c[key].in_(ids)))
+    return {row._mapping[key]: row for row in rows}  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
+
+
+async def paid_without_row(connection: AsyncConnection, *, now: datetime) -> int:
+    """Count recent paid invoices whose subscription has no row here although its events had time to come."""
+    bounds = {"since": now - timedelta(days=WATCHED_DAYS), "until": now - timedelta(seconds=UNSEEN_SECONDS)}
+    return int((await connection.execute(_PAID_WITHOUT_ROW, bounds)).scalar_one())
+
+
+async def past_lease(connection: AsyncConnection, *, now: datetime) -> int:
+    """Count unfinished operations that nobody drives."""
+    return int((await connection.execute(_PAST_LEASE, {"now": now})).scalar_one())

@@ -1,0 +1,159 @@
+"""Routes of the inbox for administrators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body, PathParameter, QueryParameter
+
+from payment_service.idempotency.at_once import run_at_once
+from payment_service.idempotency.requests import Caller, to_response
+from payment_service.idempotency.service import Operations
+from payment_service.platform.body import JsonBody
+from payment_service.platform.openapi import (
+    ADMIN_WRITING,
+    READING,
+    IdempotencyKeyHeader,
+    Limit,
+    Since,
+    StartingAfter,
+    parse_since,
+    problems,
+)
+from payment_service.webhooks.administration import REPLAY, RETRY, InboxAdministration
+from payment_service.webhooks.schemas import EventList, EventState, EventView, ReplayRequest, ReplayResult
+from payment_service.webhooks.service import Inbox
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+PATH = "/api/v1/admin/inbox"
+EventId = Annotated[str, PathParameter(description="Stripe's id of the event (`evt_…`).", max_length=255)]
+
+
+class RetryRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Nothing has to be said."""
+
+
+@get(
+    PATH,
+    operation_id="listEvents",
+    summary="List the events of the inbox",
+    tags=["administration"],
+    responses=problems(*READING),
+)
+async def list_events(
+    *,
+    inbox_administration: NamedDependency[InboxAdministration],
+    event_state: Annotated[EventState | None, QueryParameter(name="state", description="Only in this state.")] = None,
+    type: Annotated[  # noqa: A002 - the name that Stripe gives it
+        str | None, QueryParameter(max_length=255, description="Of this type; `invoice.*`: every one that begins so.")
+    ] = None,
+    since: Since = None,
+    object_id: Annotated[str | None, QueryParameter(max_length=255, description="Only about this object.")] = None,
+    limit: Limit = 10,
+    starting_after: StartingAfter = None,
+) -> EventList:
+    """Return a page of events, the last received first."""
+    return await inbox_administration.list(
+        state=event_state,
+        kind=type,
+        since=parse_since(since),
+        object_id=object_id,
+        limit=limit,
+        starting_after=starting_after,
+    )
+
+
+@get(
+    f"{PATH}/{{event_id:str}}",
+    operation_id="getEvent",
+    summary="Read an event of the inbox",
+    tags=["administration"],
+    responses=problems(*READING, 404),
+)
+async def get_event(
+    *,
+    event_id: EventId,
+    caller: NamedDependency[Caller],
+    inbox_administration: NamedDependency[InboxAdministration],
+    payload: Annotated[bool, QueryParameter(description="Also what Stripe sent; this is audited.")] = False,
+) -> EventView:
+    """Return an event with its state and what went wrong."""
+    return await inbox_administration.show(event_id, payload=payload, actor=f"api:{caller.principal}")
+
+
+@post(
+    f"{PATH}/{{event_id:str}}/retry",
+    operation_id="retryEvent",
+    summary="Apply an event now",
+    tags=["administration"],
+    dto=JsonBody[RetryRequest],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(EventView, description="It waits to be applied", generate_examples=False),
+        **problems(*ADMIN_WRITING, 404, 409),
+    },
+)
+async def retry_event(
+    *,
+    event_id: EventId,
+    data: Annotated[RetryRequest, Body(examples=[Example(summary="Nothing", value={})])],
+    caller: NamedDependency[Caller],
+    operations: NamedDependency[Operations],
+    inbox_administration: NamedDependency[InboxAdministration],
+    inbox: NamedDependency[Inbox],
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Let a dead, ignored or waiting event be applied now."""
+
+    async def work(connection: AsyncConnection) -> EventView:
+        return await inbox_administration.retry(connection, event_id, actor=f"api:{caller.principal}")
+
+    request = {"event_id": event_id}
+    stored = await run_at_once(operations, RETRY, work, caller=caller, request=request, key=caller.key(data))
+    inbox.announce()
+    return to_response(stored)
+
+
+@post(
+    f"{PATH}/replay",
+    operation_id="replayEvents",
+    summary="Apply settled events again",
+    tags=["administration"],
+    dto=JsonBody[ReplayRequest],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(ReplayResult, description="How many wait to be applied again", generate_examples=False),
+        **problems(*ADMIN_WRITING),
+    },
+)
+async def replay_events(
+    *,
+    data: Annotated[ReplayRequest, Body(examples=[Example(summary="The dead", value={"dead": True})])],
+    caller: NamedDependency[Caller],
+    operations: NamedDependency[Operations],
+    inbox_administration: NamedDependency[InboxAdministration],
+    inbox: NamedDependency[Inbox],
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Apply settled events again: all since a moment, of a type, or the dead ones; what Stripe says now decides."""
+
+    async def work(connection: AsyncConnection) -> ReplayResult:
+        return await inbox_administration.replay(connection, data, actor=f"api:{caller.principal}")
+
+    request = msgspec.to_builtins(data)
+    stored = await run_at_once(operations, REPLAY, work, caller=caller, request=request, key=caller.key(data))
+    inbox.announce()
+    return to_response(stored)
+
+
+HANDLERS: list[ControllerRouterHandler] = [list_events, get_event, retry_event, replay_events]

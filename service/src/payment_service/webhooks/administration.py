@@ -1,0 +1,125 @@
+"""What people do with the inbox: look, retry, replay. Whatever changes something or shows a payload is audited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from payment_service.errors import Conflict, NotFound
+from payment_service.platform import audit
+from payment_service.tables import events
+from payment_service.webhooks import inspection
+from payment_service.webhooks.schemas import EventList, EventView, ReplayRequest, ReplayResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+
+RETRY: Final = "retry_event"
+REPLAY: Final = "replay_events"
+
+
+class InboxAdministration:
+    """The inbox of one account and mode."""
+
+    def __init__(self, database: Database, *, clock: Clock, livemode: bool) -> None:
+        self._database = database
+        self._clock = clock
+        self._livemode = livemode
+
+    async def list(
+        self,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        since: datetime | None = None,
+        object_id: str | None = None,
+        limit: int = 10,
+        starting_after: str | None = None,
+    ) -> EventList:
+        """Return a page of events, the last received first."""
+        async with self._database.read() as connection:
+            rows = await inspection.list_page(
+                connection,
+                state=state,
+                kind=kind,
+                since=since,
+                object_id=object_id,
+                limit=limit + 1,
+                starting_after=starting_after,
+            )
+        return EventList(data=[inspection.to_view(row) for row in rows[:limit]], has_more=len(rows) > limit)
+
+    async def show(self, event_id: str, *, payload: bool, actor: str) -> EventView:
+        """Return one event.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        async with self._database.read() as connection:
+            row = await inspection.get(connection, event_id)
+        if row is None:
+            raise _unknown(event_id)
+        if payload:
+            async with self._database.transaction() as connection:
+                await self._audit(connection, actor=actor, action="show_payload", event_id=event_id)
+        return inspection.to_view(row, payload=payload)
+
+    async def retry(self, connection: AsyncConnection, event_id: str, *, actor: str) -> EventView:
+        """Let a dead, ignored or waiting event be applied now.
+
+        Raises:
+            NotFound: there is none with this id.
+            Conflict: it is applied already, or of the other mode.
+        """
+        row = await inspection.get(connection, event_id)
+        if row is None:
+            raise _unknown(event_id)
+        if row.state == "applied":
+            raise Conflict(f"The event {event_id} is applied; replay applies it again")
+        if row.livemode != self._livemode:
+            raise Conflict(f"The event {event_id} is of the other mode and is never applied here")
+        await inspection.rearm(connection, events.c.id == event_id, now=self._clock.now())
+        await self._audit(connection, actor=actor, action="retry", event_id=event_id, details={"state": row.state})
+        fresh = await inspection.get(connection, event_id)
+        assert fresh is not None
+        return inspection.to_view(fresh)
+
+    async def replay(self, connection: AsyncConnection, request: ReplayRequest, *, actor: str) -> ReplayResult:
+        """Apply settled events again; with `dry_run` only count them. What Stripe says now decides, as always."""
+        conditions = inspection.chosen(request, livemode=self._livemode)
+        by_type = await inspection.count_by_type(connection, *conditions)
+        if not request.dry_run:
+            await inspection.rearm(connection, *conditions, now=self._clock.now())
+            details = {**msgspec.to_builtins(request), "count": sum(by_type.values())}
+            await self._audit(connection, actor=actor, action="replay", event_id="*", details=details)
+        return ReplayResult(count=sum(by_type.values()), by_type=by_type, dry_run=request.dry_run)
+
+    async def _audit(
+        self,
+        connection: AsyncConnection,
+        *,
+        actor: str,
+        action: str,
+        event_id: str,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        await audit.record(
+            connection,
+            actor=actor,
+            action=f"inbox.{action}",
+            object_type="event",
+            object_id=event_id,
+            now=self._clock.now(),
+            details=details,
+        )
+
+
+def _unknown(event_id: str) -> NotFound:
+    return NotFound(f"There is no event {event_id} in the inbox")

@@ -1,0 +1,176 @@
+"""The inbox, reconciliation and operations for people: commands and administrators' routes, each audited."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import update
+from tests.servers.stack import Stack, running_stack
+
+from payment_service.cli import main
+from payment_service.tables import audit_log, cursors, events
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+INBOX = "/api/v1/admin/inbox"
+
+
+@pytest.fixture
+async def busy(database_url: str) -> AsyncIterator[Stack]:
+    """A stack with a subscription whose events are applied, and one dead event."""
+    async with running_stack(database_url) as stack:
+        await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")
+
+        async def settled() -> bool:
+            rows = await stack.rows(events)
+            kinds = {row["type"] for row in rows}
+            return "customer.subscription.created" in kinds and all(row["state"] != "pending" for row in rows)
+
+        await stack.until(settled)
+        stack.parts.worker.claiming = False
+        async with stack.parts.database.transaction() as connection:
+            dead = {"state": "dead", "last_error": "KeyError"}
+            await connection.execute(update(events).where(events.c.type == "invoice.paid").values(dead))
+        yield stack
+
+
+async def actions(stack: Stack) -> list[tuple[str, str]]:
+    rows = await stack.rows(audit_log)
+    return [(row["actor"], row["action"]) for row in rows if row["action"].partition(".")[0] in AUDITED]
+
+
+AUDITED = {"inbox", "reconciliation"}
+
+
+async def dead_event(stack: Stack) -> str:
+    return str(next(row["id"] for row in await stack.rows(events) if row["state"] == "dead"))
+
+
+async def test_events_are_listed_by_state_type_and_object_and_page_by_page(busy: Stack) -> None:
+    dead = (await busy.client.get(INBOX, params={"state": "dead"})).json()
+    assert [event["type"] for event in dead["data"]] == ["invoice.paid"]
+    assert dead["data"][0]["payload"] is None
+    invoices = (await busy.client.get(INBOX, params={"type": "invoice.*", "limit": "100"})).json()["data"]
+    assert {event["type"].partition(".")[0] for event in invoices} == {"invoice"}
+    seen: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        page = (await busy.client.get(INBOX, params={"limit": "3"} | after)).json()
+        seen += [event["id"] for event in page["data"]]
+        if not page["has_more"]:
+            break
+        after = {"starting_after": seen[-1]}
+    assert len(seen) == len(set(seen)) == len(await busy.rows(events))
+
+
+async def test_a_payload_is_shown_only_when_asked_for_and_that_is_audited(busy: Stack) -> None:
+    path = f"{INBOX}/{await dead_event(busy)}"
+    assert (await busy.client.get(path)).json()["payload"] is None
+    assert await actions(busy) == []
+    assert (await busy.client.get(path, params={"payload": "true"})).json()["payload"]["type"] == "invoice.paid"
+    assert await actions(busy) == [("api:anonymous", "inbox.show_payload")]
+    assert (await busy.client.get(f"{INBOX}/evt_none")).status_code == 404
+
+
+async def test_a_dead_event_is_retried_once_however_often_the_request_is_sent(busy: Stack) -> None:
+    event_id = await dead_event(busy)
+    for replayed in (None, "true"):
+        answer = await busy.client.post(f"{INBOX}/{event_id}/retry", json={}, headers={"Idempotency-Key": "again"})
+        assert (answer.status_code, answer.json()["state"]) == (200, "pending")
+        assert answer.headers.get("idempotent-replayed") == replayed
+    assert await actions(busy) == [("api:anonymous", "inbox.retry")]
+    busy.parts.worker.claiming = True
+    busy.parts.worker.wake()
+
+    async def applied() -> bool:
+        return all(row["state"] != "pending" for row in await busy.rows(events))
+
+    await busy.until(applied)
+    assert (await busy.client.post(f"{INBOX}/{event_id}/retry", json={})).status_code == 409
+
+
+async def test_a_replay_is_counted_first_and_then_done(busy: Stack) -> None:
+    dry = (await busy.client.post(f"{INBOX}/replay", json={"type": "invoice.*", "dry_run": True})).json()
+    assert dry["count"] == sum(dry["by_type"].values()) > 1
+    assert await actions(busy) == []
+    done = (await busy.client.post(f"{INBOX}/replay", json={"type": "invoice.*"})).json()
+    assert done == dry | {"dry_run": False}
+    waiting = [row["type"] for row in await busy.rows(events) if row["state"] == "pending"]
+    assert len(waiting) == done["count"]
+    assert await actions(busy) == [("api:anonymous", "inbox.replay")]
+
+
+async def test_a_replay_of_everything_by_mistake_is_refused(busy: Stack) -> None:
+    answer = await busy.client.post(f"{INBOX}/replay", json={})
+    assert answer.status_code == 422
+    assert "since" in json.dumps(answer.json()["errors"])
+
+
+async def test_reconciliation_is_scheduled_and_audited(busy: Stack) -> None:
+    answer = await busy.client.post("/api/v1/admin/reconcile", json={"full": True, "since": "2026-01-01T00:00:00Z"})
+    assert answer.status_code == 202
+    assert "reconcile.sweep" in {row["name"] for row in await busy.rows(cursors)}
+    assert await busy.parts.reconciler.run_due() is not None
+    assert "reconcile.sweep" not in {row["name"] for row in await busy.rows(cursors)}
+    assert await actions(busy) == [("api:anonymous", "reconciliation.schedule")]
+
+
+async def test_operations_are_listed_and_shown_without_secrets(busy: Stack) -> None:
+    path = "/api/v1/admin/operations"
+    page = (await busy.client.get(path, params={"kind": "create_subscription"})).json()
+    (made,) = page["data"]
+    assert (made["finished"], made["response_status"], made["past_lease"]) == (True, 201, False)
+    shown = await busy.client.get(f"{path}/{made['id']}")
+    assert shown.json()["id"] == made["id"]
+    assert "secret" not in shown.text
+    assert (await busy.client.get(path, params={"unfinished": "true"})).json()["data"] == []
+    assert (await busy.client.get(f"{path}/lpo_none")).status_code == 404
+
+
+def run(database_url: str, stripe_url: str, *words: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a command as a person does, in a thread of its own event loop."""
+    monkeypatch.chdir(folder)
+    environ = {
+        "ENVIRONMENT": "development",
+        "DATABASE_URL": database_url,
+        "STRIPE_API_BASE": stripe_url,
+        "LOG_LEVEL": "ERROR",
+    }
+    return CliRunner().invoke(main, list(words), env=environ, catch_exceptions=False)
+
+
+async def test_the_commands_do_the_same(
+    busy: Stack, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio  # noqa: PLC0415 - used here only
+
+    stripe_url = busy.parts.settings.stripe.api_base
+
+    async def command(*words: str) -> Any:
+        return await asyncio.to_thread(run, database_url, stripe_url, *words, folder=tmp_path, monkeypatch=monkeypatch)
+
+    event_id = await dead_event(busy)
+    listed = await command("inbox", "list", "--dead", "--since", "2h")
+    assert event_id in listed.output
+    assert "KeyError" in listed.output
+    shown = json.loads((await command("inbox", "show", event_id, "--payload")).output)
+    assert shown["payload"]["id"] == event_id
+    dry = await command("inbox", "replay", "--dead", "--dry-run", "--json")
+    assert json.loads(dry.output)["count"] == 1
+    assert (await command("inbox", "replay")).exit_code == 2
+    assert "is pending again" in (await command("inbox", "retry", event_id)).output
+    assert (await command("inbox", "retry", "evt_none")).exit_code == 1
+    assert "1 wait to be applied again" not in (await command("inbox", "replay", "--dead")).output
+    report = json.loads((await command("reconcile", "--dry-run", "--json")).stdout)
+    assert report["missed"] == {}
+    assert "events missed: none" in (await command("reconcile", "--full", "--since", "1h")).stdout
+    operations = json.loads((await command("operations", "list", "--json")).output)["data"]
+    shown = json.loads((await command("operations", "show", operations[0]["id"])).output)
+    assert shown["finished"] is True
+    done = [action for actor, action in await actions(busy) if actor.startswith("cli:")]
+    assert done == ["inbox.show_payload", "inbox.retry", "inbox.replay", "reconciliation.run"]

@@ -1,0 +1,114 @@
+"""Any order, any duplicates, any losses that reconciliation finds: the same rows as the ordered history."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from tests.servers.histories import Account
+from tests.servers.laboratory import Laboratory, laboratory
+
+from payment_service.webhooks.application import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXAMPLES = int(os.environ.get("PAYMENTS_TEST_HISTORIES", "8"))
+"""A sample in CI; `make soak` sets more."""
+WEEKS = 3
+"""Stripe keeps events for 30 days: a longer history needs the sweep over objects."""
+STEP = 10
+ACTIONS = (
+    "create customer",
+    "change customer",
+    "delete customer",
+    "change product",
+    "change price",
+    "subscribe",
+    "change subscription",
+    "cancel",
+    "refund",
+    "dispute",
+    "close dispute",
+    "set up a card",
+    "pay once",
+    "check out",
+    "a week passes",
+)
+
+
+async def ordered(found: Laboratory, history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Apply the events in the order in which they happened."""
+    for start in range(0, len(history), STEP):
+        await found.receive(history[start : start + STEP])
+        await found.settle()
+    return await found.mirror()
+
+
+async def disordered(found: Laboratory, history: list[dict[str, Any]], chance: Random) -> dict[str, Any]:
+    """Deliver in any order, some twice, some never; apply between deliveries as it comes; then reconcile."""
+    deliveries = [event for event in history if chance.random() > 0.2]
+    deliveries += [event for event in deliveries if chance.random() < 0.3]
+    chance.shuffle(deliveries)
+    while deliveries:
+        size = chance.choice((1, 1, 2, 5, 20))
+        await found.receive(deliveries[:size])
+        deliveries = deliveries[size:]
+        if chance.random() < 0.7:
+            await found.parts.worker.apply_batch()
+        if chance.random() < 0.5:
+            await found.parts.worker.fetch_doubtful()
+    found.clock.advance(120)
+    await found.parts.reconciler.run(full=False, since=found.since(29 * 86400))
+    await found.settle()
+    return await found.mirror()
+
+
+def present(found: Laboratory) -> dict[str, set[str]]:
+    """Return the ids of what Stripe has now, of kinds that tell of themselves by events."""
+    return {
+        kind: {obj["id"] for obj in found.simulator.state.all(kind)}
+        for kind in TARGETS
+        if kind not in {"checkout.session", "customer", "product", "invoice_payment"}
+    }
+
+
+@pytest.mark.timeout(900)
+def test_any_permutation_with_duplicates_and_losses_gives_the_rows_of_the_ordered_history(database_url: str) -> None:
+    with asyncio.Runner() as runner:
+        context = laboratory(database_url)
+        found = runner.run(context.__aenter__())
+        try:
+
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                phases=[Phase.explicit, Phase.reuse, Phase.generate],
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            )
+            @given(actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=8), seed=st.integers(0, 2**32 - 1))
+            def holds(actions: list[str], seed: int) -> None:
+                assume(actions.count("a week passes") <= WEEKS)
+                runner.run(compare(found, actions, seed))
+
+            holds()
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+async def compare(found: Laboratory, actions: list[str], seed: int) -> None:
+    await found.reset()
+    account = Account(found.simulator, found.clock, Random(seed))
+    for action in actions:
+        account.do(action)
+    history, ids, simulator = found.history(), present(found), found.simulator
+    expected = await ordered(found, history)
+    await found.reset()
+    found.simulator = simulator
+    assert await disordered(found, history, Random(seed)) == expected
+    assert {kind: set(expected[kind]) for kind in ids} == ids

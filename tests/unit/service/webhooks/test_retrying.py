@@ -1,0 +1,34 @@
+"""When a failed event is tried again, and when it is given up."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from payment_service.errors import StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.webhooks.retrying import CAP_SECONDS, judge
+
+
+def waits(attempts: int) -> list[float]:
+    chance = Random(1)
+    return [judge(KeyError(), attempts=attempts, maximum=99, chance=chance).wait_seconds for _ in range(500)]
+
+
+@pytest.mark.parametrize(("attempts", "cap"), [(1, 2), (5, 32), (9, 512), (10, CAP_SECONDS), (60, CAP_SECONDS)])
+def test_the_wait_is_anything_up_to_a_cap_that_doubles(attempts: int, cap: float) -> None:
+    found = waits(attempts)
+    assert 0 <= min(found) < cap * 0.1
+    assert cap * 0.9 < max(found) <= cap
+
+
+def test_after_the_last_attempt_the_event_is_dead() -> None:
+    assert not judge(KeyError(), attempts=11, maximum=12, chance=Random(1)).dead
+    last = judge(KeyError(), attempts=12, maximum=12, chance=Random(1))
+    assert (last.dead, last.reason) == (True, "KeyError")
+
+
+@pytest.mark.parametrize("error", [StripeUnavailable(retry_after=5), StripeTimeout(), StripeMisconfigured()])
+def test_a_fault_of_stripes_uses_up_no_attempt(error: Exception) -> None:
+    found = judge(error, attempts=99, maximum=12, chance=Random(1))
+    assert (found.dead, found.forgive) == (False, True)
