@@ -121,21 +121,28 @@ class Invalidations:
     async def _hear(self, channel: Any) -> None:
         """Take messages and answers to pings until none come any more.
 
+        What counts is when an answered ping was sent: its answer may have lain here for a while when it is read.
+
         Raises:
-            TimeoutError: nothing came for `TRUST_SECONDS`.
+            TimeoutError: a ping was not answered for `TRUST_SECONDS`.
         """
-        last = time.monotonic()
+        asked: float | None = None
+        last = float("-inf")
         while True:
-            message = await channel.get_message(ignore_subscribe_messages=False, timeout=PING_SECONDS)
             now = time.monotonic()
-            if message is None:
-                if now - last >= TRUST_SECONDS:
-                    raise TimeoutError
+            if asked is None and now - last >= PING_SECONDS:
                 await channel.ping()
-                continue
-            last = now
-            await self._take(message)
-            self._heard = time.monotonic() if self.since else self._heard
+                asked = last = now
+            message = await channel.get_message(ignore_subscribe_messages=False, timeout=PING_SECONDS)
+            if message is None:
+                if asked is not None and time.monotonic() - asked >= TRUST_SECONDS:
+                    raise TimeoutError
+            elif message["type"] == "pong":
+                if asked is not None and self.since:
+                    self._heard = asked
+                asked = None
+            else:
+                await self._take(message)
 
     async def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
