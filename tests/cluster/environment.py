@@ -141,11 +141,12 @@ class Namespace:
         body: Any = None,
         from_: str = "deployment/simulator",
         bearer: str = "sk_test_simulator",
+        seconds: float = 20,
     ) -> tuple[int, Any]:
-        """Send a request from a pod and return its status and its JSON; status 0 when nothing answers in 20 s."""
+        """Send a request from a pod and return its status and its JSON; status 0 when nothing answers in time."""
         data = form or (json.dumps(body) if body is not None else "")
         kind = "application/json" if body is not None else "application/x-www-form-urlencoded"
-        arguments = [url, method, kind, data, bearer]
+        arguments = [url, method, kind, data, bearer, str(seconds)]
         answer = self.kubectl("exec", "-i", from_, "--", "python", "-c", _CLIENT, *arguments)
         status, _, text = answer.partition("\n")
         return int(status), json.loads(text) if text.strip().startswith(("{", "[")) else text
@@ -167,11 +168,11 @@ except OSError:
 """
 _CLIENT = """
 import sys, urllib.error, urllib.request
-url, method, kind, data, bearer = sys.argv[1:]
+url, method, kind, data, bearer, seconds = sys.argv[1:]
 headers = {"Content-Type": kind, "Authorization": f"Bearer {bearer}"}
 asked = urllib.request.Request(url, data=data.encode() or None, headers=headers, method=method)
 try:
-    with urllib.request.urlopen(asked, timeout=20) as answer:
+    with urllib.request.urlopen(asked, timeout=float(seconds)) as answer:
         print(answer.status, answer.read().decode(), sep="\\n")
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode(), sep="\\n")

@@ -179,6 +179,7 @@ class Shop:
             "config": {"PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0"},
             "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
         }
+        resource["spec"]["autoscaling"] = {"minReplicas": 2, "maxReplicas": 2}  # there, but calm on a busy machine
         resource["spec"]["worker"] = {"resources": {"requests": {"cpu": "10m", "memory": "96Mi"}}}
         release = QUICK | resource["spec"].get("release", {}) | spec.pop("release", {})
         resource["spec"] |= {"release": release} | spec
@@ -224,7 +225,7 @@ class Shop:
             time.sleep(1)
         raise AssertionError(f"not {what or 'so'} after {seconds} s: {json.dumps(self.status(), indent=1)}")
 
-    def ready(self, *, revision: int | None = None, seconds: float = 150) -> dict[str, Any]:
+    def ready(self, *, revision: int | None = None, seconds: float = 600) -> dict[str, Any]:
         """Wait until the environment serves what its spec asks for, and return the status."""
         generation = self.get()["metadata"]["generation"]
 
@@ -232,7 +233,7 @@ class Shop:
             conditions = {entry["type"]: entry for entry in status.get("conditions", [])}
             serving = conditions.get("Ready", {}).get("status") == "True"
             right = revision is None or (status.get("active") or {}).get("revision") == revision
-            return status if serving and right and status.get("observedGeneration") == generation else None
+            return status if serving and right and status.get("observedGeneration", 0) >= generation else None
 
         return dict(self.until(settled, seconds=seconds, what=f"ready at revision {revision}"))
 
@@ -255,7 +256,7 @@ class Shop:
     def create_subscription(self, key: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Call the API through the Service, from a pod."""
         url = f"http://{self.name}-api/api/v1/payments/create-subscription"
-        return self.namespace.request(url, method="POST", body=body, bearer=key)
+        return self.namespace.request(url, method="POST", body=body, bearer=key, seconds=60)
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
         label = f"payments.leanconstruction.io/environment={self.name}"

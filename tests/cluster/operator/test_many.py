@@ -79,3 +79,26 @@ def test_a_hundred_environments(api: ApiServer, tmp_path: Path, say: Callable[[s
         assert not rewritten
         assert operator.get("/healthz")[0] == 200
         assert operator.memory_mib() < 150
+
+
+def test_a_standby_is_healthy_and_takes_over(api: ApiServer, tmp_path: Path, say: Callable[[str], None]) -> None:
+    def leads(operator: Operator) -> bool:
+        return '"leading": true' in operator.get("/readyz")[1]
+
+    (tmp_path / "second").mkdir()
+    kubeconfig = api.kubeconfig(ADMIN)
+    with (
+        Operator(("default",), kubeconfig, tmp_path) as first,
+        Operator(("default",), kubeconfig, tmp_path / "second") as second,
+    ):
+        until(lambda: leads(first) or leads(second), seconds=60)
+        leader, standby = (first, second) if leads(first) else (second, first)
+        until(lambda: standby.get("/healthz")[0] == 200, seconds=60)
+        assert not leads(standby)
+        leader.kill()
+        took = until(lambda: leads(standby), seconds=90)
+        assert standby.get("/healthz")[0] == 200
+        say(f"the standby leads {took:.0f} s after the leader was killed")
+        standby.stop()
+        assert standby.process is not None
+        assert standby.process.returncode == 0
