@@ -1,21 +1,27 @@
-"""`make soak`: the whole crash matrix, resumable, in shards, with its numbers at the end."""
+"""`make soak`: a storm of fifty kills, then the whole crash matrix, resumable, in shards; the numbers at the end."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import functools
+import random
 import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.servers.postgres import PostgresServer, wheel_programs
+from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import migrate
 from tests.soak.crash import crashes
 from tests.soak.matrix import Outcome, every_trial, run_trials
+from tests.soak.storm import storm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.soak.crash import Trial
 
 say = functools.partial(print, flush=True)
@@ -58,35 +64,71 @@ async def crash_matrix(database_url: str, *, shard: tuple[int, int], passed: set
         return await run_trials(running, trials, done=Progress(len(trials)).tell)
 
 
-def main() -> int:
-    """Run the shard and print what it showed."""
-    parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument("--only", choices=["crash"], default="crash")
-    parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
-    parser.add_argument("--again", action="store_true", help="forget what passed before")
-    arguments = parser.parse_args()
-    number, shards = (int(part) for part in arguments.shard.split("/"))
+async def kill_storm(server: PostgresServer, database_url: str, *, kills: int) -> dict[str, Any]:
+    """Make a storm and return its books."""
+    with tempfile.TemporaryDirectory(prefix="lean-payments-storm-") as folder:
+        chance = random.SystemRandom().randrange(2**32)
+        async with storm(server, database_url, Path(folder), seed_of_chance=chance) as running:
+            say(f"storm of {kills} kills")
+            await running.rage(kills)
+            books: dict[str, Any] = await running.books()
+            return books
+
+
+def run_storm(kills: int) -> bool:
+    """Run the storm on a durable server and print its books; False when they do not agree."""
+    with serving(PostgresServer(wheel_programs(), settings=DURABLE)) as (server, url):
+        books = asyncio.run(kill_storm(server, url, kills=kills))
+    for name, found in books.items():
+        say(f"{name}: {len(found) if isinstance(found, list) else found}")
+    return not any(found for found in books.values() if isinstance(found, list))
+
+
+def run_matrix(*, shard: tuple[int, int], again: bool) -> bool:
+    """Run a shard of the crash matrix and print what it showed; False when a trial failed."""
     PASSED.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.again:
+    if again:
         PASSED.unlink(missing_ok=True)
     passed = set(PASSED.read_text(encoding="utf-8").split()) if PASSED.exists() else set()
-    server = PostgresServer(wheel_programs())
-    server.create()
-    server.start()
     started = time.monotonic()
-    try:
-        url = server.new_database()
-        migrate(url)
-        outcome = asyncio.run(crash_matrix(url, shard=(number, shards), passed=passed))
-    finally:
-        server.remove()
+    with serving(PostgresServer(wheel_programs())) as (_, url):
+        outcome = asyncio.run(crash_matrix(url, shard=shard, passed=passed))
     places = len(outcome.places) - ("survived" in outcome.places)
     say(
-        f"\ncrash matrix, shard {number}/{shards}: {outcome.deaths} processes killed at {places} lines of the service, "
+        f"\ncrash matrix, shard {shard[0]}/{shard[1]}: "
+        f"{outcome.deaths} processes killed at {places} lines of the service, "
         f"{outcome.places['survived']} requests ended before their point, {len(outcome.failures)} failed, "
         f"{(time.monotonic() - started) / 60:.1f} min"
     )
-    return 1 if outcome.failures else 0
+    return not outcome.failures
+
+
+@contextlib.contextmanager
+def serving(server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:
+    """Run a server with a migrated database."""
+    server.create()
+    server.start()
+    try:
+        url = server.new_database()
+        migrate(url)
+        yield server, url
+    finally:
+        server.remove()
+
+
+def main() -> int:
+    """Run the storm, then the shard of the matrix."""
+    parser = argparse.ArgumentParser(prog="make soak")
+    parser.add_argument("--only", choices=["crash", "storm"], help="one of the two")
+    parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
+    parser.add_argument("--again", action="store_true", help="forget what passed before")
+    parser.add_argument("--kills", type=int, default=50, help="of the storm")
+    arguments = parser.parse_args()
+    number, shards = (int(part) for part in arguments.shard.split("/"))
+    held = [run_storm(arguments.kills)] if arguments.only != "crash" and number == 1 else []
+    if arguments.only != "storm":
+        held.append(run_matrix(shard=(number, shards), again=arguments.again))
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":
