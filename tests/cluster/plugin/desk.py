@@ -37,4 +37,4 @@ class Desk:
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         place = ("--namespace", self.namespace.name, "--kubeconfig", str(self.namespace.cluster.kubeconfig))
         command = [str(self.folder / "kubectl-payments"), *words, *place]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=500)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=1000)

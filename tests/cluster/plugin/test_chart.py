@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 
     from tests.cluster.environment import Cluster
 
-pytestmark = pytest.mark.timeout(900)  # the images may have to be built first
+pytestmark = [
+    pytest.mark.timeout(1500),  # the images may have to be built first
+    pytest.mark.skipif(not os.environ.get("SOAK"), reason="takes minutes: make soak-plugin"),
+]
 OWNED = "deployments,services,jobs,secrets,configmaps,controllerrevisions,horizontalpodautoscalers,poddisruptionbudgets"
 ENVIRONMENT = "payments.leanconstruction.io/environment"
+NO_WAIT = "--wait=hookOnly"
+"""With --wait Helm 4 waits for the environment's Ready, so for the end of its release."""
+HERE_ALREADY = "--force-conflicts"
+"""Other tests have installed the kind with kubectl; Helm 4 applies it server-side."""
 MANAGED = "app.kubernetes.io/managed-by=payment-operator"
 QUICK = {
     "promotion": "Manual",
@@ -52,7 +60,7 @@ def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
     try:
         namespace.servers()
         made.prepare()
-        made.install()
+        made.install(HERE_ALREADY)
         yield made
     finally:
         made.helm("uninstall", made.name, check=False)
@@ -63,7 +71,7 @@ def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
 def desk(release: Release, folder: Path) -> Desk:
     """A person in front of the installed environment, which serves."""
     made = Desk(namespace=release.namespace, folder=folder)
-    assert "Revision 1 serves" in made.type("status", release.fullname, "-w", "--timeout", "400s")
+    assert "Revision 1 serves" in made.type("status", release.fullname, "-w", "--timeout", "900s")
     return made
 
 
@@ -87,31 +95,31 @@ def test_the_chart_installs_an_operator_that_serves(release: Release, desk: Desk
 def test_helm_changes_nothing_of_the_operators_in_the_middle_of_a_release(release: Release, desk: Desk) -> None:
     release.values["config"]["databasePoolSize"] = 5
     release.values["operator"]["spec"]["release"] = QUICK
-    release.upgrade()
-    desk.type("status", "-w", "--until", "hold", "--timeout", "400s")
+    release.upgrade(NO_WAIT)
+    desk.type("status", "-w", "--until", "hold", "--timeout", "900s")
     revision = desk.look()["revision"]
     before = owned(release)
-    release.upgrade()
+    release.upgrade(NO_WAIT)
     manifest = release.helm("get", "manifest", release.name)
     for _ in range(5):  # as a GitOps tool does
         release.namespace.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
         time.sleep(1)
     assert owned(release) == before
     assert (desk.look()["state"], desk.look()["revision"]) == ("Waiting", revision)
-    desk.type("promote", "--revision", str(revision), "-w", "--timeout", "400s")
+    desk.type("promote", "--revision", str(revision), "-w", "--timeout", "900s")
     assert desk.look()["sides"][0]["revision"] == revision
 
 
 def test_a_pause_survives_an_upgrade(release: Release, desk: Desk) -> None:
     desk.type("pause")
-    release.upgrade()
+    release.upgrade(NO_WAIT)
     stored = json.loads(release.namespace.kubectl("get", RESOURCE, release.fullname, "--output=json"))
     assert stored["spec"]["suspend"] is True
     desk.type("resume")
 
 
 def test_an_upgrade_leaves_no_job_and_no_right_behind(release: Release, desk: Desk) -> None:
-    release.upgrade()
+    release.upgrade(NO_WAIT)
     name = f"{release.fullname}-operator-crd"
     left = release.namespace.kubectl("get", "jobs,serviceaccounts", "--output=name")
     assert name not in left
@@ -129,5 +137,5 @@ def test_uninstalling_leaves_nothing_stuck_and_keeps_the_kind(release: Release, 
     assert RESOURCE not in release.namespace.kubectl("get", RESOURCE, "--output=name", "--ignore-not-found")
     kept = release.namespace.kubectl("get", "secret", "payments", "--output=name")
     assert kept.strip() == "secret/payments"
-    release.install()
-    assert "Revision 1 serves" in desk.type("status", release.fullname, "-w", "--timeout", "400s")
+    release.install(HERE_ALREADY)
+    assert "Revision 1 serves" in desk.type("status", release.fullname, "-w", "--timeout", "900s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
     from tests.cluster.environment import Cluster
 
-pytestmark = pytest.mark.timeout(900)  # the images may have to be built first
+pytestmark = [
+    pytest.mark.timeout(1500),  # the images may have to be built first
+    pytest.mark.skipif(not os.environ.get("SOAK"), reason="takes minutes: make soak-plugin"),
+]
 MANUAL = {
     "promotion": "Manual",
     "retainSeconds": 900,
     "progressDeadlineSeconds": 600,
     "smoke": {"timeoutSeconds": 300, "attempts": 5},
 }
-LONG = ("--timeout", "400s")
+LONG = ("--timeout", "900s")
 """A busy machine has two cores for all pods; how fast a release is, other tests measure."""
 CANARY = "0123456789abcdef0123456789abcdef-canary"
 _numbers = itertools.count(100)

@@ -51,7 +51,9 @@ def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
 
 
 def _leave(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    candidate = status["candidate"]
+    candidate = status.get("candidate")
+    if not candidate:
+        return
     revision = candidate["revision"]
     if candidate["step"] in BEFORE_TRAFFIC:
         stays = "; the serving one stays" if status.get("active") else ""

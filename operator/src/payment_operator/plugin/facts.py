@@ -30,7 +30,7 @@ def _database(migration: dict[str, Any] | None) -> str:
     pending = migration.get("pending", [])
     text = f"schema {current}" if current == target or not target else f"schema {current}, the image wants {target}"
     if pending:
-        text += f"; {len(pending)} to run: {', '.join(pending)}"
+        text += f"; {len(pending)} to run: {', '.join(entry.partition(':')[0] for entry in pending)}"
     if lint := migration.get("lint"):
         text += f"; the plan found: {'; '.join(lint)}"
     return text + ("; contract migrations wait until older pods are gone" if migration.get("contractPending") else "")

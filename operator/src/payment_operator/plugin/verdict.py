@@ -72,6 +72,9 @@ def _at_rest(environment: Object) -> Verdict:
         return Verdict("Failed", f"Revision {failed['revision']} {how}. {serving}", failed["message"])
     if stalled.get("status") == "True":
         return Verdict("Stalled", f"Stuck: {stalled['reason']}. {serving}", stalled["message"])
+    reconciling = condition(environment, "Reconciling")
+    if reconciling.get("status") == "True" and "candidate" not in status:
+        return Verdict("Releasing", f"A release begins: {reconciling['reason']}. {serving}", reconciling["message"])
     if ready.get("status") == "True" and active:
         return Verdict("Settled", f"{serving} Nothing is being released.")
     return Verdict("NotReady", f"Not ready: {ready.get('reason') or 'Unknown'}. {serving}", ready.get("message", ""))

@@ -22,6 +22,9 @@ def migration_job(
     pod = copy.deepcopy(pod)
     (container,) = pod["containers"]
     container["command"] = ["payments", "migrate", f"--{step}"]
+    if owner_role and step == EXPAND:
+        # the owner's tables are nobody else's until they are granted
+        container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && payments database grants --apply"]
     container["env"] += [
         {
             "name": "PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS",

@@ -155,6 +155,14 @@ SCREENS = {
     "bake": bake,
     "failed": failed,
     "stalled": stalled,
+    "beginning": lambda: observed(
+        environment(
+            status={
+                "conditions": [condition("Reconciling", "True", "Validate", "a new revision: Validate")],
+                "migration": {"current": "0", "target": "2", "pending": ["1 expand: Tables.", "2 expand: Keys."]},
+            }
+        )
+    ),
     "not-seen": lambda: observed(environment(status={"observedGeneration": 4, "active": active()})),
     "hidden": hidden,
 }
