@@ -13,7 +13,7 @@ from tests.requirements import require
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture

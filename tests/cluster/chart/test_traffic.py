@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.chart.release import Release
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
+pytestmark = pytest.mark.timeout(1800)
 HOST = "payments.test"
 LIMIT = 10
 """create-subscription calls of one address in a minute: the chart's default."""
@@ -63,6 +63,7 @@ def authority(
     release.upgrade()
 
 
+@pytest.mark.soak
 def test_the_ingress_serves_the_api_over_tls_and_limits_each_client_by_its_own_address(
     release: Release, authority: ssl.SSLContext
 ) -> None:
