@@ -44,17 +44,20 @@ class Connection(kopf.ConnectionInfo):
 
 
 def registry(*, changed: Changed, deleted: Deleted, seen: Seen, kubeconfig: str) -> kopf.OperatorRegistry:
-    """The handlers: an event of an environment or of an object labelled as one's asks for a pass."""
+    """The handlers: an event of an environment or of an object labelled as one's asks for a pass.
+
+    They are coroutines for a reason: Kopf runs plain functions in threads, where the queue must not be touched.
+    """
     handlers = kopf.OperatorRegistry()
 
-    def environment_event(*, body: kopf.Body, namespace: str | None, name: str | None, **given: Any) -> None:
+    async def environment_event(*, body: kopf.Body, namespace: str | None, name: str | None, **given: Any) -> None:
         if given["type"] == "DELETED":
             deleted(dict(body.metadata))
         key = (namespace or "", name or "")
         seen(key, body.metadata["resourceVersion"])
         changed(key)
 
-    def owned_event(*, labels: kopf.Labels, namespace: str | None, **_: Any) -> None:
+    async def owned_event(*, labels: kopf.Labels, namespace: str | None, **_: Any) -> None:
         changed((namespace or "", labels[names.LABEL_ENVIRONMENT]))
 
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:

@@ -81,6 +81,15 @@ def test_a_hundred_environments(api: ApiServer, tmp_path: Path, say: Callable[[s
         assert operator.memory_mib() < 150
 
 
+def test_a_deletion_is_followed_by_what_was_kept(api: ApiServer, tmp_path: Path) -> None:
+    create(api, environments()[:2])
+    with Operator(("default",), api.kubeconfig(ADMIN), tmp_path, resync=300.0):
+        until(lambda: planned(api) == 1, seconds=120)
+        assert api.kubectl("delete", "penv", "shop-0").returncode == 0
+        events = ("get", "events", "--field-selector", "reason=Deleted", "-o", "jsonpath={.items[*].message}")
+        until(lambda: "the database" in api.kubectl(*events).stdout, seconds=60)
+
+
 def test_a_standby_is_healthy_and_takes_over(api: ApiServer, tmp_path: Path, say: Callable[[str], None]) -> None:
     def leads(operator: Operator) -> bool:
         return '"leading": true' in operator.get("/readyz")[1]

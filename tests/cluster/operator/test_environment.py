@@ -1,0 +1,166 @@
+"""One environment from the first apply to its deletion: ready, settled, repaired, silent about secrets."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cluster.operator.harness import SECRET_VALUES, Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cluster.operator.harness import Shop
+
+pytestmark = pytest.mark.timeout(1800)
+REPAIRED = ("deployment", "service", "configmap", "poddisruptionbudget", "hpa", "controllerrevision", "secret")
+
+
+@pytest.fixture(scope="module")
+def serving(shop: Shop, operator: Operator) -> Shop:
+    assert operator.process is not None
+    shop.apply()
+    shop.ready(seconds=600)
+    return shop
+
+
+def test_the_minimal_sample_becomes_ready_and_takes_a_subscription(
+    shop: Shop, operator: Operator, say: Callable[[str], None]
+) -> None:
+    started = time.monotonic()
+    shop.apply()
+    status = shop.ready(revision=1, seconds=600)
+    say(f"ready {time.monotonic() - started:.0f} s after kubectl apply")
+    assert operator.get("/healthz")[0] == 200
+    assert [item["spec"]["scaleTargetRef"]["kind"] for item in shop.objects("hpa")] == ["PaymentEnvironment"]
+    assert status["active"]["readyReplicas"] >= 2
+    key = shop.api_key()
+    body = {
+        "lookup_key": "pro_monthly",
+        "email": "ada@example.com",
+        "payment_method_id": "pm_card_visa",
+    }
+    code, answer = shop.create_subscription(key, body)
+    assert code in {200, 201}, answer
+    assert answer["status"] == "active"
+    shop.namespace.kubectl("wait", "penv/shop", "--for=condition=Ready", "--timeout=10s")
+
+
+def test_a_settled_environment_is_not_written(serving: Shop, operator: Operator, say: Callable[[str], None]) -> None:
+    serving.ready()
+    time.sleep(2 * operator.resync)
+    before, passes = operator.api_requests(), 0.0
+    deadline = time.monotonic() + 60
+    while passes < 3 and time.monotonic() < deadline:
+        time.sleep(1)
+        passes = operator.api_requests()[("GET", "ControllerRevision")] - before[("GET", "ControllerRevision")]
+    grown = {key: value - before.get(key, 0) for key, value in operator.api_requests().items()}
+    writes = {key: n for key, n in grown.items() if n and key[0] != "GET" and key[1] != "Lease"}
+    reads = sum(n for key, n in grown.items() if key[0] == "GET" and key[1] != "Lease")
+    say(f"{passes:.0f} passes when settled: {reads:.0f} reads, {len(writes)} writes; {operator.memory_mib():.0f} MiB")
+    assert passes >= 3
+    assert not writes
+    assert operator.memory_mib() < 150
+
+
+@pytest.mark.parametrize("kind", REPAIRED)
+def test_a_deleted_object_is_made_again(serving: Shop, kind: str, say: Callable[[str], None]) -> None:
+    serving.ready()
+    took = []
+    for item in serving.objects(kind):
+        name, uid = item["metadata"]["name"], item["metadata"]["uid"]
+        started = time.monotonic()
+        serving.namespace.kubectl("delete", kind, name, "--wait=false")
+        assert serving.namespace.until(partial(remade, serving, kind, name, uid), seconds=60), name
+        took.append(time.monotonic() - started)
+    say(f"{kind}: {len(took)} made again after {', '.join(f'{seconds:.1f}' for seconds in took)} s")
+    assert took
+    status = serving.ready(seconds=600)
+    assert status["active"]["revision"] == 1
+
+
+def remade(shop: Shop, kind: str, name: str, uid: str) -> bool:
+    found = [item["metadata"]["uid"] for item in shop.objects(kind) if item["metadata"]["name"] == name]
+    return found not in ([uid], [])
+
+
+def test_a_newer_operator_restarts_no_pod(serving: Shop, operator: Operator) -> None:
+    serving.ready()
+    before = pods_of(serving)
+    operator.stop()
+    operator.source = "tests.cluster.operator.newer"
+    operator.start()
+    try:
+        passes = operator.api_requests
+        assert serving.namespace.until(lambda: passes().get(("GET", "ControllerRevision"), 0) >= 3, seconds=90)
+        assert pods_of(serving) == before
+        assert len(serving.objects("controllerrevision")) == 1
+        assert serving.status()["active"]["revision"] == 1
+    finally:
+        operator.stop()
+        operator.source = "payment_operator.cli"
+        operator.start()
+
+
+def pods_of(shop: Shop) -> set[tuple[str, int]]:
+    return {
+        (pod["metadata"]["uid"], sum(status["restartCount"] for status in pod["status"]["containerStatuses"]))
+        for component in ("api", "worker")
+        for pod in shop.pods(component)
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def test_what_is_planted_in_secrets_is_found_nowhere_else(serving: Shop, operator: Operator) -> None:
+    serving.ready()
+    texts = {"log": operator.log.read_text(), "metrics": operator.get("/metrics")[1]}
+    kinds = "penv,deployments,jobs,pods,services,configmaps,controllerrevisions,events,hpa,pdb,endpointslices"
+    texts["objects"] = serving.namespace.kubectl("get", kinds, "-o", "json", "--show-managed-fields")
+    for component in ("api", "worker", "migrate", "smoke"):
+        for pod in serving.pods(component):
+            name = pod["metadata"]["name"]
+            texts[name] = serving.namespace.kubectl("logs", name, check=False)
+    words = [value for name, value in SECRET_VALUES.items() if name != "REDIS_URL"] + ["development-only"]
+    mine = {where: text for where, text in texts.items() if text}
+    mine["objects"] = json.dumps([item for item in json.loads(mine["objects"])["items"] if not _of_a_server(item)])
+    found = [(where, word[:12]) for where, text in mine.items() for word in words if word in text]
+    assert not found
+
+
+def _of_a_server(item: dict[str, Any]) -> bool:
+    """PostgreSQL and the simulator of the tests hold throw-away passwords in their manifests."""
+    return (
+        "payments.leanconstruction.io/environment" not in str(item["metadata"].get("labels"))
+        and item["kind"] != "Event"
+    )
+
+
+def test_a_person_s_request_is_answered_once(serving: Shop) -> None:
+    serving.ready()
+    serving.annotate("rollback")
+    found = serving.until(lambda status: status.get("lastOperation"), what="answered")
+    assert found["result"] == "Refused"
+    assert "no earlier revision" in found["message"]
+    annotations = serving.get()["metadata"]["annotations"]
+    assert "payments.leanconstruction.io/rollback" not in annotations
+    assert serving.ready()["active"]["revision"] == 1
+
+
+def test_deleting_the_environment_keeps_the_database_and_says_so(serving: Shop) -> None:
+    namespace = serving.namespace
+    namespace.kubectl("delete", "penv", serving.name, "--timeout=60s")
+    kinds = ("deployment", "service", "secret", "configmap", "controllerrevision", "job", "hpa", "pods")
+    assert namespace.until(lambda: not any(serving.objects(kind) for kind in kinds), seconds=150)
+    assert json.loads(namespace.kubectl("get", "secret", "payments", "-o", "json"))["data"]
+    query = ("exec", "postgresql-0", "--", "env", "PGPASSWORD=development-only", "psql", "-h127.0.0.1", "-Upostgres")
+    assert int(namespace.kubectl(*query, "-Atc", "SELECT count(*) FROM subscriptions")) >= 1
+
+    def told() -> str:
+        return namespace.kubectl(
+            "get", "events", "--field-selector", "reason=Deleted", "-o", "jsonpath={.items[*].message}"
+        )
+
+    assert "database" in namespace.until(told, seconds=30)
