@@ -30,7 +30,7 @@ CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.arg
 LIMITED = """
 import os, redis
 address = open(os.environ["REDIS_URL_FILE"]).read().strip()
-print(*[key.decode() for key in redis.Redis.from_url(address).keys("payments:limit:*")])
+print(*[key.decode() for key in redis.Redis.from_url(address).keys("payments:{limit}:*")])
 """
 # Sends requests through the Ingress from a pod and prints their statuses. Arguments: address, host, key, body, count.
 THROUGH = """
