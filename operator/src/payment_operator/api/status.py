@@ -39,8 +39,8 @@ class CandidateStatus(Fields, frozen=True, kw_only=True):
     step: Annotated[
         str,
         Meta(
-            description="Where the release is: Validate, Plan, Expand, Deploy, Smoke, Hold, CutOver, Bake, Retire, "
-            "Contract, or Rollback."
+            description="Where the release is: Validate, Plan, Expand, Deploy, Smoke, Hold, Scale, CutOver, Bake, "
+            "Retire, Contract, or Rollback."
         ),
     ]
     step_since: Annotated[str | None, Meta(description="When the step began.")] = None

@@ -16,6 +16,7 @@ STEPS: Final = (
     "Deploy",
     "Smoke",
     "Hold",
+    "Scale",
     "CutOver",
     "Bake",
     "Retire",
