@@ -11,7 +11,7 @@ from payment_operator.resources.metadata import Manifest, Owner
 PLAN, EXPAND, SMOKE, CONTRACT = "plan", "expand", "smoke", "contract"
 MIGRATIONS: Final = frozenset({PLAN, EXPAND, CONTRACT})
 _MOUNT: Final = "/run/secrets/migration"
-NEVER_AGAIN: Final = (2, 4, 5, 6)
+NEVER_AGAIN: Final = (2, 4, 5, 6, 7)
 """Exit codes of `payments migrate` that another try does not change: docs/contracts.md."""
 
 
