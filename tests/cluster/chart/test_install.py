@@ -5,6 +5,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
+from tests.cluster.chart.release import CHART
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,14 +49,13 @@ def test_the_commands_of_the_notes_work(release: Release) -> None:
 
 
 def test_requests_cover_what_pods_use_and_limits_leave_room(release: Release, say: Callable[[str], None]) -> None:
-    defaults = release.helm("show", "values", "chart")
-    requested, limited = (
-        int(re.findall(rf"{kind}: {{.*memory: (\d+)Mi", defaults)[0]) for kind in ("requests", "limits")
-    )
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     with release.webhooks(seconds=5, rate=50, fresh=10) as load:
         assert load.result()["failed"] == 0
     for component in ("api", "worker"):
         used = _resident_mebibytes(release, component)
+        resources = defaults[component]["resources"]
+        requested, limited = (int(resources[kind]["memory"].removesuffix("Mi")) for kind in ("requests", "limits"))
         say(f"{component}: {used:.0f} MiB resident after load, {requested} MiB requested, limit {limited} MiB")
         assert used < requested
         assert used < limited / 2
