@@ -99,7 +99,7 @@ def test_the_operator_killed_at_its_writes_finishes_the_release(
             break
         trial(shop, victim, proxy, number=number, point=(k, when))
         passed.add((k, when))
-        say(f"killed {when} write {k} of {writes}: finished")
+        say(f"killed {when} write {k} of {writes} ({proxy.writes[before].resource} first): finished")
 
 
 def trial(shop: Shop, victim: Operator, proxy: ApiProxy, *, number: int, point: tuple[int, When]) -> None:
@@ -109,4 +109,15 @@ def trial(shop: Shop, victim: Operator, proxy: ApiProxy, *, number: int, point: 
     proxy.wait_for_cut(seconds=180)
     victim.kill()
     victim.start()
+    finished(shop, former)
+
+
+def test_a_view_from_the_past_changes_nothing_in_the_end(shop: Shop, victim: Operator, proxy: ApiProxy) -> None:
+    assert victim.process is not None
+    former = shop.status()["active"]["revision"]
+    release(shop, 900)
+    for _ in range(3):
+        time.sleep(4)
+        with proxy.stale():
+            time.sleep(3)
     finished(shop, former)
