@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime
 from functools import partial
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from tests.cluster.operator.harness import Operator, Shop
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(not os.environ.get("SOAK"), reason="takes an hour: make soak-operator"),
+]
 ROUNDS, REQUESTS = 10, 100_000
 KEPT: dict[str, Any] = {"retainSeconds": 600, "bake": {"seconds": 5, "intervalSeconds": 1}}
 SHORT: dict[str, Any] = KEPT | {"progressDeadlineSeconds": 45, "smoke": {"attempts": 1, "timeoutSeconds": 120}}
