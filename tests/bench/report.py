@@ -79,6 +79,7 @@ GOALS = (
         divided_by=("create-subscription, 128 in flight", "S"),
     ),
     Goal("read of one subscription against R", "read, Zipf, 32 in flight", 0.45, divided_by=(_HELLO, "R")),
+    Goal("hit rate of the cache, Zipf", "hit rate, Zipf", 85, unit="%"),
     Goal("start to first ready", "start to first ready", 1.5, at_most=True, unit="s"),
     Goal(
         "start to first ready against S",
