@@ -1,4 +1,4 @@
-"""Where the processor time of the two hot paths goes, by layer."""
+"""Where the processor time of the hot paths goes, by layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from tests.bench.arms import Ours
 from tests.bench.environments import service_programs
+from tests.bench.filling import fill_subscriptions
 from tests.bench.measures.create import bodies
+from tests.bench.session import get_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,15 +36,22 @@ class Profiled(Ours):
 
 
 def run(session: Session) -> None:
-    """Profile webhook ingest and create-subscription."""
+    """Profile webhook ingest, create-subscription and cached reads."""
     session.say("profile")
     _profile(session, "webhooks", lambda ours: session.webhooks(ours, connections=32, seconds=SECONDS))
     _profile(session, "create-subscription", partial(_create, session))
+    _profile(session, "cached read", partial(_read, session))
 
 
 def _create(session: Session, ours: Ours) -> None:
     requests = bodies(session, ours, count=2000, mark="profiled")
     session.drive(ours.port, connections=64, seconds=SECONDS, requests=requests, repeat=False)
+
+
+def _read(session: Session, ours: Ours) -> None:
+    ids = fill_subscriptions(session.machine, ours.database, count=100)
+    requests = [get_request(f"/api/v1/subscriptions/{name}", api_key=ours.api_key) for name in ids]
+    session.drive(ours.port, connections=32, seconds=SECONDS, requests=requests)
 
 
 def _profile(session: Session, name: str, load: Callable[[Ours], object]) -> None:

@@ -46,9 +46,7 @@ def run(session: Session) -> None:
         ids = fill_subscriptions(session.machine, ours.database, count=SUBSCRIPTIONS)
         session.machine.query(seed.database, _SEED_ROWS.format(count=SUBSCRIPTIONS))
         mine = [get_request(f"/api/v1/subscriptions/{name}", api_key=ours.api_key) for name in zipf(ids)]
-        of_uncached = [
-            get_request(f"/api/v1/subscriptions/{name}", api_key=uncached.api_key) for name in zipf(ids)
-        ]
+        of_uncached = [get_request(f"/api/v1/subscriptions/{name}", api_key=uncached.api_key) for name in zipf(ids)]
         theirs = [get_request(f"/api/v1/subscriptions/{number}") for number in zipf(range(1, SUBSCRIPTIONS + 1))]
         pages = [get_request("/api/v1/subscriptions?limit=10", api_key=ours.api_key)]
         what = "read, Zipf, 32 in flight"
