@@ -72,6 +72,29 @@ async def test_a_write_key_may_read_too(guarded: httpx.AsyncClient, keys: ApiKey
     assert (await guarded.post("/api/v1/customers", json={}, headers=bearer(key))).status_code == 201
 
 
+@pytest.mark.parametrize("scope", ["read", "write"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/admin/inbox"),
+        ("POST", "/api/v1/admin/inbox/replay"),
+        ("POST", "/api/v1/admin/reconcile"),
+        ("GET", "/api/v1/admin/operations"),
+    ],
+)
+async def test_administration_needs_the_admin_scope(
+    guarded: httpx.AsyncClient, keys: ApiKeys, scope: str, method: str, path: str
+) -> None:
+    key, _ = await keys.create("shop", scope=scope, days=None, actor="test")
+    refused = await guarded.request(method, path, headers=bearer(key))
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+async def test_an_admin_key_may_administer(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
+    key, _ = await keys.create("ops", scope="admin", days=None, actor="test")
+    assert (await guarded.get("/api/v1/admin/inbox", headers=bearer(key))).status_code == 200
+
+
 @pytest.mark.parametrize("header", ["Bearer", "Bearer lp_unknown", "Basic lp_x", "lp_x", f"Bearer lp_{'x' * 5000}"])
 async def test_a_wrong_header_is_401(guarded: httpx.AsyncClient, header: str) -> None:
     assert (await guarded.get(LIST, headers={"Authorization": header})).status_code == 401

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.platform import audit
-from payment_service.tables import audit_log
+from payment_service.tables import audit_log, operations
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -64,3 +64,30 @@ async def test_what_is_recorded_cannot_be_changed(stack: Stack, statement: str) 
     with pytest.raises(DBAPIError, match="append-only"):
         await _execute(stack, statement)
     assert [row["actor"] for row in await stack.rows(audit_log)] == ["cli:ada"]
+
+
+async def test_each_operation_is_recorded_with_who_asked_and_what_came_of_it(stack: Stack) -> None:
+    made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
+    declined = await stack.create(email="bob@example.com", payment_method_id="pm_card_chargeDeclined")
+    assert declined.status_code == 402
+    await stack.client.post(f"/api/v1/subscriptions/{made['id']}/cancel", json={"at_period_end": False})
+    (operation,) = [row for row in await stack.rows(operations) if row["response_status"] == 402]
+    recorded = [(row["action"], row["object_type"], row["object_id"]) for row in await stack.rows(audit_log)]
+    assert recorded == [
+        ("subscription.create", "subscription", made["id"]),
+        ("subscription.create", "operation", operation["id"]),
+        ("subscription.cancel", "subscription", made["id"]),
+    ]
+    first, second, _ = await stack.rows(audit_log)
+    assert first["actor"].startswith("api:")
+    assert first["details"]["status"] == 201
+    assert second["details"]["code"] == "payment_declined"
+
+
+async def test_a_replayed_answer_is_not_recorded_again(stack: Stack) -> None:
+    for _ in range(2):
+        answer = await stack.create(
+            email="ada@example.com", payment_method_id="pm_card_visa", headers={"Idempotency-Key": "once"}
+        )
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert len(await stack.rows(audit_log)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -151,6 +152,17 @@ async def test_the_admin_token_is_asked(database_url: str) -> None:
         assert (await client.get("/status")).status_code == 401
         allowed = await client.get("/status", headers={"Authorization": "Bearer let-me-in"})
         assert allowed.status_code == 200
+
+
+async def test_production_without_an_admin_token_answers_probes_and_metrics_only(stack: Stack) -> None:
+    stack.parts.settings = replace(stack.parts.settings, environment="production")
+    async with admin_client(stack, worker=False) as client:
+        for method, path in (("GET", "/status"), ("PUT", "/drain")):
+            refused = await client.request(method, path, json={"drain": True})
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+            assert "PAYMENTS_ADMIN_TOKEN" in refused.json()["detail"]
+        assert stack.parts.drain.closing_connections is False
+        assert (await client.get("/health/ready")).status_code == 200
 
 
 async def test_the_limit_answers_429_to_the_eleventh(database_url: str) -> None:

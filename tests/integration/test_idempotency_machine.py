@@ -8,6 +8,7 @@ be explained by one operation per key and retention.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from contextvars import ContextVar
 from datetime import timedelta
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 PROCESSES, HOUR, SETTLE_SECONDS = 3, 3600.0, 30.0
 RETENTION = timedelta(hours=72)
+EXAMPLES = int(os.environ.get("PAYMENTS_TEST_HISTORIES", "20"))
+"""A sample in CI; `make soak` sets more."""
 keys = st.sampled_from(["first", "second"])
 bodies = st.sampled_from(["red", "green"])
 processes = st.integers(0, PROCESSES - 1)
@@ -80,7 +83,7 @@ class Processes:
                 async with made.finish(operation):
                     operation.response = StoredResponse.of(201, operation.request | operation.facts)
 
-        made = Operations(database, clock=self.clock, settings=work, handlers={"charge": handle})
+        made = Operations(database, clock=self.clock, settings=work, handlers={"make_charge": handle})
         return made
 
     async def pause(self) -> None:
@@ -116,7 +119,7 @@ class Processes:
         )
         request = {"key": key, "body": body}
         work = self.operations[process].run(
-            "charge", principal="shop", livemode=False, request=request, request_id=None, key=used
+            "make_charge", principal="shop", livemode=False, request=request, request_id=None, key=used
         )
         self.sent.append(Sent(process, key, body, self._start(work)))
 
@@ -323,5 +326,5 @@ async def test_a_driver_whose_lease_was_taken_over_writes_nothing(
 def test_the_machine_holds_under_concurrent_requests(postgres_server: PostgresServer, migrated_template: str) -> None:
     IdempotencyMachine.url = postgres_server.new_database(template=migrated_template)
     unshrunk = (Phase.explicit, Phase.reuse, Phase.generate)
-    chosen = settings(max_examples=20, stateful_step_count=30, deadline=None, phases=unshrunk)
+    chosen = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None, phases=unshrunk)
     run_state_machine_as_test(IdempotencyMachine, settings=chosen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from tests.servers.stack import development_settings
+from tests.servers.stack import development_settings, running_stack
 
 from payment_service.errors import ServiceUnavailable
 from payment_service.platform.database import Database
@@ -67,6 +67,41 @@ async def test_a_lock_that_takes_too_long_is_given_up_and_answered_503(postgres_
     assert isinstance(problem, ServiceUnavailable)
     assert problem.retry_after == 1
     await database.close()
+
+
+async def test_the_victim_of_a_deadlock_is_answered_503(postgres_server: PostgresServer) -> None:
+    database = database_of(postgres_server)
+    await _run(database, "CREATE TABLE pair AS SELECT n FROM generate_series(1, 2) n")
+    both_hold = asyncio.Barrier(2)
+
+    async def lock(first: int, second: int) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text(f"SELECT n FROM pair WHERE n = {first} FOR UPDATE"))
+            await both_hold.wait()
+            await connection.execute(text(f"SELECT n FROM pair WHERE n = {second} FOR UPDATE"))
+
+    outcomes = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+    (victim,) = [outcome for outcome in outcomes if outcome is not None]
+    problem = to_problem(victim)
+    assert isinstance(problem, ServiceUnavailable)
+    assert problem.retry_after == 1
+    await database.close()
+
+
+async def test_a_request_that_meets_a_locked_table_is_503_and_completed_when_it_is_asked_again(
+    postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    url = postgres_server.new_database(template=migrated_template)
+    body = {"email": "ada@example.com", "payment_method_id": "pm_card_visa", "headers": {"Idempotency-Key": "once"}}
+    async with running_stack(url, PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS="0.3") as stack:
+        async with stack.parts.database.transaction() as connection:
+            await connection.execute(text("LOCK TABLE subscriptions"))
+            refused = await stack.create(**body)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        stack.clock.advance(60)
+        assert (await stack.create(**body)).status_code == 201
+        assert len(stack.charges()) == 1
 
 
 async def _run(database: Database, statement: str) -> None:

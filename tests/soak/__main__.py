@@ -1,4 +1,4 @@
-"""`make soak`: a storm of fifty kills, then the whole crash matrix, resumable, in shards; the numbers at the end."""
+"""`make soak`: many random histories, a storm of fifty kills, then the whole crash matrix, resumable, in shards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 say = functools.partial(print, flush=True)
 PASSED = Path(".cache/soak/crash-passed.txt")
+PROPERTIES = ("tests/integration/test_order_independence.py", "tests/integration/test_idempotency_machine.py")
 
 
 class Progress:
@@ -84,6 +87,14 @@ def run_storm(kills: int) -> bool:
     return not any(found for found in books.values() if isinstance(found, list))
 
 
+def run_histories(examples: int) -> bool:
+    """Run the property tests on so many random histories instead of their few; False when one fails."""
+    say(f"{examples} histories for each property")
+    environ = os.environ | {"PAYMENTS_TEST_HISTORIES": str(examples)}
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", "--numprocesses=2", *PROPERTIES]
+    return subprocess.run(command, env=environ, check=False).returncode == 0
+
+
 def run_matrix(*, shard: tuple[int, int], again: bool) -> bool:
     """Run a shard of the crash matrix and print what it showed; False when a trial failed."""
     PASSED.parent.mkdir(parents=True, exist_ok=True)
@@ -117,16 +128,22 @@ def serving(server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:
 
 
 def main() -> int:
-    """Run the storm, then the shard of the matrix."""
+    """Run the histories and the storm, then the shard of the matrix."""
     parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument("--only", choices=["crash", "storm"], help="one of the two")
+    parser.add_argument("--only", choices=["histories", "storm", "crash"], help="one of the three")
     parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
     parser.add_argument("--again", action="store_true", help="forget what passed before")
     parser.add_argument("--kills", type=int, default=50, help="of the storm")
+    parser.add_argument("--histories", type=int, default=300, help="for each property")
     arguments = parser.parse_args()
     number, shards = (int(part) for part in arguments.shard.split("/"))
-    held = [run_storm(arguments.kills)] if arguments.only != "crash" and number == 1 else []
-    if arguments.only != "storm":
+    chosen = {arguments.only} if arguments.only else {"crash"} | ({"histories", "storm"} if number == 1 else set())
+    held: list[bool] = []
+    if "histories" in chosen:
+        held.append(run_histories(arguments.histories))
+    if "storm" in chosen:
+        held.append(run_storm(arguments.kills))
+    if "crash" in chosen:
         held.append(run_matrix(shard=(number, shards), again=arguments.again))
     return 0 if all(held) else 1
 

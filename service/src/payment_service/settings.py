@@ -80,7 +80,7 @@ class HttpSettings:
     admin_port: int
     """`PAYMENTS_ADMIN_PORT`: 0 switches the admin port off."""
     admin_token: Secret
-    """`PAYMENTS_ADMIN_TOKEN`: asked by PUT and /status on the admin port when set."""
+    """`PAYMENTS_ADMIN_TOKEN`: asked by PUT and /status on the admin port; without it production refuses them."""
     allowed_origins: tuple[str, ...]
     """`ALLOWED_ORIGINS`: origins that browsers may call from, separated by commas."""
     trusted_proxies: tuple[str, ...]

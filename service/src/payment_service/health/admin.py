@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from payment_service.errors import BadRequest, MethodNotAllowed, NotFound, PaymentsError, Unauthorized
+from payment_service.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, PaymentsError, Unauthorized
 from payment_service.health.routes import health_routes
 from payment_service.health.service import VERSION
 from payment_service.platform.responses import header, read_body, respond, respond_problem
@@ -80,6 +80,8 @@ async def _answer(parts: Parts, scope: Any, receive: Receive, *, worker: bool) -
 
 def _authorize(parts: Parts, scope: Any) -> None:
     token = parts.settings.http.admin_token.reveal()
+    if not token and parts.settings.production:
+        raise Forbidden("Set PAYMENTS_ADMIN_TOKEN, and send it, to use this in production")
     given = (header(scope, b"authorization") or "").removeprefix("Bearer ")
     if token and not hmac.compare_digest(given.encode(), token.encode()):
         raise Unauthorized("Send the admin token: Authorization: Bearer …")

@@ -19,6 +19,7 @@ import structlog
 
 from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaymentsError, StripeKeySpent
 from payment_service.idempotency import store
+from payment_service.idempotency.auditing import record_outcome
 from payment_service.idempotency.retention import remove_expired
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.platform.database import is_unavailable
@@ -144,6 +145,8 @@ class Operations:
             if prepare is not None:
                 await prepare(connection, operation)
             await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
+            if operation.response is not None and operation.kind in self._handlers:  # other kinds tell of themselves
+                await record_outcome(connection, operation, now=now)
         return operation
 
     async def _claim(self, connection: AsyncConnection, key: IdempotencyKey, operation: Operation) -> Operation | None:
@@ -242,6 +245,8 @@ class Operations:
         lease = self._settings.operation_lease_seconds
         if not await store.save(connection, operation, now=now, lease_seconds=lease):
             raise LeaseLost(operation.id)
+        if operation.response is not None:
+            await record_outcome(connection, operation, now=now)
 
     async def complete_expired(self, *, limit: int = 10) -> int:
         """Take over and complete operations whose driver is gone; return how many reached their answer.

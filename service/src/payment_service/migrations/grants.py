@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from payment_service.cli_settings import load_settings
 from payment_service.migrations.runner import locked_connection
-from payment_service.tables import audit_log, schema_versions
+from payment_service.tables import audit_log, outbox, schema_versions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from payment_service.settings import DatabaseSettings
 
 READ_ONLY: Final = (schema_versions.name, "alembic_version")
-APPEND_ONLY: Final = (audit_log.name,)
+APPEND_ONLY: Final = (audit_log.name, outbox.name)
 _POWERS: Final = text(
     "SELECT rolsuper, rolcreatedb OR rolcreaterole, pg_has_role(:role, t.tableowner, 'USAGE') "
     "FROM pg_roles LEFT JOIN pg_tables t ON t.tablename = 'subscriptions' AND t.schemaname = current_schema() "

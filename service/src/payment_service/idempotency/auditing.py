@@ -1,0 +1,45 @@
+"""What came of a person's request, in the audit log: one row for each operation that has its answer.
+
+The states before and after stand in the outbox under the operation's id as their cause, written in the same
+transactions; operations themselves are removed after their retention, the audit log is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from payment_service.platform import audit
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.idempotency.schemas import Operation
+
+_REFUSED: Final = 400
+
+
+async def record_outcome(connection: AsyncConnection, operation: Operation, *, now: datetime) -> None:
+    """Append the outcome of an operation that has just got its answer, in the transaction that stores the answer.
+
+    `create_subscription` becomes the action `subscription.create`. The object is what was made or changed; of a
+    refused request, the operation.
+    """
+    response = operation.response
+    assert response is not None
+    verb, _, noun = operation.kind.partition("_")
+    answer: dict[str, Any] = msgspec.json.decode(response.body)
+    done = response.status < _REFUSED
+    details = {"operation": operation.id, "request_id": operation.request_id, "status": response.status}
+    await audit.record(
+        connection,
+        actor=f"api:{operation.principal}",
+        action=f"{noun}.{verb}",
+        object_type=noun if done else "operation",
+        object_id=answer.get("id", operation.id) if done else operation.id,
+        now=now,
+        details=details if done else details | {"code": answer.get("code")},
+    )
