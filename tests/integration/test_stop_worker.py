@@ -66,6 +66,4 @@ async def test_a_stopping_worker_ends_what_it_began_and_leaves_no_lease(lab: Lab
 
 async def leased(lab: Laboratory) -> list[str]:
     """Return the events that a worker has claimed and not settled."""
-    return [
-        row["id"] for row in await lab.rows(events) if row["state"] == "pending" and row["lease_owner"] is not None
-    ]
+    return [row["id"] for row in await lab.rows(events) if row["state"] == "pending" and row["lease_owner"] is not None]
