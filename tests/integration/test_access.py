@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.servers.stack import Stack
 
+    from payment_service.access.schemas import Scope
+
 LIST = "/api/v1/subscriptions"
 
 
@@ -83,7 +85,7 @@ async def test_a_write_key_may_read_too(guarded: httpx.AsyncClient, keys: ApiKey
     ],
 )
 async def test_administration_needs_the_admin_scope(
-    guarded: httpx.AsyncClient, keys: ApiKeys, scope: str, method: str, path: str
+    guarded: httpx.AsyncClient, keys: ApiKeys, scope: Scope, method: str, path: str
 ) -> None:
     key, _ = await keys.create("shop", scope=scope, days=None, actor="test")
     refused = await guarded.request(method, path, headers=bearer(key))

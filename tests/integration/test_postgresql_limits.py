@@ -81,7 +81,7 @@ async def test_the_victim_of_a_deadlock_is_answered_503(postgres_server: Postgre
             await connection.execute(text(f"SELECT n FROM pair WHERE n = {second} FOR UPDATE"))
 
     outcomes = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
-    (victim,) = [outcome for outcome in outcomes if outcome is not None]
+    (victim,) = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     problem = to_problem(victim)
     assert isinstance(problem, ServiceUnavailable)
     assert problem.retry_after == 1
@@ -92,15 +92,15 @@ async def test_a_request_that_meets_a_locked_table_is_503_and_completed_when_it_
     postgres_server: PostgresServer, migrated_template: str
 ) -> None:
     url = postgres_server.new_database(template=migrated_template)
-    body = {"email": "ada@example.com", "payment_method_id": "pm_card_visa", "headers": {"Idempotency-Key": "once"}}
+    body, headers = {"email": "ada@example.com", "payment_method_id": "pm_card_visa"}, {"Idempotency-Key": "once"}
     async with running_stack(url, PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS="0.3") as stack:
         async with stack.parts.database.transaction() as connection:
             await connection.execute(text("LOCK TABLE subscriptions"))
-            refused = await stack.create(**body)
+            refused = await stack.create(headers=headers, **body)
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
         stack.clock.advance(60)
-        assert (await stack.create(**body)).status_code == 201
+        assert (await stack.create(headers=headers, **body)).status_code == 201
         assert len(stack.charges()) == 1
 
 
