@@ -272,3 +272,21 @@ async def test_each_change_of_state_is_one_row_of_the_outbox_with_its_cause(lab:
     assert [cause for cause, _, _ in told_of] == ["evt_0", "evt_2"]
     assert told_of[0][1] is None
     assert told_of[1][1:] == ({"name": "Ada"}, {"name": "Grace"})
+
+
+async def test_an_object_that_is_to_be_fetched_is_not_taken_for_a_snapshot(lab: Laboratory) -> None:
+    """A dispute lets its charge be fetched by an event that shows nothing; the charge's own events come beside it."""
+    account = Account(lab.simulator, lab.clock, Random(3), cards=("pm_card_visa",))
+    account.do("subscribe")
+    account.do("dispute")
+    history = lab.history()
+    await lab.receive(event for event in history if event["data"]["object"]["object"] == "dispute")
+    await lab.parts.worker.apply_batch()
+    await lab.receive(event for event in history if event["data"]["object"]["object"] == "charge")
+    await lab.parts.worker.apply_batch()
+    rows = await lab.rows(events)
+    assert [row["attempts"] for row in rows if row["type"] == "reconcile.charge"] == [0]
+    assert {row["last_error"] for row in rows} == {None}
+    await lab.settle()
+    (charge,) = (await lab.mirror())["charge"].values()
+    assert charge["disputed"] is True

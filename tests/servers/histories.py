@@ -64,7 +64,7 @@ class Account:
             return
 
     def _some(self, kind: str) -> dict[str, Any]:
-        return self._chance.choice(self._state.all(kind))
+        return self._chance.choice([obj for obj in self._state.all(kind) if "deleted" not in obj])
 
     def _coin(self) -> bool:
         return self._chance.random() < 0.5

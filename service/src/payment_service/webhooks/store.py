@@ -82,11 +82,14 @@ def _objects(dialect: str) -> Any:
 
 
 def _claim(dialect: str) -> Any:
-    """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all."""
+    """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all.
+
+    Without one those in doubt stay: some of them show no state at all (`webhooks/consequences.py`).
+    """
     chosen = (
         select(events.c.id)
         .where(_PENDING, _FREE, ~_OBJECT_HELD, _among(events.c.group_key, "keys", dialect=dialect))
-        .where(or_(events.c.available_at <= bindparam("now"), bindparam("in_doubt") == true()))
+        .where(or_(and_(events.c.available_at <= bindparam("now"), ~events.c.fetch), bindparam("in_doubt") == true()))
         .order_by(events.c.stripe_created)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True, of=events)
