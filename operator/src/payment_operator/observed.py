@@ -163,6 +163,8 @@ def read_pod(item: Manifest) -> Pod:
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     states = [container.get("state") or {} for container in containers]
     ended = [state["terminated"] for state in states if "terminated" in state]
+    lasts = [container.get("lastState") or {} for container in containers]
+    former = [state["terminated"] for state in lasts if "terminated" in state]
     conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or []}
     return Pod(
         name=metadata["name"],
@@ -180,7 +182,7 @@ def read_pod(item: Manifest) -> Pod:
         or _unscheduled(status),
         job=labels.get("batch.kubernetes.io/job-name", ""),
         exit_code=ended[-1].get("exitCode") if ended else None,
-        last_words=ended[-1].get("message", "") if ended else "",
+        last_words=(ended or former or [{}])[-1].get("message", ""),
     )
 
 

@@ -87,7 +87,7 @@ def _active(observed: Observed, active: Revision | None) -> RevisionStatus | Non
 
 
 def _candidate(turn: Turn, progress: Progress | None) -> CandidateStatus | None:
-    revision = turn.roles.candidate or (turn.roles.active if progress else None)
+    revision = None if turn.roles.fresh else turn.roles.candidate or turn.roles.active
     if revision is None or progress is None:
         return None
     return CandidateStatus(

@@ -1,4 +1,4 @@
-"""An image of the service with one migration more, which fails as long as a row says so."""
+"""An image of the service with one migration more, or several, which fail at their end as long as a row says so."""
 
 from __future__ import annotations
 
@@ -32,25 +32,38 @@ oldest_application = {oldest}
 
 def upgrade() -> None:
     """Apply."""
-    op.execute("SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM cursors WHERE name = 'refuse') THEN 0 ELSE 1 END)")
     {change}
+    op.execute("SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM cursors WHERE name = 'refuse') THEN 0 ELSE 1 END)")
 '''
-_ADDITIVE = 'op.add_column("customers", sa.Column("note_of_next", sa.Text(), nullable=True))'
+ADDITIVE = 'op.add_column("customers", sa.Column("note_of_next", sa.Text(), nullable=True))'
 
 
-def image(folder: Path, *, name: str = "payments-service-next", change: str = _ADDITIVE) -> str:
-    """Build the service with a further expand migration, bring it to the cluster and return its name."""
+def image(folder: Path, *changes: str, name: str = "payments-service-next") -> str:
+    """Build the service with further expand migrations, bring it to the cluster and return its name.
+
+    Args:
+        folder: an empty one.
+        changes: the body of each migration; left out: one that adds a column.
+        name: of the image.
+    """
     recipe = recipes()["service"]
     source = folder / "src"
     shutil.copytree(recipe.parts["service/src"], source, ignore=shutil.ignore_patterns("__pycache__"))
     migrations = source / "payment_service" / "migrations"
-    newest = max((migrations / "versions").glob("[0-9]*.py"))
-    number = int(newest.name[:4]) + 1
-    oldest = re.findall(r"^oldest_application = (\d+)", newest.read_text(), re.MULTILINE)[0]
-    down = re.findall(r'^revision = "(.+)"', newest.read_text(), re.MULTILINE)[0]
-    content = _MIGRATION.format(number=number, down=down, oldest=oldest, change=change)
-    (migrations / "versions" / f"{number:04}_next.py").write_text(content)
+    for change in changes or (ADDITIVE,):
+        number = _add(migrations / "versions", change)
     support = migrations / "support.py"
     bumped = re.sub(r"^(\w+_SCHEMA: Final) = \d+", rf"\1 = {number}", support.read_text(), flags=re.MULTILINE)
     support.write_text(bumped)
     return store.deliver(replace(recipe, name=name, parts=dict(recipe.parts) | {"service/src": source}))
+
+
+def _add(versions: Path, change: str) -> int:
+    """Write the next migration and return its number."""
+    newest = max(versions.glob("[0-9]*.py"))
+    number = int(newest.name[:4]) + 1
+    oldest = re.findall(r"^oldest_application = (\d+)", newest.read_text(), re.MULTILINE)[0]
+    down = re.findall(r'^revision = "(.+)"', newest.read_text(), re.MULTILINE)[0]
+    content = _MIGRATION.format(number=number, down=down, oldest=oldest, change=change)
+    (versions / f"{number:04}_next.py").write_text(content)
+    return number

@@ -120,6 +120,17 @@ class PodLoad:
         manifests = pod_manifests(name, namespace=namespace, image=image, arguments=arguments, labels=labels)
         kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
 
+    def stop(self) -> None:
+        """Send no more requests."""
+        tell = "import os, signal; os.kill(1, signal.SIGTERM)"
+        self._kubectl("-n", self._namespace, "exec", self._name, "--", "python", "-c", tell)
+
+    def wait(self, *, seconds: float = PATIENCE) -> None:
+        """Wait until it sends."""
+        self._kubectl(
+            "-n", self._namespace, "wait", f"pod/{self._name}", "--for=condition=Ready", f"--timeout={seconds:.0f}s"
+        )
+
     def result(self, *, within: float = PATIENCE) -> dict[str, Any]:
         """Wait for the pod's end and return the result.
 

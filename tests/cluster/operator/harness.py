@@ -158,6 +158,7 @@ class Shop:
 
     namespace: Namespace
     name: str = ENVIRONMENT
+    database: str = "postgres"
 
     def secret(self, **values: str) -> None:
         """Write the Secret that the sample names."""
@@ -174,13 +175,14 @@ class Shop:
         resource: dict[str, Any] = next(yaml.safe_load_all((SAMPLES / sample).read_text()))
         resource["metadata"]["name"] = self.name
         resource["spec"]["image"] = self.namespace.images.get(image, image)
-        resource["spec"]["stripe"]["apiBase"] = "http://simulator:12111"
+        resource["spec"]["stripe"] |= {"mode": "Test", "apiBase": "http://simulator:12111"}
         resource["spec"]["api"] = {
             "config": {"PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0"},
             "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
         }
         resource["spec"]["autoscaling"] = {"minReplicas": 2, "maxReplicas": 2}  # there, but calm on a busy machine
-        resource["spec"]["worker"] = {"resources": {"requests": {"cpu": "10m", "memory": "96Mi"}}}
+        worker = {"resources": {"requests": {"cpu": "10m", "memory": "96Mi"}}}
+        resource["spec"]["worker"] = resource["spec"].get("worker", {}) | worker
         release = QUICK | resource["spec"].get("release", {}) | spec.pop("release", {})
         resource["spec"] |= {"release": release} | spec
         return resource
@@ -193,8 +195,13 @@ class Shop:
 
     def psql(self, statement: str) -> str:
         """Run a statement in the database."""
-        client = ("env", "PGPASSWORD=development-only", "psql", "-h127.0.0.1", "-Upostgres", "-Atc", statement)
-        return self.namespace.kubectl("exec", "postgresql-0", "--", *client).strip()
+        login = ("env", "PGPASSWORD=development-only", "psql", "-h127.0.0.1", "-Upostgres", "-d", self.database)
+        return self.namespace.kubectl("exec", "postgresql-0", "--", *login, "-Atc", statement).strip()
+
+    def psql_script(self, script: str) -> None:
+        """Run statements one by one: some, such as CREATE DATABASE, stand in no transaction."""
+        for statement in filter(None, map(str.strip, script.split(";"))):
+            self.psql(statement)
 
     def address(self) -> str:
         """Where this machine reaches the Service."""

@@ -1,4 +1,7 @@
-"""Constant load on an environment: signed events, of which none may be lost, over kept and on new connections."""
+"""Constant load on an environment: signed events, of which none may be lost, over kept and on new connections.
+
+They come from this machine to the Service and through the Ingress, and from a pod by the Service's name.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from tests.cluster.chart.release import EVENT, WEBHOOK
 from tests.cluster.load.run import HostLoad, PodLoad
+from tests.cluster.node.layout import INGRESS
 from tests.cluster.operator.harness import SECRET_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.cluster.operator.harness import Shop
 
-RATE, FRESH, CONNECTIONS = 60.0, 20.0, 8
+RATE, FRESH, CONNECTIONS = 50.0, 20.0, 8
+"""Requests a second of each of the three ways."""
+WAYS = 3
+HOST = "pay.example.com"
 
 
 @dataclass
@@ -38,8 +46,9 @@ class Results:
                 found[kind] = found.get(kind, 0) + count
         return found
 
-    def p99(self) -> float:
-        return max(float(run["latency_ms"]["p99"]) for run in self.runs)
+    def p99(self) -> str:
+        """The 99th percentile of each way."""
+        return " / ".join(f"{run['latency_ms']['p99']:.0f}" for run in self.runs)
 
     def last_kept(self, revision: str) -> float | None:
         """When a kept connection last reached a revision, as a wall clock time."""
@@ -51,30 +60,37 @@ class Results:
         return max(seen, default=None)
 
 
-def arguments(*, seconds: float, rate: float = RATE, fresh: float = FRESH) -> tuple[str, ...]:
-    """What the generator is told; a request may take long on a busy machine, but must be answered."""
-    flags = ("--seconds", seconds, "--rate", rate, "--fresh-rate", fresh, "--connections", CONNECTIONS)
+def arguments() -> tuple[str, ...]:
+    """What each generator is told; a request may take long on a busy machine, but must be answered."""
+    flags = ("--seconds", 7200, "--rate", RATE, "--fresh-rate", FRESH, "--connections", CONNECTIONS)
     secret = SECRET_VALUES["STRIPE_WEBHOOK_SECRET"]
     return (*map(str, flags), "--timeout", "30", "--body", json.dumps(EVENT), "--stripe-secret", secret)
 
 
 @contextmanager
-def loaded(shop: Shop, *, least: float = 3.0) -> Iterator[Results]:
-    """Deliver events from this machine through the Service while the body runs and for `least` seconds around it."""
+def loaded(shop: Shop, name: str, *, authority: Path, least: float = 3.0) -> Iterator[Results]:
+    """Deliver events all three ways while the body runs and for `least` seconds around it."""
     results = Results()
-    with HostLoad(shop.address() + WEBHOOK, *arguments(seconds=3600)) as load:
+    through = ("--address", f"{INGRESS}:443", "--ca", str(authority))
+    pod = from_a_pod(shop, name)
+    pod.wait()
+    with (
+        HostLoad(shop.address() + WEBHOOK, *arguments()) as direct,
+        HostLoad(f"https://{HOST}{WEBHOOK}", *arguments(), *through) as ingress,
+    ):
         time.sleep(least)
         yield results
         time.sleep(least)
-        load.stop()
-        results.runs.append(load.result())
+        for load in (direct, ingress, pod):
+            load.stop()
+        results.runs += [load.result() for load in (direct, ingress, pod)]
 
 
-def from_a_pod(shop: Shop, name: str, *, seconds: float) -> PodLoad:
+def from_a_pod(shop: Shop, name: str) -> PodLoad:
     """Deliver events from a pod through the Service's name."""
     kubectl, image = shop.namespace.cluster.kubectl, shop.namespace.images["service"]
     url = f"http://{shop.name}-api{WEBHOOK}"
-    return PodLoad(kubectl, name, url, *arguments(seconds=seconds), namespace=shop.namespace.name, image=image)
+    return PodLoad(kubectl, name, url, *arguments(), namespace=shop.namespace.name, image=image)
 
 
 def stored(shop: Shop) -> int:

@@ -56,7 +56,7 @@ def _available(turn: Turn) -> Finding:
 def _reconciling(turn: Turn, progress: Progress | None) -> Finding:
     roles = turn.roles
     if progress is not None:
-        revision = roles.candidate or roles.active
+        revision = None if roles.fresh else roles.candidate or roles.active
         which = f"revision {revision.number}" if revision else "a new revision"
         waiting = f", waiting for {progress.waiting}" if progress.waiting else ""
         return Finding("Reconciling", "True", progress.step, f"{which}: {progress.step}{waiting}")

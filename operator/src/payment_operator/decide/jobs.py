@@ -7,6 +7,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.actions import Create
 from payment_operator.decide.turn import Progress, Turn
+from payment_operator.decide.words import shortened
 from payment_operator.observed import Observed, Pod, Revision
 from payment_operator.record import MigrationRecord, StepRecord, stamp
 from payment_operator.resources import jobs
@@ -143,18 +144,7 @@ def _failed(turn: Turn, revision: Revision, step: str, job: Manifest) -> None:
     why = next((entry.get("message", "") for entry in conditions if entry["type"] == "Failed"), "")
     default = "PlanFailed" if step == jobs.PLAN else "MigrationFailed"
     reason = REASONS.get(codes[-1], default) if codes else default
-    _give_up(turn, revision, step, reason=reason, message=_error(words[-1]) if words else why)
-
-
-def _error(words: str) -> str:
-    """The error in a command's JSON result, or its last lines."""
-    try:
-        result = msgspec.json.decode(words)
-    except msgspec.DecodeError:
-        return words
-    if not isinstance(result, dict):
-        return words
-    return str(result.get("error") or "; ".join(result.get("findings") or []) or words)
+    _give_up(turn, revision, step, reason=reason, message=(words and shortened(words[-1])) or why)
 
 
 def _give_up(turn: Turn, revision: Revision, step: str, *, reason: str, message: str) -> None:

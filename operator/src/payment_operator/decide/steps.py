@@ -9,6 +9,7 @@ from payment_operator.actions import Create, Decision
 from payment_operator.decide import sizes, traffic
 from payment_operator.decide.jobs import ended, migrate, name_of, not_started, pods_of
 from payment_operator.decide.turn import Progress, Turn
+from payment_operator.decide.words import shortened
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.resources import credentials, jobs, pods
@@ -18,8 +19,8 @@ from payment_operator.resources.revisions import controller_revision
 def advance(turn: Turn) -> Progress | None:
     """Take the candidate one step further; None when there is no candidate."""
     roles, observed = turn.roles, turn.observed
-    if roles.fresh and not observed.spec.suspend:
-        return _create(turn)
+    if roles.fresh:
+        return Progress("Validate", "spec.suspend to be false") if observed.spec.suspend else _create(turn)
     if roles.candidate is None:
         return None
     if observed.spec.suspend:
@@ -133,7 +134,7 @@ def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None
     if observed.now >= limit:
         own = [pod for pod in observed.pods if pod.revision == revision.digest and not pod.job]
         words = [pod.last_words for pod in own if pod.last_words]
-        turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *words[:1]]))
+        turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *map(shortened, words[:1])]))
     turn.decision.look_again(min(5.0, turn.seconds_until(limit)))
     return Progress(step.capitalize(), missing, turn.since(revision, step), limit)
 
@@ -179,7 +180,13 @@ def _smoke_manifest(turn: Turn, revision: Revision) -> dict[str, object]:
 
 def _smoke_failed(turn: Turn, revision: Revision, name: str, *, passed: bool) -> None:
     words = [pod.last_words for pod in pods_of(turn.observed, name) if pod.last_words]
-    why = "the pods it proved are not the ready ones any more" if passed else (words or ["no answer in time"])[-1]
+    why = (
+        "the pods it proved are not the ready ones any more"
+        if passed
+        else shortened(words[-1])
+        if words
+        else "no answer in time"
+    )
     _smoke_again(turn, revision, why)
 
 

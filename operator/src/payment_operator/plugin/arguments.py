@@ -98,7 +98,9 @@ def _look(verbs: "Verbs[Parser]") -> None:
         "--until", choices=("over", "hold"), default="over", help="with -w: hold ends when a promotion is waited for"
     )
     status.add_argument("--timeout", type=seconds, metavar="TIME", help="with -w: give up after 10m")
-    _verb(verbs, "plan", "show the migrations of the release, their SQL and what lint says; changes nothing")
+    plan = _verb(verbs, "plan", "show the migrations of a release, their SQL and what lint says; changes nothing")
+    plan.add_argument("--image", help="of this image, before it is released; runs a Job for it (default: the release)")
+    plan.add_argument("--timeout", type=seconds, default=180.0, metavar="TIME", help="with --image (default 3m)")
     _verb(verbs, "history", "list the revisions that are remembered")
 
 

@@ -73,7 +73,10 @@ def _at_rest(environment: Object) -> Verdict:
     if stalled.get("status") == "True":
         return Verdict("Stalled", f"Stuck: {stalled['reason']}. {serving}", stalled["message"])
     reconciling = condition(environment, "Reconciling")
-    if reconciling.get("status") == "True" and "candidate" not in status:
+    begins = reconciling.get("status") == "True" and not status.get("candidate")
+    if begins and environment["spec"].get("suspend"):
+        return Verdict("Paused", f"A new release is paused before it begins. {serving}")
+    if begins:
         return Verdict("Releasing", f"A release begins: {reconciling['reason']}. {serving}", reconciling["message"])
     if ready.get("status") == "True" and active:
         return Verdict("Settled", f"{serving} Nothing is being released.")

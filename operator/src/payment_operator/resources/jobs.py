@@ -11,6 +11,7 @@ from payment_operator.resources.metadata import Manifest, Owner
 PLAN, EXPAND, SMOKE, CONTRACT = "plan", "expand", "smoke", "contract"
 MIGRATIONS: Final = frozenset({PLAN, EXPAND, CONTRACT})
 _MOUNT: Final = "/run/secrets/migration"
+_LAST_WORDS: Final = "/dev/termination-log"
 NEVER_AGAIN: Final = (2, 4, 5, 6, 7)
 """Exit codes of `payments migrate` that another try does not change: docs/contracts.md."""
 
@@ -24,7 +25,11 @@ def migration_job(
     container["command"] = ["payments", "migrate", f"--{step}"]
     if owner_role and step == EXPAND:
         # the owner's tables are nobody else's until they are granted
-        container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && payments database grants --apply"]
+        container["command"] = [
+            "sh",
+            "-c",
+            f"payments migrate --{EXPAND} && : > {_LAST_WORDS} && payments database grants --apply",
+        ]
     container["env"] += [
         {
             "name": "PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS",
@@ -75,7 +80,7 @@ def smoke_job(
 def _job(owner: Owner, *, step: str, revision: str, run: int, pod: Manifest, component: str) -> Manifest:
     labels = owner.labels(component, revision) | {names.LABEL_STEP: step}
     (container,) = pod["containers"]
-    container["env"].append({"name": "PAYMENTS_TERMINATION_LOG", "value": "/dev/termination-log"})
+    container["env"].append({"name": "PAYMENTS_TERMINATION_LOG", "value": _LAST_WORDS})
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     container["resources"] = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
     return owner.owned(

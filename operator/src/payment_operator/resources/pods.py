@@ -133,6 +133,7 @@ def _container(owner: Owner, spec: Environment, component: str, revision: str, e
         "readinessProbe": _probe("ready", probed) | {"periodSeconds": 5, "failureThreshold": 2},
         "livenessProbe": _probe("live", probed) | {"periodSeconds": 10, "failureThreshold": 6},
         "lifecycle": {"preStop": {"httpGet": {"path": "/drain", "port": "admin"}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # what a crash said reaches the status
         "resources": (spec.api if api else spec.worker).resources,
     }
     return container | _env_from(spec)

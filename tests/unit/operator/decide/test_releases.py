@@ -60,7 +60,7 @@ def test_a_settled_environment_is_not_written(world: World) -> None:
 def test_a_release_goes_through_its_steps(world: World) -> None:
     world.behave(SECOND).plan |= {"pending": [{"number": 3, "phase": "expand", "summary": "x"}], "runnable": [3]}
     release(world)
-    assert steps(world) == ["Validate", "Plan", "Expand", "Deploy", "Smoke", "Scale", "CutOver", "Bake", "Retire"]
+    assert steps(world) == ["Plan", "Expand", "Deploy", "Smoke", "Scale", "CutOver", "Bake", "Retire"]
     assert world.active() == SECOND
     assert world.status["stable"] == 2
     assert len(world.populated()) == 1
@@ -259,6 +259,12 @@ def test_suspend_stops_before_the_next_step_and_repairs_go_on(world: World) -> N
     assert world.active() == FIRST
     assert ("ConfigMap", "shop-worker") in world.objects
     assert world.conditions()["Suspended"]["status"] == "True"
+    assert world.conditions()["Ready"]["status"] == "False"
+    assert world.conditions()["Available"]["status"] == "True"
+    assert (
+        world.conditions()["Reconciling"]["message"] == "a new revision: Validate, waiting for spec.suspend to be false"
+    )
+    assert "candidate" not in world.status
     world.change(suspend=False)
     world.settle()
     assert world.active() == SECOND

@@ -151,6 +151,17 @@ SCREENS = {
     ),
     "hold": hold,
     "paused": paused,
+    "paused-at-the-start": lambda: observed(
+        environment(
+            status={
+                "active": active(),
+                "conditions": [condition("Reconciling", "True", "Validate", "a new revision: Validate")],
+            },
+            suspend=True,
+        ),
+        *BLUE_PODS,
+        service(BLUE),
+    ),
     "overlap": lambda: releasing("CutOver", *GREEN_PODS, *DONE_JOBS, blue=None, stepSince=ago(9)),
     "bake": bake,
     "failed": failed,

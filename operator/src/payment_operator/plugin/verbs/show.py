@@ -9,6 +9,7 @@ from payment_operator.plugin.errors import NotFound
 from payment_operator.plugin.kubectl import Kubectl, Object
 from payment_operator.plugin.model import BAD, Plan
 from payment_operator.plugin.observe import Observed, environment_named, observe
+from payment_operator.plugin.planning import plan_of_image
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
 from payment_operator.plugin.steps import newest_job
 from payment_operator.plugin.watching import Watch, until_hold, until_over
@@ -44,12 +45,17 @@ def history(context: Context) -> int:
 
 
 def plan(context: Context) -> int:
-    """Show what the release does to the database, as its plan Job saw it.
+    """Show what a release does, or would do, to the database.
 
     Raises:
         NotFound: no plan has run yet.
     """
-    found = plan_of(observe(context.kubectl, context.name), context.kubectl)
+    kubectl, options = context.kubectl, context.options
+    if options.image:
+        environment = environment_named(kubectl, context.name)
+        found = plan_of_image(kubectl, environment, image=options.image, seconds=options.timeout)
+    else:
+        found = plan_of(observe(kubectl, context.name), kubectl)
     context.output.show(plan_screen(found, context.output.style), asdict(found))
     return int(bool(found.lint))
 
@@ -60,6 +66,13 @@ def plan_of(observed: Observed, kubectl: Kubectl) -> Plan:
     metadata, known = environment["metadata"], environment.get("status", {})
     revision: dict[str, Any] = known.get("candidate") or known.get("active") or {}
     migration = known.get("migration")
+    if (
+        not known.get("candidate")
+        and environment["spec"].get("suspend")
+        and revision.get("image") != _image(environment)
+    ):
+        again = f"kubectl payments plan {metadata['name']} --image {_image(environment)}"
+        raise NotFound("the release of the new image is paused before its plan", fix=again)
     if not migration:
         why = "migrations.mode is Disabled" if _unplanned(environment) else "the release has not got that far"
         raise NotFound(f"no plan has run yet: {why}", fix=f"kubectl payments status {metadata['name']}")
@@ -82,6 +95,10 @@ def plan_of(observed: Observed, kubectl: Kubectl) -> Plan:
         sql=sql,
         source=source,
     )
+
+
+def _image(environment: Object) -> str:
+    return str(environment["spec"]["image"])
 
 
 def _unplanned(environment: Object) -> bool:
