@@ -25,11 +25,8 @@ def migration_job(
     container["command"] = ["payments", "migrate", f"--{step}"]
     if owner_role and step == EXPAND:
         # the owner's tables are nobody else's until they are granted
-        container["command"] = [
-            "sh",
-            "-c",
-            f"payments migrate --{EXPAND} && : > {_LAST_WORDS} && payments database grants --apply",
-        ]
+        then = f": > {_LAST_WORDS} && payments database grants --apply"
+        container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && {then}"]
     container["env"] += [
         {
             "name": "PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS",
