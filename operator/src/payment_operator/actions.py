@@ -7,6 +7,7 @@ from payment_operator import names
 from payment_operator.observed import Key, Pod, Revision
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.webhook_record import WebhookRecord
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,43 @@ class Tell:
     body: tuple[str, bool]
 
 
-Action = Apply | Create | Patch | Delete | Tell
+@dataclass(frozen=True)
+class CreateEndpoint:
+    """Make a webhook endpoint at Stripe, disable it, and store its secret with the record."""
+
+    key: str
+    """The idempotency key."""
+    url: str
+    events: tuple[str, ...]
+    api_version: str
+    metadata: dict[str, str]
+    record: WebhookRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateEndpoint:
+    """Change a webhook endpoint at Stripe, then write that down."""
+
+    endpoint: str
+    disabled: bool = False
+    url: str = ""
+    events: tuple[str, ...] = ()
+    """Empty: url and events stay as they are."""
+    then: Apply | None = field(default=None, repr=False)
+    told: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteEndpoint:
+    """Delete a webhook endpoint at Stripe, then write that down."""
+
+    endpoint: str
+    then: Apply | None = field(default=None, repr=False)
+    told: str = ""
+
+
+EndpointAction = CreateEndpoint | UpdateEndpoint | DeleteEndpoint
+Action = Apply | Create | Patch | Delete | Tell | EndpointAction
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Admin:
 
     async def probe(self, pod: Pod, *, token: str) -> Probe:
         """Whether the pod works with the database's schema, and whether Stripe takes its key."""
-        status = await self._json(_url(pod, ADMIN_PORT, "/status"), token)
+        status = await self.status(pod, token=token)
         checks = (await self._json(_url(pod, HTTP_PORT, "/health"), token)).get("checks") or {}
         schema = status.get("schema") or {}
         known = schema.get("database") is not None
@@ -58,6 +58,10 @@ class Admin:
             stripe=checks.get("stripe"),
             database=checks.get("database"),
         )
+
+    async def status(self, pod: Pod, *, token: str) -> dict[str, Any]:
+        """What the pod says of itself; empty when it does not answer."""
+        return await self._json(_url(pod, ADMIN_PORT, "/status"), token)
 
     async def _json(self, url: str, token: str) -> dict[str, Any]:
         try:

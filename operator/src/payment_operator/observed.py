@@ -10,9 +10,12 @@ import msgspec
 from payment_operator import names, record
 from payment_operator.api.environment import Environment
 from payment_operator.record import ReleaseRecord
+from payment_operator.resources import webhook_record
 from payment_operator.resources.credentials import Sources
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.services import Cutover
+from payment_operator.resources.webhook_record import WebhookRecord
+from payment_operator.webhook_sight import WebhookSight
 
 Key = tuple[str, str]
 """Kind and name."""
@@ -103,6 +106,7 @@ class Observed:
     """Uids of the ready endpoints, by Service."""
     probes: dict[str, Probe] = field(default_factory=dict)
     bake: Bake = Bake()
+    webhook: WebhookSight = WebhookSight()
     refusals: dict[Key, str] = field(default_factory=dict)
     """Objects that the API server would not take, with its answer."""
     logs: dict[str, str] = field(default_factory=dict)
@@ -123,6 +127,11 @@ class Observed:
             return msgspec.json.decode(text, type=Cutover) if text else None
         except msgspec.DecodeError:
             return None
+
+    @cached_property
+    def webhook_record(self) -> WebhookRecord:
+        """How far the rotation of the webhook signing secret is."""
+        return webhook_record.decode(self.objects.get(("Secret", names.webhook_secrets(self.owner.name))))
 
     @property
     def overlapping(self) -> bool:

@@ -12,12 +12,27 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Action, Apply, Create, Decision, Delete, Event, Patch, Tell, key_of
+from payment_operator.actions import (
+    Action,
+    Apply,
+    Create,
+    CreateEndpoint,
+    Decision,
+    Delete,
+    DeleteEndpoint,
+    EndpointAction,
+    Event,
+    Patch,
+    Tell,
+    UpdateEndpoint,
+    key_of,
+)
 from payment_operator.admin import Admin
 from payment_operator.cluster import Cluster
 from payment_operator.conditions import Finding, stamped
 from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign
+from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import Conflict, Refused
 from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, RELEASES, STEP_SECONDS
 from payment_operator.observe import SpecInvalid, observe
@@ -27,7 +42,9 @@ from payment_operator.record import stamp
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
 from payment_operator.status import read
+from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.watching import Watching
+from payment_operator.webhook_watch import WebhookWatch
 
 RETRY_TELL_SECONDS: Final = 1.0
 log = logging.getLogger("payment_operator.reconcile")
@@ -42,6 +59,7 @@ class Memory:
     """What is remembered of one environment."""
 
     watching: Watching
+    webhooks: WebhookWatch
     refusals: dict[Key, str] = field(default_factory=dict)
     applied: dict[Key, tuple[str, Manifest]] = field(default_factory=dict)
     """What an object was after it was applied: the API server may store it in another form."""
@@ -51,10 +69,17 @@ class Reconciler:
     """Brings environments to what their specs ask for."""
 
     def __init__(
-        self, cluster: Cluster, admin: Admin, *, resync: float, now: Callable[[], datetime] = _utc_now
+        self,
+        cluster: Cluster,
+        admin: Admin,
+        *,
+        endpoints: StripeEndpoints,
+        resync: float,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._cluster = cluster
         self._admin = admin
+        self._endpoints = endpoints
         self._resync = resync
         self._now = now
         self._memory: dict[EnvironmentKey, Memory] = {}
@@ -79,7 +104,7 @@ class Reconciler:
         if environment is None or "deletionTimestamp" in environment["metadata"]:
             self._memory.pop(key, None)
             return None
-        memory = self._memory.setdefault(key, Memory(Watching(self._admin)))
+        memory = self._memory.setdefault(key, Memory(Watching(self._admin), WebhookWatch(self._admin, self._endpoints)))
         try:
             observed = await observe(self._cluster, environment, now=self._now())
         except SpecInvalid as error:
@@ -87,6 +112,7 @@ class Reconciler:
             return self._resync
         observed = replace(observed, refusals=memory.refusals)
         observed = await memory.watching.look(observed, assign(observed))
+        observed = await memory.webhooks.look(observed)
         memory.watching.forget(observed)
         decision = decide(observed)
         await self._act(observed, decision, memory)
@@ -100,6 +126,8 @@ class Reconciler:
             if isinstance(action, Tell):
                 if not await memory.watching.tell(observed, action):
                     decision.look_again(RETRY_TELL_SECONDS)
+            elif isinstance(action, CreateEndpoint | UpdateEndpoint | DeleteEndpoint):
+                await self._work_on_endpoint(action, observed, decision, memory)
             elif isinstance(action, Apply):
                 await self._apply(observed, action.manifest, memory)
             else:
@@ -108,6 +136,19 @@ class Reconciler:
             STEP_SECONDS.labels(step).observe(seconds)
         for outcome in decision.outcomes:
             RELEASES.labels(outcome).inc()
+
+    async def _work_on_endpoint(
+        self, action: EndpointAction, observed: Observed, decision: Decision, memory: Memory
+    ) -> None:
+        try:
+            then = await work_on_endpoint(action, self._endpoints, observed, decision)
+        except StripeFault as fault:
+            log.warning("no change of a webhook endpoint: %s", fault, extra=_context(observed))
+            decision.look_again(memory.webhooks.failed(str(fault), now=observed.now))
+            return
+        memory.webhooks.done()
+        if then is not None:
+            await self._apply(observed, then.manifest, memory)
 
     async def _apply(self, observed: Observed, manifest: Manifest, memory: Memory) -> None:
         key = key_of(manifest)

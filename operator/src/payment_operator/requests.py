@@ -12,7 +12,9 @@ from msgspec import Meta
 
 from payment_operator import names
 
-Verb = Literal["promote", "abort", "retry", "rollback"]
+Verb = Literal["promote", "abort", "retry", "rollback", "rotate"]
+Credential = Literal["webhook", "api-key", "database"]
+CREDENTIALS: Final[tuple[Credential, ...]] = get_args(Credential)
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 
 
@@ -25,6 +27,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int | None = None
     """The revision that is meant. None: the only one that the verb can mean."""
     reason: str = ""
+    what: Credential | None = None
+    """The secret that `rotate` means."""
+    compromised: bool = False
+    """Whether that secret has leaked: holds and overlaps are skipped."""
 
 
 class Operation(Request, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +71,10 @@ def parse(key: str, value: str, *, resource_version: str) -> Request:
         return decode(value)
     (verb,) = (verb for verb in VERBS if annotation(verb) == key)
     number = value.strip()
+    if verb == "rotate":
+        if number not in CREDENTIALS:
+            raise RequestRefused(f"{key}: {value[:40]!r} is none of {', '.join(CREDENTIALS)}; write {key}=webhook")
+        return Request(id=f"{verb}-{resource_version}", verb=verb, what=number)
     if number and not number.isdecimal():
         raise RequestRefused(f"{key}: {value[:40]!r} is no revision number; write {key}=18, or leave the value empty")
     return Request(id=f"{verb}-{resource_version}", verb=verb, revision=int(number) if number else None)

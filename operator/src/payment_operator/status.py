@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
+from payment_operator.api.rotation import RotationStatus
 from payment_operator.api.status import (
     CandidateStatus,
     EnvironmentStatus,
@@ -22,6 +23,7 @@ from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources.metadata import Manifest
+from payment_operator.webhook_status import webhook_status
 
 MOST_FAILURES: Final = 10
 
@@ -43,6 +45,7 @@ def report(turn: Turn, progress: Progress | None, operation: dict[str, str] | No
         previous=_previous(turn),
         failed=_failed(observed),
         migration=_migration(roles.candidate or active),
+        rotation=RotationStatus(webhook=webhook) if (webhook := webhook_status(turn)) else None,
         last_operation=OperationStatus(**operation) if operation else former.last_operation,  # type: ignore[arg-type]
         conditions=stamped(
             findings(turn, progress),

@@ -10,6 +10,7 @@ from payment_operator.api.environment import Environment, Stripe
 from payment_operator.api.release import Release
 from payment_operator.api.schema import Rules, Schema, structural_schema
 from payment_operator.api.status import EnvironmentStatus
+from payment_operator.api.webhook import Webhook, WebhookRotation
 from payment_operator.api.workload import Autoscaling
 
 NAME_RULE: Final = (
@@ -40,6 +41,30 @@ RULES: Final[Rules] = {
         (
             "self.stripe.mode != 'Live' || self.release.drainSeconds >= 5",
             "spec.release.drainSeconds is too short for Live mode: use 5 or more",
+        ),
+        (
+            "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.intervalSeconds >= 86400",
+            "spec.stripe.webhook.rotation.intervalSeconds is too short for Live mode: use 86400 or more",
+        ),
+        (
+            "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.overlapSeconds >= 600",
+            "spec.stripe.webhook.rotation.overlapSeconds is too short for Live mode: use 600 or more",
+        ),
+    ],
+    Webhook: [
+        (
+            "self.provider == 'Managed' || has(self.secretRef)",
+            "spec.stripe.webhook.secretRef is missing: name a Secret, or set provider: Managed",
+        ),
+        (
+            "self.provider != 'Managed' || has(self.url)",
+            "spec.stripe.webhook.url is missing: the operator tells Stripe where to send events",
+        ),
+    ],
+    WebhookRotation: [
+        (
+            "self.maxOverlapSeconds >= self.overlapSeconds",
+            "rotation.maxOverlapSeconds is shorter than overlapSeconds: raise it, or lower overlapSeconds",
         ),
     ],
     Stripe: [

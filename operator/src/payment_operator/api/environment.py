@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from payment_operator.api.fields import Count, Fields, SecretRef, Url
 from payment_operator.api.release import Migrations, Release
+from payment_operator.api.webhook import Webhook
 from payment_operator.api.workload import Api, Autoscaling, Service, Worker
 
 
@@ -33,15 +34,6 @@ class ApiKey(Fields, frozen=True, kw_only=True):
     """The Stripe API key."""
 
     secret_ref: Annotated[SecretRef, Meta(description="The key (key STRIPE_SECRET_KEY).")]
-
-
-class Webhook(Fields, frozen=True, kw_only=True):
-    """The Stripe webhook endpoint."""
-
-    secret_ref: Annotated[
-        SecretRef, Meta(description="Signing secrets, several separated by commas (key STRIPE_WEBHOOK_SECRET).")
-    ]
-    url: Annotated[Url | None, Meta(description="Public address of the webhook endpoint.")] = None
 
 
 class Stripe(Fields, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from payment_operator.api.fields import Fields
+from payment_operator.api.rotation import RotationStatus
 
 
 class Condition(Fields, frozen=True, kw_only=True):
@@ -115,5 +116,6 @@ class EnvironmentStatus(Fields, frozen=True, kw_only=True):
         msgspec.field(default_factory=list)
     )
     migration: Annotated[MigrationStatus | None, Meta(description="The database's schema.")] = None
+    rotation: Annotated[RotationStatus | None, Meta(description="The secrets that are rotated.")] = None
     last_operation: Annotated[OperationStatus | None, Meta(description="The last request's answer.")] = None
     conditions: Annotated[list[Condition], Meta(description="Observations.")] = msgspec.field(default_factory=list)

@@ -5,7 +5,7 @@ restart or an old view costs time and nothing else. Repairs are made in every tu
 """
 
 from payment_operator.actions import Decision
-from payment_operator.decide import contract, ledger, operations, steps, traffic, upkeep
+from payment_operator.decide import contract, ledger, operations, steps, traffic, upkeep, webhook_rotation
 from payment_operator.decide.roles import assign
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed
@@ -32,6 +32,7 @@ def decide(observed: Observed) -> Decision:
     operation = operations.answer(turn)
     progress = _work(turn) if operation is None else None
     upkeep.upkeep(turn)
+    webhook_rotation.advance(turn)
     turn.decision.status = report(turn, progress, operation)
     return turn.decision
 

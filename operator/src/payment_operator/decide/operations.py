@@ -11,7 +11,7 @@ import msgspec
 
 from payment_operator import names, requests
 from payment_operator.actions import Patch, pointer
-from payment_operator.decide import traffic
+from payment_operator.decide import traffic, webhook_rotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.observed import Observed, Revision
@@ -94,6 +94,13 @@ def _result(turn: Turn, operation: Operation) -> Answer:
     if done is not None:
         return Answer(accepted=True, message=f"revision {done.number}: done", target=done)
     return _VERBS[operation.verb](turn, operation)
+
+
+def _rotate(turn: Turn, operation: Operation) -> Answer:
+    if operation.what != "webhook":
+        return _no(f"this version cannot rotate {operation.what} by itself; put the new value into its Secret")
+    accepted, message = webhook_rotation.ask(turn, operation=operation.id, compromised=operation.compromised)
+    return Answer(accepted=accepted, message=message)
 
 
 def _no(message: str) -> Answer:
@@ -196,4 +203,5 @@ _VERBS: Final[dict[requests.Verb, Callable[[Turn, Operation], Answer]]] = {
     "abort": _abort,
     "retry": _retry,
     "rollback": _rollback,
+    "rotate": _rotate,
 }

@@ -34,7 +34,6 @@ def wanted(turn: Turn) -> list[Manifest]:
     owner, spec = observed.owner, observed.spec
     found = [services.metrics_service(owner)]
     if observed.sources.usable:
-        found.append(credentials.webhook_secret(owner, observed.sources))
         migration = credentials.migration_secret(owner, observed.sources)
         found += [migration] if migration else []
     if ("Service", names.api_service(owner.name)) in observed.objects:

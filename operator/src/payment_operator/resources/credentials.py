@@ -15,6 +15,7 @@ from payment_operator.resources.metadata import Manifest, Owner
 
 ADMIN_TOKEN: Final = "PAYMENTS_ADMIN_TOKEN"  # noqa: S105 - a setting's name
 WEBHOOK: Final = "STRIPE_WEBHOOK_SECRET"
+API_KEY: Final = "STRIPE_SECRET_KEY"
 MIGRATION: Final = "DATABASE_MIGRATION_URL"
 HOT: Final = frozenset({WEBHOOK, MIGRATION})
 """Settings whose change is no release: pods and Jobs read them anew."""
@@ -89,11 +90,6 @@ def credentials_secret(owner: Owner, sources: Sources, *, version: int) -> Manif
     manifest = _secret(owner, names.credentials(owner.name, sources.digest), values | {ADMIN_TOKEN: token})
     manifest["metadata"]["annotations"] = {names.ANNOTATION_CREDENTIALS_VERSION: str(version)}
     return manifest | {"immutable": True}
-
-
-def webhook_secret(owner: Owner, sources: Sources) -> Manifest:
-    """The Secret with the webhook signing secrets, mounted in every pod."""
-    return _secret(owner, names.webhook_secrets(owner.name), {WEBHOOK: sources.values[WEBHOOK]})
 
 
 def migration_secret(owner: Owner, sources: Sources) -> Manifest | None:

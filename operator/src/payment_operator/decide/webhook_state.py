@@ -1,0 +1,91 @@
+"""What is so, of a webhook rotation: questions about what was seen."""
+
+from datetime import datetime, timedelta
+
+from payment_operator import names
+from payment_operator.api.webhook import WebhookRotation
+from payment_operator.decide.roles import baking
+from payment_operator.decide.turn import Turn
+from payment_operator.observed import Observed, Pod
+from payment_operator.record import moment
+from payment_operator.resources.webhook_record import WebhookRecord
+
+
+def managed(observed: Observed) -> bool:
+    """Whether the operator makes the endpoint."""
+    return observed.spec.stripe.webhook.provider == "Managed"
+
+
+def busy(record: WebhookRecord) -> bool:
+    """Whether a rotation is under way."""
+    return record.step != ""
+
+
+def due_at(observed: Observed) -> datetime | None:
+    """When the next rotation begins by itself; without Managed, when somebody should make one."""
+    since = observed.webhook_record.rotated_at
+    return moment(since) + timedelta(seconds=observed.spec.stripe.webhook.rotation.interval_seconds) if since else None
+
+
+def times(observed: Observed) -> WebhookRotation:
+    """The times of the rotation."""
+    return observed.spec.stripe.webhook.rotation
+
+
+def over(observed: Observed, record: WebhookRecord) -> bool:
+    """Whether the former secret has been accepted for as long as the spec asks for."""
+    return observed.now - moment(record.enabled_at) >= timedelta(seconds=times(observed).overlap_seconds)
+
+
+def waits_for(observed: Observed, record: WebhookRecord) -> str:
+    """What an overlap goes on for, in words; empty before it is over."""
+    if record.former is None or not record.enabled_at:
+        return ""
+    if not over(observed, record):
+        return ""
+    if not record.verified:
+        return "no event has come with the new secret yet"
+    undelivered = observed.webhook.undelivered
+    return f"{len(undelivered)} events from before are undelivered" if undelivered else ""
+
+
+def reporting(observed: Observed) -> list[Pod]:
+    """Pods of API and worker that run."""
+    return [
+        pod
+        for pod in observed.pods
+        if pod.component in {names.API, names.WORKER} and pod.running and pod.ip and not pod.finished and not pod.job
+    ]
+
+
+def lacking(observed: Observed, mark: str) -> list[str]:
+    """Names of running pods that do not report a fingerprint."""
+    reports = observed.webhook.reports or {}
+    return [
+        pod.name
+        for pod in reporting(observed)
+        if (report := reports.get(pod.uid)) is None or mark not in report.secrets
+    ]
+
+
+def accepted_by_all(observed: Observed, mark: str) -> bool:
+    """Whether every running pod reports a fingerprint, and there is one that serves."""
+    serving = any(pod.component == names.API for pod in reporting(observed))
+    return serving and observed.webhook.reports is not None and not lacking(observed, mark)
+
+
+def verified(observed: Observed, record: WebhookRecord) -> bool:
+    """Whether a pod has verified an event with the secret in use."""
+    mark = record.current.fingerprint if record.current else ""
+    return any(report is not None and mark in report.verified for report in (observed.webhook.reports or {}).values())
+
+
+def wanted_version(turn: Turn) -> str:
+    """The API version of the pods, when they all agree and no release is under way; else empty."""
+    roles, reports = turn.roles, turn.observed.webhook.reports or {}
+    released = roles.active is not None and not baking(roles.active) and roles.candidate is None and not roles.fresh
+    if not released or turn.observed.populated() != {roles.active.digest if roles.active else ""}:
+        return ""
+    seen = [reports.get(pod.uid) for pod in reporting(turn.observed)]
+    found = {report.api_version if report else "" for report in seen}
+    return found.pop() if len(found) == 1 else ""

@@ -1,0 +1,72 @@
+"""Does at Stripe what a webhook rotation asks for, and returns the write that records it."""
+
+from payment_operator.actions import Apply, CreateEndpoint, Decision, EndpointAction, UpdateEndpoint
+from payment_operator.decide import webhook_rotation, webhook_secrets
+from payment_operator.observed import Observed
+from payment_operator.redaction import redact
+from payment_operator.resources.credentials import API_KEY
+from payment_operator.stripe_endpoints import Account, Endpoints, Form, StripeFault
+
+STRIPE = "https://api.stripe.com"
+TOO_MANY, IN_PROGRESS, BROKEN = 429, 409, 500
+
+
+def account_of(observed: Observed) -> Account:
+    """Stripe, with the key that is in use."""
+    return Account((observed.spec.stripe.api_base or STRIPE).rstrip("/"), observed.sources.values[API_KEY])
+
+
+async def work_on_endpoint(
+    action: EndpointAction,
+    stripe: Endpoints,
+    observed: Observed,
+    decision: Decision,
+) -> Apply | None:
+    """Do it; return what records it.
+
+    Raises:
+        StripeFault: it may be tried again.
+    """
+    account = account_of(observed)
+    if isinstance(action, CreateEndpoint):
+        return await _create(action, stripe, observed, decision)
+    if isinstance(action, UpdateEndpoint):
+        await stripe.update(account, action.endpoint, form=_form(action))
+    else:
+        await stripe.delete(account, action.endpoint)
+    if action.told:
+        decision.tell("WebhookEndpoint", action.told)
+    return action.then
+
+
+async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed, decision: Decision) -> Apply:
+    account, record = account_of(observed), action.record
+    try:
+        made = await stripe.create(account, key=action.key, form=_creation(action))
+        if made.secret and await stripe.update(account, made.id, form=[("disabled", "true")]):
+            return webhook_secrets.write(observed, webhook_rotation.created(observed, record, made), add=made.secret)
+        await stripe.delete(account, made.id)
+    except StripeFault as fault:
+        if fault.status in {0, TOO_MANY, IN_PROGRESS}:
+            raise
+        if fault.status < BROKEN:
+            message = redact(str(fault), observed.sources.values.values())
+            decision.tell("WebhookRotationFailed", message, warning=True)
+            return webhook_secrets.write(observed, webhook_rotation.refused(observed, record, message))
+        decision.look_again(2)  # Stripe would give the same answer to the same key for a day
+    return webhook_secrets.write(observed, webhook_rotation.attempted(record))
+
+
+def _creation(action: CreateEndpoint) -> Form:
+    identity = [(f"metadata[{key}]", value) for key, value in action.metadata.items()]
+    chosen = [("url", action.url), ("api_version", action.api_version), ("description", "Lean Payments")]
+    return chosen + [("enabled_events[]", kind) for kind in action.events] + identity
+
+
+def _form(action: UpdateEndpoint) -> Form:
+    address = [("url", action.url)] if action.url else []
+    return [
+        ("disabled", str(action.disabled).lower()),
+        *address,
+        *(("enabled_events[]", kind) for kind in action.events),
+    ]

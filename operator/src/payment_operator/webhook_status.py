@@ -1,0 +1,37 @@
+"""What the status says of the webhook signing secret."""
+
+from payment_operator.api.rotation import WebhookSecretStatus
+from payment_operator.decide import webhook_secrets, webhook_state
+from payment_operator.decide.turn import Turn
+from payment_operator.record import stamp
+from payment_operator.resources.webhook_record import WebhookRecord
+
+
+def webhook_status(turn: Turn) -> WebhookSecretStatus | None:
+    """The webhook signing secret; None before the first write of the hot Secret."""
+    observed, record = turn.observed, turn.observed.webhook_record
+    if webhook_secrets.live(observed) is None:
+        return None
+    due = webhook_state.due_at(observed)
+    return WebhookSecretStatus(
+        state=record.step or ("Failed" if record.failed_at else "Current"),
+        version=record.number,
+        fingerprint=record.current.fingerprint if record.current else record.source,
+        endpoint=record.current.id if record.current else "",
+        rotated_at=record.rotated_at or None,
+        next_rotation=stamp(due) if due else None,
+        message=turn.clean(_message(turn, record)),
+    )
+
+
+def _message(turn: Turn, record: WebhookRecord) -> str:
+    observed = turn.observed
+    if record.step and observed.webhook.fault is not None:
+        return observed.webhook.fault.message
+    if record.step == "Accepting" and record.next is not None:
+        return "waits for every running pod to accept the new secret"
+    if record.step == "Overlapping":
+        return webhook_state.waits_for(observed, record)
+    if record.left:
+        return f"{len(record.left)} former values are accepted until their overlap is over"
+    return record.message

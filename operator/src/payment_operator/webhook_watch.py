@@ -1,0 +1,94 @@
+"""What a webhook rotation must know of pods and of Stripe, asked as often as it matters."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from payment_operator.admin import Admin
+from payment_operator.decide import webhook_endpoints, webhook_state
+from payment_operator.endpoint_work import account_of
+from payment_operator.observed import Observed
+from payment_operator.record import moment
+from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
+from payment_operator.watching import token
+from payment_operator.webhook_sight import EndpointFault, PodReport, WebhookSight
+
+IDLE: Final = timedelta(seconds=60)
+RETRIES: Final = timedelta(days=3)
+"""For so long Stripe tries to deliver an event (docs.stripe.com/webhooks#retries)."""
+MARGIN: Final = timedelta(seconds=60)
+"""Between the clocks of Stripe and of this machine."""
+FIRST_FAULT_SECONDS: Final = 2.0
+LONGEST_FAULT_SECONDS: Final = 60.0
+
+
+@dataclass
+class WebhookWatch:
+    """The memory of one environment; all of it can be lost."""
+
+    admin: Admin
+    stripe: StripeEndpoints
+    sight: WebhookSight = WebhookSight()
+    at: datetime | None = None
+    fault: EndpointFault | None = None
+    faults: int = 0
+
+    async def look(self, observed: Observed) -> Observed:
+        """The observation with what is seen of the endpoints."""
+        record = observed.webhook_record
+        busy = webhook_state.busy(record)
+        needed = observed.sources.usable and (busy or webhook_state.managed(observed))
+        if needed and (busy or self.at is None or observed.now - self.at >= IDLE):
+            self.sight, self.at = await self._look(observed), observed.now
+        elif not needed:
+            self.sight = WebhookSight()
+        return replace(observed, webhook=replace(self.sight, fault=self.fault, fresh=secrets.token_hex(16)))
+
+    async def _look(self, observed: Observed) -> WebhookSight:
+        reports = await self._reports(observed)
+        if self.fault is not None and observed.now < self.fault.again_at:
+            return WebhookSight(reports)
+        account, record = account_of(observed), observed.webhook_record
+        webhook = observed.spec.stripe.webhook
+        try:
+            endpoints = await self.stripe.all_of(account, key=webhook_endpoints.ENVIRONMENT, value=observed.owner.uid)
+            undelivered = None
+            if record.step == "Overlapping" and record.former is not None and webhook_state.over(observed, record):
+                enabled = moment(record.enabled_at)
+                margin = min(MARGIN, timedelta(seconds=webhook.rotation.overlap_seconds))
+                undelivered = await self.stripe.undelivered(
+                    account, since=enabled - RETRIES, until=enabled + margin, types=webhook.wanted_events
+                )
+        except StripeFault as fault:
+            self.failed(str(fault), now=observed.now)
+            return WebhookSight(reports)
+        return WebhookSight(reports, endpoints, undelivered)
+
+    async def _reports(self, observed: Observed) -> dict[str, PodReport | None]:
+        pods = webhook_state.reporting(observed)
+        found = await asyncio.gather(*(self.admin.status(pod, token=token(observed, pod.revision)) for pod in pods))
+        return {pod.uid: read_report(answer) for pod, answer in zip(pods, found, strict=True)}
+
+    def failed(self, message: str, *, now: datetime) -> float:
+        """Remember that a call was in vain; return after how many seconds to try again."""
+        seconds = min(LONGEST_FAULT_SECONDS, FIRST_FAULT_SECONDS * 2.0**self.faults)
+        self.faults += 1
+        self.fault = EndpointFault(message, now + timedelta(seconds=seconds))
+        return seconds
+
+    def done(self) -> None:
+        """Forget former faults, and look anew in the next pass."""
+        self.fault, self.faults, self.at = None, 0, None
+
+
+def read_report(answer: dict[str, Any]) -> PodReport | None:
+    """What a pod's /status says of webhooks (docs/contracts.md, "Admin port")."""
+    if not answer:
+        return None
+    return PodReport(
+        frozenset((answer.get("secrets") or {}).get("stripe_webhook_secret") or ()),
+        frozenset(mark for mark, count in (answer.get("webhooks_verified") or {}).items() if count),
+        str((answer.get("build") or {}).get("stripe_api_version", "")),
+    )
