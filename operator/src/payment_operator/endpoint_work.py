@@ -1,7 +1,7 @@
 """Does at Stripe what a webhook rotation asks for, and returns the write that records it."""
 
 from payment_operator.actions import Apply, CreateEndpoint, Decision, EndpointAction, UpdateEndpoint
-from payment_operator.decide import webhook_rotation, webhook_secrets
+from payment_operator.decide import webhook_endpoints, webhook_secrets
 from payment_operator.observed import Observed
 from payment_operator.redaction import redact
 from payment_operator.resources.credentials import API_KEY
@@ -44,7 +44,7 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
     try:
         made = await stripe.create(account, key=action.key, form=_creation(action))
         if made.secret and await stripe.update(account, made.id, form=[("disabled", "true")]):
-            return webhook_secrets.write(observed, webhook_rotation.created(observed, record, made), add=made.secret)
+            return webhook_secrets.write(observed, webhook_endpoints.created(observed, record, made), add=made.secret)
         await stripe.delete(account, made.id)
     except StripeFault as fault:
         if fault.status in {0, TOO_MANY, IN_PROGRESS}:
@@ -52,9 +52,9 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
         if fault.status < BROKEN:
             message = redact(str(fault), observed.sources.values.values())
             decision.tell("WebhookRotationFailed", message, warning=True)
-            return webhook_secrets.write(observed, webhook_rotation.refused(observed, record, message))
+            return webhook_secrets.write(observed, webhook_endpoints.refused(observed, record, message))
         decision.look_again(2)  # Stripe would give the same answer to the same key for a day
-    return webhook_secrets.write(observed, webhook_rotation.attempted(record))
+    return webhook_secrets.write(observed, webhook_endpoints.attempted(record))
 
 
 def _creation(action: CreateEndpoint) -> Form:

@@ -106,7 +106,7 @@ class Observed:
     """Uids of the ready endpoints, by Service."""
     probes: dict[str, Probe] = field(default_factory=dict)
     bake: Bake = Bake()
-    webhook: WebhookSight = WebhookSight()
+    webhook: WebhookSight = field(default_factory=WebhookSight)
     refusals: dict[Key, str] = field(default_factory=dict)
     """Objects that the API server would not take, with its answer."""
     logs: dict[str, str] = field(default_factory=dict)

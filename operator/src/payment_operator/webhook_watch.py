@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class WebhookWatch:
 
     admin: Admin
     stripe: StripeEndpoints
-    sight: WebhookSight = WebhookSight()
+    sight: WebhookSight = field(default_factory=WebhookSight)
     at: datetime | None = None
     fault: EndpointFault | None = None
     faults: int = 0

@@ -14,11 +14,19 @@ def test_a_request_survives_the_wire() -> None:
     assert requests.parse(key, value, resource_version="7") == asked
 
 
-@pytest.mark.parametrize("verb", requests.VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in requests.VERBS if verb != "rotate"])
 def test_a_plain_annotation_is_a_request(verb: requests.Verb) -> None:
     found = requests.find({"annotations": {"other": "x", f"{names.GROUP}/{verb}": "18"}})
     assert found is not None
     assert requests.parse(*found, resource_version="7") == Request(id=f"{verb}-7", verb=verb, revision=18)
+
+
+@pytest.mark.parametrize("what", requests.CREDENTIALS)
+def test_a_rotation_names_its_secret(what: requests.Credential) -> None:
+    key = requests.annotation("rotate")
+    assert requests.parse(key, what, resource_version="7") == Request(id="rotate-7", verb="rotate", what=what)
+    with pytest.raises(RequestRefused, match="rotate=webhook"):
+        requests.parse(key, "18", resource_version="7")
 
 
 def test_the_number_may_be_left_out() -> None:

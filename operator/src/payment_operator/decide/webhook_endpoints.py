@@ -1,10 +1,16 @@
-"""The endpoints at Stripe beside the steps of a rotation: mended, removed, and asked for no sooner than it makes sense."""
+"""The endpoints at Stripe beside the steps of a rotation: mended, removed, asked for not too often."""
 
 from typing import Final
 
+import msgspec
+
 from payment_operator.actions import DeleteEndpoint, EndpointAction, UpdateEndpoint
+from payment_operator.decide import webhook_secrets
 from payment_operator.decide.turn import AT_ONCE, Turn
-from payment_operator.resources.webhook_record import WebhookRecord
+from payment_operator.observed import Observed
+from payment_operator.record import stamp
+from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
+from payment_operator.webhook_sight import Endpoint
 
 ENVIRONMENT, NUMBER, ATTEMPT = "payments_environment", "payments_rotation", "payments_attempt"
 """Metadata by which an endpoint is known as ours."""
@@ -47,3 +53,21 @@ def ask(turn: Turn, action: EndpointAction) -> None:
         return
     turn.decision.actions.append(action)
     turn.decision.look_again(AT_ONCE)
+
+
+def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> WebhookRecord:
+    """The record once the new endpoint is there and disabled; to be written with its secret."""
+    mark = webhook_secrets.mark(observed, endpoint.secret)
+    made = StoredEndpoint(endpoint.id, mark, record.api_version)
+    return msgspec.structs.replace(record, step="Accepting", at=stamp(observed.now), next=made)
+
+
+def attempted(record: WebhookRecord) -> WebhookRecord:
+    """The record after a creation whose answer is of no use: the next one has a key of its own."""
+    return msgspec.structs.replace(record, attempt=record.attempt + 1)
+
+
+def refused(observed: Observed, record: WebhookRecord, message: str) -> WebhookRecord:
+    """The record after Stripe has refused: nothing was made."""
+    now = stamp(observed.now)
+    return msgspec.structs.replace(record, step="", at=now, failed_at=now, message=message)

@@ -22,7 +22,6 @@ from payment_operator.observed import Observed
 from payment_operator.record import moment, stamp
 from payment_operator.resources.overlay import holds
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
-from payment_operator.webhook_sight import Endpoint
 
 QUIET: Final = ("terminal.reader.action_failed",)
 """The only type of a new endpoint's events until the pods accept its secret: Stripe creates endpoints enabled."""
@@ -119,7 +118,7 @@ def _rest(turn: Turn, record: WebhookRecord) -> None:
         if observed.now < again:
             turn.decision.look_again(turn.seconds_until(again))
             return
-    if why := _due(turn, record):
+    if why := state.due(turn, record):
         begin(turn, record)
         turn.decision.tell("WebhookRotationDue", why)
     elif (at := state.due_at(observed)) is not None:
@@ -134,19 +133,6 @@ def _left_managed(observed: Observed, record: WebhookRecord) -> WebhookRecord:
     )
 
 
-def _due(turn: Turn, record: WebhookRecord) -> str:
-    observed, current = turn.observed, record.current
-    listed = {endpoint.id for endpoint in observed.webhook.endpoints or ()}
-    if current is None:
-        return "there is no endpoint yet"
-    if current.id not in listed:
-        return f"endpoint {current.id} is gone from Stripe"
-    if (version := state.wanted_version(turn)) and version != current.api_version:
-        return f"the image speaks API version {version}, the endpoint {current.api_version}"
-    due = state.due_at(observed)
-    return "the secret has reached its age" if due is not None and observed.now >= due else ""
-
-
 def _creating(turn: Turn, record: WebhookRecord) -> None:
     observed = turn.observed
     if not state.managed(observed):
@@ -159,24 +145,6 @@ def _creating(turn: Turn, record: WebhookRecord) -> None:
     }
     key = f"{observed.owner.uid}/webhook/{record.number}/{record.attempt}"
     endpoints.ask(turn, CreateEndpoint(key, record.url, QUIET, record.api_version, identity, record))
-
-
-def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> WebhookRecord:
-    """The record once the new endpoint is there and disabled; to be written with its secret."""
-    mark = webhook_secrets.mark(observed, endpoint.secret)
-    made = StoredEndpoint(endpoint.id, mark, record.api_version)
-    return msgspec.structs.replace(record, step="Accepting", at=stamp(observed.now), next=made)
-
-
-def attempted(record: WebhookRecord) -> WebhookRecord:
-    """The record after a creation whose answer is of no use: the next one has a key of its own."""
-    return msgspec.structs.replace(record, attempt=record.attempt + 1)
-
-
-def refused(observed: Observed, record: WebhookRecord, message: str) -> WebhookRecord:
-    """The record after Stripe has refused: nothing was made."""
-    now = stamp(observed.now)
-    return msgspec.structs.replace(record, step="", at=now, failed_at=now, message=message)
 
 
 def _accepting(turn: Turn, record: WebhookRecord) -> None:
@@ -278,7 +246,8 @@ def _retire(turn: Turn, record: WebhookRecord, former: StoredEndpoint) -> None:
     undelivered = observed.webhook.undelivered
     forced = observed.now >= end or record.compromised
     if not forced and (undelivered is None or undelivered or not record.verified):
-        turn.decision.look_again(2)
+        waited = (observed.now - moment(record.enabled_at)).total_seconds() - state.times(observed).overlap_seconds
+        turn.decision.look_again(min(30, max(1, waited / 10)))
         return
     if undelivered:
         shown = ", ".join(undelivered[:SHOWN])

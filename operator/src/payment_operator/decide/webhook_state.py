@@ -89,3 +89,17 @@ def wanted_version(turn: Turn) -> str:
     seen = [reports.get(pod.uid) for pod in reporting(turn.observed)]
     found = {report.api_version if report else "" for report in seen}
     return found.pop() if len(found) == 1 else ""
+
+
+def due(turn: Turn, record: WebhookRecord) -> str:
+    """Why a rotation must begin now, in words; empty when none must."""
+    observed, current = turn.observed, record.current
+    listed = {endpoint.id for endpoint in observed.webhook.endpoints or ()}
+    if current is None:
+        return "there is no endpoint yet"
+    if current.id not in listed:
+        return f"endpoint {current.id} is gone from Stripe"
+    if (version := wanted_version(turn)) and version != current.api_version:
+        return f"the image speaks API version {version}, the endpoint {current.api_version}"
+    at = due_at(observed)
+    return "the secret has reached its age" if at is not None and observed.now >= at else ""

@@ -39,6 +39,11 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("production.yaml", "spec.release.drainSeconds", 4, "use 5 or more"),
     ("production.yaml", "spec.stripe.apiBase", "http://simulator:12111", "remove it in Live mode"),
     ("production.yaml", "spec.stripe.webhook.url", "http://pay.example.com", "must start with https://"),
+    ("minimal.yaml", "spec.stripe.webhook", {}, "name a Secret, or set provider: Managed"),
+    ("minimal.yaml", "spec.stripe.webhook", {"provider": "Managed"}, "spec.stripe.webhook.url is missing"),
+    ("minimal.yaml", "spec.stripe.webhook.rotation", {"maxOverlapSeconds": 1}, "raise it, or lower overlapSeconds"),
+    ("production.yaml", "spec.stripe.webhook.rotation", {"intervalSeconds": 3600}, "use 86400 or more"),
+    ("production.yaml", "spec.stripe.webhook.rotation", {"overlapSeconds": 60}, "use 600 or more"),
 ]
 
 

@@ -22,6 +22,10 @@ def _https(value: dict[str, Any], _: str) -> bool:
     return value["mode"] != "Live" or url is None or url.startswith("https://")
 
 
+def _webhook_rotation(value: dict[str, Any], field: str, least: int) -> bool:
+    return not _live(value) or bool(value["stripe"]["webhook"]["rotation"][field] >= least)
+
+
 CHECKS: Final[dict[str, Check | None]] = {
     "size(self.metadata.name) <= 40": lambda value, _: len(value["metadata"]["name"]) <= 40,  # noqa: PLR2004 - the rule's number
     "self.stripe.mode != 'Live' || self.image.contains('@sha256:')": (
@@ -35,6 +39,19 @@ CHECKS: Final[dict[str, Check | None]] = {
     ),
     "self.stripe.mode != 'Live' || self.release.drainSeconds >= 5": (
         lambda value, _: not _live(value) or value["release"]["drainSeconds"] >= 5  # noqa: PLR2004 - the rule's number
+    ),
+    "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.intervalSeconds >= 86400": (
+        lambda value, _: _webhook_rotation(value, "intervalSeconds", 86400)
+    ),
+    "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.overlapSeconds >= 600": (
+        lambda value, _: _webhook_rotation(value, "overlapSeconds", 600)
+    ),
+    "self.provider == 'Managed' || has(self.secretRef)": (
+        lambda value, _: value["provider"] == "Managed" or "secretRef" in value
+    ),
+    "self.provider != 'Managed' || has(self.url)": lambda value, _: value["provider"] != "Managed" or "url" in value,
+    "self.maxOverlapSeconds >= self.overlapSeconds": (
+        lambda value, _: value["maxOverlapSeconds"] >= value["overlapSeconds"]
     ),
     "self.mode == oldSelf.mode": None,  # compares with what is stored: only the API server can
     "self.mode != 'Live' || !has(self.apiBase)": lambda value, _: value["mode"] != "Live" or "apiBase" not in value,
