@@ -27,6 +27,7 @@ MIGRATION = 'kube_job_failed{namespace="billing",job_name="pay-lean-payments-mig
 DEPLOYMENT = '{namespace="billing",deployment="pay-lean-payments-api"}'
 
 OPERATOR = 'namespace="billing",job="pay-lean-payments-operator"'
+WEBHOOK_LABELS = ',exported_namespace="billing",exported_environment="shop"'
 PINNED = ("--set", f"image.digest=sha256:{'0' * 64}")
 
 Series = dict[str, str]
@@ -65,6 +66,11 @@ CASES: dict[str, tuple[Series, Series]] = {
     "PaymentOperatorReleaseFailed": (
         operators("payment_operator_releases_total", "0x150 1x90", ',outcome="rolled_back"'),
         operators("payment_operator_releases_total", per_minute(1), ',outcome="released"'),
+    ),
+    "PaymentOperatorWebhookRotation": (
+        operators("payment_operator_webhook_rotation_failed", "1x240", WEBHOOK_LABELS),
+        operators("payment_operator_webhook_rotation_failed", "0x240", WEBHOOK_LABELS)
+        | operators("payment_operator_webhook_due_timestamp_seconds", "7200x240", WEBHOOK_LABELS),
     ),
     "PaymentsAvailabilityBudgetBurn": (
         ours(REQUESTS, per_minute(95), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),

@@ -26,3 +26,22 @@ STEP_SECONDS: Final = Histogram(
 )
 ENVIRONMENTS: Final = Gauge("payment_operator_environments", "Environments that are looked after", registry=REGISTRY)
 LEADER: Final = Gauge("payment_operator_leader", "1 while this process holds the Lease", registry=REGISTRY)
+WEBHOOK_ROTATED: Final = Gauge(
+    "payment_operator_webhook_rotated_timestamp_seconds",
+    "When the webhook signing secret in use began",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+WEBHOOK_DUE: Final = Gauge(
+    "payment_operator_webhook_due_timestamp_seconds",
+    "When it is to be rotated",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+WEBHOOK_FAILED: Final = Gauge(
+    "payment_operator_webhook_rotation_failed",
+    "1 after a rotation that failed, until the next one begins",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+WEBHOOK: Final = (WEBHOOK_ROTATED, WEBHOOK_DUE, WEBHOOK_FAILED)

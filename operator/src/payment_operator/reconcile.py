@@ -44,6 +44,7 @@ from payment_operator.resources.metadata import Manifest
 from payment_operator.status import read
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.watching import Watching
+from payment_operator.webhook_status import forget, measure
 from payment_operator.webhook_watch import WebhookWatch
 
 RETRY_TELL_SECONDS: Final = 1.0
@@ -103,6 +104,7 @@ class Reconciler:
         environment = await self._cluster.get(names.KIND, *key)
         if environment is None or "deletionTimestamp" in environment["metadata"]:
             self._memory.pop(key, None)
+            forget(key)
             return None
         memory = self._memory.setdefault(key, Memory(Watching(self._admin), WebhookWatch(self._admin, self._endpoints)))
         try:
@@ -117,6 +119,8 @@ class Reconciler:
         decision = decide(observed)
         await self._act(observed, decision, memory)
         await self._write_status(observed, decision.status)
+        rotation = read(decision.status).rotation
+        measure(key, rotation.webhook if rotation else None)
         await self._tell_people(observed, decision)
         resync = self._resync * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         return min(resync, decision.again_after or resync)
