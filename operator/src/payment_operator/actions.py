@@ -88,7 +88,29 @@ class DeleteEndpoint:
 
 
 EndpointAction = CreateEndpoint | UpdateEndpoint | DeleteEndpoint
-Action = Apply | Create | Patch | Delete | Tell | EndpointAction
+
+
+@dataclass(frozen=True)
+class PrepareRole:
+    """Give a role of the database its password, prove that it logs in, then write that down."""
+
+    admin_url: str = field(repr=False)
+    url: str = field(repr=False)
+    """With the role's new login: what must work afterwards."""
+    group: str
+    then: Patch = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LockRole:
+    """Let a role of the database log in no more and end its sessions, then write that down."""
+
+    admin_url: str = field(repr=False)
+    role: str
+    then: Patch = field(repr=False)
+
+
+Action = Apply | Create | Patch | Delete | Tell | EndpointAction | PrepareRole | LockRole
 
 
 @dataclass(frozen=True)

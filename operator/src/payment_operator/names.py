@@ -85,6 +85,11 @@ def migration_secret(environment: str) -> str:
     return f"{environment}-migration"
 
 
+def database_roles(environment: str) -> str:
+    """The Secret with the record of the database's role rotation; only the operator reads it."""
+    return f"{environment}-database-roles"
+
+
 def worker_config(environment: str) -> str:
     """The ConfigMap that tells a starting worker whether it claims: one key a revision."""
     return f"{environment}-worker"

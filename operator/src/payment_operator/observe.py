@@ -104,7 +104,7 @@ async def _plan_logs(
         if '"migration"' in text or not done:
             continue
         try:
-            found[name] = redact(await cluster.log(owner.namespace, done[0]), sources.values.values())
+            found[name] = redact(await cluster.log(owner.namespace, done[0]), sources.secrets)
         except ApiError:
             continue  # the log is a help for people; the pod may be gone
     return found

@@ -9,9 +9,11 @@ import msgspec
 
 from payment_operator import names, record
 from payment_operator.api.environment import Environment
+from payment_operator.key_check import KeyCheck
 from payment_operator.record import ReleaseRecord
-from payment_operator.resources import webhook_record
-from payment_operator.resources.credentials import Sources
+from payment_operator.resources import database_roles, webhook_record
+from payment_operator.resources.credentials import Sources, held
+from payment_operator.resources.database_roles import RoleRotation
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.services import Cutover
 from payment_operator.resources.webhook_record import WebhookRecord
@@ -91,6 +93,14 @@ class Bake:
 
 
 @dataclass(frozen=True)
+class RoleFault:
+    """Work on the database's roles that failed."""
+
+    message: str
+    again_at: datetime
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything that a decision may depend on."""
 
@@ -107,6 +117,14 @@ class Observed:
     probes: dict[str, Probe] = field(default_factory=dict)
     bake: Bake = Bake()
     webhook: WebhookSight = field(default_factory=WebhookSight)
+    key_check: KeyCheck | None = None
+    """What is known of the API key in the source Secret, when it is not in use."""
+    settled: bool = True
+    """Whether the source Secrets have held still for a moment, so that changes that come together are one version."""
+    role_fault: RoleFault | None = None
+    """Why the last work on the database's roles was in vain."""
+    fresh_password: str = field(default="", repr=False)
+    """Random, new in every pass."""
     refusals: dict[Key, str] = field(default_factory=dict)
     """Objects that the API server would not take, with its answer."""
     logs: dict[str, str] = field(default_factory=dict)
@@ -132,6 +150,16 @@ class Observed:
     def webhook_record(self) -> WebhookRecord:
         """How far the rotation of the webhook signing secret is."""
         return webhook_record.decode(self.objects.get(("Secret", names.webhook_secrets(self.owner.name))))
+
+    @cached_property
+    def role_rotation(self) -> RoleRotation | None:
+        """The record of the database's role rotation."""
+        return database_roles.decode(self.objects.get(("Secret", names.database_roles(self.owner.name))))
+
+    def credentials(self, revision: "Revision | None") -> dict[str, str]:
+        """The values in a revision's credentials; empty when its Secret is gone."""
+        name = names.credentials(self.owner.name, revision.credentials if revision else "")
+        return held(self.objects.get(("Secret", name)))
 
     @property
     def overlapping(self) -> bool:

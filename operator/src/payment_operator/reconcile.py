@@ -22,7 +22,9 @@ from payment_operator.actions import (
     DeleteEndpoint,
     EndpointAction,
     Event,
+    LockRole,
     Patch,
+    PrepareRole,
     Tell,
     UpdateEndpoint,
     key_of,
@@ -30,6 +32,7 @@ from payment_operator.actions import (
 from payment_operator.admin import Admin
 from payment_operator.cluster import Cluster
 from payment_operator.conditions import Finding, stamped
+from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign
 from payment_operator.endpoint_work import work_on_endpoint
@@ -41,8 +44,10 @@ from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.record import stamp
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
+from payment_operator.role_work import work_on_role
 from payment_operator.status import read
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
+from payment_operator.stripe_probe import StripeProbe
 from payment_operator.watching import Watching
 from payment_operator.webhook_status import forget, measure
 from payment_operator.webhook_watch import WebhookWatch
@@ -61,6 +66,7 @@ class Memory:
 
     watching: Watching
     webhooks: WebhookWatch
+    credentials: CredentialsWatch
     refusals: dict[Key, str] = field(default_factory=dict)
     applied: dict[Key, tuple[str, Manifest]] = field(default_factory=dict)
     """What an object was after it was applied: the API server may store it in another form."""
@@ -73,6 +79,7 @@ class Reconciler:
         self,
         cluster: Cluster,
         admin: Admin,
+        stripe: StripeProbe,
         *,
         endpoints: StripeEndpoints,
         resync: float,
@@ -81,6 +88,7 @@ class Reconciler:
         self._cluster = cluster
         self._admin = admin
         self._endpoints = endpoints
+        self._stripe = stripe
         self._resync = resync
         self._now = now
         self._memory: dict[EnvironmentKey, Memory] = {}
@@ -106,13 +114,16 @@ class Reconciler:
             self._memory.pop(key, None)
             forget(key)
             return None
-        memory = self._memory.setdefault(key, Memory(Watching(self._admin), WebhookWatch(self._admin, self._endpoints)))
+        memory = self._memory.setdefault(
+            key,
+            Memory(Watching(self._admin), WebhookWatch(self._admin, self._endpoints), CredentialsWatch(self._stripe)),
+        )
         try:
             observed = await observe(self._cluster, environment, now=self._now())
         except SpecInvalid as error:
             await self._report_invalid(environment, str(error))
             return self._resync
-        observed = replace(observed, refusals=memory.refusals)
+        observed = await memory.credentials.look(replace(observed, refusals=memory.refusals))
         observed = await memory.watching.look(observed, assign(observed))
         observed = await memory.webhooks.look(observed)
         memory.watching.forget(observed)
@@ -130,16 +141,24 @@ class Reconciler:
             if isinstance(action, Tell):
                 if not await memory.watching.tell(observed, action):
                     decision.look_again(RETRY_TELL_SECONDS)
-            elif isinstance(action, CreateEndpoint | UpdateEndpoint | DeleteEndpoint):
-                await self._work_on_endpoint(action, observed, decision, memory)
             elif isinstance(action, Apply):
                 await self._apply(observed, action.manifest, memory)
+            elif isinstance(action, CreateEndpoint | UpdateEndpoint | DeleteEndpoint | PrepareRole | LockRole):
+                await self._rotate(action, observed, decision, memory)
             else:
                 await self._write(observed, action)
         for step, seconds in decision.durations:
             STEP_SECONDS.labels(step).observe(seconds)
         for outcome in decision.outcomes:
             RELEASES.labels(outcome).inc()
+
+    async def _rotate(
+        self, action: EndpointAction | PrepareRole | LockRole, observed: Observed, decision: Decision, memory: Memory
+    ) -> None:
+        if not isinstance(action, PrepareRole | LockRole):
+            await self._work_on_endpoint(action, observed, decision, memory)
+        elif await work_on_role(action, memory.credentials, observed, decision):
+            await self._write(observed, action.then)
 
     async def _work_on_endpoint(
         self, action: EndpointAction, observed: Observed, decision: Decision, memory: Memory

@@ -65,6 +65,8 @@ class ReleaseRecord(Part, frozen=True, kw_only=True):
     steps: dict[str, StepRecord] = msgspec.field(default_factory=dict)
     migration: MigrationRecord | None = None
     promoted: bool = False
+    compromised: bool = False
+    """Whether what it replaces has leaked: no hold, no retention."""
     active_at: str = ""
     stable_at: str = ""
     replaced_at: str = ""

@@ -26,6 +26,7 @@ from payment_operator.queue import WorkQueue
 from payment_operator.reconcile import Reconciler, post_event
 from payment_operator.resources.metadata import Manifest
 from payment_operator.stripe_endpoints import StripeEndpoints
+from payment_operator.stripe_probe import StripeProbe
 
 KEPT: Final = "the database, Redis, the Stripe account and the Secrets that the spec named were kept"
 log = logging.getLogger("payment_operator")
@@ -56,7 +57,9 @@ class Operator:
         self.cluster = cluster
         self.admin = Admin()
         self.endpoints = StripeEndpoints()
-        self.queue = WorkQueue(Reconciler(cluster, self.admin, endpoints=self.endpoints, resync=options.resync))
+        self.stripe = StripeProbe()
+        reconciler = Reconciler(cluster, self.admin, self.stripe, endpoints=self.endpoints, resync=options.resync)
+        self.queue = WorkQueue(reconciler)
         self.staleness = Staleness(options.resync)
         identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         namespace = options.lease_namespace or os.environ.get("POD_NAMESPACE", "default")
@@ -131,6 +134,7 @@ class Operator:
             await self.lease.release()
         await self.admin.close()
         await self.endpoints.close()
+        await self.stripe.close()
         await self.cluster.close()
 
 

@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.api.rotation import RotationStatus
 from payment_operator.api.status import (
     CandidateStatus,
     EnvironmentStatus,
@@ -23,7 +22,7 @@ from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources.metadata import Manifest
-from payment_operator.webhook_status import webhook_status
+from payment_operator.rotation_status import rotation_of, version_of
 
 MOST_FAILURES: Final = 10
 
@@ -45,7 +44,7 @@ def report(turn: Turn, progress: Progress | None, operation: dict[str, str] | No
         previous=_previous(turn),
         failed=_failed(observed),
         migration=_migration(roles.candidate or active),
-        rotation=RotationStatus(webhook=webhook) if (webhook := webhook_status(turn)) else None,
+        rotation=rotation_of(turn, former.rotation),
         last_operation=OperationStatus(**operation) if operation else former.last_operation,  # type: ignore[arg-type]
         conditions=stamped(
             findings(turn, progress),
@@ -77,13 +76,11 @@ def _selector(observed: Observed, active: Revision | None) -> str:
 def _active(observed: Observed, active: Revision | None) -> RevisionStatus | None:
     if active is None:
         return None
-    secret = observed.objects.get(("Secret", names.credentials(observed.owner.name, active.credentials))) or {}
-    annotations = (secret.get("metadata") or {}).get("annotations") or {}
     return RevisionStatus(
         revision=active.number,
         hash=active.digest,
         image=active.image,
-        credentials_version=int(annotations.get(names.ANNOTATION_CREDENTIALS_VERSION, 0)),
+        credentials_version=version_of(observed, active),
         since=active.record.active_at or None,
         ready_replicas=len(observed.ready(active.digest)),
     )

@@ -241,7 +241,7 @@ class WebhookWorld(World):
         ready = self.conditions().get("Ready", {}).get("status") == "True"
         return ready and self.rotation().get("state") == "Current" and len(self.stripe.endpoints) == 1
 
-    def settled(self) -> WebhookWorld:
+    def at_rest(self) -> WebhookWorld:
         """Live until it is calm."""
         self.live_through(passes=400, until=self.calm)
         return self

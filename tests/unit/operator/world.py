@@ -18,13 +18,29 @@ from typing import Any
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Action, Apply, Create, Decision, Delete, Patch, Tell, key_of
+from payment_operator.actions import (
+    Action,
+    Apply,
+    Create,
+    Decision,
+    Delete,
+    LockRole,
+    Patch,
+    PrepareRole,
+    Tell,
+    key_of,
+)
 from payment_operator.api.environment import Environment
 from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign, baking
+from payment_operator.decide.staging import stage
 from payment_operator.errors import Conflict
+from payment_operator.fingerprints import fingerprint
+from payment_operator.key_check import KeyCheck, State
 from payment_operator.observed import Bake, Observed, Probe, read_pod
-from payment_operator.resources.credentials import read_sources
+from payment_operator.record import stamp
+from payment_operator.resources.credentials import malformed, read_sources
+from payment_operator.resources.login import login_of
 from payment_operator.resources.metadata import Owner
 
 OWNER = Owner("shop", "test", "uid-shop")
@@ -84,6 +100,13 @@ class World:
     breaches: int = 0
     looks: int = 0
     generation: int = 1
+    database: dict[str, tuple[str, bool]] = field(default_factory=lambda: {"app": ("secret-word", True)})
+    """Password and whether it logs in, by role."""
+    database_answers: bool = True
+    verdicts: dict[str, tuple[State, str]] = field(default_factory=dict)
+    """What Stripe says of an API key: state and reason; unknown ones are valid."""
+    settled: bool = True
+    _passwords: Any = field(default_factory=lambda: itertools.count(1))
     _versions: Any = field(default_factory=lambda: itertools.count(1))
 
     # what people do
@@ -111,6 +134,7 @@ class World:
                 "namespace": OWNER.namespace,
                 "uid": OWNER.uid,
                 "generation": self.generation,
+                "creationTimestamp": "2026-11-25T00:00:00Z",
                 "annotations": dict(self.annotations),
                 "resourceVersion": str(zlib.crc32(json.dumps([self.generation, self.annotations]).encode())),
             },
@@ -122,8 +146,18 @@ class World:
             pods=tuple(read_pod(pod) for pod in self.pods.values()),
             serving=self._serving(),
             probes=dict(self.probes),
+            fresh_password=f"fresh-password-{next(self._passwords)}",
         )
+        seen = stage(replace(seen, key_check=self._check(), settled=self.settled))
         return replace(seen, bake=self._bake(seen))
+
+    def _check(self) -> KeyCheck | None:
+        key = (self.source or {}).get("STRIPE_SECRET_KEY", "")
+        state, reason = self.verdicts.get(key, ("Valid", "Valid"))
+        word, why = malformed(msgspec.convert(self.spec, Environment), key)
+        if word:
+            return KeyCheck(fingerprint(key, salt=OWNER.uid), "Refused", self.now, word, why)
+        return KeyCheck(fingerprint(key, salt=OWNER.uid), state, self.now, reason, reason)
 
     def _bake(self, seen: Observed) -> Bake:
         active = assign(seen).active
@@ -177,10 +211,36 @@ class World:
                 live = self.objects.get((kind, name))
                 if live is not None and live["metadata"]["uid"] == uid:
                     self.remove((kind, name))
-            case Tell(pod, path, (_, on)):
-                self.told[pod.uid, path] = on
+            case PrepareRole() | LockRole() | Tell():
+                self._perform_elsewhere(action)
                 return
         self.writes += 1
+
+    def _perform_elsewhere(self, action: PrepareRole | LockRole | Tell) -> None:
+        """What is no write to Kubernetes."""
+        if isinstance(action, Tell):
+            self.told[action.pod.uid, action.path] = action.body[1]
+        else:
+            self._work_on_role(action)
+
+    def _work_on_role(self, action: PrepareRole | LockRole) -> None:
+        if not self.database_answers:
+            return
+        if isinstance(action, PrepareRole):
+            login = login_of(action.url)
+            self.database[login.role] = (login.password, True)
+        else:
+            self.database[action.role] = (self.database[action.role][0], False)
+        self.lose_half_way()
+        self.perform(action.then)
+
+    def lose_half_way(self) -> None:
+        """Called between the work on a role and its record."""
+
+    def logs_in(self, url: str) -> bool:
+        """Whether PostgreSQL takes this login."""
+        login = login_of(url)
+        return self.database.get(login.role) == (login.password, True)
 
     def _apply(self, manifest: dict[str, Any]) -> None:
         key = key_of(manifest)
@@ -198,6 +258,7 @@ class World:
             item["metadata"]["uid"] = f"uid-{next(self._versions)}"
             if key[0] == "Job":
                 self.jobs_made.append(key[1])
+        item["metadata"].setdefault("creationTimestamp", stamp(self.now))
         item["metadata"]["resourceVersion"] = str(next(self._versions))
         self.objects[key] = item
 

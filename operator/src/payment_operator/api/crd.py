@@ -6,6 +6,7 @@ import msgspec
 import yaml
 
 from payment_operator import names
+from payment_operator.api.database import Database, DatabaseRotation
 from payment_operator.api.environment import Environment, Stripe
 from payment_operator.api.release import Release
 from payment_operator.api.schema import Rules, Schema, structural_schema
@@ -43,6 +44,10 @@ RULES: Final[Rules] = {
             "spec.release.drainSeconds is too short for Live mode: use 5 or more",
         ),
         (
+            "self.stripe.mode != 'Live' || self.database.rotation.intervalSeconds >= 86400",
+            "spec.database.rotation.intervalSeconds is too short for Live mode: use 86400 or more",
+        ),
+        (
             "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.intervalSeconds >= 86400",
             "spec.stripe.webhook.rotation.intervalSeconds is too short for Live mode: use 86400 or more",
         ),
@@ -65,6 +70,22 @@ RULES: Final[Rules] = {
         (
             "self.maxOverlapSeconds >= self.overlapSeconds",
             "rotation.maxOverlapSeconds is shorter than overlapSeconds: raise it, or lower overlapSeconds",
+        ),
+    ],
+    Database: [
+        (
+            "self.rotation.mode != 'AlternatingRoles' || has(self.migrationUrlSecretRef)",
+            "spec.database.migrationUrlSecretRef is missing: the alternating roles own no tables, name the owner's URL",
+        ),
+    ],
+    DatabaseRotation: [
+        (
+            "self.mode != 'AlternatingRoles' || (size(self.roles) == 2 && self.roles[0] != self.roles[1])",
+            "spec.database.rotation.roles needs two different names in mode AlternatingRoles",
+        ),
+        (
+            "self.mode != 'AlternatingRoles' || has(self.adminSecretRef)",
+            "spec.database.rotation.adminSecretRef is missing: name the Secret with DATABASE_ADMIN_URL",
         ),
     ],
     Stripe: [

@@ -5,23 +5,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from payment_operator.api.api_key import AccountId, ApiKey
+from payment_operator.api.database import Database
 from payment_operator.api.fields import Count, Fields, SecretRef, Url
 from payment_operator.api.release import Migrations, Release
 from payment_operator.api.webhook import Webhook
 from payment_operator.api.workload import Api, Autoscaling, Service, Worker
-
-
-class Database(Fields, frozen=True, kw_only=True):
-    """PostgreSQL."""
-
-    url_secret_ref: Annotated[SecretRef, Meta(description="The application's URL (key DATABASE_URL).")]
-    migration_url_secret_ref: Annotated[
-        SecretRef | None,
-        Meta(description="The owner role's URL (key DATABASE_MIGRATION_URL), for migrations. Left out: urlSecretRef."),
-    ] = None
-    replica_url_secret_ref: Annotated[
-        SecretRef | None, Meta(description="URL of a read replica (key DATABASE_REPLICA_URL).")
-    ] = None
 
 
 class Redis(Fields, frozen=True, kw_only=True):
@@ -30,18 +19,16 @@ class Redis(Fields, frozen=True, kw_only=True):
     url_secret_ref: Annotated[SecretRef, Meta(description="URL (key REDIS_URL).")]
 
 
-class ApiKey(Fields, frozen=True, kw_only=True):
-    """The Stripe API key."""
-
-    secret_ref: Annotated[SecretRef, Meta(description="The key (key STRIPE_SECRET_KEY).")]
-
-
 class Stripe(Fields, frozen=True, kw_only=True):
     """The Stripe account."""
 
     mode: Annotated[
         Literal["Test", "Live"], Meta(description="Test or Live; must match the key's prefix. Cannot be changed.")
     ] = "Live"
+    account_id: Annotated[
+        AccountId | None,
+        Meta(description="The account that keys must be of. Left out: the account of the key in use."),
+    ] = None
     api_key: Annotated[ApiKey, Meta(description="The API key.")]
     webhook: Annotated[Webhook, Meta(description="The webhook endpoint.")]
     api_base: Annotated[

@@ -29,7 +29,67 @@ class WebhookSecretStatus(Fields, frozen=True, kw_only=True):
     message: Annotated[str, Meta(description="What it waits for, or why it failed.")] = ""
 
 
+KeyState = Literal["Current", "Releasing", "Refused", "Unknown"]
+PasswordState = Literal["Current", "Preparing", "Releasing", "Retaining", "Failed"]
+
+
+class PendingKey(Fields, frozen=True, kw_only=True):
+    """An API key that stands in the source Secret and is not in use."""
+
+    fingerprint: Annotated[str, Meta(description="Salted fingerprint, as the pods report it.")]
+    state: Annotated[
+        Literal["Valid", "Refused", "Unknown"],
+        Meta(description="Valid: it is released. Refused: by Stripe, see the reason. Unknown: Stripe did not answer."),
+    ]
+    reason: Annotated[str, Meta(description="Why, as one word.")] = ""
+    message: Annotated[str, Meta(description="Why, for people.")] = ""
+    account: Annotated[str, Meta(description="Its account, if Stripe tells it.")] = ""
+    checked_at: Annotated[str, Meta(description="When Stripe was asked last.")]
+
+
+class ApiKeyStatus(Fields, frozen=True, kw_only=True):
+    """The Stripe API key."""
+
+    state: Annotated[
+        KeyState,
+        Meta(
+            description="Current: the key of the source Secret is in use. Releasing: it is on its way. Refused, "
+            "Unknown: see pending."
+        ),
+    ]
+    version: Annotated[int, Meta(description="Version of the credentials in use.")] = 0
+    fingerprint: Annotated[str, Meta(description="Salted fingerprint of the key in use.")] = ""
+    account: Annotated[str, Meta(description="Its account, if Stripe has told it.")] = ""
+    rotated_at: Annotated[str | None, Meta(description="Since when it is in use.")] = None
+    next_rotation: Annotated[str | None, Meta(description="When a new key should be there.")] = None
+    pending: Annotated[PendingKey | None, Meta(description="The key that is not in use yet.")] = None
+    revocable: Annotated[
+        str | None, Meta(description="Last characters of the old key, once it can be revoked at Stripe.")
+    ] = None
+
+
+class DatabasePasswordStatus(Fields, frozen=True, kw_only=True):
+    """The application's database password."""
+
+    state: Annotated[
+        PasswordState,
+        Meta(
+            description="Preparing: the idle role gets its password. Releasing: it is on its way. Retaining: the "
+            "former role still logs in, for the way back. Failed: see the message."
+        ),
+    ]
+    version: Annotated[int, Meta(description="Number of the rotation.")] = 0
+    role: Annotated[str, Meta(description="The role in use.")] = ""
+    former_role: Annotated[str | None, Meta(description="The role that is locked when its pods have ended.")] = None
+    fingerprint: Annotated[str, Meta(description="Salted fingerprint of the password in use.")] = ""
+    rotated_at: Annotated[str | None, Meta(description="When it was made.")] = None
+    next_rotation: Annotated[str | None, Meta(description="When the next rotation begins.")] = None
+    message: Annotated[str, Meta(description="What it waits for, or why it failed.")] = ""
+
+
 class RotationStatus(Fields, frozen=True, kw_only=True):
     """The secrets that are rotated."""
 
     webhook: Annotated[WebhookSecretStatus | None, Meta(description="The webhook signing secret.")] = None
+    api_key: Annotated[ApiKeyStatus | None, Meta(description="The Stripe API key.")] = None
+    database: Annotated[DatabasePasswordStatus | None, Meta(description="The database's password.")] = None

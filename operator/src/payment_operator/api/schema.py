@@ -46,7 +46,9 @@ def _schema(info: inspect.Type, rules: Rules) -> Schema:
 def _scalar(info: inspect.Type) -> Schema:
     match info:
         case inspect.StrType():
-            return _constrained({"type": "string"}, maxLength=info.max_length, minLength=info.min_length)
+            return _constrained(
+                {"type": "string"}, maxLength=info.max_length, minLength=info.min_length, pattern=info.pattern
+            )
         case inspect.IntType():
             return _constrained({"type": "integer", "format": "int64"}, minimum=info.ge, maximum=info.le)
         case inspect.BoolType():
@@ -58,7 +60,7 @@ def _scalar(info: inspect.Type) -> Schema:
             raise TypeError(message)
 
 
-def _constrained(schema: Schema, **limits: int | None) -> Schema:
+def _constrained(schema: Schema, **limits: int | str | None) -> Schema:
     return schema | {name: limit for name, limit in limits.items() if limit is not None}
 
 
@@ -84,6 +86,8 @@ def _field(field: inspect.Field, rules: Rules) -> Schema:
     schema = _schema(field.type, rules)
     if field.default is not msgspec.NODEFAULT and field.default is not None:
         schema["default"] = _default(field.default, schema)
+    elif field.default_factory is not msgspec.NODEFAULT and (made := field.default_factory()):
+        schema["default"] = made
     return schema
 
 

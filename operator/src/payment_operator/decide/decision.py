@@ -5,7 +5,17 @@ restart or an old view costs time and nothing else. Repairs are made in every tu
 """
 
 from payment_operator.actions import Decision
-from payment_operator.decide import contract, ledger, operations, steps, traffic, upkeep, webhook_rotation
+from payment_operator.decide import (
+    api_key,
+    contract,
+    database_rotation,
+    ledger,
+    operations,
+    steps,
+    traffic,
+    upkeep,
+    webhook_rotation,
+)
 from payment_operator.decide.roles import assign
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed
@@ -33,6 +43,8 @@ def decide(observed: Observed) -> Decision:
     progress = _work(turn) if operation is None else None
     upkeep.upkeep(turn)
     webhook_rotation.advance(turn)
+    database_rotation.advance(turn)
+    api_key.tell_of_refusal(turn)
     turn.decision.status = report(turn, progress, operation)
     return turn.decision
 

@@ -3,9 +3,11 @@
 from payment_operator.conditions import UNKNOWN, Finding, true_or_false
 from payment_operator.decide import contract, sizes
 from payment_operator.decide.roles import baking
+from payment_operator.decide.staging import checked
 from payment_operator.decide.traffic import blockers
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.upkeep import lost_credentials
+from payment_operator.observed import Observed, Revision
 from payment_operator.resources import jobs
 
 
@@ -80,9 +82,20 @@ def _stalled(turn: Turn) -> Finding:
     limit = observed.spec.release.bake.failure_limit
     if baking(active) and observed.bake.breaches >= limit and (found := blockers(turn)):
         return Finding("Stalled", "True", "RollbackBlocked", f"{observed.bake.breach}; {'; '.join(found)}")
-    if active is not None and active.record.step(jobs.CONTRACT).state == "Failed":
-        return Finding("Stalled", "True", "ContractFailed", active.record.step(jobs.CONTRACT).message)
-    return _release_failed(turn)
+    return _contract_failed(active) or _key_refused(observed) or _release_failed(turn)
+
+
+def _contract_failed(active: Revision | None) -> Finding | None:
+    if active is None or active.record.step(jobs.CONTRACT).state != "Failed":
+        return None
+    return Finding("Stalled", "True", "ContractFailed", active.record.step(jobs.CONTRACT).message)
+
+
+def _key_refused(observed: Observed) -> Finding | None:
+    if not observed.sources.refused:
+        return None
+    message = f"{'; '.join(observed.sources.refused)}; the key in use goes on serving"
+    return Finding("Stalled", "True", "KeyRefused", message)
 
 
 def _release_failed(turn: Turn) -> Finding:
@@ -96,6 +109,13 @@ def _release_failed(turn: Turn) -> Finding:
 
 
 def _secrets(turn: Turn) -> Finding:
+    check = checked(turn.observed)
+    if turn.observed.sources.refused:
+        return Finding(
+            "SecretsValid", "False", check.reason if check else "Refused", "; ".join(turn.observed.sources.refused)
+        )
+    if turn.observed.sources.usable and check is not None and check.state == "Unknown":
+        return Finding("SecretsValid", UNKNOWN, check.reason, check.message)
     if turn.observed.sources.usable:
         return Finding("SecretsValid", "True", "Valid")
     return Finding("SecretsValid", "False", "Invalid", "; ".join(turn.observed.sources.problems))

@@ -6,6 +6,7 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Create
+from payment_operator.decide.staging import group_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
 from payment_operator.observed import Observed, Pod, Revision
@@ -79,6 +80,7 @@ def _manifest(observed: Observed, revision: Revision, step: str) -> Manifest:
         run=revision.record.step(step).run,
         pod=revision.manifests["job"],
         owner_role=MIGRATION in observed.sources.values,
+        group=group_of(observed),
     )
 
 

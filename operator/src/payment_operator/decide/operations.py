@@ -11,7 +11,7 @@ import msgspec
 
 from payment_operator import names, requests
 from payment_operator.actions import Patch, pointer
-from payment_operator.decide import traffic, webhook_rotation
+from payment_operator.decide import database_rotation, traffic, webhook_rotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.observed import Observed, Revision
@@ -179,6 +179,12 @@ def _rollback(turn: Turn, operation: Operation) -> Answer:
     return _release_again(turn, operation.revision, active)
 
 
+def _cannot_log_in(observed: Observed, target: Revision) -> str:
+    if ("Secret", names.credentials(observed.owner.name, target.credentials)) not in observed.objects:
+        return "its credentials are gone"
+    return database_rotation.blocker(observed, target) or ""
+
+
 def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
     """Go back to a revision whose pods have ended: release it once more, with plan and smoke."""
     observed = turn.observed
@@ -188,8 +194,8 @@ def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
         return _no(f"revision {number} is not known; these are: {known}")
     if target.digest == active.digest:
         return _no(f"revision {number} has the traffic already")
-    if ("Secret", names.credentials(observed.owner.name, target.credentials)) not in observed.objects:
-        return _no(f"the credentials of revision {number} are gone")
+    if why := _cannot_log_in(observed, target):
+        return _no(f"revision {number}: {why}")
     if not turn.roles.desired:
         return _no("the credentials that the spec names cannot be read; mend them first")
     if turn.roles.candidate is not None or baking(active):

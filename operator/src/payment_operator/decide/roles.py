@@ -43,7 +43,7 @@ def assign(observed: Observed) -> Roles:
     if observed.sources.usable:
         content = revision_input(observed.spec, credentials=observed.sources.digest)
         desired = revision_hash(content)
-    active = _active(observed)
+    active = active_of(observed)
     previous = _previous(observed, active)
     wanted = _wanted(observed, desired)
     unsettled = active is not None and (active.record.state != "Active" or observed.overlapping)
@@ -66,7 +66,7 @@ def _wanted(observed: Observed, desired: str) -> str:
     return chosen.digest if chosen and chosen.record.state != "Failed" else desired
 
 
-def _active(observed: Observed) -> Revision | None:
+def active_of(observed: Observed) -> Revision | None:
     """Where the Service points; without a Service, where it pointed last."""
     if (cutover := observed.cutover) is not None:
         return observed.revisions.get(cutover.to)

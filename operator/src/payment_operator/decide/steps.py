@@ -7,6 +7,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.actions import Create, Decision
 from payment_operator.decide import sizes, traffic
+from payment_operator.decide.compromise import compromised
 from payment_operator.decide.jobs import ended, migrate, name_of, not_started, pods_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
@@ -56,7 +57,7 @@ def _create(turn: Turn) -> Progress:
         number=number,
         content=roles.content or {},
         manifests=rendered,
-        record=ReleaseRecord(started_at=stamp(observed.now)),
+        record=_first_record(observed),
     )
     if ("Secret", names.credentials(observed.owner.name, digest)) not in observed.objects:
         turn.decision.actions.append(new_credentials(observed))
@@ -64,6 +65,12 @@ def _create(turn: Turn) -> Progress:
     turn.decision.tell("ReleaseStarted", f"Revision {number}: {observed.spec.image}")
     turn.decision.look_again(0.05)
     return Progress("Validate", "", stamp(observed.now))
+
+
+def _first_record(observed: Observed) -> ReleaseRecord:
+    """The record of a new revision; one that replaces a leaked secret is neither held nor followed by a retention."""
+    leaked = compromised(observed)
+    return ReleaseRecord(started_at=stamp(observed.now), promoted=leaked, compromised=leaked)
 
 
 def new_credentials(observed: Observed) -> Create:

@@ -11,7 +11,7 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Create, Patch, pointer
-from payment_operator.decide import sizes
+from payment_operator.decide import api_key, database_rotation, sizes
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed, Revision
@@ -157,6 +157,8 @@ def blockers(turn: Turn) -> list[str]:
         found.append(f"revision {number} has no ready pod")
     if probe is not None and probe.stripe is False and own is not None and own.stripe:
         found.append(f"Stripe does not accept the key of revision {number}")
+    if why := database_rotation.blocker(observed, previous):
+        found.append(f"revision {number}: {why}")
     return found
 
 
@@ -174,6 +176,7 @@ def bake(turn: Turn) -> Progress | None:
         turn.save(active, msgspec.structs.replace(active.record, stable_at=stamp(observed.now)))
         turn.decision.tell("Released", f"Revision {active.number} is stable")
         turn.decision.outcomes.append("released")
+        api_key.tell_of_old(turn, active)
         return Progress("Bake", "", cutover.at)
     turn.decision.look_again(min(limits.interval_seconds, turn.seconds_until(over) or 1))
     waiting = observed.bake.breach or "the bake to end"
@@ -208,7 +211,8 @@ def retire(turn: Turn) -> Progress | None:
     if (not failed and observed.spec.suspend) or not active.record.stable_at:
         return None
     release = observed.spec.release
-    over = moment(cutover.at) + timedelta(seconds=release.drain_seconds if failed else release.retain_seconds)
+    at_once = failed or active.record.compromised
+    over = moment(cutover.at) + timedelta(seconds=release.drain_seconds if at_once else release.retain_seconds)
     if observed.now < over:
         turn.decision.look_again(turn.seconds_until(over))
         return None

@@ -63,7 +63,7 @@ class Turn:
 
     def clean(self, message: str) -> str:
         """The message without secrets, at most a thousand characters: the last ones."""
-        return redact(message, self.observed.sources.values.values()).strip()[-MESSAGE_LIMIT:]
+        return redact(message, self.observed.sources.secrets).strip()[-MESSAGE_LIMIT:]
 
     def since(self, revision: Revision, step: str) -> str:
         """Since when a step is in its state."""

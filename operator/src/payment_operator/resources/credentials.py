@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -17,9 +18,11 @@ ADMIN_TOKEN: Final = "PAYMENTS_ADMIN_TOKEN"  # noqa: S105 - a setting's name
 WEBHOOK: Final = "STRIPE_WEBHOOK_SECRET"
 API_KEY: Final = "STRIPE_SECRET_KEY"
 MIGRATION: Final = "DATABASE_MIGRATION_URL"
-HOT: Final = frozenset({WEBHOOK, MIGRATION})
-"""Settings whose change is no release: pods and Jobs read them anew."""
+ADMIN_URL: Final = "DATABASE_ADMIN_URL"
+HOT: Final = frozenset({WEBHOOK, MIGRATION, ADMIN_URL})
+"""Settings whose change is no release: pods, Jobs or the operator read them anew."""
 MINIMUM_KEY_LENGTH: Final = 32
+_FORM: Final = re.compile(r"[A-Za-z0-9_]{8,255}")
 _PREFIXES: Final = {"Test": ("sk_test_", "rk_test_"), "Live": ("sk_live_", "rk_live_")}
 
 
@@ -27,13 +30,23 @@ _PREFIXES: Final = {"Test": ("sk_test_", "rk_test_"), "Live": ("sk_live_", "rk_l
 class Sources:
     """The values of the user's Secrets by setting, and what is wrong with them."""
 
-    values: dict[str, str]
+    values: dict[str, str] = field(repr=False)
     problems: tuple[str, ...] = ()
+    """Why no revision can be made."""
+    refused: tuple[str, ...] = ()
+    """What was not taken from the Secrets, with the reason; the value in use stands in its place."""
+    original: dict[str, str] = field(default_factory=dict, repr=False)
+    """What stands in the Secrets, used or not."""
 
     @property
     def usable(self) -> bool:
         """Whether a revision can be made of them."""
         return not self.problems
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must not be shown."""
+        return (*self.values.values(), *self.original.values())
 
     @property
     def digest(self) -> str:
@@ -53,6 +66,8 @@ def references(spec: Environment) -> dict[str, SecretRef]:
         "STRIPE_SECRET_KEY": spec.stripe.api_key.secret_ref,
         WEBHOOK: spec.stripe.webhook.secret_ref,
     }
+    if spec.database.rotation.mode == "AlternatingRoles":
+        found[ADMIN_URL] = spec.database.rotation.admin_secret_ref
     return {setting: reference for setting, reference in found.items() if reference is not None}
 
 
@@ -69,18 +84,32 @@ def read_sources(spec: Environment, secrets: dict[str, Manifest | None]) -> Sour
             problems.append(f"Secret {reference.name} has no key {key}; add it ({setting})")
         else:
             values[setting] = base64.b64decode(encoded).decode(errors="replace").strip()
-    return Sources(values, tuple(dict.fromkeys(problems)) or _checked(spec, values))
+    return Sources(values, tuple(dict.fromkeys(problems)) or _checked(values), original=values)
 
 
-def _checked(spec: Environment, values: dict[str, str]) -> tuple[str, ...]:
+def _checked(values: dict[str, str]) -> tuple[str, ...]:
     problems = []
     if len(values["SECRET_KEY"]) < MINIMUM_KEY_LENGTH:
         problems.append(f"SECRET_KEY is shorter than {MINIMUM_KEY_LENGTH} characters; make a longer one")
-    prefixes = _PREFIXES[spec.stripe.mode]
-    if not values["STRIPE_SECRET_KEY"].startswith(prefixes):
-        wanted = " or ".join(prefixes)
-        problems.append(f"STRIPE_SECRET_KEY does not start with {wanted}, which mode {spec.stripe.mode} asks for")
     return tuple(problems)
+
+
+def malformed(spec: Environment, key: str) -> tuple[str, str]:
+    """What is wrong with the form of an API key, as a word and for people; empty when nothing is."""
+    prefixes = _PREFIXES[spec.stripe.mode]
+    if key.startswith(prefixes):
+        fits = _FORM.fullmatch(key) is not None
+        return ("", "") if fits else ("Malformed", "it holds characters that no key of Stripe's has")
+    foreign = key.startswith(tuple(prefix for known in _PREFIXES.values() for prefix in known))
+    wanted = " or ".join(prefixes)
+    why = f"it does not start with {wanted}, which mode {spec.stripe.mode} asks for"
+    return ("OtherMode" if foreign else "Malformed"), why
+
+
+def held(secret: Manifest | None) -> dict[str, str]:
+    """The values of a Secret."""
+    data = (secret or {}).get("data") or {}
+    return {name: base64.b64decode(value).decode(errors="replace") for name, value in data.items()}
 
 
 def credentials_secret(owner: Owner, sources: Sources, *, version: int) -> Manifest:

@@ -1,6 +1,7 @@
 """Jobs of a release: plan, expand, smoke, contract; their pods run the revision's own image."""
 
 import copy
+import shlex
 from typing import Final
 
 from payment_operator import names
@@ -17,15 +18,28 @@ NEVER_AGAIN: Final = (2, 4, 5, 6, 7)
 
 
 def migration_job(
-    owner: Owner, spec: Environment, *, step: str, revision: str, run: int, pod: Manifest, owner_role: bool
+    owner: Owner,
+    spec: Environment,
+    *,
+    step: str,
+    revision: str,
+    run: int,
+    pod: Manifest,
+    owner_role: bool,
+    group: str = "",
 ) -> Manifest:
-    """`payments migrate` with the flag that the step names; `pod` is the revision's stored Job pod."""
+    """`payments migrate` with the flag that the step names; `pod` is the revision's stored Job pod.
+
+    `group` is the role that has the application's rights; empty: the user of DATABASE_URL.
+    """
     pod = copy.deepcopy(pod)
     (container,) = pod["containers"]
     container["command"] = ["payments", "migrate", f"--{step}"]
     if owner_role and step == EXPAND:
         # the owner's tables are nobody else's until they are granted
-        then = f": > {_LAST_WORDS} && payments database grants --apply"
+        whom = f" --role {shlex.quote(group)}" if group else ""
+        then = f": > {_LAST_WORDS} && payments database grants{whom} --apply"
+        container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && {then}"]
         container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && {then}"]
     container["env"] += [
         {

@@ -323,10 +323,12 @@ def test_missing_and_wrong_secrets_are_named_and_live_pods_stay(world: World) ->
     release(world)
     world.settle()
     assert "sk_test_" in world.conditions()["SecretsValid"]["message"]
+    assert world.conditions()["Stalled"]["reason"] == "KeyRefused"
+    assert world.active() == SECOND  # with the key in use
     world.source = None
     world.settle()
     assert "Secret payments does not exist" in world.conditions()["Stalled"]["message"]
-    assert world.active() == FIRST
+    assert world.active() == SECOND
 
 
 def test_lost_credentials_are_told_and_a_new_version_takes_over(world: World) -> None:

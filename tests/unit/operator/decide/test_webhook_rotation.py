@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def world() -> WebhookWorld:
     """An environment that serves, with its first endpoint."""
-    made = managed().settled()
+    made = managed().at_rest()
     assert made.active()
     made.seen_states.clear()
     return made
@@ -59,7 +59,7 @@ def test_a_rotation_goes_through_its_steps_and_leaves_one_secret(world: WebhookW
     first = current(world)
     world.annotate("rotate", "webhook")
     world.live_through(passes=3)
-    world.settled()
+    world.at_rest()
     assert current(world) != first
     steps = ["Creating", "Accepting", "Overlapping", "Retiring", "Current"]
     assert [state for state in world.seen_states if state in steps][-5:] == steps
@@ -242,13 +242,13 @@ DEATHS = st.sets(st.tuples(st.integers(1, 24), st.sampled_from(["before", "after
 def test_whoever_dies_when_one_endpoint_and_one_secret_remain(deaths: set[tuple[int, str]], hides: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
     world = managed(deaths=deaths)
     world.stripe.hides_secret = hides
-    world.settled()
+    world.at_rest()
     world.annotate("rotate", "webhook")
     world.live_through(passes=3)
-    world.settled()
+    world.at_rest()
     world.deaths = set()
     world.now += timedelta(seconds=120)
     world.live_through(passes=8)
-    world.settled()
+    world.at_rest()
     current(world)
     assert world.rotation()["version"] == 2

@@ -53,6 +53,18 @@ CHECKS: Final[dict[str, Check | None]] = {
     "self.maxOverlapSeconds >= self.overlapSeconds": (
         lambda value, _: value["maxOverlapSeconds"] >= value["overlapSeconds"]
     ),
+    "self.stripe.mode != 'Live' || self.database.rotation.intervalSeconds >= 86400": (
+        lambda value, _: not _live(value) or value["database"]["rotation"]["intervalSeconds"] >= 86400  # noqa: PLR2004 - the rule's number
+    ),
+    "self.rotation.mode != 'AlternatingRoles' || has(self.migrationUrlSecretRef)": (
+        lambda value, _: value["rotation"]["mode"] != "AlternatingRoles" or "migrationUrlSecretRef" in value
+    ),
+    "self.mode != 'AlternatingRoles' || (size(self.roles) == 2 && self.roles[0] != self.roles[1])": (
+        lambda value, _: value["mode"] != "AlternatingRoles" or len(set(value["roles"])) == len(value["roles"]) == 2  # noqa: PLR2004 - a pair
+    ),
+    "self.mode != 'AlternatingRoles' || has(self.adminSecretRef)": (
+        lambda value, _: value["mode"] != "AlternatingRoles" or "adminSecretRef" in value
+    ),
     "self.mode == oldSelf.mode": None,  # compares with what is stored: only the API server can
     "self.mode != 'Live' || !has(self.apiBase)": lambda value, _: value["mode"] != "Live" or "apiBase" not in value,
     "self.mode != 'Live' || !has(self.webhook.url) || self.webhook.url.startsWith('https://')": _https,

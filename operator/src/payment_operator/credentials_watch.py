@@ -1,0 +1,97 @@
+"""What is learned of credentials between passes: whether Stripe takes a new API key, and whether changes still come."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from payment_operator.api.rotation import PendingKey
+from payment_operator.decide.staging import in_use, keys_in_use, stage
+from payment_operator.fingerprints import fingerprint
+from payment_operator.key_check import KeyCheck
+from payment_operator.observed import Observed, RoleFault
+from payment_operator.proving import Asks, prove
+from payment_operator.record import moment
+from payment_operator.resources.credentials import API_KEY
+from payment_operator.scram import new_password
+from payment_operator.status import read
+
+SETTLE: Final = timedelta(seconds=3)
+"""Tools write one Secret after another; what comes within this time becomes one version."""
+FIRST_FAULT_SECONDS: Final = 2.0
+LONGEST_FAULT_SECONDS: Final = 60.0
+
+
+@dataclass
+class CredentialsWatch:
+    """The memory of one environment; all of it can be lost, for the status holds the last verdict on a key."""
+
+    stripe: Asks
+    check: KeyCheck | None = None
+    seen: str = ""
+    since: datetime | None = None
+    fault: RoleFault | None = None
+    faults: int = 0
+
+    async def look(self, observed: Observed) -> Observed:
+        """The observation with the credentials that may be released now."""
+        if not observed.sources.usable:
+            return observed
+        observed = replace(
+            observed,
+            key_check=await self._checked(observed),
+            settled=self._settled(observed),
+            role_fault=self.fault,
+            fresh_password=new_password(),
+        )
+        return stage(observed)
+
+    def failed(self, message: str, *, now: datetime) -> float:
+        """Remember that work on the roles was in vain; return after how many seconds to try again."""
+        seconds = min(LONGEST_FAULT_SECONDS, FIRST_FAULT_SECONDS * float(2**self.faults))
+        self.faults += 1
+        self.fault = RoleFault(message, now + timedelta(seconds=seconds))
+        return seconds
+
+    def done(self) -> None:
+        """Forget former faults."""
+        self.fault, self.faults = None, 0
+
+    def _settled(self, observed: Observed) -> bool:
+        if observed.sources.digest != self.seen or self.since is None:
+            self.seen, self.since = observed.sources.digest, observed.now
+        return observed.now - self.since >= SETTLE
+
+    async def _checked(self, observed: Observed) -> KeyCheck | None:
+        key = observed.sources.values[API_KEY]
+        if key in keys_in_use(observed):
+            return None
+        mark = fingerprint(key, salt=observed.owner.uid)
+        known = self._known(observed, mark)
+        if known is not None and not known.stale(observed.now):
+            return known
+        rotation = read(observed.status).rotation
+        found = await prove(
+            self.stripe,
+            key,
+            spec=observed.spec,
+            in_use=in_use(observed).get(API_KEY, ""),
+            account=rotation.api_key.account if rotation and rotation.api_key else "",
+            fingerprint=mark,
+            now=observed.now,
+        )
+        # an outage takes back no verdict
+        keep = found.state == "Unknown" and known is not None and known.state != "Unknown"
+        self.check = replace(known, at=observed.now) if keep and known is not None else found
+        return self.check
+
+    def _known(self, observed: Observed, mark: str) -> KeyCheck | None:
+        if self.check is not None and self.check.fingerprint == mark:
+            return self.check
+        rotation = read(observed.status).rotation
+        pending = rotation.api_key.pending if rotation and rotation.api_key else None
+        return _check_of(pending) if pending is not None and pending.fingerprint == mark else None
+
+
+def _check_of(pending: PendingKey) -> KeyCheck:
+    at, account = moment(pending.checked_at), pending.account
+    return KeyCheck(pending.fingerprint, pending.state, at, pending.reason, pending.message, account)

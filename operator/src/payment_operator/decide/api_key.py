@@ -1,0 +1,50 @@
+"""What people are told of the Stripe API key: a refusal, and that the old key is no longer needed."""
+
+from payment_operator.decide.staging import checked
+from payment_operator.decide.turn import Turn
+from payment_operator.key_check import AGAIN_AFTER
+from payment_operator.observed import Observed, Revision
+from payment_operator.resources.credentials import API_KEY
+
+ENDING = 4
+"""As many last characters of a key as Stripe's own Dashboard shows."""
+
+
+def tell_of_refusal(turn: Turn) -> None:
+    """Write one Event for each refusal, not one a pass."""
+    if not turn.observed.settled:
+        turn.decision.look_again(1)
+    check = checked(turn.observed)
+    if check is not None:
+        turn.decision.look_again(AGAIN_AFTER[check.state].total_seconds())
+    if check is None or check.state != "Refused":
+        return
+    rotation = (turn.observed.status.get("rotation") or {}).get("apiKey") or {}
+    told = rotation.get("pending") or {}
+    if (told.get("fingerprint"), told.get("reason")) != (check.fingerprint, check.reason):
+        message = f"The new Stripe API key is refused: {check.message}; the key in use goes on serving"
+        turn.decision.tell("KeyRefused", message, warning=True)
+
+
+def replaced(observed: Observed, active: Revision | None) -> tuple[str, Revision] | None:
+    """The key that the active one has replaced, with the last revision that used it; None when there is none."""
+    present = observed.credentials(active).get(API_KEY, "")
+    left = [r for r in observed.revisions.values() if r.record.replaced_at and r.record.state == "Replaced"]
+    for revision in sorted(left, key=lambda r: (r.record.replaced_at, r.number), reverse=True):
+        key = observed.credentials(revision).get(API_KEY, "")
+        if present and key and key != present:
+            return key, revision
+    return None
+
+
+def tell_of_old(turn: Turn, active: Revision) -> None:
+    """Say after the bake that the old key can be revoked."""
+    found = replaced(turn.observed, active)
+    if found is None or turn.roles.previous is None or found[1].digest != turn.roles.previous.digest:
+        return
+    key, revision = found
+    message = (
+        f"Revision {active.number} is stable with the new Stripe API key. The old one, ending in {key[-ENDING:]}, can "
+        f"be revoked in Stripe's Dashboard; that ends the way back to revision {revision.number}"
+    )
+    turn.decision.tell("OldKeyReplaced", message)

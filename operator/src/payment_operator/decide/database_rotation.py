@@ -1,0 +1,193 @@
+"""Rotation of the database's password over two roles: the idle one gets a new password and is released blue-green.
+
+Persisted before each act in the Secret `<env>-database-roles`: the login that is to be made, then that it works
+(from then on revisions get it), then that the former role is locked. Every act can be done again.
+"""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from payment_operator import names
+from payment_operator.actions import Create, LockRole, Patch, PrepareRole
+from payment_operator.decide.roles import active_of, baking
+from payment_operator.decide.staging import current_login, group_of
+from payment_operator.decide.turn import Turn
+from payment_operator.observed import Observed, Revision
+from payment_operator.record import moment, stamp
+from payment_operator.resources import database_roles
+from payment_operator.resources.credentials import ADMIN_URL, MIGRATION
+from payment_operator.resources.database_roles import RoleRotation, StoredLogin
+from payment_operator.resources.login import login_of, with_login
+
+URL = "DATABASE_URL"
+
+
+def advance(turn: Turn) -> None:
+    """Begin a rotation that is due, or take the present one further."""
+    observed, record = turn.observed, turn.observed.role_rotation
+    if observed.spec.database.rotation.mode != "AlternatingRoles" or not observed.sources.usable:
+        return
+    if record is not None and record.next is not None:
+        _work(turn, _prepare(turn, record, record.next))
+    elif record is not None and record.former is not None:
+        _lock(turn, record, record.former)
+    elif (due := due_at(observed)) is not None and not observed.spec.suspend:
+        if observed.now < due:
+            turn.decision.look_again(turn.seconds_until(due))
+        elif not waits_for(turn):
+            begin(turn)
+
+
+def due_at(observed: Observed) -> datetime | None:
+    """When the next rotation begins by itself."""
+    rotation, since = observed.spec.database.rotation, _since(observed)
+    if rotation.mode != "AlternatingRoles" or not since:
+        return None
+    return moment(since) + timedelta(seconds=rotation.interval_seconds)
+
+
+def _since(observed: Observed) -> str:
+    """When the present password was made; without a record of it, when its credentials or the environment were."""
+    if observed.role_rotation is not None and observed.role_rotation.rotated_at:
+        return observed.role_rotation.rotated_at
+    active = active_of(observed)
+    name = names.credentials(observed.owner.name, active.credentials if active else "")
+    secret = observed.objects.get(("Secret", name))
+    ours = secret is not None and current_login(observed) is not None
+    metadata = secret["metadata"] if secret is not None and ours else observed.metadata
+    return str(metadata.get("creationTimestamp", ""))
+
+
+def waits_for(turn: Turn) -> str:
+    """What must end before a rotation can begin; empty when nothing must."""
+    observed, roles, active = turn.observed, turn.roles, turn.roles.active
+    record = observed.role_rotation
+    if record is not None and record.next is not None:
+        return f"the rotation to {record.next.role} to end"
+    if active is None or active.record.state != "Active":
+        return "a revision to serve"
+    if baking(active) or roles.candidate is not None or roles.fresh or observed.overlapping:
+        return "the release to end"
+    idle = _idle(observed, active)
+    users = [r for r in observed.revisions.values() if r.digest in observed.populated() and r.digest != active.digest]
+    if any(role_of(observed, revision) == idle for revision in users):
+        return f"the pods that use {idle} to end"
+    return ""
+
+
+def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
+    """Write down which role gets a new password, and return its name; nothing else is done yet."""
+    observed, active = turn.observed, turn.roles.active
+    former = observed.role_rotation or _found(observed)
+    role = _idle(observed, active)
+    record = msgspec.structs.replace(
+        former,
+        number=former.number + 1,
+        next=StoredLogin(role, observed.fresh_password),
+        compromised=compromised,
+        operation=operation,
+    )
+    secret = database_roles.secret(observed.owner, record)
+    turn.decision.actions.append(write(observed, record) if former.version else Create(secret))
+    turn.decision.tell("DatabaseRotationStarted", f"Rotation {record.number}: {role} gets a new password")
+    turn.decision.look_again(0.05)
+    return role
+
+
+def _found(observed: Observed) -> RoleRotation:
+    """The record of an environment that has none: of before the first rotation, or a deleted one made again."""
+    login = current_login(observed)
+    return RoleRotation(current=StoredLogin.of(login) if login else None)
+
+
+def write(observed: Observed, record: RoleRotation) -> Patch:
+    """Write the record over the version that was read."""
+    operations = (
+        {"op": "test", "path": "/metadata/resourceVersion", "value": record.version},
+        {"op": "add", "path": "/data", "value": {database_roles.KEY: database_roles.encode(record)}},
+    )
+    return Patch("Secret", names.database_roles(observed.owner.name), operations)
+
+
+def role_of(observed: Observed, revision: Revision | None) -> str:
+    """The role that a revision's pods log in with."""
+    return login_of(observed.credentials(revision).get(URL, "")).role
+
+
+def _idle(observed: Observed, active: Revision | None) -> str:
+    taken = role_of(observed, active)
+    return next(role for role in observed.spec.database.rotation.roles if role != taken)
+
+
+def _prepare(turn: Turn, record: RoleRotation, login: StoredLogin) -> PrepareRole:
+    observed, values = turn.observed, turn.observed.sources.values
+    used = login_of(observed.credentials(turn.roles.active).get(URL, values[URL]))
+    done = msgspec.structs.replace(
+        record,
+        current=login,
+        next=None,
+        former=StoredLogin.of(used),
+        rotated_at=stamp(observed.now),
+    )
+    return PrepareRole(
+        admin_url=values[ADMIN_URL],
+        url=with_login(values[URL], login.login()),
+        group=group_of(observed),
+        then=write(observed, done),
+    )
+
+
+def _work(turn: Turn, action: PrepareRole | LockRole) -> None:
+    """Do it, unless it failed a moment ago."""
+    fault = turn.observed.role_fault
+    if fault is not None and turn.observed.now < fault.again_at:
+        turn.decision.look_again(turn.seconds_until(fault.again_at))
+        return
+    turn.decision.actions.append(action)
+    turn.decision.look_again(0.05)
+
+
+def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
+    """Lock the former role once the new one has proven itself and no pod uses the former."""
+    observed = turn.observed
+    if not _proven(turn, record):
+        return
+    kept = {revision.digest for revision in (*turn.roles.running, turn.roles.candidate) if revision is not None}
+    users = [r for r in observed.revisions.values() if r.digest in observed.populated() | kept]
+    if any(role_of(observed, revision) == former.role for revision in users):
+        turn.decision.look_again(5)
+        return
+    done = write(observed, msgspec.structs.replace(record, former=None, compromised=False))
+    if former.role in _kept(observed):
+        turn.decision.actions.append(done)
+        turn.decision.tell("DatabaseRoleKept", f"{former.role} has other duties and was not locked", warning=True)
+        return
+    _work(turn, LockRole(observed.sources.values[ADMIN_URL], former.role, then=done))
+
+
+def _proven(turn: Turn, record: RoleRotation) -> bool:
+    """Whether the active revision uses the new login and has passed its bake."""
+    active = turn.roles.active
+    if active is None or record.current is None or active.record.state != "Active" or not active.record.stable_at:
+        return False
+    return login_of(turn.observed.credentials(active).get(URL, "")) == record.current.login()
+
+
+def _kept(observed: Observed) -> set[str]:
+    """Roles that are never locked: those that administer and migrate."""
+    values = observed.sources.values
+    return {login_of(values[name]).role for name in (ADMIN_URL, MIGRATION) if name in values}
+
+
+def blocker(observed: Observed, revision: Revision) -> str:
+    """Why a revision's database login works no longer; empty when it does."""
+    record = observed.role_rotation
+    if observed.spec.database.rotation.mode != "AlternatingRoles" or record is None or record.current is None:
+        return ""
+    login = login_of(observed.credentials(revision).get(URL, ""))
+    good = [known.login() for known in (record.current, record.former) if known is not None]
+    altered = record.next is not None and record.next.role == login.role
+    if login in good and not altered:
+        return ""
+    return f"its database role {login.role} is locked or has a new password"

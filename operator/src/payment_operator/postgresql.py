@@ -1,0 +1,104 @@
+"""The only module that talks to PostgreSQL: it makes the application's roles, proves their login and locks them.
+
+The password never reaches the server: it gets a SCRAM verifier. Every statement can be run again.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from payment_operator.errors import OperatorError
+from payment_operator.resources.login import Login, login_of
+from payment_operator.scram import verifier
+
+SECONDS: Final = 10.0
+_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError)
+
+
+class DatabaseFault(OperatorError):
+    """PostgreSQL did not do it; the message tells the fix where we know one."""
+
+
+async def prepare_role(*, admin_url: str, url: str, group: str) -> None:
+    """Let the role of `url` log in with its password and with the rights of `group`, and prove that it does.
+
+    Raises:
+        DatabaseFault: it does not.
+    """
+    login = login_of(url)
+    async with _connected(admin_url, "the administrator's login") as admin:
+        await _make(admin, login, group)
+    async with _connected(url, f"the login test of {login.role}") as connection:
+        member = await connection.fetchval("SELECT pg_has_role(current_user, $1, 'USAGE')", group)
+    if not member:
+        raise DatabaseFault(f"{login.role} does not inherit the rights of {group}: ALTER ROLE {login.role} INHERIT")
+
+
+async def lock_role(*, admin_url: str, role: str) -> bool:
+    """Let the role log in no more and end its sessions; tell whether it was locked: a superuser is left as it is.
+
+    Raises:
+        DatabaseFault: PostgreSQL refuses it.
+    """
+    async with _connected(admin_url, "the administrator's login") as admin:
+        superuser = await admin.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = $1", role)
+        if superuser:
+            return False
+        if superuser is not None:
+            await _run(admin, f"ALTER ROLE {_quoted(role)} NOLOGIN", f"locking {role}")
+        try:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()",
+                role,
+            )
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise DatabaseFault(f"sessions of {role}: {error}; GRANT pg_signal_backend to the administrator") from error
+    return True
+
+
+async def _make(admin: "asyncpg.Connection[Any]", login: Login, group: str) -> None:
+    if await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", group) is None:
+        raise DatabaseFault(f"there is no role {group}: make it, then payments database grants --role {group} --apply")
+    known = await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", login.role)
+    role, secret = _quoted(login.role), verifier(login.password)
+    verb = "ALTER" if known else "CREATE"
+    await _run(admin, f"{verb} ROLE {role} LOGIN INHERIT PASSWORD '{secret}'", f"the password of {login.role}")
+    member = "SELECT 1 FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member "
+    if not await admin.fetchval(member + "WHERE g.rolname = $1 AND u.rolname = $2", group, login.role):
+        await _run(admin, f"GRANT {_quoted(group)} TO {role}", f"the rights of {group} for {login.role}")
+
+
+async def _run(admin: "asyncpg.Connection[Any]", statement: str, what: str) -> None:
+    try:
+        await admin.execute(statement)
+    except asyncpg.InsufficientPrivilegeError as error:
+        fix = "the administrator needs CREATEROLE and, from PostgreSQL 16 on, ADMIN OPTION on the role"
+        raise DatabaseFault(f"{what}: {error}; {fix}") from error
+
+
+@asynccontextmanager
+async def _connected(url: str, what: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    scheme, _, rest = url.partition("://")
+    dsn = f"{scheme.partition('+')[0]}://{rest}"
+    try:
+        connection = await asyncpg.connect(
+            dsn, timeout=SECONDS, command_timeout=SECONDS, target_session_attrs=SessionAttribute.read_write
+        )
+    except _FAULTS as error:
+        raise DatabaseFault(f"{what}: {str(error) or type(error).__name__}") from error
+    try:
+        yield connection
+    except DatabaseFault:
+        raise
+    except _FAULTS as error:
+        raise DatabaseFault(f"{what}: {str(error) or type(error).__name__}") from error
+    finally:
+        connection.terminate()
+
+
+def _quoted(name: str) -> str:
+    """Quote an identifier (postgresql.org/docs/current/sql-syntax-lexical.html)."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,61 @@
+"""Tries an API key at Stripe before anything uses it: whose it is, of which mode, and each permission. Changes nothing.
+
+A read permission is tried with a list of at most one object. A write permission is tried with an update of an object
+that cannot exist: Stripe checks the permission first, so 404 means allowed, and nothing is written.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Final, Protocol
+
+from payment_operator.api.api_key import COLLECTIONS
+from payment_operator.api.environment import Environment
+from payment_operator.key_check import Answer, KeyCheck, Proof, account_of, judge
+from payment_operator.resources.credentials import malformed
+
+NOBODY: Final = "lean_payments_no_such_object"
+BASE: Final = "https://api.stripe.com"
+_WITHOUT_LIST: Final = frozenset({"balance"})
+
+
+class Asks(Protocol):
+    """The way to Stripe."""
+
+    async def ask(self, key: str, method: str, url: str) -> Answer:
+        """Send one request; what goes wrong is an answer of status 0."""
+        ...
+
+
+async def prove(
+    stripe: Asks, key: str, *, spec: Environment, in_use: str, account: str, fingerprint: str, now: datetime
+) -> KeyCheck:
+    """Say whether the environment may use this key; `in_use` is the key whose account it must have, if there is one."""
+    reason, why = malformed(spec, key)
+    if reason:
+        return KeyCheck(fingerprint, "Refused", now, reason, why)
+    base = spec.stripe.api_base or BASE
+    proof, wanted = Proof(await stripe.ask(key, "GET", f"{base}/v1/account")), account
+    if proof.opens:
+        wanted = spec.stripe.account_id or await _account(stripe, in_use, base) or account
+        permissions = await _permissions(stripe, key, spec, base)
+        proof = Proof(proof.whose, await stripe.ask(key, "GET", f"{base}/v1/balance"), permissions)
+    state, reason, why = judge(proof, wanted=wanted, live=spec.stripe.mode == "Live")
+    return KeyCheck(fingerprint, state, now, reason, why, account_of(proof.whose))
+
+
+async def _account(stripe: Asks, in_use: str, base: str) -> str:
+    return account_of(await stripe.ask(in_use, "GET", f"{base}/v1/account")) if in_use else ""
+
+
+async def _permissions(stripe: Asks, key: str, spec: Environment, base: str) -> dict[str, Answer]:
+    wanted = spec.stripe.api_key.required_permissions
+    found = await asyncio.gather(*(stripe.ask(key, *_trial(permission, base)) for permission in wanted))
+    return dict(zip(wanted, found, strict=True))
+
+
+def _trial(permission: str, base: str) -> tuple[str, str]:
+    resource, _, access = permission.rpartition("_")
+    collection = COLLECTIONS[resource]
+    if access == "write":
+        return "POST", f"{base}/v1/{collection}/{NOBODY}"
+    return "GET", f"{base}/v1/{collection}" + ("" if resource in _WITHOUT_LIST else "?limit=1")

@@ -1,0 +1,33 @@
+"""Does what a rotation asks of the database, and tells what came of it."""
+
+from payment_operator import postgresql
+from payment_operator.actions import Decision, LockRole, PrepareRole
+from payment_operator.credentials_watch import CredentialsWatch
+from payment_operator.observed import Observed
+from payment_operator.postgresql import DatabaseFault
+from payment_operator.redaction import redact
+from payment_operator.resources.login import login_of
+
+
+async def work_on_role(
+    action: PrepareRole | LockRole, watch: CredentialsWatch, observed: Observed, decision: Decision
+) -> bool:
+    """Do it; tell whether it may be written down as done."""
+    try:
+        if isinstance(action, PrepareRole):
+            await postgresql.prepare_role(admin_url=action.admin_url, url=action.url, group=action.group)
+            role = login_of(action.url).role
+            decision.tell("DatabasePasswordMade", f"{role} logs in with its new password; it is released now")
+        elif await postgresql.lock_role(admin_url=action.admin_url, role=action.role):
+            decision.tell("DatabaseRoleLocked", f"{action.role} logs in no more, its sessions were ended")
+        else:
+            decision.tell("DatabaseRoleKept", f"{action.role} is a superuser and was not locked", warning=True)
+    except DatabaseFault as error:
+        message = redact(str(error), observed.sources.secrets)
+        known = watch.fault is not None and watch.fault.message == message
+        decision.look_again(watch.failed(message, now=observed.now))
+        if not known:
+            decision.tell("DatabaseRotationFailed", message, warning=True)
+        return False
+    watch.done()
+    return True
