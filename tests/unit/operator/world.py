@@ -234,8 +234,7 @@ class World:
         self.lose_half_way()
         self.perform(action.then)
 
-    def lose_half_way(self) -> None:
-        """Called between the work on a role and its record."""
+    def lose_half_way(self) -> None: ...  # between the work on a role and its record
 
     def logs_in(self, url: str) -> bool:
         """Whether PostgreSQL takes this login."""
