@@ -118,6 +118,16 @@ def prometheus_operator(cluster: Cluster) -> None:
 
 
 @pytest.fixture(scope="session")
+def cert_manager(cluster: Cluster) -> None:
+    """cert-manager with its kinds."""
+    if cluster.place is None:
+        served = cluster.kubectl("get", "crd", "certificates.cert-manager.io", "--ignore-not-found")
+        require(served, what="cert-manager in the cluster of TEST_KUBECONFIG", command="install cert-manager")
+        return
+    _on_our_node(cluster, "cert-manager", start=addons.cert_manager)
+
+
+@pytest.fixture(scope="session")
 def ingress_controller(cluster: Cluster) -> None:
     """A controller that serves Ingresses without a class; an Ingress's status names its address."""
     if cluster.place is None:

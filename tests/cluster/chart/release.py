@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.cluster.node import clients, programs
 from tests.cluster.node.layout import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.cluster.environment import Namespace
 
@@ -103,6 +104,17 @@ class Release:
     def rollback(self, revision: str) -> str:
         """Go back to a revision and wait."""
         return self.helm("rollback", self.name, revision, "--wait", "--timeout", "480s")
+
+    @contextmanager
+    def changed(self, values: Mapping[str, Any]) -> Iterator[None]:
+        """Upgrade to further values, and back to none of them whatever happens between."""
+        self.values = dict(values)
+        try:
+            self.upgrade()
+            yield
+        finally:
+            self.values = {}
+            self.upgrade()
 
     def _apply(self, command: str, *more: str) -> str:
         values = yaml.safe_dump(_merged(self.production_values(), self.values))

@@ -62,8 +62,12 @@ def assert_each_paid_once(release: Release, buyer: Buyer) -> None:
 
 
 def kill(release: Release, pod: str) -> None:
-    """Kill without a warning."""
-    release.namespace.kubectl("delete", "pod", pod, "--grace-period=0", "--force", check=False)
+    """Kill after one second's warning.
+
+    Not `--force`: the pod's successor could then start on the same volume while PostgreSQL still writes there
+    (kubernetes.io/docs/tasks/run-application/force-delete-stateful-set-pod), and two servers lose rows.
+    """
+    release.namespace.kubectl("delete", "pod", pod, "--grace-period=1", check=False)
 
 
 def recovered(release: Release) -> None:

@@ -57,15 +57,13 @@ def authority(
     certificate = release.namespace.tls_secret(folder, name=f"{release.fullname}-tls", host=HOST)
     controller = json.loads(release.namespace.cluster.kubectl("-n", ingress.NAMESPACE, "get", "pods", "-o", "json"))
     addresses = [f"{pod['status']['podIP']}/32" for pod in controller["items"] if pod["status"].get("podIP")]
-    release.values = {
+    values = {
         "config": {"trustedProxies": addresses},
         "ingress": {"enabled": True, "host": HOST, "className": ingress.CLASS},
         "networkPolicy": {"ingressNamespaceLabels": {"kubernetes.io/metadata.name": ingress.NAMESPACE}},
     }
-    release.upgrade()
-    yield ssl.create_default_context(cafile=str(certificate))
-    release.values = {}
-    release.upgrade()
+    with release.changed(values):
+        yield ssl.create_default_context(cafile=str(certificate))
 
 
 @pytest.mark.soak

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +14,12 @@ from tests.cluster.chart.release import HelmFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cluster.chart.release import Release
 
 pytestmark = pytest.mark.timeout(1800)
+PAGE = Path(__file__).parents[3] / "docs/operations/install.md"
+COLUMN = "SELECT column_name FROM information_schema.columns WHERE column_name = 'note_of_next'"
 
 
 def test_no_request_fails_during_a_failed_migration_an_upgrade_and_a_rollback(
@@ -47,6 +50,34 @@ def test_no_request_fails_during_a_failed_migration_an_upgrade_and_a_rollback(
         release.image = ""
     assert {image for _, image in serving(release)} == {image for _, image in former}
     assert schema_number(release) == schema + 1
+
+
+def test_a_contract_migration_runs_only_by_the_documented_commands(
+    release: Release, say: Callable[[str], None], tmp_path: Path
+) -> None:
+    before = schema_number(release)
+    release.image = next_version.image(tmp_path, name="payments-service-contract", contract=True)
+    try:
+        release.upgrade()
+        expanded = schema_number(release)
+        said = release.shell(contract_commands(release))
+    finally:
+        release.image = ""
+        release.upgrade()
+    assert expanded <= before + 1
+    assert release.namespace.images["service"] not in said, "a pod of the older image was still there"
+    assert "1 wait" not in said
+    assert schema_number(release) == expanded + 1
+    assert not release.psql(COLUMN)
+    say(f"schema {before}: {expanded} by the upgrade, {expanded + 1} by the contract migration")
+
+
+def contract_commands(release: Release) -> str:
+    """Return what docs/operations/install.md says to type, with this release's names."""
+    block = next(block for block in re.findall(r"```\n(.*?)```", PAGE.read_text(), re.DOTALL) if "-contract-1" in block)
+    return block.replace("payments-lean-payments", release.fullname).replace(
+        "-n payments ", f"-n {release.namespace.name} "
+    )
 
 
 def serving(release: Release) -> set[tuple[str, str]]:

@@ -67,9 +67,13 @@ def _addons(place: Layout) -> None:
     with processes.locked(place):
         addons.metrics_server(place)
         addons.prometheus_operator(place)
+        addons.cert_manager(place)
         addons.network_policies(place)
         ingress.start(place)
-    _say("# metrics, prometheus-operator and NetworkPolicies; Ingresses (class traefik) answer at https://" + INGRESS)
+    _say(
+        "# metrics, prometheus-operator, cert-manager and NetworkPolicies; Ingresses (class traefik) answer at https://"
+        + INGRESS
+    )
 
 
 def main() -> int:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tests.cluster.node import boot, certificates, images, network, processes, programs
 from tests.cluster.node.layout import API_PORT, HOST, METRICS_PORT, TOOLS
-from tests.cluster.schemas.sources import PROMETHEUS_OPERATOR
+from tests.cluster.schemas.sources import CERT_MANAGER, PROMETHEUS_OPERATOR
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster.node.layout import Layout
+    from tests.cluster.schemas.sources import Source
 
 PROMETHEUS = f"localhost/prometheus:{programs.PROGRAMS['prometheus'].version}"
 _OPERATOR_VERSION = programs.PROGRAMS["prometheus-operator"].version
@@ -78,19 +79,23 @@ def metrics_server(place: Layout) -> None:
     boot.kubectl(place, "apply", "-f", "-", stdin=json.dumps(_metrics_objects(place)))
 
 
-def _served(place: Layout) -> bool:
-    """Tell whether the API server offers every kind of the operator; it disables for good what it finds missing."""
-    wanted = len(list(PROMETHEUS_OPERATOR.fetch().glob("monitoring.coreos.com_*.yaml")))
-    listed = boot.kubectl(place, "api-resources", "--api-group=monitoring.coreos.com", "-o", "name", check=False)
-    return len(listed.split()) >= wanted
+def _define(place: Layout, group: str, source: Source) -> None:
+    """Install the kinds of a group and wait until all are served: controllers give up for good on one that is not."""
+    boot.kubectl(place, "apply", "--server-side", "--force-conflicts", "-f", str(source.fetch()))
+    wanted = len(list(source.fetch().glob(f"{group}_*.yaml")))
+
+    def served() -> bool:
+        listed = boot.kubectl(place, "api-resources", f"--api-group={group}", "-o", "name", check=False)
+        return len(listed.split()) >= wanted
+
+    boot.wait(place, f"the kinds of {group}", served)
 
 
 def prometheus_operator(place: Layout) -> None:
     """Start prometheus-operator unless it runs, with its CRDs and the images of the pods that it makes."""
     if "prometheus-operator" in processes.alive(place):
         return
-    boot.kubectl(place, "apply", "--server-side", "--force-conflicts", "-f", str(PROMETHEUS_OPERATOR.fetch()))
-    boot.wait(place, "the kinds of prometheus-operator", lambda: _served(place))
+    _define(place, "monitoring.coreos.com", PROMETHEUS_OPERATOR)
     images.provide(place, image=PROMETHEUS, program="prometheus")
     images.provide(place, image=RELOADER, program="prometheus-config-reloader")
     pki = place.pki
@@ -106,6 +111,15 @@ def prometheus_operator(place: Layout) -> None:
         *free,
     ]
     processes.start(place, "prometheus-operator", command)
+
+
+def cert_manager(place: Layout) -> None:
+    """Start cert-manager's controllers unless they run, with its kinds; for self-signed and CA issuers."""
+    if "cert-manager" in processes.alive(place):
+        return
+    _define(place, "cert-manager.io", CERT_MANAGER)
+    config = place.run / "host-program.kubeconfig"
+    processes.start(place, "cert-manager", [programs.path("cert-manager", where=place), f"--kubeconfig={config}"])
 
 
 def network_policies(place: Layout) -> None:

@@ -81,6 +81,7 @@ ADDONS = (
         minutes=5,
         patched=(("lego", _LEGO),),  # without the 180 vendors' clients that it links
     ),
+    Program("cert-manager", "cert-manager", "1.21.2", minutes=2),
 )
 CHECKERS = (
     Program("helm", "helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", 1.5),

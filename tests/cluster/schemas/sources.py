@@ -43,6 +43,10 @@ PROMETHEUS_OPERATOR: Final = Source(
     ),
     "example/prometheus-operator-crd",
 )
+CERT_MANAGER: Final = Source(
+    Module("github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="),
+    "deploy/crds",
+)
 DEFINITIONS: Final = (
     PROMETHEUS_OPERATOR,
     Source(
@@ -59,10 +63,7 @@ DEFINITIONS: Final = (
         ),
         "config/crd/bases",
     ),
-    Source(
-        Module("github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="),
-        "deploy/crds",
-    ),
+    CERT_MANAGER,
     Source(
         Module(
             "github.com/external-secrets/external-secrets", "v1.3.2", "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ="
