@@ -71,6 +71,6 @@ def offer(release: Release) -> None:
     """Have the price at Stripe."""
     stripe = "http://simulator:12111/v1"
     terms = f"lookup_key={PRICE}&currency=usd&unit_amount=900&recurring[interval]=month"
-    form = f"{terms}&product_data[name]=Load"
+    form = f"{terms}&product_data[name]=Load&transfer_lookup_key=true"
     status, answer = release.namespace.request(f"{stripe}/prices", method="POST", form=form)
     assert status == 200, answer
