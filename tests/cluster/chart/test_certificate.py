@@ -99,4 +99,5 @@ def revision(release: Release) -> int:
 def ready(release: Release) -> bool:
     """Tell whether cert-manager calls it ready."""
     conditions = certificate(release)["status"]["conditions"]
-    return {condition["type"]: condition["status"] for condition in conditions}["Ready"] == "True"
+    found: dict[str, str] = {condition["type"]: condition["status"] for condition in conditions}
+    return found["Ready"] == "True"

@@ -74,7 +74,8 @@ def test_a_contract_migration_runs_only_by_the_documented_commands(
 
 def contract_commands(release: Release) -> str:
     """Return what docs/operations/install.md says to type, with this release's names."""
-    block = next(block for block in re.findall(r"```\n(.*?)```", PAGE.read_text(), re.DOTALL) if "-contract-1" in block)
+    blocks: list[str] = re.findall(r"```\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    block = next(block for block in blocks if "-contract-1" in block)
     return block.replace("payments-lean-payments", release.fullname).replace(
         "-n payments ", f"-n {release.namespace.name} "
     )
