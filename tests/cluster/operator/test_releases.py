@@ -265,7 +265,7 @@ def _names(stalled: dict[str, Any], entry: dict[str, Any]) -> bool:
 def test_errors_under_real_traffic_bring_the_old_revision_back(serving: Serving, say: Callable[[str], None]) -> None:
     shop, active = serving.shop, serving.active()
     key = shop.api_key()
-    bake = {"seconds": 600, "intervalSeconds": 1, "minRequests": 3, "failureLimit": 2}
+    bake = {"seconds": 600, "intervalSeconds": 1, "minRequests": 3, "failureLimit": 2, "maxP99Millis": 60_000}
     broken = laid_over({"env": [{"name": "STRIPE_API_BASE", "value": "http://simulator:1"}]})
     url = shop.address() + "/api/v1/payments/create-subscription"
     body = '{"lookup_key": "pro_monthly", "email": "u{{id}}@example.com", "payment_method_id": "pm_card_visa"}'
