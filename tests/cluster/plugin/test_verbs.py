@@ -83,10 +83,10 @@ def test_a_request_is_written_although_the_environment_changed_meanwhile(world: 
     old = world.stored()
     world.kubectl("annotate", names.PLURAL, "shop", "somebody=else")
     kubectl = Kubectl(flags=("--kubeconfig", str(world.api.kubeconfig("admin", namespace=world.namespace))))
-    requesting.send(kubectl, old, verb="promote", revision=18)
+    requesting.send(kubectl, old, verb="promote", details={"revision": 18})
     assert '"promote"' in world.stored()["metadata"]["annotations"][names.ANNOTATION_REQUEST]
     with pytest.raises(Refused, match="another request waits"):
-        requesting.send(kubectl, old, verb="abort", revision=18)
+        requesting.send(kubectl, old, verb="abort", details={"revision": 18})
 
 
 def test_a_dry_run_of_a_rollback_changes_nothing(world: World) -> None:

@@ -76,6 +76,21 @@ def waits_for(turn: Turn) -> str:
     return ""
 
 
+def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
+    """Begin a rotation because a person asks for it; tell whether, and what to answer."""
+    observed, record = turn.observed, turn.observed.role_rotation
+    if record is not None and record.operation == operation:
+        return True, f"rotation {record.number} of the database's password began"
+    if observed.spec.database.rotation.mode != "AlternatingRoles":
+        return False, "spec.database.rotation.mode is None: set AlternatingRoles, or put the new URL into its Secret"
+    if not observed.sources.usable:
+        return False, "the Secrets that the spec names cannot be read; mend them first"
+    if why := waits_for(turn):
+        return False, f"a rotation must wait for {why}; ask again then"
+    role = begin(turn, compromised=compromised, operation=operation)
+    return True, f"a rotation of the database's password begins: {role} gets a new one"
+
+
 def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
     """Write down which role gets a new password, and return its name; nothing else is done yet."""
     observed, active = turn.observed, turn.roles.active

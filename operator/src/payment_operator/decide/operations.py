@@ -97,9 +97,13 @@ def _result(turn: Turn, operation: Operation) -> Answer:
 
 
 def _rotate(turn: Turn, operation: Operation) -> Answer:
-    if operation.what != "webhook":
-        return _no(f"this version cannot rotate {operation.what} by itself; put the new value into its Secret")
-    accepted, message = webhook_rotation.ask(turn, operation=operation.id, compromised=operation.compromised)
+    rotations = {"webhook": webhook_rotation.ask, "database": database_rotation.ask}
+    if operation.what not in rotations:
+        return _no(
+            "Stripe has no call that makes an API key; put a new one into the Secret that apiKey.secretRef names"
+        )
+    ask = rotations[operation.what]
+    accepted, message = ask(turn, operation=operation.id, compromised=operation.compromised)
     return Answer(accepted=accepted, message=message)
 
 

@@ -124,10 +124,15 @@ def _ask(verbs: "Verbs[Parser]") -> None:
         )
     _verb(verbs, "pause", "stop the release before its next step")
     _verb(verbs, "resume", "let the release go on")
-    rotate = _verb(verbs, "rotate", "rotate a secret (comes with a later version)", environment=False)
+    rotate = _verb(verbs, "rotate", "rotate a secret: a new one is proven before the old one goes", environment=False)
     rotate.usage = f"{PROGRAM} rotate WHAT [NAME] [options]"
     rotate.add_argument("what", choices=("webhook", "api-key", "database"), help="the secret")
     rotate.add_argument("environment", nargs="?", metavar="NAME", help="the PaymentEnvironment")
+    rotate.add_argument("--compromised", action="store_true", help="it has leaked: skip holds, overlap and retention")
+    rotate.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
+    rotate.add_argument(
+        "--timeout-answer", type=seconds, default=30.0, metavar="TIME", help="of the operator (default 30s)"
+    )
 
 
 def _inspect(verbs: "Verbs[Parser]") -> None:

@@ -20,14 +20,14 @@ _PAUSE_SECONDS: Final = 0.5
 _CHANGED: Final = "the object has been modified"
 
 
-def send(kubectl: Kubectl, environment: Object, *, verb: str, revision: int, reason: str = "") -> str:
+def send(kubectl: Kubectl, environment: Object, *, verb: str, details: dict[str, Any], reason: str = "") -> str:
     """Write the request and return its id.
 
     Raises:
         Refused: another request waits to be read.
         PluginError: the user may not patch the environment, or it changed too often meanwhile.
     """
-    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "verb": verb, "revision": revision}
+    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "verb": verb} | details
     if reason:
         request["reason"] = reason
     text = json.dumps(request)

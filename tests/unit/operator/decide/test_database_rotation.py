@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -69,6 +70,26 @@ def test_the_first_revision_uses_the_source_s_own_login(world: World) -> None:
     assert login_of(url_in_use(world)).role == "app"
     assert rotation(world)["state"] == "Current"
     assert rotation(world)["nextRotation"]
+
+
+@pytest.mark.parametrize("compromised", [False, True])
+def test_a_person_can_ask_for_a_rotation(world: World, *, compromised: bool) -> None:
+    request = {"id": "leak-1", "verb": "rotate", "what": "database", "compromised": compromised}
+    world.annotations[names.ANNOTATION_REQUEST] = json.dumps(request)
+    go_on(world)
+    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert login_of(url_in_use(world)).role == "app_a"
+    assert rotation(world)["version"] == 1
+    assert not world.logs_in(SOURCE["DATABASE_URL"])
+
+
+def test_a_request_without_alternating_roles_is_refused_with_the_fix(world: World) -> None:
+    world.spec["database"]["rotation"] = {"mode": "None"}
+    world.generation += 1
+    world.annotations[f"{names.GROUP}/rotate"] = "database"
+    go_on(world, passes=10)
+    assert world.status["lastOperation"]["result"] == "Refused"
+    assert "AlternatingRoles" in world.status["lastOperation"]["message"]
 
 
 def test_a_rotation_that_is_due_ends_on_the_other_role_with_the_former_locked(world: World) -> None:

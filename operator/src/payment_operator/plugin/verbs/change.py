@@ -66,7 +66,8 @@ def _nothing_released(status: Status) -> int | None:
 
 def _request(context: Context, environment: Object, revision: int, *, says: str, goal: Goal = until_over) -> int:
     verb, options = context.options.verb, context.options
-    request = requesting.send(context.kubectl, environment, verb=verb, revision=revision, reason=options.reason)
+    details = {"revision": revision}
+    request = requesting.send(context.kubectl, environment, verb=verb, details=details, reason=options.reason)
     operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
     message = operation.get("message") or says
     name = environment["metadata"]["name"]
