@@ -60,6 +60,7 @@ def test_a_contract_migration_runs_only_by_the_documented_commands(
     try:
         release.upgrade()
         expanded = schema_number(release)
+        assert release.namespace.until(lambda: images(release) == {release.image}, seconds=180), images(release)
         said = release.shell(contract_commands(release))
     finally:
         release.image = ""
@@ -70,6 +71,12 @@ def test_a_contract_migration_runs_only_by_the_documented_commands(
     assert schema_number(release) == expanded + 1
     assert not release.psql(COLUMN)
     say(f"schema {before}: {expanded} by the upgrade, {expanded + 1} by the contract migration")
+
+
+def images(release: Release) -> set[str]:
+    """Return what the pods of API and worker run, those that are ending too."""
+    pods = [*release.pods("api"), *release.pods("worker")]
+    return {container["image"] for pod in pods for container in pod["spec"]["containers"]}
 
 
 def contract_commands(release: Release) -> str:
