@@ -1,14 +1,15 @@
 """What is learned of credentials between passes: whether Stripe takes a new API key, and whether changes still come."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from payment_operator.api.rotation import PendingKey
+from payment_operator.backoff import Backoff
 from payment_operator.decide.staging import in_use, keys_in_use, stage
 from payment_operator.fingerprints import fingerprint
 from payment_operator.key_check import KeyCheck
-from payment_operator.observed import Observed, RoleFault
+from payment_operator.observed import Observed
 from payment_operator.proving import Asks, prove
 from payment_operator.record import moment
 from payment_operator.resources.credentials import API_KEY
@@ -17,8 +18,6 @@ from payment_operator.status import read
 
 SETTLE: Final = timedelta(seconds=3)
 """Tools write one Secret after another; what comes within this time becomes one version."""
-FIRST_FAULT_SECONDS: Final = 2.0
-LONGEST_FAULT_SECONDS: Final = 60.0
 
 
 @dataclass
@@ -29,8 +28,8 @@ class CredentialsWatch:
     check: KeyCheck | None = None
     seen: str = ""
     since: datetime | None = None
-    fault: RoleFault | None = None
-    faults: int = 0
+    roles: Backoff = field(default_factory=Backoff)
+    """Of work on the database's roles."""
 
     async def look(self, observed: Observed) -> Observed:
         """The observation with the credentials that may be released now."""
@@ -40,21 +39,10 @@ class CredentialsWatch:
             observed,
             key_check=await self._checked(observed),
             settled=self._settled(observed),
-            role_fault=self.fault,
+            role_fault=self.roles.fault,
             fresh_password=new_password(),
         )
         return stage(observed)
-
-    def failed(self, message: str, *, now: datetime) -> float:
-        """Remember that work on the roles was in vain; return after how many seconds to try again."""
-        seconds = min(LONGEST_FAULT_SECONDS, FIRST_FAULT_SECONDS * float(2**self.faults))
-        self.faults += 1
-        self.fault = RoleFault(message, now + timedelta(seconds=seconds))
-        return seconds
-
-    def done(self) -> None:
-        """Forget former faults."""
-        self.fault, self.faults = None, 0
 
     def _settled(self, observed: Observed) -> bool:
         if observed.sources.digest != self.seen or self.since is None:

@@ -5,15 +5,15 @@ from payment_operator.decide import webhook_endpoints, webhook_secrets
 from payment_operator.observed import Observed
 from payment_operator.redaction import redact
 from payment_operator.resources.credentials import API_KEY
-from payment_operator.stripe_endpoints import Account, Endpoints, Form, StripeFault
+from payment_operator.stripe_endpoints import Account, Endpoints, StripeFault
+from payment_operator.stripe_http import Form, base_of
 
-STRIPE = "https://api.stripe.com"
 TOO_MANY, IN_PROGRESS, BROKEN = 429, 409, 500
 
 
 def account_of(observed: Observed) -> Account:
     """Stripe, with the key that is in use."""
-    return Account((observed.spec.stripe.api_base or STRIPE).rstrip("/"), observed.sources.values[API_KEY])
+    return Account(base_of(observed.spec), observed.sources.values[API_KEY])
 
 
 async def work_on_endpoint(
@@ -50,7 +50,7 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
         if fault.status in {0, TOO_MANY, IN_PROGRESS}:
             raise
         if fault.status < BROKEN:
-            message = redact(str(fault), observed.sources.values.values())
+            message = redact(str(fault), observed.sources.secrets)
             decision.tell("WebhookRotationFailed", message, warning=True)
             return webhook_secrets.write(observed, webhook_endpoints.refused(observed, record, message))
         decision.look_again(2)  # Stripe would give the same answer to the same key for a day

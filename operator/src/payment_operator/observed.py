@@ -9,6 +9,7 @@ import msgspec
 
 from payment_operator import names, record
 from payment_operator.api.environment import Environment
+from payment_operator.backoff import Fault
 from payment_operator.key_check import KeyCheck
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources import database_roles, webhook_record
@@ -93,14 +94,6 @@ class Bake:
 
 
 @dataclass(frozen=True)
-class RoleFault:
-    """Work on the database's roles that failed."""
-
-    message: str
-    again_at: datetime
-
-
-@dataclass(frozen=True)
 class Observed:
     """Everything that a decision may depend on."""
 
@@ -121,7 +114,7 @@ class Observed:
     """What is known of the API key in the source Secret, when it is not in use."""
     settled: bool = True
     """Whether the source Secrets have held still for a moment, so that changes that come together are one version."""
-    role_fault: RoleFault | None = None
+    role_fault: Fault | None = None
     """Why the last work on the database's roles was in vain."""
     fresh_password: str = field(default="", repr=False)
     """Random, new in every pass."""
@@ -156,10 +149,14 @@ class Observed:
         """The record of the database's role rotation."""
         return database_roles.decode(self.objects.get(("Secret", names.database_roles(self.owner.name))))
 
+    def credentials_secret(self, revision: "Revision | None") -> Manifest | None:
+        """The Secret with a revision's credentials; None when there is none, or it is gone."""
+        name = names.credentials(self.owner.name, revision.credentials if revision else "")
+        return self.objects.get(("Secret", name))
+
     def credentials(self, revision: "Revision | None") -> dict[str, str]:
         """The values in a revision's credentials; empty when its Secret is gone."""
-        name = names.credentials(self.owner.name, revision.credentials if revision else "")
-        return held(self.objects.get(("Secret", name)))
+        return held(self.credentials_secret(revision))
 
     @property
     def overlapping(self) -> bool:

@@ -12,9 +12,9 @@ from payment_operator.api.api_key import COLLECTIONS
 from payment_operator.api.environment import Environment
 from payment_operator.key_check import Answer, KeyCheck, Proof, account_of, judge
 from payment_operator.resources.credentials import malformed
+from payment_operator.stripe_http import base_of
 
 NOBODY: Final = "lean_payments_no_such_object"
-BASE: Final = "https://api.stripe.com"
 _WITHOUT_LIST: Final = frozenset({"balance"})
 
 
@@ -33,7 +33,7 @@ async def prove(
     reason, why = malformed(spec, key)
     if reason:
         return KeyCheck(fingerprint, "Refused", now, reason, why)
-    base = spec.stripe.api_base or BASE
+    base = base_of(spec)
     proof, wanted = Proof(await stripe.ask(key, "GET", f"{base}/v1/account")), account
     if proof.opens:
         wanted = spec.stripe.account_id or await _account(stripe, in_use, base) or account

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from payment_operator.backoff import wait_after
 from payment_operator.errors import Conflict, OperatorError
 from payment_operator.metrics import ENVIRONMENTS, QUEUE_DEPTH
 
@@ -80,7 +81,7 @@ class WorkQueue:
             log.warning("try again: %s", error, extra={"environment": "/".join(key)})
         except Exception:  # the queue outlives whatever a pass meets
             log.exception("a pass failed", extra={"environment": "/".join(key)})
-        longest = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures)
+        longest = wait_after(failures, first=FIRST_BACKOFF_SECONDS, longest=LONGEST_BACKOFF_SECONDS)
         return longest * random.uniform(0.5, 1.0), failures + 1  # noqa: S311 - jitter
 
 

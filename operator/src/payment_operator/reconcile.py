@@ -47,6 +47,7 @@ from payment_operator.resources.metadata import Manifest
 from payment_operator.role_work import work_on_role
 from payment_operator.status import read
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
+from payment_operator.stripe_http import StripeHttp
 from payment_operator.stripe_probe import StripeProbe
 from payment_operator.watching import Watching
 from payment_operator.webhook_status import forget, measure
@@ -79,16 +80,15 @@ class Reconciler:
         self,
         cluster: Cluster,
         admin: Admin,
-        stripe: StripeProbe,
+        stripe: StripeHttp,
         *,
-        endpoints: StripeEndpoints,
         resync: float,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._cluster = cluster
         self._admin = admin
-        self._endpoints = endpoints
-        self._stripe = stripe
+        self._endpoints = StripeEndpoints(stripe)
+        self._probe = StripeProbe(stripe)
         self._resync = resync
         self._now = now
         self._memory: dict[EnvironmentKey, Memory] = {}
@@ -116,7 +116,7 @@ class Reconciler:
             return None
         memory = self._memory.setdefault(
             key,
-            Memory(Watching(self._admin), WebhookWatch(self._admin, self._endpoints), CredentialsWatch(self._stripe)),
+            Memory(Watching(self._admin), WebhookWatch(self._admin, self._endpoints), CredentialsWatch(self._probe)),
         )
         try:
             observed = await observe(self._cluster, environment, now=self._now())
@@ -157,7 +157,7 @@ class Reconciler:
     ) -> None:
         if not isinstance(action, PrepareRole | LockRole):
             await self._work_on_endpoint(action, observed, decision, memory)
-        elif await work_on_role(action, memory.credentials, observed, decision):
+        elif await work_on_role(action, memory.credentials.roles, observed, decision):
             await self._write(observed, action.then)
 
     async def _work_on_endpoint(
@@ -167,7 +167,7 @@ class Reconciler:
             then = await work_on_endpoint(action, self._endpoints, observed, decision)
         except StripeFault as fault:
             log.warning("no change of a webhook endpoint: %s", fault, extra=_context(observed))
-            decision.look_again(memory.webhooks.failed(str(fault), now=observed.now))
+            decision.look_again(memory.webhooks.calls.failed(str(fault), now=observed.now))
             return
         memory.webhooks.done()
         if then is not None:

@@ -2,7 +2,7 @@
 
 from payment_operator import postgresql
 from payment_operator.actions import Decision, LockRole, PrepareRole
-from payment_operator.credentials_watch import CredentialsWatch
+from payment_operator.backoff import Backoff
 from payment_operator.observed import Observed
 from payment_operator.postgresql import DatabaseFault
 from payment_operator.redaction import redact
@@ -10,7 +10,7 @@ from payment_operator.resources.login import login_of
 
 
 async def work_on_role(
-    action: PrepareRole | LockRole, watch: CredentialsWatch, observed: Observed, decision: Decision
+    action: PrepareRole | LockRole, backoff: Backoff, observed: Observed, decision: Decision
 ) -> bool:
     """Do it; tell whether it may be written down as done."""
     try:
@@ -24,10 +24,10 @@ async def work_on_role(
             decision.tell("DatabaseRoleKept", f"{action.role} is a superuser and was not locked", warning=True)
     except DatabaseFault as error:
         message = redact(str(error), observed.sources.secrets)
-        known = watch.fault is not None and watch.fault.message == message
-        decision.look_again(watch.failed(message, now=observed.now))
+        known = backoff.fault is not None and backoff.fault.message == message
+        decision.look_again(backoff.failed(message, now=observed.now))
         if not known:
             decision.tell("DatabaseRotationFailed", message, warning=True)
         return False
-    watch.done()
+    backoff.done()
     return True

@@ -1,4 +1,4 @@
-"""What the status says of the API key and the database's password."""
+"""What the status says of the secrets that are rotated."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from payment_operator.fingerprints import fingerprint
 from payment_operator.key_check import KeyCheck
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
-from payment_operator.resources.credentials import API_KEY, held
+from payment_operator.resources.credentials import API_KEY, DATABASE, held
 from payment_operator.resources.login import login_of
 from payment_operator.webhook_status import webhook_status
 
@@ -86,8 +86,7 @@ def _pending(check: KeyCheck | None) -> PendingKey | None:
 
 def version_of(observed: Observed, revision: Revision | None) -> int:
     """The number of a revision's credentials."""
-    name = names.credentials(observed.owner.name, revision.credentials if revision else "")
-    item = observed.objects.get(("Secret", name)) or {}
+    item = observed.credentials_secret(revision) or {}
     annotations = (item.get("metadata") or {}).get("annotations") or {}
     return int(annotations.get(names.ANNOTATION_CREDENTIALS_VERSION, 0))
 
@@ -107,7 +106,7 @@ def _database(turn: Turn) -> DatabasePasswordStatus | None:
     if observed.spec.database.rotation.mode != "AlternatingRoles" or active is None:
         return None
     record, due = observed.role_rotation, database_rotation.due_at(observed)
-    login = login_of(observed.credentials(active).get(database_rotation.URL, ""))
+    login = login_of(observed.credentials(active).get(DATABASE, ""))
     state, message = _progress(turn)
     return DatabasePasswordStatus(
         state=state,
@@ -131,7 +130,7 @@ def _progress(turn: Turn) -> tuple[PasswordState, str]:
         return "Current", f"the next rotation waits for {database_rotation.waits_for(turn)}" if late else ""
     if record.next is not None:
         return "Preparing", f"{record.next.role} gets a new password"
-    used = login_of(observed.credentials(turn.roles.active).get(database_rotation.URL, ""))
+    used = login_of(observed.credentials(turn.roles.active).get(DATABASE, ""))
     if used == current_login(observed):
         return "Retaining", "the former role is locked when the pods that use it have ended"
     wanted = observed.revisions.get(turn.roles.desired)

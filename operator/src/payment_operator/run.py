@@ -25,8 +25,7 @@ from payment_operator.metrics import LEADER
 from payment_operator.queue import WorkQueue
 from payment_operator.reconcile import Reconciler, post_event
 from payment_operator.resources.metadata import Manifest
-from payment_operator.stripe_endpoints import StripeEndpoints
-from payment_operator.stripe_probe import StripeProbe
+from payment_operator.stripe_http import StripeHttp
 
 KEPT: Final = "the database, Redis, the Stripe account and the Secrets that the spec named were kept"
 log = logging.getLogger("payment_operator")
@@ -56,10 +55,8 @@ class Operator:
         self.options = options
         self.cluster = cluster
         self.admin = Admin()
-        self.endpoints = StripeEndpoints()
-        self.stripe = StripeProbe()
-        reconciler = Reconciler(cluster, self.admin, self.stripe, endpoints=self.endpoints, resync=options.resync)
-        self.queue = WorkQueue(reconciler)
+        self.stripe = StripeHttp()
+        self.queue = WorkQueue(Reconciler(cluster, self.admin, self.stripe, resync=options.resync))
         self.staleness = Staleness(options.resync)
         identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         namespace = options.lease_namespace or os.environ.get("POD_NAMESPACE", "default")
@@ -133,7 +130,6 @@ class Operator:
         if self.staleness.leading:
             await self.lease.release()
         await self.admin.close()
-        await self.endpoints.close()
         await self.stripe.close()
         await self.cluster.close()
 

@@ -4,17 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
-import aiohttp
-
 from payment_operator.errors import OperatorError
+from payment_operator.stripe_http import FAULTS, Form, StripeHttp
 from payment_operator.webhook_sight import Endpoint
 
-TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+SECONDS: Final = 20.0
 PAGE: Final = 100
 MOST_PAGES: Final = 5
 NOT_FOUND: Final = 404
-_FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
-Form = list[tuple[str, str]]
 
 
 class Account(NamedTuple):
@@ -52,13 +49,8 @@ class Endpoints(Protocol):
 class StripeEndpoints:
     """The real one."""
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+    def __init__(self, http: StripeHttp) -> None:
+        self._http = http
 
     async def create(self, account: Account, *, key: str, form: Form) -> Endpoint:
         """Make an endpoint; a repetition with the same idempotency key makes none.
@@ -137,18 +129,16 @@ class StripeEndpoints:
         query: Form | None = None,
         key: str = "",
     ) -> dict[str, Any]:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True)
-        headers = {"Authorization": f"Bearer {account.key}"} | ({"Idempotency-Key": key} if key else {})
         url = account.base + path
         try:
-            async with self._session.request(method, url, headers=headers, data=form, params=query) as answer:
-                body = await answer.json(content_type=None)
-        except _FAULTS as error:
+            status, body = await self._http.request(
+                account.key, method, url, seconds=SECONDS, form=form, query=query, idempotency_key=key
+            )
+        except FAULTS as error:
             raise StripeFault(0, f"Stripe does not answer: {type(error).__name__}") from error
-        if answer.status >= 300:  # noqa: PLR2004 - HTTP
+        if status >= 300:  # noqa: PLR2004 - HTTP
             refusal = (body if isinstance(body, dict) else {}).get("error") or {}
-            raise StripeFault(answer.status, f"Stripe: {answer.status} {refusal.get('message', '')}".strip())
+            raise StripeFault(status, f"Stripe: {status} {refusal.get('message', '')}".strip())
         return dict(body)
 
 

@@ -2,35 +2,25 @@
 
 from typing import Any, Final
 
-import aiohttp
-
 from payment_operator.key_check import Answer
+from payment_operator.stripe_http import FAULTS, StripeHttp
 
-TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
-_FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+SECONDS: Final = 10.0
 
 
 class StripeProbe:
     """Requests that change nothing."""
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+    def __init__(self, http: StripeHttp) -> None:
+        self._http = http
 
     async def ask(self, key: str, method: str, url: str) -> Answer:
         """Send one request; what goes wrong is an answer of status 0."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True)
-        headers = {"Authorization": f"Bearer {key}"}
         try:
-            async with self._session.request(method, url, headers=headers) as answer:
-                return read_answer(answer.status, await answer.json(content_type=None))
-        except _FAULTS:
+            status, body = await self._http.request(key, method, url, seconds=SECONDS)
+        except FAULTS:
             return Answer(0)
+        return read_answer(status, body)
 
 
 def read_answer(status: int, body: Any) -> Answer:

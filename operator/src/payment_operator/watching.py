@@ -1,7 +1,6 @@
 """What is learned from pods between passes: bake looks, probes, and which commands the pods have taken."""
 
 import asyncio
-import base64
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -119,7 +118,4 @@ def _judged(observed: Observed, active: Revision, looks: Looks, growth: Sample) 
 
 def token(observed: Observed, digest: str) -> str:
     """The admin token of a revision's pods, from its credentials."""
-    revision = observed.revisions.get(digest)
-    name = names.credentials(observed.owner.name, revision.credentials if revision else "")
-    data = (observed.objects.get(("Secret", name)) or {}).get("data") or {}
-    return base64.b64decode(data.get(ADMIN_TOKEN, "")).decode()
+    return observed.credentials(observed.revisions.get(digest)).get(ADMIN_TOKEN, "")

@@ -1,7 +1,8 @@
 """What is seen of the webhook endpoints: at Stripe, and on the pods' admin ports."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+
+from payment_operator.backoff import Fault
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,6 @@ class PodReport:
 
 
 @dataclass(frozen=True)
-class EndpointFault:
-    """A call to Stripe that was in vain."""
-
-    message: str
-    again_at: datetime
-
-
-@dataclass(frozen=True)
 class WebhookSight:
     """What one pass has seen; None stands for what was not asked or not answered."""
 
@@ -48,6 +41,6 @@ class WebhookSight:
     """Those that carry this environment's uid."""
     undelivered: tuple[str, ...] | None = None
     """Events from before the new endpoint that Stripe has not delivered."""
-    fault: EndpointFault | None = None
+    fault: Fault | None = None
     fresh: str = field(default="", repr=False)
     """Random, new in every pass."""

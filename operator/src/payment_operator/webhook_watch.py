@@ -7,21 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from payment_operator.admin import Admin
+from payment_operator.backoff import Backoff
 from payment_operator.decide import webhook_endpoints, webhook_state
 from payment_operator.endpoint_work import account_of
 from payment_operator.observed import Observed
 from payment_operator.record import moment
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.watching import token
-from payment_operator.webhook_sight import EndpointFault, PodReport, WebhookSight
+from payment_operator.webhook_sight import PodReport, WebhookSight
 
 IDLE: Final = timedelta(seconds=60)
 RETRIES: Final = timedelta(days=3)
 """For so long Stripe tries to deliver an event (docs.stripe.com/webhooks#retries)."""
 MARGIN: Final = timedelta(seconds=60)
 """Between the clocks of Stripe and of this machine."""
-FIRST_FAULT_SECONDS: Final = 2.0
-LONGEST_FAULT_SECONDS: Final = 60.0
 
 
 @dataclass
@@ -32,8 +31,8 @@ class WebhookWatch:
     stripe: StripeEndpoints
     sight: WebhookSight = field(default_factory=WebhookSight)
     at: datetime | None = None
-    fault: EndpointFault | None = None
-    faults: int = 0
+    calls: Backoff = field(default_factory=Backoff)
+    """Of calls to Stripe."""
 
     async def look(self, observed: Observed) -> Observed:
         """The observation with what is seen of the endpoints."""
@@ -44,11 +43,11 @@ class WebhookWatch:
             self.sight, self.at = await self._look(observed), observed.now
         elif not needed:
             self.sight = WebhookSight()
-        return replace(observed, webhook=replace(self.sight, fault=self.fault, fresh=secrets.token_hex(16)))
+        return replace(observed, webhook=replace(self.sight, fault=self.calls.fault, fresh=secrets.token_hex(16)))
 
     async def _look(self, observed: Observed) -> WebhookSight:
         reports = await self._reports(observed)
-        if self.fault is not None and observed.now < self.fault.again_at:
+        if (fault := self.calls.fault) is not None and observed.now < fault.again_at:
             return WebhookSight(reports)
         account, record = account_of(observed), observed.webhook_record
         webhook = observed.spec.stripe.webhook
@@ -61,8 +60,8 @@ class WebhookWatch:
                 undelivered = await self.stripe.undelivered(
                     account, since=enabled - RETRIES, until=enabled + margin, types=webhook.wanted_events
                 )
-        except StripeFault as fault:
-            self.failed(str(fault), now=observed.now)
+        except StripeFault as error:
+            self.calls.failed(str(error), now=observed.now)
             return WebhookSight(reports)
         return WebhookSight(reports, endpoints, undelivered)
 
@@ -71,16 +70,10 @@ class WebhookWatch:
         found = await asyncio.gather(*(self.admin.status(pod, token=token(observed, pod.revision)) for pod in pods))
         return {pod.uid: read_report(answer) for pod, answer in zip(pods, found, strict=True)}
 
-    def failed(self, message: str, *, now: datetime) -> float:
-        """Remember that a call was in vain; return after how many seconds to try again."""
-        seconds = min(LONGEST_FAULT_SECONDS, FIRST_FAULT_SECONDS * 2.0**self.faults)
-        self.faults += 1
-        self.fault = EndpointFault(message, now + timedelta(seconds=seconds))
-        return seconds
-
     def done(self) -> None:
         """Forget former faults, and look anew in the next pass."""
-        self.fault, self.faults, self.at = None, 0, None
+        self.calls.done()
+        self.at = None
 
 
 def read_report(answer: dict[str, Any]) -> PodReport | None:

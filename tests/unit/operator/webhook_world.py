@@ -12,19 +12,21 @@ from tests.unit.operator.world import OWNER, Lost, World, _ready
 
 from payment_operator import names
 from payment_operator.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, UpdateEndpoint, key_of
+from payment_operator.backoff import Fault
 from payment_operator.decide import webhook_rotation, webhook_secrets, webhook_state
 from payment_operator.decide.webhook_endpoints import ENVIRONMENT
 from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import Conflict
 from payment_operator.stripe_endpoints import StripeFault
-from payment_operator.webhook_sight import Endpoint, EndpointFault, PodReport, WebhookSight
+from payment_operator.webhook_sight import Endpoint, PodReport, WebhookSight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from payment_operator.actions import Action
     from payment_operator.observed import Observed
-    from payment_operator.stripe_endpoints import Account, Form
+    from payment_operator.stripe_endpoints import Account
+    from payment_operator.stripe_http import Form
 
 HOT = ("Secret", names.webhook_secrets(OWNER.name))
 URL = "https://shop.example/api/v1/webhooks/stripe"
@@ -142,7 +144,7 @@ class WebhookWorld(World):
     """Pods that do not read their files anew."""
     seen_states: list[str] = field(default_factory=list)
     told_people: list[tuple[str, str]] = field(default_factory=list)
-    fault: EndpointFault | None = None
+    fault: Fault | None = None
 
     def __post_init__(self) -> None:
         self.stripe = Stripe(self)
@@ -186,7 +188,7 @@ class WebhookWorld(World):
         try:
             then = run(work_on_endpoint(action, self.stripe, seen, decision))
         except StripeFault as fault:
-            self.fault = EndpointFault(str(fault), self.now + timedelta(seconds=2))
+            self.fault = Fault(str(fault), self.now + timedelta(seconds=2))
             return
         self.fault = None
         self.writes += 1

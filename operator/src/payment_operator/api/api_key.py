@@ -39,7 +39,7 @@ NEEDED: Final = (
     "setup_intent_read",
     "subscription_write",
 )
-"""What the service does at Stripe; tests/contract compares."""
+"""What the service does at Stripe."""
 AccountId = Annotated[str, Meta(max_length=64, pattern="^acct_[A-Za-z0-9_]+$")]
 KNOWN: Final = sorted(f"{resource}_{access}" for resource in COLLECTIONS for access in ("read", "write"))
 Permission = Annotated[str, Meta(max_length=64, extra_json_schema={"enum": KNOWN})]

@@ -12,15 +12,13 @@ from payment_operator import names
 from payment_operator.actions import Create, LockRole, Patch, PrepareRole
 from payment_operator.decide.roles import active_of, baking
 from payment_operator.decide.staging import current_login, group_of
-from payment_operator.decide.turn import Turn
+from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources import database_roles
-from payment_operator.resources.credentials import ADMIN_URL, MIGRATION
+from payment_operator.resources.credentials import ADMIN_URL, DATABASE, MIGRATION
 from payment_operator.resources.database_roles import RoleRotation, StoredLogin
 from payment_operator.resources.login import login_of, with_login
-
-URL = "DATABASE_URL"
 
 
 def advance(turn: Turn) -> None:
@@ -29,7 +27,7 @@ def advance(turn: Turn) -> None:
     if observed.spec.database.rotation.mode != "AlternatingRoles" or not observed.sources.usable:
         return
     if record is not None and record.next is not None:
-        _work(turn, _prepare(turn, record, record.next))
+        turn.attempt(_prepare(turn, record, record.next), fault=observed.role_fault)
     elif record is not None and record.former is not None:
         _lock(turn, record, record.former)
     elif (due := due_at(observed)) is not None and not observed.spec.suspend:
@@ -51,9 +49,7 @@ def _since(observed: Observed) -> str:
     """When the present password was made; without a record of it, when its credentials or the environment were."""
     if observed.role_rotation is not None and observed.role_rotation.rotated_at:
         return observed.role_rotation.rotated_at
-    active = active_of(observed)
-    name = names.credentials(observed.owner.name, active.credentials if active else "")
-    secret = observed.objects.get(("Secret", name))
+    secret = observed.credentials_secret(active_of(observed))
     ours = secret is not None and current_login(observed) is not None
     metadata = secret["metadata"] if secret is not None and ours else observed.metadata
     return str(metadata.get("creationTimestamp", ""))
@@ -82,7 +78,10 @@ def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
     if record is not None and record.operation == operation:
         return True, f"rotation {record.number} of the database's password began"
     if observed.spec.database.rotation.mode != "AlternatingRoles":
-        return False, "spec.database.rotation.mode is None: set AlternatingRoles, or put the new URL into its Secret"
+        return (
+            False,
+            "spec.database.rotation.mode is None: set AlternatingRoles, or put the new DATABASE into its Secret",
+        )
     if not observed.sources.usable:
         return False, "the Secrets that the spec names cannot be read; mend them first"
     if why := waits_for(turn):
@@ -106,7 +105,7 @@ def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
     secret = database_roles.secret(observed.owner, record)
     turn.decision.actions.append(write(observed, record) if former.version else Create(secret))
     turn.decision.tell("DatabaseRotationStarted", f"Rotation {record.number}: {role} gets a new password")
-    turn.decision.look_again(0.05)
+    turn.decision.look_again(AT_ONCE)
     return role
 
 
@@ -127,7 +126,7 @@ def write(observed: Observed, record: RoleRotation) -> Patch:
 
 def role_of(observed: Observed, revision: Revision | None) -> str:
     """The role that a revision's pods log in with."""
-    return login_of(observed.credentials(revision).get(URL, "")).role
+    return login_of(observed.credentials(revision).get(DATABASE, "")).role
 
 
 def _idle(observed: Observed, active: Revision | None) -> str:
@@ -137,7 +136,7 @@ def _idle(observed: Observed, active: Revision | None) -> str:
 
 def _prepare(turn: Turn, record: RoleRotation, login: StoredLogin) -> PrepareRole:
     observed, values = turn.observed, turn.observed.sources.values
-    used = login_of(observed.credentials(turn.roles.active).get(URL, values[URL]))
+    used = login_of(observed.credentials(turn.roles.active).get(DATABASE, values[DATABASE]))
     done = msgspec.structs.replace(
         record,
         current=login,
@@ -147,20 +146,10 @@ def _prepare(turn: Turn, record: RoleRotation, login: StoredLogin) -> PrepareRol
     )
     return PrepareRole(
         admin_url=values[ADMIN_URL],
-        url=with_login(values[URL], login.login()),
+        url=with_login(values[DATABASE], login.login()),
         group=group_of(observed),
         then=write(observed, done),
     )
-
-
-def _work(turn: Turn, action: PrepareRole | LockRole) -> None:
-    """Do it, unless it failed a moment ago."""
-    fault = turn.observed.role_fault
-    if fault is not None and turn.observed.now < fault.again_at:
-        turn.decision.look_again(turn.seconds_until(fault.again_at))
-        return
-    turn.decision.actions.append(action)
-    turn.decision.look_again(0.05)
 
 
 def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
@@ -178,7 +167,8 @@ def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
         turn.decision.actions.append(done)
         turn.decision.tell("DatabaseRoleKept", f"{former.role} has other duties and was not locked", warning=True)
         return
-    _work(turn, LockRole(observed.sources.values[ADMIN_URL], former.role, then=done))
+    lock = LockRole(observed.sources.values[ADMIN_URL], former.role, then=done)
+    turn.attempt(lock, fault=observed.role_fault)
 
 
 def _proven(turn: Turn, record: RoleRotation) -> bool:
@@ -186,7 +176,7 @@ def _proven(turn: Turn, record: RoleRotation) -> bool:
     active = turn.roles.active
     if active is None or record.current is None or active.record.state != "Active" or not active.record.stable_at:
         return False
-    return login_of(turn.observed.credentials(active).get(URL, "")) == record.current.login()
+    return login_of(turn.observed.credentials(active).get(DATABASE, "")) == record.current.login()
 
 
 def _kept(observed: Observed) -> set[str]:
@@ -200,7 +190,7 @@ def blocker(observed: Observed, revision: Revision) -> str:
     record = observed.role_rotation
     if observed.spec.database.rotation.mode != "AlternatingRoles" or record is None or record.current is None:
         return ""
-    login = login_of(observed.credentials(revision).get(URL, ""))
+    login = login_of(observed.credentials(revision).get(DATABASE, ""))
     good = [known.login() for known in (record.current, record.former) if known is not None]
     altered = record.next is not None and record.next.role == login.role
     if login in good and not altered:

@@ -184,9 +184,9 @@ def _rollback(turn: Turn, operation: Operation) -> Answer:
 
 
 def _cannot_log_in(observed: Observed, target: Revision) -> str:
-    if ("Secret", names.credentials(observed.owner.name, target.credentials)) not in observed.objects:
+    if observed.credentials_secret(target) is None:
         return "its credentials are gone"
-    return database_rotation.blocker(observed, target) or ""
+    return database_rotation.blocker(observed, target)
 
 
 def _release_again(turn: Turn, number: int, active: Revision) -> Answer:

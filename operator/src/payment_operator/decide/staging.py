@@ -10,10 +10,10 @@ from dataclasses import replace
 from payment_operator.decide.roles import active_of
 from payment_operator.key_check import KeyCheck
 from payment_operator.observed import Observed
-from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, HOT, Sources
+from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, HOT, REPLICA, Sources
 from payment_operator.resources.login import Login, login_of, with_login
 
-DATABASE_URLS = ("DATABASE_URL", "DATABASE_REPLICA_URL")
+DATABASE_URLS = (DATABASE, REPLICA)
 
 
 def in_use(observed: Observed) -> dict[str, str]:
@@ -62,7 +62,7 @@ def _database(observed: Observed, sources: Sources) -> Sources:
     login = current_login(observed)
     if login is None:
         return sources
-    own = login_of(sources.values["DATABASE_URL"])
+    own = login_of(sources.values[DATABASE])
     roles = {own.role, *observed.spec.database.rotation.roles}
     urls = {name: sources.values[name] for name in DATABASE_URLS if name in sources.values}
     moved = {name: with_login(url, login) for name, url in urls.items() if login_of(url).role in roles}
@@ -76,7 +76,7 @@ def current_login(observed: Observed) -> Login | None:
         return None
     if (record := observed.role_rotation) is not None:
         return record.current.login() if record.current else None
-    login = login_of(in_use(observed).get("DATABASE_URL", ""))
+    login = login_of(in_use(observed).get(DATABASE, ""))
     return login if login.role in rotation.roles else None
 
 
@@ -85,7 +85,7 @@ def group_of(observed: Observed) -> str:
     rotation = observed.spec.database.rotation
     if rotation.mode != "AlternatingRoles":
         return ""
-    return rotation.group_role or login_of(observed.sources.original.get("DATABASE_URL", "")).role
+    return rotation.group_role or login_of(observed.sources.original.get(DATABASE, "")).role
 
 
 def checked(observed: Observed) -> KeyCheck | None:

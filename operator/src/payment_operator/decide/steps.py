@@ -187,13 +187,8 @@ def _smoke_manifest(turn: Turn, revision: Revision) -> dict[str, object]:
 
 def _smoke_failed(turn: Turn, revision: Revision, name: str, *, passed: bool) -> None:
     words = [pod.last_words for pod in pods_of(turn.observed, name) if pod.last_words]
-    why = (
-        "the pods it proved are not the ready ones any more"
-        if passed
-        else shortened(words[-1])
-        if words
-        else "no answer in time"
-    )
+    said = shortened(words[-1]) if words else "no answer in time"
+    why = "the pods it proved are not the ready ones any more" if passed else said
     _smoke_again(turn, revision, why)
 
 

@@ -148,7 +148,7 @@ def blockers(turn: Turn) -> list[str]:
     number, found = previous.number, []
     if previous.record.state == "Failed":
         found.append(f"revision {number} has failed")
-    if ("Secret", names.credentials(observed.owner.name, previous.credentials)) not in observed.objects:
+    if observed.credentials_secret(previous) is None:
         found.append(f"the credentials of revision {number} are gone")
     probe, own = observed.probes.get(previous.digest), observed.probes.get(active.digest)
     if probe is not None and probe.schema_supported is False:

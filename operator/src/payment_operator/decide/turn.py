@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from payment_operator.actions import Decision, write_record
+from payment_operator.actions import Action, Decision, write_record
+from payment_operator.backoff import Fault
 from payment_operator.decide.roles import Roles
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
@@ -35,6 +36,14 @@ class Turn:
     def save(self, revision: Revision, record: ReleaseRecord) -> None:
         """Write a record."""
         self.decision.actions.append(write_record(self.observed.owner.name, revision, record))
+        self.decision.look_again(AT_ONCE)
+
+    def attempt(self, action: Action, *, fault: Fault | None) -> None:
+        """Do what may fail outside of Kubernetes, unless it failed a moment ago."""
+        if fault is not None and self.observed.now < fault.again_at:
+            self.decision.look_again(self.seconds_until(fault.again_at))
+            return
+        self.decision.actions.append(action)
         self.decision.look_again(AT_ONCE)
 
     def begin(self, revision: Revision, step: str, *, pods: tuple[str, ...] = ()) -> Progress:

@@ -6,7 +6,7 @@ import msgspec
 
 from payment_operator.actions import DeleteEndpoint, EndpointAction, UpdateEndpoint
 from payment_operator.decide import webhook_secrets
-from payment_operator.decide.turn import AT_ONCE, Turn
+from payment_operator.decide.turn import Turn
 from payment_operator.observed import Observed
 from payment_operator.record import stamp
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
@@ -47,12 +47,7 @@ def remove_orphans(turn: Turn, record: WebhookRecord) -> None:
 
 def ask(turn: Turn, action: EndpointAction) -> None:
     """Do it at Stripe, unless that failed a moment ago."""
-    fault = turn.observed.webhook.fault
-    if fault is not None and turn.observed.now < fault.again_at:
-        turn.decision.look_again(turn.seconds_until(fault.again_at))
-        return
-    turn.decision.actions.append(action)
-    turn.decision.look_again(AT_ONCE)
+    turn.attempt(action, fault=turn.observed.webhook.fault)
 
 
 def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> WebhookRecord:

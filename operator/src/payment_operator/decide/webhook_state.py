@@ -24,7 +24,7 @@ def busy(record: WebhookRecord) -> bool:
 def due_at(observed: Observed) -> datetime | None:
     """When the next rotation begins by itself; without Managed, when somebody should make one."""
     since = observed.webhook_record.rotated_at
-    return moment(since) + timedelta(seconds=observed.spec.stripe.webhook.rotation.interval_seconds) if since else None
+    return moment(since) + timedelta(seconds=times(observed).interval_seconds) if since else None
 
 
 def times(observed: Observed) -> WebhookRotation:

@@ -17,6 +17,8 @@ from payment_operator.resources.metadata import Manifest, Owner
 ADMIN_TOKEN: Final = "PAYMENTS_ADMIN_TOKEN"  # noqa: S105 - a setting's name
 WEBHOOK: Final = "STRIPE_WEBHOOK_SECRET"
 API_KEY: Final = "STRIPE_SECRET_KEY"
+DATABASE: Final = "DATABASE_URL"
+REPLICA: Final = "DATABASE_REPLICA_URL"
 MIGRATION: Final = "DATABASE_MIGRATION_URL"
 ADMIN_URL: Final = "DATABASE_ADMIN_URL"
 HOT: Final = frozenset({WEBHOOK, MIGRATION, ADMIN_URL})
@@ -58,12 +60,12 @@ class Sources:
 def references(spec: Environment) -> dict[str, SecretRef]:
     """Where each setting's value stands."""
     found = {
-        "DATABASE_URL": spec.database.url_secret_ref,
-        "DATABASE_REPLICA_URL": spec.database.replica_url_secret_ref,
+        DATABASE: spec.database.url_secret_ref,
+        REPLICA: spec.database.replica_url_secret_ref,
         MIGRATION: spec.database.migration_url_secret_ref,
         "REDIS_URL": spec.redis.url_secret_ref,
         "SECRET_KEY": spec.secret_key_ref,
-        "STRIPE_SECRET_KEY": spec.stripe.api_key.secret_ref,
+        API_KEY: spec.stripe.api_key.secret_ref,
         WEBHOOK: spec.stripe.webhook.secret_ref,
     }
     if spec.database.rotation.mode == "AlternatingRoles":

@@ -40,7 +40,6 @@ def migration_job(
         whom = f" --role {shlex.quote(group)}" if group else ""
         then = f": > {_LAST_WORDS} && payments database grants{whom} --apply"
         container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && {then}"]
-        container["command"] = ["sh", "-c", f"payments migrate --{EXPAND} && {then}"]
     container["env"] += [
         {
             "name": "PAYMENTS_DATABASE_LOCK_TIMEOUT_SECONDS",
