@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from functools import reduce
+from operator import getitem
+from typing import Any, Final, cast
 
 Schema = dict[str, Any]
 Check = Callable[[dict[str, Any], str], bool]
@@ -22,29 +24,31 @@ def _https(value: dict[str, Any], _: str) -> bool:
     return value["mode"] != "Live" or url is None or url.startswith("https://")
 
 
-def _webhook_rotation(value: dict[str, Any], field: str, least: int) -> bool:
-    return not _live(value) or bool(value["stripe"]["webhook"]["rotation"][field] >= least)
+def _in_live(path: str, least: int) -> Check:
+    """At least so much in Live mode."""
+
+    def check(value: dict[str, Any], _: str) -> bool:
+        return not _live(value) or reduce(getitem, path.split("."), cast("Any", value)) >= least
+
+    return check
 
 
+_FLOORS: Final = {
+    "release.bake.seconds": 60,
+    "release.retainSeconds": 300,
+    "release.drainSeconds": 5,
+    "stripe.webhook.rotation.intervalSeconds": 86_400,
+    "stripe.webhook.rotation.overlapSeconds": 600,
+    "database.rotation.intervalSeconds": 86_400,
+}
 CHECKS: Final[dict[str, Check | None]] = {
+    **{
+        f"self.stripe.mode != 'Live' || self.{path} >= {least}": _in_live(path, least)
+        for path, least in _FLOORS.items()
+    },
     "size(self.metadata.name) <= 40": lambda value, _: len(value["metadata"]["name"]) <= 40,  # noqa: PLR2004 - the rule's number
     "self.stripe.mode != 'Live' || self.image.contains('@sha256:')": (
         lambda value, _: not _live(value) or "@sha256:" in value["image"]
-    ),
-    "self.stripe.mode != 'Live' || self.release.bake.seconds >= 60": (
-        lambda value, _: not _live(value) or value["release"]["bake"]["seconds"] >= 60  # noqa: PLR2004 - the rule's number
-    ),
-    "self.stripe.mode != 'Live' || self.release.retainSeconds >= 300": (
-        lambda value, _: not _live(value) or value["release"]["retainSeconds"] >= 300  # noqa: PLR2004 - the rule's number
-    ),
-    "self.stripe.mode != 'Live' || self.release.drainSeconds >= 5": (
-        lambda value, _: not _live(value) or value["release"]["drainSeconds"] >= 5  # noqa: PLR2004 - the rule's number
-    ),
-    "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.intervalSeconds >= 86400": (
-        lambda value, _: _webhook_rotation(value, "intervalSeconds", 86400)
-    ),
-    "self.stripe.mode != 'Live' || self.stripe.webhook.rotation.overlapSeconds >= 600": (
-        lambda value, _: _webhook_rotation(value, "overlapSeconds", 600)
     ),
     "self.provider == 'Managed' || has(self.secretRef)": (
         lambda value, _: value["provider"] == "Managed" or "secretRef" in value
@@ -52,9 +56,6 @@ CHECKS: Final[dict[str, Check | None]] = {
     "self.provider != 'Managed' || has(self.url)": lambda value, _: value["provider"] != "Managed" or "url" in value,
     "self.maxOverlapSeconds >= self.overlapSeconds": (
         lambda value, _: value["maxOverlapSeconds"] >= value["overlapSeconds"]
-    ),
-    "self.stripe.mode != 'Live' || self.database.rotation.intervalSeconds >= 86400": (
-        lambda value, _: not _live(value) or value["database"]["rotation"]["intervalSeconds"] >= 86400  # noqa: PLR2004 - the rule's number
     ),
     "self.rotation.mode != 'AlternatingRoles' || has(self.migrationUrlSecretRef)": (
         lambda value, _: value["rotation"]["mode"] != "AlternatingRoles" or "migrationUrlSecretRef" in value
