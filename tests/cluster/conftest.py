@@ -99,14 +99,20 @@ def _on_our_node(cluster: Cluster, *names: str, start: Callable[[Layout], None])
         start(cluster.place)
 
 
+def _here_or_theirs(cluster: Cluster, name: str, *, served: tuple[str, str], start: Callable[[Layout], None]) -> None:
+    """Start an add-on on our own node; somebody else's cluster must serve what shows that it is there."""
+    if cluster.place is not None:
+        _on_our_node(cluster, name, start=start)
+        return
+    found = cluster.kubectl("get", *served, "--ignore-not-found")
+    require(found, what=f"{name} in the cluster of TEST_KUBECONFIG", command=f"install {name}")
+
+
 @pytest.fixture(scope="session")
 def metrics(cluster: Cluster) -> None:
     """The metrics API that autoscalers read."""
-    if cluster.place is None:
-        served = cluster.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", "--ignore-not-found")
-        require(served, what="metrics-server in the cluster of TEST_KUBECONFIG", command="install metrics-server")
-        return
-    _on_our_node(cluster, "metrics-server", start=addons.metrics_server)
+    served = ("apiservice", "v1beta1.metrics.k8s.io")
+    _here_or_theirs(cluster, "metrics-server", served=served, start=addons.metrics_server)
 
 
 @pytest.fixture(scope="session")
@@ -120,11 +126,8 @@ def prometheus_operator(cluster: Cluster) -> None:
 @pytest.fixture(scope="session")
 def cert_manager(cluster: Cluster) -> None:
     """cert-manager with its kinds."""
-    if cluster.place is None:
-        served = cluster.kubectl("get", "crd", "certificates.cert-manager.io", "--ignore-not-found")
-        require(served, what="cert-manager in the cluster of TEST_KUBECONFIG", command="install cert-manager")
-        return
-    _on_our_node(cluster, "cert-manager", start=addons.cert_manager)
+    served = ("crd", "certificates.cert-manager.io")
+    _here_or_theirs(cluster, "cert-manager", served=served, start=addons.cert_manager)
 
 
 @pytest.fixture(scope="session")

@@ -203,9 +203,9 @@ class Shop:
         for statement in filter(None, map(str.strip, script.split(";"))):
             self.psql(statement)
 
-    def address(self) -> str:
-        """Where this machine reaches the Service."""
-        spec = json.loads(self.namespace.kubectl("get", "service", f"{self.name}-api", "-o", "json"))["spec"]
+    def address(self, service: str = "") -> str:
+        """Where this machine, and so the operator's process, reaches a Service: the API's, or another's first port."""
+        spec = json.loads(self.namespace.kubectl("get", "service", service or f"{self.name}-api", "-o", "json"))["spec"]
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
     def get(self) -> dict[str, Any]:

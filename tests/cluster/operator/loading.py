@@ -86,6 +86,15 @@ def loaded(shop: Shop, name: str, *, authority: Path, least: float = 3.0) -> Ite
         results.runs += [load.result() for load in (direct, ingress, pod)]
 
 
+def purchases(shop: Shop, *, rate: float, fresh: float = 0.0) -> HostLoad:
+    """Create subscriptions all the time, each of a customer of its own and asked for once."""
+    url = shop.address() + "/api/v1/payments/create-subscription"
+    body = '{"lookup_key": "pro_monthly", "email": "u{{id}}@example.com", "payment_method_id": "pm_card_visa"}'
+    headers = ("--header", f"Authorization: Bearer {shop.api_key()}", "--header", "Idempotency-Key: load-{{id}}")
+    flags = ("--seconds", "3600", "--rate", str(rate), "--fresh-rate", str(fresh), "--body", body, "--timeout", "60")
+    return HostLoad(url, *flags, *headers)
+
+
 def from_a_pod(shop: Shop, name: str) -> PodLoad:
     """Deliver events from a pod through the Service's name."""
     kubectl, image = shop.namespace.cluster.kubectl, shop.namespace.images["service"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cluster.chart.release import PASSWORD, ROLES
-from tests.cluster.load.run import HostLoad
+from tests.cluster.operator.loading import purchases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,10 +35,7 @@ class Rotated:
 
     def __init__(self, shop: Shop) -> None:
         self.shop = replace(shop, database="payments")
-        self.database = f"{self._address('postgresql')}:5432/payments"
-
-    def _address(self, service: str) -> str:
-        return self.shop.namespace.kubectl("get", "service", service, "-o", "jsonpath={.spec.clusterIP}").strip()
+        self.database = shop.address("postgresql").removeprefix("http://") + "/payments"
 
     def login(self, role: str, password: str = PASSWORD) -> str:
         return f"postgresql://{role}:{password}@{self.database}"
@@ -55,7 +52,7 @@ class Rotated:
     def apply(self, **rotation: Any) -> None:
         manifest = self.shop.manifest(release={"retainSeconds": 600})
         spec = manifest["spec"]
-        spec["stripe"]["apiBase"] = f"http://{self._address('simulator')}:12111"
+        spec["stripe"]["apiBase"] = self.shop.address("simulator")
         spec["database"] |= {"migrationUrlSecretRef": {"name": "payments"}, "rotation": rotation or {"mode": "None"}}
         self.shop.put(manifest)
 
@@ -84,13 +81,9 @@ def rotated(shop: Shop, operator: Operator) -> Rotated:
 
 @contextmanager
 def buying(shop: Shop) -> Iterator[dict[str, Any]]:
-    """Create subscriptions all the time, each asked for once; what came of it is there afterwards."""
-    url = shop.address() + "/api/v1/payments/create-subscription"
-    body = '{"lookup_key": "pro_monthly", "email": "u{{id}}@example.com", "payment_method_id": "pm_card_visa"}'
-    headers = ("--header", f"Authorization: Bearer {shop.api_key()}", "--header", "Idempotency-Key: load-{{id}}")
+    """Buy all the time; what came of it is there afterwards."""
     result: dict[str, Any] = {}
-    flags = ("--seconds", "3600", "--rate", "3", "--fresh-rate", "1", "--body", body, "--timeout", "60")
-    with HostLoad(url, *flags, *headers) as load:
+    with purchases(shop, rate=3, fresh=1) as load:
         yield result
         load.stop()
         result |= load.result()

@@ -15,10 +15,9 @@ import pytest
 import yaml
 from tests.cluster.chart import next_version
 from tests.cluster.chart.release import PASSWORD, ROLES
-from tests.cluster.load.run import HostLoad
 from tests.cluster.node import ingress
 from tests.cluster.operator.harness import SAMPLES
-from tests.cluster.operator.loading import FRESH, HOST, RATE, WAYS, loaded, stored
+from tests.cluster.operator.loading import FRESH, HOST, RATE, WAYS, loaded, purchases, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,14 +263,11 @@ def _names(stalled: dict[str, Any], entry: dict[str, Any]) -> bool:
 
 def test_errors_under_real_traffic_bring_the_old_revision_back(serving: Serving, say: Callable[[str], None]) -> None:
     shop, active = serving.shop, serving.active()
-    key = shop.api_key()
-    bake = {"seconds": 600, "intervalSeconds": 1, "minRequests": 3, "failureLimit": 2, "maxP99Millis": 60_000}
+    # a call to a Stripe that is away takes seconds: a look must be long enough to see some end
+    bake = {"seconds": 600, "intervalSeconds": 10, "minRequests": 3, "failureLimit": 2, "maxP99Millis": 60_000}
     broken = laid_over({"env": [{"name": "STRIPE_API_BASE", "value": "http://simulator:1"}]})
-    url = shop.address() + "/api/v1/payments/create-subscription"
-    body = '{"lookup_key": "pro_monthly", "email": "u{{id}}@example.com", "payment_method_id": "pm_card_visa"}'
-    headers = ("--header", f"Authorization: Bearer {key}", "--header", "Idempotency-Key: load-{{id}}")
     with (
-        HostLoad(url, "--seconds", "3600", "--rate", "4", "--body", body, "--timeout", "60", *headers) as buyers,
+        purchases(shop, rate=4) as buyers,
         loaded(shop, "baking", authority=serving.authority) as results,
     ):
         serving.apply(number=90, release={"bake": bake}, **broken)

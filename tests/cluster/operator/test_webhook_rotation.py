@@ -27,14 +27,13 @@ class Simulator:
     """Stripe's stand-in in the namespace, asked from this machine."""
 
     def __init__(self, shop: Shop) -> None:
-        found = json.loads(shop.namespace.kubectl("get", "service", "simulator", "-o", "json"))
-        self.host = found["spec"]["clusterIP"]
+        self.stripe = shop.address("simulator")
+        self.control = self.stripe.replace(":12111", ":12112")
 
     def ask(self, path: str, *, method: str = "GET", form: dict[str, str] | None = None, body: Any = None) -> Any:
-        port = 12111 if path.startswith("/v1/") else 12112
         data = urlencode(form).encode() if form else json.dumps(body).encode() if body is not None else None
         headers = {"Authorization": "Bearer sk_test_simulator"}
-        url = f"http://{self.host}:{port}{path}"
+        url = (self.stripe if path.startswith("/v1/") else self.control) + path
         request = urllib.request.Request(url, method=method, data=data, headers=headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
@@ -83,7 +82,7 @@ def simulator(shop: Shop, operator: Operator) -> Iterator[Simulator]:
     manifest["spec"]["api"]["config"]["PAYMENTS_RECONCILE_SECONDS"] = "86400"
     url = f"http://{shop.name}-api.{shop.namespace.name}.svc/api/v1/webhooks/stripe"
     webhook = {"provider": "Managed", "url": url, "rotation": TIMES}
-    manifest["spec"]["stripe"] |= {"apiBase": f"http://{made.host}:12111", "webhook": webhook}
+    manifest["spec"]["stripe"] |= {"apiBase": made.stripe, "webhook": webhook}
     shop.put(manifest)
     shop.ready(seconds=600)
     yield made
