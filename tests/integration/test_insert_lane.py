@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select, text
+from tests.servers.events import event_row as row
 from tests.servers.stack import development_settings, migrate_async
 
-from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
 from payment_service.tables import events
 from payment_service.webhooks import lane
 from payment_service.webhooks.lane import InsertLane, QueueFull
-from payment_service.webhooks.schemas import EventData, EventEnvelope, EventObject
-from payment_service.webhooks.store import row_values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.servers.postgres import PostgresServer
-
-
-def row(number: int, **changes: Any) -> dict[str, Any]:
-    event = EventEnvelope(
-        id=f"evt_{number}",
-        type="plan.created",
-        created=1_790_000_000,
-        livemode=False,
-        data=EventData(object=EventObject(id=f"plan_{number}")),
-    )
-    return row_values(event, b"{}", source="webhook", livemode=False, now=Clock().now()) | changes
 
 
 @pytest.fixture

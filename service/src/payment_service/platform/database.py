@@ -208,9 +208,19 @@ def is_busy(error: BaseException) -> bool:
     return sqlstate(error) in _BUSY_SQLSTATES
 
 
+def _is_driver_failure(error: BaseException | None) -> bool:
+    """Tell whether asyncpg could not use its connection, by whichever of its two trees says so.
+
+    `InternalClientError` is what a statement meets between the server's last words (57P01) and the closed socket.
+    An `InterfaceError` that is a `ValueError` is about the values: trying again cannot help.
+    """
+    failures = asyncpg.InterfaceError | asyncpg.InternalClientError
+    return isinstance(error, failures) and not isinstance(error, ValueError)
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether `error` means that the database cannot serve now (answer 503), not that the request is wrong."""
-    if isinstance(error, OSError | exc.TimeoutError | asyncpg.InterfaceError | TimeoutError):
+    if isinstance(error, OSError | exc.TimeoutError | TimeoutError) or _is_driver_failure(error):
         return True
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return True
@@ -219,4 +229,4 @@ def is_unavailable(error: BaseException) -> bool:
     original = getattr(error, "orig", None)
     if isinstance(original, sqlite3.OperationalError):
         return any(part in str(original) for part in _SQLITE_UNAVAILABLE)
-    return isinstance(error, exc.InterfaceError) or isinstance(original, OSError)
+    return isinstance(original, OSError) or _is_driver_failure(getattr(original, "__cause__", None))
