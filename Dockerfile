@@ -43,6 +43,8 @@ ENTRYPOINT ["payments"]
 CMD ["serve"]
 
 FROM ${POSTGRES_IMAGE} AS backup
+# initdb looks its user up
+RUN getent passwd 10001 >/dev/null || echo 'payments:x:10001:10001::/tmp:/bin/false' >> /etc/passwd
 USER 10001:10001
 ENTRYPOINT []
 CMD ["pg_dump", "--help"]

