@@ -125,11 +125,11 @@ class Namespace:
         self.kubectl("create", "secret", "tls", name, *files)
         return folder / "authority.crt"
 
-    def until(self, condition: Callable[[], Any], *, seconds: float = 120) -> Any:
-        """Ask once a second until the condition is true, and return what it says then or at the end of the time."""
+    def until(self, condition: Callable[[], Any], *, seconds: float = 120, pause: float = 1.0) -> Any:
+        """Ask every `pause` seconds until the condition is true; return what it says then, or at the end of the time."""
         deadline = time.monotonic() + seconds
         while not (found := condition()) and time.monotonic() < deadline:
-            time.sleep(1)
+            time.sleep(pause)
         return found
 
     def request(

@@ -28,9 +28,10 @@ ROOT = Path(__file__).parents[3]
 CRD = ROOT / "chart/crds/paymentenvironments.payments.leanconstruction.io.yaml"
 SAMPLES = ROOT / "k8s/samples"
 ENVIRONMENT = "shop"
+REDIS_PASSWORD = "valkey-takes-any-canary"
 SECRET_VALUES = {
     "DATABASE_URL": "postgresql://postgres:development-only@postgresql:5432/postgres",
-    "REDIS_URL": "redis://valkey:6379/0",
+    "REDIS_URL": f"redis://default:{REDIS_PASSWORD}@valkey:6379/0",
     "SECRET_KEY": "0123456789abcdef0123456789abcdef-canary",
     "STRIPE_SECRET_KEY": "sk_test_simulator",
     "STRIPE_WEBHOOK_SECRET": "whsec_simulator0123456789abcdef",
@@ -87,6 +88,7 @@ class Operator:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     source: str = "payment_operator.cli"
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
@@ -98,7 +100,7 @@ class Operator:
         command = [sys.executable, "-c", program, "run", *scope, f"--port={self.port}", "--host=127.0.0.1"]
         command += [f"--kubeconfig={self.kubeconfig}", f"--resync={self.resync}"]
         command += [f"--lease-namespace={self.namespaces[0] if self.namespaces else 'default'}"]
-        environment = os.environ | {"LOG_LEVEL": "INFO"}
+        environment = os.environ | {"LOG_LEVEL": "INFO"} | self.environment
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         return self

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cluster.chart.release import PASSWORD, ROLES
+from tests.cluster.operator.canary import found_outside_secrets, secret_words
 from tests.cluster.operator.loading import purchases
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Rotated:
     def __init__(self, shop: Shop) -> None:
         self.shop = replace(shop, database="payments")
         self.database = shop.address("postgresql").removeprefix("http://") + "/payments"
+        self.words: set[str] = set()
 
     def login(self, role: str, password: str = PASSWORD) -> str:
         return f"postgresql://{role}:{password}@{self.database}"
@@ -62,6 +64,10 @@ class Rotated:
             "http://simulator:12112/keys", method="PUT", body={"key": key} | properties
         )
         assert status in {200, 204}, answer
+
+    def keep_in_mind(self) -> None:
+        """Note what the Secrets hold now: it must stand nowhere else, also later."""
+        self.words |= secret_words(self.shop)
 
     def logs_in(self, role: str, password: str) -> bool:
         script = f"PGPASSWORD={password} psql -h127.0.0.1 -U{role} -d payments -Atc 'SELECT 1'"
@@ -107,6 +113,7 @@ def test_a_key_is_proven_first_and_released_without_a_failed_request(
         if properties:
             rotated.register(key, **properties)
         rotated.keep(STRIPE_SECRET_KEY=key)
+        rotated.keep_in_mind()
         found = shop.until(partial(pending, reason), seconds=120, what=f"refused: {reason}")
         say(f"{reason}: {found['message']}")
         assert key not in json.dumps(shop.get())
@@ -116,10 +123,26 @@ def test_a_key_is_proven_first_and_released_without_a_failed_request(
         rotated.keep(STRIPE_SECRET_KEY="sk_test_second")
         shop.until(partial(moved, before), seconds=600, what="released with the new key")
         shop.ready()
+        rotated.keep_in_mind()
     say(f"a new key under load: {bought['failed']} of {bought['total']} purchases failed")
     assert (bought["failed_by_kind"], bought["total"] > 20) == ({}, True)
     assert shop.condition("SecretsValid")["status"] == "True"
     assert shop.status()["rotation"]["apiKey"]["state"] == "Current"
+
+
+def test_while_the_old_key_lives_a_rollback_takes_it_again(rotated: Rotated) -> None:
+    shop = rotated.shop
+    before = shop.status()
+    for wanted in (before["previous"]["hash"], before["active"]["hash"]):
+        shop.annotate("rollback")
+        shop.until(partial(serves, wanted), seconds=120, what=f"rolled back to {wanted}")
+        body = {"lookup_key": "pro_monthly", "email": f"{wanted}@example.com", "payment_method_id": "pm_card_visa"}
+        status, answer = shop.create_subscription(shop.api_key(), body)
+        assert status == 201, answer
+
+
+def serves(digest: str, status: dict[str, Any]) -> bool:
+    return status["active"]["hash"] == digest and not status.get("candidate")
 
 
 def test_the_way_back_ends_with_the_old_key(rotated: Rotated) -> None:
@@ -148,6 +171,7 @@ def test_the_database_password_alternates_between_two_roles(rotated: Rotated, sa
             return (((status.get("rotation") or {}).get("database")) or {}).get("version")
 
         shop.until(begun, seconds=300, what="a rotation")
+        rotated.keep_in_mind()
         rotated.apply(**ALTERNATING, intervalSeconds=YEAR)
         shop.until(partial(moved, before), seconds=600, what="released with the new password")
 
@@ -163,3 +187,9 @@ def test_the_database_password_alternates_between_two_roles(rotated: Rotated, sa
     shop.put(manifest)
     assert shop.namespace.until(lambda: not rotated.logs_in("payments", PASSWORD), seconds=300)
     assert shop.status()["rotation"]["database"]["state"] == "Current"
+
+
+def test_no_value_that_was_rotated_is_found_outside_of_secrets(rotated: Rotated, operator: Operator) -> None:
+    rotated.keep_in_mind()
+    assert {"sk_test_second", PASSWORD, *BAD} <= rotated.words
+    assert not found_outside_secrets(rotated.shop, operator, rotated.words)

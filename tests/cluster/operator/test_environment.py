@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster.operator.harness import SECRET_VALUES, Operator
+from tests.cluster.operator.canary import found_outside_secrets, secret_words
+from tests.cluster.operator.harness import REDIS_PASSWORD, SECRET_VALUES, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1800)
 REPAIRED = ("deployment", "service", "configmap", "poddisruptionbudget", "hpa", "controllerrevision", "secret")
+
+REPAIR_SECONDS = 2.0
+SLOW_MACHINE = 5
+"""How much longer a repair may take on a shared machine; the soak run prints what it takes on a quiet one."""
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +80,10 @@ def test_a_deleted_object_is_made_again(serving: Shop, kind: str, say: Callable[
         name, uid = item["metadata"]["name"], item["metadata"]["uid"]
         started = time.monotonic()
         serving.namespace.kubectl("delete", kind, name, "--wait=false")
-        assert serving.namespace.until(partial(remade, serving, kind, name, uid), seconds=60), name
+        assert serving.namespace.until(partial(remade, serving, kind, name, uid), seconds=60, pause=0.2), name
         took.append(time.monotonic() - started)
     say(f"{kind}: {len(took)} made again after {', '.join(f'{seconds:.1f}' for seconds in took)} s")
-    assert took
+    assert statistics.median(took) <= REPAIR_SECONDS * SLOW_MACHINE
     status = serving.ready(seconds=600)
     assert status["active"]["revision"] == 1
 
@@ -116,26 +122,11 @@ def pods_of(shop: Shop) -> set[tuple[str, int]]:
 
 def test_what_is_planted_in_secrets_is_found_nowhere_else(serving: Shop, operator: Operator) -> None:
     serving.ready()
-    texts = {"log": operator.log.read_text(), "metrics": operator.get("/metrics")[1]}
-    kinds = "penv,deployments,jobs,pods,services,configmaps,controllerrevisions,events,hpa,pdb,endpointslices"
-    texts["objects"] = serving.namespace.kubectl("get", kinds, "-o", "json", "--show-managed-fields")
-    for component in ("api", "worker", "migrate", "smoke"):
-        for pod in serving.pods(component):
-            name = pod["metadata"]["name"]
-            texts[name] = serving.namespace.kubectl("logs", name, check=False)
-    words = [value for name, value in SECRET_VALUES.items() if name != "REDIS_URL"] + ["development-only"]
-    mine = {where: text for where, text in texts.items() if text}
-    mine["objects"] = json.dumps([item for item in json.loads(mine["objects"])["items"] if not _of_a_server(item)])
-    found = [(where, word[:12]) for where, text in mine.items() for word in words if word in text]
-    assert not found
-
-
-def _of_a_server(item: dict[str, Any]) -> bool:
-    """PostgreSQL and the simulator of the tests hold throw-away passwords in their manifests."""
-    return (
-        "payments.leanconstruction.io/environment" not in str(item["metadata"].get("labels"))
-        and item["kind"] != "Event"
-    )
+    words = secret_words(serving)
+    planted = {SECRET_VALUES[name] for name in ("SECRET_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")}
+    assert words > planted | {"development-only", REDIS_PASSWORD}
+    assert len(words) == len(planted) + 3, "and the token of the admin port"
+    assert not found_outside_secrets(serving, operator, words)
 
 
 def test_a_person_s_request_is_answered_once(serving: Shop) -> None:

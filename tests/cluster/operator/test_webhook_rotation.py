@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 import urllib.request
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.cluster.operator.canary import found_outside_secrets, secret_words
+from tests.cluster.operator.stand_in import Simulator, Stream, current, managed, only_one_is_left
 from tests.cluster.operator.test_environment import pods_of
 
 if TYPE_CHECKING:
@@ -20,57 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1800)
 TIMES = {"intervalSeconds": 86400, "overlapSeconds": 3, "maxOverlapSeconds": 120}
-PAUSE_SECONDS = 0.1
-
-
-class Simulator:
-    """Stripe's stand-in in the namespace, asked from this machine."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.stripe = shop.address("simulator")
-        self.control = self.stripe.replace(":12111", ":12112")
-
-    def ask(self, path: str, *, method: str = "GET", form: dict[str, str] | None = None, body: Any = None) -> Any:
-        data = urlencode(form).encode() if form else json.dumps(body).encode() if body is not None else None
-        headers = {"Authorization": "Bearer sk_test_simulator"}
-        url = (self.stripe if path.startswith("/v1/") else self.control) + path
-        request = urllib.request.Request(url, method=method, data=data, headers=headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)
-
-    def events(self) -> list[dict[str, Any]]:
-        """Every event of the subscription's, newest first."""
-        found: list[dict[str, Any]] = []
-        while True:
-            after = f"&starting_after={found[-1]['id']}" if found else ""
-            page = self.ask(f"/v1/events?type=customer.subscription.updated&limit=100{after}")
-            found += page["data"]
-            if not page["has_more"]:
-                return found
-
-
-class Stream(threading.Thread):
-    """Makes or changes an object over and over: each time is an event."""
-
-    def __init__(self, simulator: Simulator, path: str) -> None:
-        super().__init__(daemon=True)
-        self.simulator, self.path = simulator, path
-        self.ended = threading.Event()
-        self.sent = 0
-
-    def run(self) -> None:
-        while not self.ended.is_set():
-            self.simulator.ask(self.path, method="POST", form={"metadata[n]": str(self.sent)})
-            self.sent += 1
-            time.sleep(PAUSE_SECONDS)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.join(30)
 
 
 @pytest.fixture(scope="module")
@@ -78,26 +26,10 @@ def simulator(shop: Shop, operator: Operator) -> Iterator[Simulator]:
     """The stand-in of an environment that serves, whose endpoint the operator has made."""
     assert operator.process is not None
     made = Simulator(shop)
-    manifest = shop.manifest()
-    manifest["spec"]["api"]["config"]["PAYMENTS_RECONCILE_SECONDS"] = "86400"
-    url = f"http://{shop.name}-api.{shop.namespace.name}.svc/api/v1/webhooks/stripe"
-    webhook = {"provider": "Managed", "url": url, "rotation": TIMES}
-    manifest["spec"]["stripe"] |= {"apiBase": made.stripe, "webhook": webhook}
-    shop.put(manifest)
+    shop.put(managed(shop, rotation=TIMES))
     shop.ready(seconds=600)
     yield made
     made.ask("/faults", method="DELETE")
-
-
-def current(shop: Shop, *, version: int) -> dict[str, Any]:
-    """Wait until a rotation is complete, and return what the status says of it."""
-
-    def complete(status: dict[str, Any]) -> Any:
-        found = (status.get("rotation") or {}).get("webhook") or {}
-        return found if found.get("version", 0) >= version and found["state"] == "Current" else None
-
-    found: dict[str, Any] = shop.until(complete, seconds=240, what=f"rotated to version {version}")
-    return found
 
 
 def outcomes(shop: Shop) -> dict[str, float]:
@@ -116,7 +48,7 @@ def outcomes(shop: Shop) -> dict[str, float]:
 
 
 def test_rotations_under_a_stream_of_events_lose_none(
-    shop: Shop, simulator: Simulator, *, whole: bool, say: Callable[[str], None]
+    shop: Shop, simulator: Simulator, operator: Operator, *, whole: bool, say: Callable[[str], None]
 ) -> None:
     first = current(shop, version=1)
     body = {"lookup_key": "pro_monthly", "email": "ada@example.com", "payment_method_id": "pm_card_visa"}
@@ -124,7 +56,7 @@ def test_rotations_under_a_stream_of_events_lose_none(
     assert code in {200, 201}, answer
     (subscription,) = simulator.ask("/v1/subscriptions")["data"]
     before, pods = {event["id"] for event in simulator.events()}, pods_of(shop)
-    took, last = [], first["version"]
+    took, last, words = [], first["version"], secret_words(shop)
     with Stream(simulator, f"/v1/subscriptions/{subscription['id']}") as stream:
         for turn in range(10 if whole else 2):
             started = time.monotonic()
@@ -136,6 +68,7 @@ def test_rotations_under_a_stream_of_events_lose_none(
             shop.annotate("rotate", "webhook")
             last = current(shop, version=last + 1)["version"]
             took.append(time.monotonic() - started)
+            words |= secret_words(shop)
     sent = {event["id"] for event in simulator.events()} - before
     assert len(sent) >= stream.sent > 0
     assert shop.namespace.until(lambda: sent <= stored(shop), seconds=60), f"lost: {sent - stored(shop)}"
@@ -148,22 +81,12 @@ def test_rotations_under_a_stream_of_events_lose_none(
     assert shop.psql(repeated) == "0"
     assert pods_of(shop) == pods
     only_one_is_left(shop, simulator, former=first["endpoint"])
+    assert not found_outside_secrets(shop, operator, words)
 
 
 def stored(shop: Shop) -> set[str]:
     """Ids of the events that have a row and wait for nothing."""
     return set(shop.psql("SELECT id FROM events WHERE state IN ('applied', 'ignored')").split())
-
-
-def only_one_is_left(shop: Shop, simulator: Simulator, *, former: str) -> None:
-    endpoints = simulator.ask("/v1/webhook_endpoints")["data"]
-    found = [(item["id"], item["status"]) for item in endpoints]
-    assert found == [(shop.status()["rotation"]["webhook"]["endpoint"], "enabled")]
-    assert found[0][0] != former
-    secret = next(item for item in shop.objects("secret") if item["metadata"]["name"].endswith("-webhook-secrets"))
-    template = "{.data.STRIPE_WEBHOOK_SECRET}"
-    encoded = shop.namespace.kubectl("get", "secret", secret["metadata"]["name"], "-o", f"jsonpath={template}")
-    assert len(json.dumps(encoded)) < 80, "more than one secret is left"
 
 
 def test_a_rotation_that_stripe_refuses_changes_nothing(shop: Shop, simulator: Simulator) -> None:

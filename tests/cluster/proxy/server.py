@@ -1,4 +1,6 @@
-"""A proxy before an API server that cuts a client off at its k-th write and can answer reads from the past.
+"""A proxy before a server that cuts a client off at its k-th write and can answer reads from the past.
+
+Before the API server:
 
     with ApiProxy(kubeconfig) as proxy:
         client = start_client(proxy.kubeconfig)          # a path; the client needs no credentials of its own
@@ -22,6 +24,7 @@ import asyncio
 import json
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -57,27 +60,38 @@ def _kept(headers: Iterable[tuple[str, str]], *, also: frozenset[str] = frozense
     return [(name, value) for name, value in headers if name.lower() not in _HOP | also]
 
 
-class ApiProxy:
+class CuttingProxy(ABC):
     """The proxy, in a thread of its own; use as a context. See the module for what it does.
 
     Args:
-        kubeconfig: of the API server; the proxy acts with its credentials.
         host: where clients connect, another address than the loopback for pods.
-        ignored: resources whose writes are not counted.
     """
 
-    def __init__(self, kubeconfig: Path, *, host: str = "127.0.0.1", ignored: Iterable[str] = ("leases",)) -> None:
-        self._upstream, self._host, self._ignored = kubeconfig, host, frozenset(ignored)
+    def __init__(self, *, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._writes: list[Write] = []
         self._cut: Cut | None = None
         self._generation = 0  # grows with every cut: requests of an older one belong to a client that was cut off
         self._clients: set[asyncio.Transport] = set()  # those that wait for an answer
         self._remembered: dict[tuple[str, str], Answer] = {}
         self._frozen: dict[tuple[str, str], Answer] | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="lean-payments-proxy-")
-        self.kubeconfig = Path(self._folder.name) / "kubeconfig"
-        """For the client; there once the context is entered."""
+        self._session: aiohttp.ClientSession
         self.url = ""
+
+    @abstractmethod
+    async def _open(self) -> aiohttp.ClientSession:
+        """Return a session for the server; called once, in the proxy's loop."""
+
+    @abstractmethod
+    def _target(self, request: web.Request) -> URL:
+        """Return where the request goes on to."""
+
+    @abstractmethod
+    def _is_write(self, request: web.Request) -> bool:
+        """Tell whether the request counts."""
+
+    def _serving(self) -> None:  # noqa: B027 - only who hands out more than the address needs it
+        """Learn that `url` is there."""
 
     @property
     def writes(self) -> list[Write]:
@@ -130,7 +144,6 @@ class ApiProxy:
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_STARTUP)
-        self._folder.cleanup()
 
     def _run(self) -> None:
         try:
@@ -143,7 +156,7 @@ class ApiProxy:
         self._loop = asyncio.get_running_loop()
         self._stop, self._flowing, self._one_write = asyncio.Event(), asyncio.Event(), asyncio.Lock()
         self._flowing.set()
-        self._server, self._session = await upstream.connect(self._upstream)
+        self._session = await self._open()
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
@@ -152,7 +165,7 @@ class ApiProxy:
             site = web.TCPSite(runner, self._host, 0)
             await site.start()
             self.url = f"http://{self._host}:{runner.addresses[0][1]}"
-            self.kubeconfig.write_text(json.dumps(_client_config(self.url)))
+            self._serving()
             self._started.set()
             await self._stop.wait()
             self._close_clients()
@@ -174,7 +187,7 @@ class ApiProxy:
         try:
             if requests.streams(request.query):
                 return await self._stream(request)
-            if requests.counts(request.method, request.path, request.query, ignored=self._ignored):
+            if self._is_write(request):
                 return await self._write(request)
             return await self._read(request)
         finally:
@@ -183,9 +196,8 @@ class ApiProxy:
     def _ask(self, request: web.Request, body: bytes = b"") -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Send the request on with the proxy's credentials in place of the client's."""
         own = frozenset(name.lower() for name in self._session.headers)
-        target = URL(self._server + request.raw_path, encoded=True)
         headers = _kept(request.headers.items(), also=own)
-        return self._session.request(request.method, target, headers=headers, data=body or None)
+        return self._session.request(request.method, self._target(request), headers=headers, data=body or None)
 
     async def _forward(self, request: web.Request, body: bytes) -> Answer:
         async with self._ask(request, body) as answer:
@@ -243,6 +255,42 @@ def _response(answer: Answer) -> web.Response:
     for name, value in headers:
         response.headers.add(name, value)
     return response
+
+
+class ApiProxy(CuttingProxy):
+    """Before the API server of a kubeconfig.
+
+    Args:
+        kubeconfig: the proxy acts with its credentials.
+        host: where clients connect, another address than the loopback for pods.
+        ignored: resources whose writes are not counted.
+    """
+
+    def __init__(self, kubeconfig: Path, *, host: str = "127.0.0.1", ignored: Iterable[str] = ("leases",)) -> None:
+        super().__init__(host=host)
+        self._upstream, self._ignored, self._server = kubeconfig, frozenset(ignored), ""
+        self._folder = tempfile.TemporaryDirectory(prefix="lean-payments-proxy-")
+        self.kubeconfig = Path(self._folder.name) / "kubeconfig"
+        """For the client; there once the context is entered."""
+
+    async def _open(self) -> aiohttp.ClientSession:
+        self._server, session = await upstream.connect(self._upstream)
+        return session
+
+    def _target(self, request: web.Request) -> URL:
+        return URL(self._server + request.raw_path, encoded=True)
+
+    def _is_write(self, request: web.Request) -> bool:
+        return requests.counts(request.method, request.path, request.query, ignored=self._ignored)
+
+    def _serving(self) -> None:
+        self.kubeconfig.write_text(json.dumps(_client_config(self.url)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._folder.cleanup()
 
 
 def _client_config(server: str) -> dict[str, object]:
