@@ -126,7 +126,7 @@ class Namespace:
         return folder / "authority.crt"
 
     def until(self, condition: Callable[[], Any], *, seconds: float = 120, pause: float = 1.0) -> Any:
-        """Ask every `pause` seconds until the condition is true; return what it says then, or at the end of the time."""
+        """Ask every `pause` seconds until the condition is true; return what it says then, or when the time is over."""
         deadline = time.monotonic() + seconds
         while not (found := condition()) and time.monotonic() < deadline:
             time.sleep(pause)
