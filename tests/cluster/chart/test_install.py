@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.chart.release import Release
 
+COMPONENTS = ("api", "worker")
 pytestmark = pytest.mark.timeout(900)  # the images may have to be built first
 
 
@@ -50,16 +53,30 @@ def test_the_commands_of_the_notes_work(release: Release) -> None:
 
 
 def test_requests_cover_what_pods_use_and_limits_leave_room(release: Release, say: Callable[[str], None]) -> None:
+    """At a load that is high for billing: fifty events a second on kept connections and ten on new ones."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
-    with release.webhooks(seconds=5, rate=50, fresh=10) as load:
+    before, started = {component: _cpu_seconds(release, component) for component in COMPONENTS}, time.monotonic()
+    with release.webhooks(seconds=10, rate=50, fresh=10) as load:
         assert load.result()["failed"] == 0
-    for component in ("api", "worker"):
+    for component in COMPONENTS:
+        cores = (_cpu_seconds(release, component) - before[component]) / (time.monotonic() - started)
         used = _resident_mebibytes(release, component)
         resources = defaults[component]["resources"]
         requested, limited = (int(resources[kind]["memory"].removesuffix("Mi")) for kind in ("requests", "limits"))
+        millicores = int(resources["requests"]["cpu"].removesuffix("m"))
         say(f"{component}: {used:.0f} MiB resident after load, {requested} MiB requested, limit {limited} MiB")
+        say(f"{component}: {1000 * cores:.0f}m CPU a pod under load, {millicores}m requested")
         assert used < requested
         assert used < limited / 2
+        assert 1000 * cores < millicores
+
+
+def _cpu_seconds(release: Release, component: str) -> float:
+    """What the pods have used each on average, in user and system mode (proc(5): fields 14 and 15)."""
+    pods = [pod["metadata"]["name"] for pod in release.pods(component)]
+    read = [release.namespace.kubectl("exec", pod, "-c", component, "--", "cat", "/proc/1/stat") for pod in pods]
+    fields = [text.rpartition(")")[2].split() for text in read]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK") / len(pods)
 
 
 def _resident_mebibytes(release: Release, component: str) -> float:
