@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cluster.operator.canary import found_outside_secrets, secret_words
@@ -138,6 +138,32 @@ def test_a_person_s_request_is_answered_once(serving: Shop) -> None:
     annotations = serving.get()["metadata"]["annotations"]
     assert "payments.leanconstruction.io/rollback" not in annotations
     assert serving.ready()["active"]["revision"] == 1
+
+
+def test_lost_credentials_are_told_the_pods_serve_on_and_a_new_version_takes_over(serving: Shop) -> None:
+    """The source has changed before the version is deleted, so nobody can make that version again."""
+    serving.ready(revision=1)
+    key, pods = serving.api_key(), pods_of(serving)
+    (lost,) = [name for name in secret_names(serving) if "-credentials-" in name]
+    serving.secret(SECRET_KEY="another-0123456789abcdef0123456789abcdef")
+    serving.namespace.kubectl("delete", "secret", lost)
+
+    def told(_status: dict[str, Any]) -> bool:
+        stalled = serving.condition("Stalled")
+        return (stalled.get("status"), stalled.get("reason")) == ("True", "CredentialsLost")
+
+    serving.until(told, seconds=60, what="stalled")
+    body = {"lookup_key": "pro_monthly", "email": "grace@example.com", "payment_method_id": "pm_card_visa"}
+    assert serving.create_subscription(key, body)[0] == 201
+    assert pods <= pods_of(serving)
+    serving.ready(revision=2)
+    assert serving.condition("Stalled")["status"] == "False"
+    assert lost not in secret_names(serving)
+    assert serving.status()["previous"]["rollbackable"] is False
+
+
+def secret_names(shop: Shop) -> set[str]:
+    return {secret["metadata"]["name"] for secret in shop.objects("secret")}
 
 
 def test_deleting_the_environment_keeps_the_database_and_says_so(serving: Shop) -> None:
