@@ -6,7 +6,7 @@ from typing import Any
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Command, State
 from payment_operator.plugin.steps import BEFORE_TRAFFIC, ROLLBACK
-from payment_operator.plugin.verdict import failure
+from payment_operator.plugin.verdict import condition, failure
 
 KIND_NAME = "paymentenvironment"
 OPERATOR_PODS = "kubectl get pods --all-namespaces --selector=app.kubernetes.io/component=operator"
@@ -44,8 +44,7 @@ def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
         case "Failed":
             yield from _after_failure(environment)
         case "Stalled" | "NotReady":
-            yield f"logs {name}", "see what the pods say"
-            yield f"report {name}", "collect a redacted bundle for a bug report"
+            yield from _stuck(environment)
         case "Settled":
             yield from _back(name, status)
 
@@ -60,6 +59,26 @@ def _leave(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"abort {name} --revision {revision}", f"stop revision {revision}{stays}"
     elif candidate["step"] != ROLLBACK:
         yield f"rollback {name}", "send traffic back to the revision before"
+
+
+def _stuck(environment: Object) -> Iterator[tuple[str, str]]:
+    name, status = environment["metadata"]["name"], environment.get("status", {})
+    match condition(environment, "Stalled").get("reason"):
+        case "KeyRefused":
+            return  # the secrets' own commands follow
+        case "SecretsInvalid":
+            yield "kubectl get secrets", "see which Secrets there are; the release goes on when all is there"
+        case "ContractFailed":
+            revision = (status.get("active") or {})["revision"]
+            yield f"logs {name} --step contract", "see what its Job said"
+            yield f"retry {name} --revision {revision}", "run the contract migrations again, once the cause is gone"
+        case _:
+            yield from _look_into(name)
+
+
+def _look_into(name: str) -> Iterator[tuple[str, str]]:
+    yield f"logs {name}", "see what the pods say"
+    yield f"report {name}", "collect a redacted bundle for a bug report"
 
 
 def _after_failure(environment: Object) -> Iterator[tuple[str, str]]:

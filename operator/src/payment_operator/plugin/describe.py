@@ -10,6 +10,7 @@ from payment_operator.plugin.facts import facts
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Revision, Status
 from payment_operator.plugin.observe import Observed
+from payment_operator.plugin.rotation import secrets
 from payment_operator.plugin.sides import sides
 from payment_operator.plugin.steps import release_steps
 from payment_operator.plugin.verdict import verdict
@@ -20,6 +21,7 @@ def status_of(observed: Observed, *, suffix: str = "") -> Status:
     environment = observed.environment
     candidate = environment.get("status", {}).get("candidate") or {}
     judged = verdict(environment, observed.at)
+    rotated = secrets(environment, observed.at, suffix=suffix)
     return Status(
         environment=environment["metadata"]["name"],
         namespace=environment["metadata"]["namespace"],
@@ -33,7 +35,8 @@ def status_of(observed: Observed, *, suffix: str = "") -> Status:
         sides=sides(observed),
         steps=release_steps(observed),
         facts=facts(observed),
-        next=advice(environment, judged.state, suffix=suffix),
+        secrets=rotated,
+        next=advice(environment, judged.state, suffix=suffix) + [line for secret in rotated for line in secret.next],
         hidden=[f"{error}; {error.fix}" for error in observed.hidden],
     )
 

@@ -64,6 +64,24 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A secret that is rotated; never its value."""
+
+    what: str
+    """As ``rotate`` takes it: webhook, api-key, database."""
+    version: int
+    fingerprint: str
+    age_seconds: int | None
+    next_rotation: str
+    next_seconds: int | None
+    """0 when it is due."""
+    state: str
+    note: str = ""
+    """What it waits for, or why it failed."""
+    next: list[Command] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """An environment and its release."""
 
@@ -81,6 +99,7 @@ class Status:
     steps: list[Step] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     """Short answers by topic: database, rollback, autoscaling, last request."""
+    secrets: list[Secret] = field(default_factory=list)
     next: list[Command] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     """What the user may not see, with the missing rule."""

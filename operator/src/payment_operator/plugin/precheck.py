@@ -5,7 +5,7 @@ from typing import Any
 from payment_operator.plugin.errors import NotFound, Refused
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.steps import BEFORE_TRAFFIC
-from payment_operator.plugin.verdict import failure
+from payment_operator.plugin.verdict import condition, failure
 
 
 def promoted(environment: Object, revision: int | None, *, reason: str = "") -> int:
@@ -45,8 +45,8 @@ def retried(environment: Object, revision: int | None) -> int:
     Raises:
         Refused: none has failed, or another one has.
     """
-    candidate = environment.get("status", {}).get("candidate") or {}
-    failed = candidate if candidate.get("step") == "Contract" else failure(environment)
+    contract = condition(environment, "Stalled").get("reason") == "ContractFailed"
+    failed = environment["status"].get("active") if contract else failure(environment)
     if not failed:
         raise Refused("no revision has failed that could be tried again", fix=_look(environment))
     _not_stale(environment, failed["revision"], revision, "retry", "is the one that can be tried again")

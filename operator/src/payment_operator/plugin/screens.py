@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from payment_operator.plugin import clock
-from payment_operator.plugin.model import Command, Plan, Pod, Progress, Revision, Side, State, Status, Step
+from payment_operator.plugin.model import Command, Plan, Pod, Progress, Revision, Secret, Side, State, Status, Step
+from payment_operator.plugin.rotation import WORDS
 from payment_operator.plugin.terminal import Style, table
 
 _TONES: Final[dict[State, str]] = {
@@ -54,6 +55,8 @@ def status_screen(status: Status, style: Style) -> list[str]:
         lines += ["", f"release of revision {status.revision}{begun}:", *_steps(status.steps, style)]
     if status.facts:
         lines += ["", *table([[topic, answer] for topic, answer in status.facts.items()])]
+    if status.secrets:
+        lines += ["", *_secrets(status.secrets, style)]
     if status.hidden:
         lines += ["", "not shown, for lack of rights:"]
         lines += [f"  {line}" for error in status.hidden for line in error.splitlines()]
@@ -87,6 +90,32 @@ def _steps(steps: list[Step], style: Style) -> Iterator[str]:
     rows = [[f"{style.mark(step.progress)} {step.name}", clock.duration(step.seconds), step.note] for step in steps]
     for line, step in zip(table(rows, indent="  "), steps, strict=True):
         yield style.paint(line, *_STEP_LOOKS[step.progress])
+
+
+def _secrets(secrets: list[Secret], style: Style) -> Iterator[str]:
+    rows = [["secret", "version", "fingerprint", "age", "next rotation", "state"]]
+    rows += [
+        [
+            WORDS[secret.what],
+            str(secret.version),
+            secret.fingerprint,
+            clock.duration(secret.age_seconds),
+            due_in(secret),
+            _cut(f"{secret.state}: {secret.note}" if secret.note else secret.state),
+        ]
+        for secret in secrets
+    ]
+    head, *body = table(rows)
+    yield style.paint(head, "bold")
+    for line, secret in zip(body, secrets, strict=True):
+        yield style.paint(line, "yellow") if secret.next else line
+
+
+def due_in(secret: Secret) -> str:
+    """Return when the next rotation is, in words; empty when it is not known."""
+    if secret.next_seconds is None:
+        return ""
+    return f"in {clock.duration(secret.next_seconds)}" if secret.next_seconds else "due"
 
 
 def _next(commands: list[Command], style: Style) -> Iterator[str]:

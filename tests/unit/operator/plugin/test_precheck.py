@@ -64,8 +64,9 @@ def test_the_last_failure_is_retried() -> None:
     )
 
 
-def test_a_failed_contract_step_is_retried() -> None:
-    assert precheck.retried(environment(status={"active": active(), "candidate": candidate("Contract")}), None) == 18
+def test_failed_contract_migrations_of_the_serving_revision_are_retried() -> None:
+    stuck = [condition("Stalled", "True", "ContractFailed", "Job shop-contract-9f3c1a2b-a1: a lock could not be had")]
+    assert precheck.retried(environment(status={"active": active(), "conditions": stuck}), None) == 17
 
 
 def test_a_failure_of_a_revision_that_nobody_asks_for_is_past() -> None:

@@ -10,6 +10,7 @@ from tests.unit.operator.plugin.objects import (
     BLUE,
     GREEN,
     IMAGE,
+    ROOT,
     active,
     ago,
     ahead,
@@ -50,6 +51,31 @@ FORBIDDEN = (
 )
 
 
+WEBHOOK = {
+    "state": "Current",
+    "version": 3,
+    "fingerprint": "5f2a9c01d7e84b36",
+    "endpoint": "we_1",
+    "rotatedAt": ago(12 * 86400),
+    "nextRotation": ahead(78 * 86400),
+}
+KEY = {
+    "state": "Current",
+    "version": 2,
+    "fingerprint": "0b6e41f2a8c93d75",
+    "rotatedAt": ago(80 * 86400),
+    "nextRotation": ahead(10 * 86400),
+}
+PASSWORD = {
+    "state": "Current",
+    "version": 7,
+    "role": "shop_b",
+    "fingerprint": "c1d20e9f64b7a835",
+    "rotatedAt": ago(3 * 86400),
+    "nextRotation": ahead(27 * 86400),
+}
+
+
 def releasing(step: str, *owned: object, blue: str | None = BLUE, **more: object) -> Observed:
     status = {"active": active(), "candidate": candidate(step, **more), "migration": SCHEMA}
     return observed(environment(status=status), *BLUE_PODS, service(blue), *owned)  # type: ignore[arg-type]
@@ -71,6 +97,7 @@ def hold() -> Observed:
         "candidate": candidate("Hold", waitingFor="somebody to promote revision 18"),
         "previous": previous(),
         "migration": SCHEMA,
+        "rotation": {"webhook": WEBHOOK, "apiKey": KEY},
     }
     found = environment(status=status, release={"promotion": "Manual"})
     return observed(found, *BLUE_PODS, *GREEN_PODS, *DONE_JOBS, service(BLUE))
@@ -113,8 +140,8 @@ def settled_with_autoscaler() -> Observed:
 
 def stalled() -> Observed:
     conditions = [
-        condition("Ready", "False", "SecretMissing"),
-        condition("Stalled", "True", "SecretMissing", "Secret payments has no key STRIPE_SECRET_KEY"),
+        condition("Ready", "False", "SecretsInvalid"),
+        condition("Stalled", "True", "SecretsInvalid", "Secret payments has no key STRIPE_SECRET_KEY; add it"),
     ]
     return observed(environment(status={"conditions": conditions}))
 
@@ -133,7 +160,73 @@ def going_back() -> Observed:
     return observed(environment(status=status), *BLUE_PODS, *GREEN_PODS, *DONE_JOBS, service(None))
 
 
+def rotated(
+    webhook: object = None,
+    api_key: object = None,
+    database: object = None,
+    *,
+    conditions: tuple[object, ...] = (),
+    managed: bool = True,
+) -> Observed:
+    """An environment at rest with what the operator reports of its secrets."""
+    rotation = {"webhook": webhook, "apiKey": api_key, "database": database}
+    status = {
+        "active": active(),
+        "migration": SCHEMA,
+        "stable": 17,
+        "rotation": {name: found for name, found in rotation.items() if found},
+        "conditions": [*conditions, condition("Ready", "True", "Serving")],
+    }
+    found = environment(status=status)
+    if managed:
+        found["spec"]["stripe"]["webhook"]["provider"] = "Managed"
+        found["spec"]["database"]["rotation"]["mode"] = "AlternatingRoles"
+    return observed(found, *BLUE_PODS, service(BLUE))
+
+
+def secrets_in_use() -> Observed:
+    locked = "the former role is locked when the pods that use it have ended"
+    return rotated(
+        WEBHOOK | {"state": "Accepting", "message": "waits for every running pod to accept the new secret"},
+        KEY | {"revocable": "x7Qa"},
+        PASSWORD | {"state": "Retaining", "formerRole": "shop_a", "message": locked},
+    )
+
+
+def secrets_in_trouble() -> Observed:
+    pending = {
+        "fingerprint": "77aa01c2e5f09b48",
+        "state": "Refused",
+        "reason": "MissingPermission",
+        "message": "it lacks rak_customer_write",
+        "checkedAt": ago(20),
+    }
+    refused = "STRIPE_SECRET_KEY: it lacks rak_customer_write; the key in use goes on serving"
+    return rotated(
+        WEBHOOK | {"state": "Failed", "message": "Stripe has 16 endpoints of this account already"},
+        KEY | {"state": "Refused", "pending": pending},
+        PASSWORD | {"state": "Failed", "message": "the role may not make roles"},
+        conditions=(condition("Stalled", "True", "KeyRefused", refused),),
+    )
+
+
 SCREENS = {
+    "secrets-in-use": secrets_in_use,
+    "secrets-in-trouble": secrets_in_trouble,
+    "secrets-due": lambda: rotated(
+        WEBHOOK | {"nextRotation": ago(5)}, KEY | {"nextRotation": ago(5), "rotatedAt": None}, managed=False
+    ),
+    "not-ready": lambda: observed(
+        environment(
+            status={
+                "active": active(readyReplicas=0),
+                "conditions": [condition("Ready", "False", "NoReadyPods", "revision 17: 0 of 2 api pods are ready")],
+            }
+        )
+    ),
+    "contract-failed": lambda: rotated(
+        conditions=(condition("Stalled", "True", "ContractFailed", "Job shop-contract-9f3c1a2b-a1: lock busy"),)
+    ),
     "going-back": going_back,
     "settled": settled_with_autoscaler,
     "first-release": lambda: observed(
@@ -193,6 +286,15 @@ def test_the_status_screen_is_drawn_as_before(name: str) -> None:
     compare(f"status-{name}", status_screen(status_of(SCREENS[name]()), PLAIN))
 
 
+def test_a_rotation_that_a_release_failed_is_asked_for_again() -> None:
+    message = "revision 18 with the new password failed; rotate again, or retry it"
+    password = PASSWORD | {"state": "Failed", "message": message}
+    found = failed({"rotation": {"database": password}})
+    lines = [command.line for command in status_of(found).next]
+    assert lines[1] == "kubectl payments retry shop --revision 18"
+    assert lines[-1] == "kubectl payments rotate database shop"
+
+
 def test_colours_mark_both_revisions_on_a_terminal() -> None:
     compare("status-hold-in-colour", status_screen(status_of(hold()), Style(colour=True)))
 
@@ -227,7 +329,7 @@ PLAN = Plan(
     revision=18,
     current="3",
     target="4",
-    pending=["0004 audit log (expand)"],
+    pending=["4 expand: Audit log."],
     lint=[],
     sql="CREATE TABLE audit (\n  id bigint PRIMARY KEY\n);\n",
     source="log of Job shop-plan-7be04d11-a1",
@@ -239,9 +341,19 @@ def test_a_plan_is_drawn_as_before() -> None:
 
 
 def test_a_plan_that_lint_refuses_is_drawn_as_before() -> None:
-    lint = ["0004: DROP COLUMN customers.name is destructive: declare the migration phase=contract"]
+    lint = ["migration 4 is declared expand but drops a column"]
     compare("plan-refused", plan_screen(Plan(**(vars(PLAN) | {"lint": lint})), PLAIN))
 
 
 def test_a_plan_without_migrations_is_drawn_as_before() -> None:
     compare("plan-nothing", plan_screen(Plan(**(vars(PLAN) | {"pending": [], "current": "4", "sql": ""})), PLAIN))
+
+
+@pytest.mark.parametrize("name", ["status-hold", "history", "plan"])
+def test_the_manual_shows_the_screen_as_it_is_drawn(name: str) -> None:
+    assert (SNAPSHOTS / f"{name}.txt").read_text() in (ROOT / "docs/kubectl-payments.md").read_text()
+
+
+def test_the_manual_shows_secrets_in_trouble_as_they_are_drawn() -> None:
+    _, head, below = (SNAPSHOTS / "status-secrets-in-trouble.txt").read_text().partition("\nsecret ")
+    assert head + below in (ROOT / "docs/kubectl-payments.md").read_text()
