@@ -69,13 +69,13 @@ class Kubectl:
             ) from error
         return Done(code=done.returncode, out=done.stdout, complaint=done.stderr)
 
-    def ask(self, *arguments: str, stdin: str | None = None) -> str:
+    def ask(self, *arguments: str, stdin: str | None = None, seconds: float = SECONDS) -> str:
         """Run it and return what it printed.
 
         Raises:
             PluginError: it failed; the subclass says how.
         """
-        done = self.run(*arguments, stdin=stdin)
+        done = self.run(*arguments, stdin=stdin, seconds=seconds)
         if done.code:
             raise complaints.error_of(done.complaint)
         return done.out

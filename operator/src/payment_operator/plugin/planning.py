@@ -6,20 +6,23 @@ alone; it is removed as soon as it has answered, by Kubernetes itself if the plu
 
 import copy
 import json
+import sys
 import time
 import uuid
 from typing import Any, Final
 
 from payment_operator import names
-from payment_operator.plugin.errors import NoAnswer, NotFound, Refused
+from payment_operator.plugin.errors import NoAnswer, NotFound, PluginError, Refused
 from payment_operator.plugin.kubectl import Kubectl, Object
 from payment_operator.plugin.model import Plan
 
+KEPT_SECONDS: Final = 300
+"""Kubernetes removes the Job so long after its end when the plugin cannot."""
 _MIGRATION: Final = "DATABASE_MIGRATION_URL"
 _MOUNT: Final = "/run/secrets/migration"
 _PAUSE_SECONDS: Final = 1.0
-_KEPT_SECONDS: Final = 300
-_FAILED_TO_START: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
+_REMOVE_SECONDS: Final = 20
+_NEVER_STARTS: Final = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
 
 
 def plan_of_image(kubectl: Kubectl, environment: Object, *, image: str, seconds: float) -> Plan:
@@ -31,13 +34,8 @@ def plan_of_image(kubectl: Kubectl, environment: Object, *, image: str, seconds:
         NoAnswer: it did not end in time.
         PluginError: the user may not make Jobs.
     """
-    job = _job(environment, _serving(kubectl, environment), image=image, seconds=seconds)
-    name, place = job["metadata"]["name"], f"--namespace={environment['metadata']['namespace']}"
-    kubectl.ask("create", "--filename=-", place, stdin=json.dumps(job))
-    try:
-        said = _answer(kubectl, name, place, seconds=seconds)
-    finally:
-        kubectl.run("delete", "job", name, place, "--wait=false", "--ignore-not-found")
+    job = job_of(environment, _serving(kubectl, environment), image=image, seconds=seconds)
+    said = _run(kubectl, job, f"--namespace={environment['metadata']['namespace']}", seconds=seconds)
     return Plan(
         environment=environment["metadata"]["name"],
         namespace=environment["metadata"]["namespace"],
@@ -62,15 +60,17 @@ def _serving(kubectl: Kubectl, environment: Object) -> Object:
         )
     name = names.revision(metadata["name"], active["hash"])
     found = kubectl.get("controllerrevisions.apps", name, f"--namespace={metadata['namespace']}")
-    pod: Object = copy.deepcopy(found["data"]["manifests"]["job"])
+    pod: Object = found["data"]["manifests"]["job"]
     return pod
 
 
-def _job(environment: Object, pod: Object, *, image: str, seconds: float) -> Object:
-    name = environment["metadata"]["name"]
+def job_of(environment: Object, pod: Object, *, image: str, seconds: float) -> Object:
+    """Return the Job: the serving revision's Job pod with the image, as the operator's own plan runs it."""
+    name, pod = environment["metadata"]["name"], copy.deepcopy(pod)
     (container,) = pod["containers"]
     container |= {"image": image, "command": ["payments", "migrate", "--plan", "--json"]}
     container["resources"] = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if environment["spec"]["database"].get("migrationUrlSecretRef"):
         container["env"].append({"name": f"{_MIGRATION}_FILE", "value": f"{_MOUNT}/{_MIGRATION}"})
         container["volumeMounts"].append({"name": "migration", "mountPath": _MOUNT, "readOnly": True})
@@ -90,35 +90,87 @@ def _job(environment: Object, pod: Object, *, image: str, seconds: float) -> Obj
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": max(1, round(seconds)),
-            "ttlSecondsAfterFinished": _KEPT_SECONDS,
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {"metadata": {"labels": labels}, "spec": pod | {"restartPolicy": "Never"}},
         },
     }
 
 
+def _run(kubectl: Kubectl, job: Object, place: str, *, seconds: float) -> dict[str, Any]:
+    """Make the Job, wait for its answer, and remove it whatever happens."""
+    name = job["metadata"]["name"]
+    try:
+        kubectl.ask("create", "--filename=-", place, stdin=json.dumps(job))
+    except KeyboardInterrupt:
+        _remove(kubectl, name, place)  # it may exist already
+        raise
+    if sys.stderr.isatty():
+        sys.stderr.write(f"Job {name} asks the image; a node that lacks it pulls it first\n")
+    try:
+        return _answer(kubectl, name, place, seconds=seconds)
+    finally:
+        _remove(kubectl, name, place)
+
+
+def _remove(kubectl: Kubectl, name: str, place: str) -> None:
+    try:
+        kubectl.ask("delete", "job", name, place, "--wait=false", "--ignore-not-found", seconds=_REMOVE_SECONDS)
+    except PluginError as error:
+        sys.stderr.write(f"Job {name} is left, Kubernetes removes it {KEPT_SECONDS} s after its end: {error}\n")
+
+
 def _answer(kubectl: Kubectl, name: str, place: str, *, seconds: float) -> dict[str, Any]:
     """What the Job printed, once it has ended."""
-    deadline = time.monotonic() + seconds
+    deadline, pods = time.monotonic() + seconds, []
     while time.monotonic() < deadline:
         pods = kubectl.get("pods", f"--selector=batch.kubernetes.io/job-name={name}", place)["items"]
-        if any(pod["status"].get("phase") in {"Succeeded", "Failed"} for pod in pods):
-            return _read(kubectl.ask("logs", f"job/{name}", place))
         for pod in pods:
-            _refuse_stuck(pod)
+            if pod["status"].get("phase") in {"Succeeded", "Failed"}:
+                return read(kubectl.ask("logs", pod["metadata"]["name"], place), pod)
+            refuse_stuck(pod)
         time.sleep(_PAUSE_SECONDS)
-    raise NoAnswer(f"the plan did not end within {seconds:.0f} s", fix="give it more: --timeout 10m")
+    raise NoAnswer(
+        f"the plan did not end within {seconds:.0f} s; {waits_for(pods)}",
+        fix=f"give it more: --timeout 10m; or see: kubectl get events {place} --sort-by=.lastTimestamp",
+    )
 
 
-def _refuse_stuck(pod: Object) -> None:
-    for status in pod["status"].get("containerStatuses") or []:
-        waiting = (status.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _FAILED_TO_START:
-            raise _refused(f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": "))
+def refuse_stuck(pod: Object) -> None:
+    """Raise when the pod will never start.
+
+    Raises:
+        Refused: with the kubelet's reason.
+    """
+    waiting = _waiting(pod)
+    if waiting.get("reason") in _NEVER_STARTS:
+        why = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+        raise _refused(why, fix="name an image of lean-payments-service that this cluster can pull: --image REF")
 
 
-def _read(log: str) -> dict[str, Any]:
-    """The plan, which is the one JSON object among the lines with what is pending."""
-    lines = [line for line in log.splitlines() if line.strip()]
+def _waiting(pod: Object) -> dict[str, str]:
+    states = [status.get("state") or {} for status in pod["status"].get("containerStatuses") or []]
+    return next((state["waiting"] for state in states if "waiting" in state), {})
+
+
+def waits_for(pods: list[Object]) -> str:
+    """Return why the pod has not ended, as far as it is known."""
+    if not pods:
+        return "it has no pod: a quota or an admission rule may forbid it"
+    (pod, *_), unscheduled = pods, ""
+    for condition in pod["status"].get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            unscheduled = condition.get("message", "")
+    reason = unscheduled or _waiting(pod).get("reason") or pod["status"].get("phase", "Unknown")
+    return f"its pod {pod['metadata']['name']}: {reason}"
+
+
+def read(log: str, pod: Object) -> dict[str, Any]:
+    """Return the plan, which is the one JSON object among the lines with what is pending.
+
+    Raises:
+        Refused: there is none; the message is the last line, or how the pod ended.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
     for line in reversed(lines):
         try:
             said = json.loads(line)
@@ -126,8 +178,15 @@ def _read(log: str) -> dict[str, Any]:
             continue
         if isinstance(said, dict) and "pending" in said:
             return said
-    raise _refused(lines[-1] if lines else "it printed nothing")
+    raise _refused(lines[-1] if lines else _end(pod))
 
 
-def _refused(why: str) -> Refused:
-    return Refused(f"the image cannot be planned: {why}")
+def _end(pod: Object) -> str:
+    for status in pod["status"].get("containerStatuses") or []:
+        if ended := (status.get("state") or {}).get("terminated"):
+            return f"{ended.get('reason', 'Error')}: {ended.get('message') or 'it printed nothing'}".strip()
+    return str(pod["status"].get("message") or pod["status"].get("reason") or "it printed nothing")
+
+
+def _refused(why: str, *, fix: str = "") -> Refused:
+    return Refused(f"the image cannot be planned: {why}", fix=fix)

@@ -340,6 +340,11 @@ def test_a_plan_is_drawn_as_before() -> None:
     compare("plan", plan_screen(PLAN, PLAIN))
 
 
+def test_a_plan_of_an_image_that_is_not_released_is_drawn_as_before() -> None:
+    found = {"revision": None, "image": f"{IMAGE}:2.2.0", "source": "not released, nothing was changed"}
+    compare("plan-of-image", plan_screen(Plan(**(vars(PLAN) | found)), PLAIN))
+
+
 def test_a_plan_that_lint_refuses_is_drawn_as_before() -> None:
     lint = ["migration 4 is declared expand but drops a column"]
     compare("plan-refused", plan_screen(Plan(**(vars(PLAN) | {"lint": lint})), PLAIN))
@@ -349,7 +354,7 @@ def test_a_plan_without_migrations_is_drawn_as_before() -> None:
     compare("plan-nothing", plan_screen(Plan(**(vars(PLAN) | {"pending": [], "current": "4", "sql": ""})), PLAIN))
 
 
-@pytest.mark.parametrize("name", ["status-hold", "history", "plan"])
+@pytest.mark.parametrize("name", ["status-hold", "history", "plan", "plan-of-image"])
 def test_the_manual_shows_the_screen_as_it_is_drawn(name: str) -> None:
     assert (SNAPSHOTS / f"{name}.txt").read_text() in (ROOT / "docs/kubectl-payments.md").read_text()
 
