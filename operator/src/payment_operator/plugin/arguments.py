@@ -20,6 +20,7 @@ a release, step by step:
   kubectl payments promote --revision 18  when promotion is Manual: send traffic to revision 18
   kubectl payments abort --revision 18    before it has traffic: stop it
   kubectl payments rollback               after that: send traffic back
+  kubectl payments rotate webhook         replace a secret: webhook, api-key or database
 
 NAME may be left out while the namespace has one PaymentEnvironment.
 """
@@ -60,12 +61,12 @@ def parser() -> Parser:
     """Return the parser of the whole command line."""
     top = Parser(
         prog=PROGRAM,
-        description="Releases of payment environments: see them, promote, abort, roll back.",
+        description="Releases of payment environments: see them, promote, abort, roll back; rotate their secrets.",
         epilog=_FIRST_STEPS + _EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="store_true", help="print the version")
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    verbs = top.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=Parser)
     _look(verbs)
     _ask(verbs)
     _inspect(verbs)
@@ -75,8 +76,76 @@ def parser() -> Parser:
 Verbs = argparse._SubParsersAction  # noqa: SLF001 - the type has no public name
 
 
+_EXAMPLES: Final = {
+    "status": """
+  kubectl payments status -w                               until the release is over
+  kubectl payments status -w --until hold --timeout 30m    until it waits for somebody to promote
+""",
+    "plan": """
+  kubectl payments plan                  of the release that runs, or ran last
+  kubectl payments plan --image REF      of an image before it is released
+""",
+    "promote": """
+  kubectl payments promote --revision 18 -w            send traffic to 18, watch it to the end
+  kubectl payments promote --reason "seen enough"      while it is being watched: end the watch early
+  afterwards, to go back:  kubectl payments rollback
+""",
+    "abort": """
+  kubectl payments abort --revision 18      before it has traffic; the serving revision stays
+  once it has traffic:      kubectl payments rollback
+  to try the same again:    kubectl payments retry
+""",
+    "retry": """
+  kubectl payments retry --revision 18 -w      every step anew, once the cause is gone
+  what failed and why:      kubectl payments status, kubectl payments logs --revision 18
+""",
+    "rollback": """
+  kubectl payments rollback --dry-run      what would happen, or what blocks it
+  kubectl payments rollback -w             to the revision before, at once while its pods run
+  kubectl payments rollback --to 15 -w     to an older one: its pods start and are proven first
+  which revisions there are:  kubectl payments history
+""",
+    "pause": """
+  kubectl payments pause       repairs and automatic rollbacks go on
+  to go on:                 kubectl payments resume
+""",
+    "resume": """
+  kubectl payments resume
+  then watch it:            kubectl payments status -w
+""",
+    "rotate": """
+  kubectl payments rotate webhook --dry-run         what would happen, or what to do by hand
+  kubectl payments rotate webhook                   a second endpoint at Stripe, both accepted for a while
+  kubectl payments rotate database --compromised    it has leaked: the old one goes as soon as the new one serves
+  kubectl payments rotate api-key                   the steps to a new key, which only a person can make
+  how far it is:            kubectl payments status
+""",
+    "logs": """
+  kubectl payments logs --green                       the candidate's pods and Jobs
+  kubectl payments logs --step smoke                  one step's Jobs
+  kubectl payments logs --operator --since 10m        the operator's own
+""",
+    "history": """
+  kubectl payments history
+  one that is listed again:   kubectl payments rollback --to 15
+""",
+    "report": """
+  kubectl payments report     secrets are removed; look through it all the same
+""",
+    "lint": """
+  kubectl payments lint -f environment.yaml
+  helm template . | kubectl payments lint -f -
+""",
+}
+
+
 def _verb(verbs: "Verbs[Parser]", name: str, help_: str, *, environment: bool = True, form: bool = True) -> Parser:
-    made: Parser = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+    made: Parser = verbs.add_parser(
+        name,
+        help=help_,
+        description=f"{help_[0].upper()}{help_[1:]}.\n\nexamples:{_EXAMPLES[name]}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     made.usage = f"{PROGRAM} {name} {'[NAME] ' if environment else ''}[options]"
     if environment:
         made.add_argument("environment", nargs="?", metavar="NAME", help="the PaymentEnvironment")
@@ -97,9 +166,13 @@ def _look(verbs: "Verbs[Parser]") -> None:
     status.add_argument(
         "--until", choices=("over", "hold"), default="over", help="with -w: hold ends when a promotion is waited for"
     )
-    status.add_argument("--timeout", type=seconds, metavar="TIME", help="with -w: give up after 10m")
+    status.add_argument(
+        "--timeout", type=seconds, metavar="TIME", help="with -w: give up after so long, for example 10m"
+    )
     plan = _verb(verbs, "plan", "show the migrations of a release, their SQL and what lint says; changes nothing")
-    plan.add_argument("--image", help="of this image, before it is released; runs a Job for it (default: the release)")
+    plan.add_argument(
+        "--image", metavar="REF", help="of this image, before it is released; runs a Job for it (default: the release)"
+    )
     plan.add_argument("--timeout", type=seconds, default=180.0, metavar="TIME", help="with --image (default 3m)")
     _verb(verbs, "history", "list the revisions that are remembered")
 
@@ -118,7 +191,9 @@ def _ask(verbs: "Verbs[Parser]") -> None:
             verb.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
         verb.add_argument("--reason", default="", metavar="TEXT", help="kept in the answer's record")
         verb.add_argument("-w", "--watch", action="store_true", help="then watch until it has happened")
-        verb.add_argument("--timeout", type=seconds, metavar="TIME", help="with -w: give up after 10m")
+        verb.add_argument(
+            "--timeout", type=seconds, metavar="TIME", help="with -w: give up after so long, for example 10m"
+        )
         verb.add_argument(
             "--timeout-answer", type=seconds, default=30.0, metavar="TIME", help="of the operator (default 30s)"
         )

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from payment_operator.plugin import by_hand
 from payment_operator.plugin.errors import NotFound, Refused
 from payment_operator.plugin.kubectl import Object
-from payment_operator.plugin.steps import BEFORE_TRAFFIC
+from payment_operator.plugin.rotation import UNDER_WAY, made_by_hand
+from payment_operator.plugin.steps import AFTER_BAKE, BEFORE_TRAFFIC
 from payment_operator.plugin.verdict import condition, failure
 
 
@@ -81,6 +83,34 @@ def target_of_rollback(environment: Object, revisions: list[Object], to: int | N
             fix=f"kubectl payments history {environment['metadata']['name']}",
         )
     return int(target)
+
+
+def rotated(environment: Object, what: str, *, compromised: bool = False) -> None:
+    """Check that the operator would rotate this secret now.
+
+    Raises:
+        Refused: a person makes it (the fix says how), a rotation or release runs, or nothing serves.
+    """
+    if made_by_hand(environment, what):
+        raise Refused(by_hand.REASONS[what], fix=by_hand.steps_of(environment, what, compromised=compromised))
+    status = environment.get("status", {})
+    reported: dict[str, Any] = (status.get("rotation") or {}).get(what) or {}
+    candidate = status.get("candidate") or {}
+    if reported.get("state") in UNDER_WAY:
+        message = f": {reported['message']}" if reported.get("message") else ""
+        raise Refused(
+            f"rotation {reported.get('version', 0)} is under way, {reported['state']}{message}",
+            fix=f"rotate again when it is over; see: {_look(environment)}",
+        )
+    if what != "database":
+        return
+    if not status.get("active"):
+        raise Refused("no revision serves yet: there is no password in use", fix=_look(environment))
+    if candidate and candidate["step"] not in AFTER_BAKE:
+        raise Refused(
+            f"revision {candidate['revision']} is being released, and a new password is a release of its own",
+            fix=f"rotate when that is over; watch it: {_look(environment)} -w",
+        )
 
 
 def _candidate(environment: Object, revision: int | None, verb: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from payment_operator.plugin.verdict import failure
 
 WORDS: Final = {"webhook": "webhook secret", "api-key": "API key", "database": "database password"}
 """What ``rotate`` takes, and how people call it."""
+UNDER_WAY: Final = frozenset({"Creating", "Accepting", "Overlapping", "Retiring", "Abandoning", "Preparing"})
+"""States in which the operator refuses another rotation."""
 _FIELDS: Final = {"webhook": "webhook", "api-key": "apiKey", "database": "database"}
 
 

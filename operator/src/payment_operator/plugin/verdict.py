@@ -79,8 +79,19 @@ def _at_rest(environment: Object) -> Verdict:
     if begins:
         return Verdict("Releasing", f"A release begins: {reconciling['reason']}. {serving}", reconciling["message"])
     if ready.get("status") == "True" and active:
-        return Verdict("Settled", f"{serving} Nothing is being released.")
+        secret = _on_its_way(status)
+        calm = Verdict("Settled", f"{serving} Nothing is being released.")
+        return Verdict("Releasing", f"A new {secret} is on its way. {serving}") if secret else calm
     return Verdict("NotReady", f"Not ready: {ready.get('reason') or 'Unknown'}. {serving}", ready.get("message", ""))
+
+
+def _on_its_way(status: dict[str, Any]) -> str:
+    """A secret whose release is about to begin; empty when there is none."""
+    rotation = status.get("rotation") or {}
+    states = {what: (rotation.get(what) or {}).get("state") for what in ("database", "apiKey")}
+    if states["database"] in {"Preparing", "Releasing"}:
+        return "database password"
+    return "API key" if states["apiKey"] == "Releasing" else ""
 
 
 def failure(environment: Object) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,36 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     assert f'version = "{VERSION}"' in (ROOT / "operator/pyproject.toml").read_text()
 
 
-def test_rotation_says_what_to_do_until_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["rotate", "api-key"]) == 3
-    assert "into the Secret" in capsys.readouterr().err
+def commands(text: str) -> list[str]:
+    """The calls of the plugin in a text, less those with alternatives."""
+    found = re.findall(r"kubectl payments ([a-z][^`\n]*?)(?:`|\n|  |$|,|;|:)", text)
+    return [command for command in found if not set(command) & set("[]|\\<")]
+
+
+def help_of(verb: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        run([verb, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_examples_that_can_be_typed(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, examples = help_of(verb, capsys).partition("examples:")
+    found = commands(examples)
+    assert found[0].split()[0] == verb
+    for command in found:
+        parser().parse_args(shlex.split(command))
+
+
+def manual_pages() -> list[Path]:
+    return [page for page in (ROOT / "docs").rglob("*.md") if "kubectl payments " in page.read_text()]
+
+
+@pytest.mark.parametrize("page", manual_pages(), ids=lambda page: page.name)
+def test_what_the_manual_says_to_type_can_be_typed(page: Path) -> None:
+    for command in commands(page.read_text()):
+        numbered = re.sub(r"\bN\b", "18", command)
+        assert parser().parse_args(shlex.split(numbered)).verb in {*VERBS, "completion"}, command
 
 
 def test_steps_are_those_that_the_crd_names() -> None:

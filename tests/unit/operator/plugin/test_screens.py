@@ -1,11 +1,9 @@
-"""Each screen as text. UPDATE_SNAPSHOTS=1 writes them anew."""
+"""Each screen as text."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
+from tests.unit.operator.plugin.drawn import SNAPSHOTS, compare
 from tests.unit.operator.plugin.objects import (
     BLUE,
     GREEN,
@@ -33,7 +31,6 @@ from payment_operator.plugin.observe import Observed
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
 from payment_operator.plugin.terminal import Style
 
-SNAPSHOTS = Path(__file__).parent / "snapshots"
 PLAIN = Style()
 SCHEMA = {"current": "4", "target": "4"}
 DAYS = 4 * 86400
@@ -272,15 +269,6 @@ SCREENS = {
 }
 
 
-def compare(name: str, lines: list[str]) -> None:
-    text = "\n".join(lines) + "\n"
-    kept = SNAPSHOTS / f"{name}.txt"
-    if os.environ.get("UPDATE_SNAPSHOTS"):
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text(text)
-    assert text == kept.read_text(), "drawn otherwise than before; if wanted: UPDATE_SNAPSHOTS=1"
-
-
 @pytest.mark.parametrize("name", SCREENS)
 def test_the_status_screen_is_drawn_as_before(name: str) -> None:
     compare(f"status-{name}", status_screen(status_of(SCREENS[name]()), PLAIN))
@@ -354,7 +342,7 @@ def test_a_plan_without_migrations_is_drawn_as_before() -> None:
     compare("plan-nothing", plan_screen(Plan(**(vars(PLAN) | {"pending": [], "current": "4", "sql": ""})), PLAIN))
 
 
-@pytest.mark.parametrize("name", ["status-hold", "history", "plan", "plan-of-image"])
+@pytest.mark.parametrize("name", ["status-hold", "history", "plan", "plan-of-image", "rotate-api-key-by-hand"])
 def test_the_manual_shows_the_screen_as_it_is_drawn(name: str) -> None:
     assert (SNAPSHOTS / f"{name}.txt").read_text() in (ROOT / "docs/kubectl-payments.md").read_text()
 

@@ -1,14 +1,26 @@
 """``rotate``: ask the operator for a new secret, or say how a person makes it."""
 
-from payment_operator.plugin import requesting
+from dataclasses import asdict
+from typing import Final
+
+from payment_operator.plugin import clock, precheck, requesting
 from payment_operator.plugin.context import Context
-from payment_operator.plugin.errors import Refused
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.observe import environment_named
+from payment_operator.plugin.rotation import WORDS, secret
+from payment_operator.plugin.screens import due_in
 
-_HAPPENS = {
-    "webhook": "a second endpoint is made at Stripe; both secrets are accepted until the old one goes; no pod restarts",
-    "database": "the idle role gets a new password and is released blue-green; then the former role is locked",
+_HAPPENS: Final = {
+    "webhook": "a second endpoint is made at Stripe, and no pod restarts",
+    "database": "the idle role gets a new password, which is proven and released blue-green",
+}
+_THEN: Final = {
+    "webhook": "both secrets are accepted until the events of the old endpoint are delivered; then it is deleted",
+    "database": "the former role is locked when the pods that use it have ended",
+}
+_THEN_IF_LEAKED: Final = {
+    "webhook": "the old endpoint and its secret go as soon as every pod accepts the new one, without an overlap",
+    "database": "the release is not held, nothing of the old is retained, and the former role is locked",
 }
 
 
@@ -16,28 +28,29 @@ def rotate(context: Context) -> int:
     """Ask for a rotation, or with --dry-run say what would happen.
 
     Raises:
-        Refused: nobody but a person can make a new API key, or the operator says no.
+        Refused: a person must make the secret (the fix says how), or the operator says no.
     """
     options = context.options
-    if options.what == "api-key":
-        raise Refused(
-            "Stripe has no call that makes an API key",
-            fix="make one in Stripe's Dashboard and put the new value into the Secret that the spec names: "
-            "the operator proves it at Stripe and releases it blue-green",
-        )
     environment = environment_named(context.kubectl, context.name)
+    precheck.rotated(environment, options.what, compromised=options.compromised)
     return _would_rotate(context, environment) if options.dry_run else _rotate(context, environment)
+
+
+def _happens(context: Context) -> list[str]:
+    what = context.options.what
+    return [_HAPPENS[what], (_THEN_IF_LEAKED if context.options.compromised else _THEN)[what]]
 
 
 def _would_rotate(context: Context, environment: Object) -> int:
     what, name = context.options.what, environment["metadata"]["name"]
-    present = (environment.get("status", {}).get("rotation") or {}).get(what) or {}
-    lines = [f"would rotate the {what} secret of {name} (nothing is changed):", f"  {_HAPPENS[what]}"]
-    if present:
-        lines.append(
-            f"  now: version {present.get('version', 0)}, {present['state']}, {present.get('fingerprint', '')}"
-        )
-    context.output.show(lines, {"environment": name, "what": what, "now": present, "changed": False})
+    now, happens = secret(environment, what, clock.now()), _happens(context)
+    lines = [f"would rotate the {WORDS[what]} of {name} (nothing is changed):", *(f"  {line}" for line in happens)]
+    if now is not None:
+        age = f", {clock.duration(now.age_seconds)} old" if now.age_seconds is not None else ""
+        due = f", next one {due_in(now)}" if due_in(now) else ""
+        lines.append(f"  now: version {now.version}, fingerprint {now.fingerprint}{age}, {now.state}{due}")
+    found = {"environment": name, "what": what, "compromised": context.options.compromised}
+    context.output.show(lines, found | {"happens": happens, "now": asdict(now) if now else None, "changed": False})
     return 0
 
 
@@ -46,10 +59,10 @@ def _rotate(context: Context, environment: Object) -> int:
     details = {"what": options.what} | ({"compromised": True} if options.compromised else {})
     request = requesting.send(context.kubectl, environment, verb="rotate", details=details)
     operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
-    lines = [f"{context.output.style.mark('done')} {name}: {operation.get('message', '')}"]
-    lines.append(f"  {_HAPPENS[options.what]}")
-    lines.append(
-        f"  watch it: kubectl get penv {name} -o jsonpath='{{.status.rotation.{options.what}}}'{context.suffix}"
-    )
+    lines = [f"{context.output.style.mark('done')} {name}: rotate {options.what} accepted: {operation['message']}"]
+    lines += [f"  {line}" for line in _happens(context)]
+    watch = f"watch the release: kubectl payments status {name} -w"
+    look = f"see how far it is: kubectl payments status {name}"
+    lines.append(f"  {watch if options.what == 'database' else look}{context.suffix}")
     context.output.show(lines, operation | {"environment": name, "what": options.what})
     return 0
