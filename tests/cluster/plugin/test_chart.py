@@ -30,7 +30,8 @@ ENVIRONMENT = "payments.leanconstruction.io/environment"
 NO_WAIT = "--wait=hookOnly"
 """With --wait Helm 4 waits for the environment's Ready, so for the end of its release."""
 HERE_ALREADY = "--force-conflicts"
-"""Other tests have installed the kind with kubectl; Helm 4 applies it server-side."""
+"""Other tests have installed the kind with kubectl, the loop of a GitOps tool applies all with it; Helm 4 applies
+server-side and would not take over what kubectl manages."""
 MANAGED = "app.kubernetes.io/managed-by=payment-operator"
 QUICK = {
     "promotion": "Manual",
@@ -112,14 +113,14 @@ def test_helm_changes_nothing_of_the_operators_in_the_middle_of_a_release(releas
 
 def test_a_pause_survives_an_upgrade(release: Release, desk: Desk) -> None:
     desk.type("pause")
-    release.upgrade(NO_WAIT)
+    release.upgrade(NO_WAIT, HERE_ALREADY)
     stored = json.loads(release.namespace.kubectl("get", RESOURCE, release.fullname, "--output=json"))
     assert stored["spec"]["suspend"] is True
     desk.type("resume")
 
 
 def test_an_upgrade_leaves_no_job_and_no_right_behind(release: Release, desk: Desk) -> None:
-    release.upgrade(NO_WAIT)
+    release.upgrade(NO_WAIT, HERE_ALREADY)
     name = f"{release.fullname}-operator-crd"
     left = release.namespace.kubectl("get", "jobs,serviceaccounts", "--output=name")
     assert name not in left

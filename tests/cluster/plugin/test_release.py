@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
+import subprocess
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ MANUAL = {
 LONG = ("--timeout", "900s")
 """A busy machine has two cores for all pods; how fast a release is, other tests measure."""
 CANARY = "0123456789abcdef0123456789abcdef-canary"
+NEXT = "whsec_next0123456789abcdef"
 _numbers = itertools.count(100)
 
 
@@ -149,6 +152,39 @@ def test_plan_logs_and_lint_read_what_is_there(desk: Front) -> None:
     assert "✓" in desk.type("lint", "-f", str(path))
 
 
+def test_an_image_is_planned_before_it_is_released(desk: Front) -> None:
+    before = desk.shop.get()["spec"]
+    asked = ("plan", "--timeout", "300s", "--image")
+    assert "Nothing to migrate" in desk.type(*asked, desk.namespace.images["service"])
+    assert "cannot be planned" in desk.type(*asked, "localhost/lean-payments-service:never-built", code=3)
+    mine = "--selector=app.kubernetes.io/managed-by=kubectl-payments"
+    assert not desk.namespace.kubectl("get", "jobs", mine, "--output=name").strip()
+    assert desk.shop.get()["spec"] == before
+
+
+def test_a_person_replaces_a_secret_by_the_steps_that_rotate_says(desk: Front) -> None:
+    before = {secret["what"]: secret for secret in desk.look()["secrets"]}
+    assert before["api-key"]["fingerprint"]
+    assert "into the Secret payments, key STRIPE_SECRET_KEY" in desk.type("rotate", "api-key", code=3)
+    steps = desk.type("rotate", "webhook", "--dry-run", code=3)
+    assert desk.type("rotate", "webhook", code=3) == steps
+    typed(desk, steps, value=NEXT)
+
+    def renewed(_: dict[str, Any]) -> bool:
+        now = {secret["what"]: secret for secret in desk.look()["secrets"]}
+        return bool(now["webhook"]["version"] > before["webhook"]["version"])
+
+    desk.shop.until(renewed, what="rotated")
+
+
+def typed(desk: Front, steps: str, *, value: str) -> None:
+    """Type the command that writes the new value, as it stands in the steps."""
+    (line,) = [line.strip() for line in steps.splitlines() if line.strip().startswith("kubectl patch secret")]
+    command = shlex.join(desk.namespace.cluster.command()) + line.removeprefix("kubectl")
+    environ = os.environ | {"VALUE": value}
+    subprocess.run(["bash", "-euc", command], env=environ, check=True, capture_output=True, timeout=60)
+
+
 def test_a_report_of_a_real_release_holds_no_secret(desk: Front, tmp_path: Path) -> None:
     path = tmp_path / "report.tar.gz"
     desk.type("report", "--file", str(path))
@@ -158,4 +194,5 @@ def test_a_report_of_a_real_release_holds_no_secret(desk: Front, tmp_path: Path)
     assert "shop-api-" in text
     assert CANARY not in text
     assert "whsec_simulator0123456789abcdef" not in text
+    assert NEXT not in text
     assert "development-only" not in text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.cluster.plugin.world import World, answered
+from tests.cluster.plugin.world import MANAGED, World, answered
 from tests.unit.operator.plugin.objects import (
     BLUE,
     GREEN,
@@ -41,6 +41,9 @@ BAKE = {
 FAILED = {"revision": 18, "hash": GREEN, "attempt": 1, "reason": "SmokeFailed", "at": "2026-11-25T12:00:00Z"}
 STUCK = {"conditions": [condition("Stalled", "True", "SmokeFailed", "revision 18: SmokeFailed: 503")]}
 DONE = {"active": active(18, GREEN), "candidate": None, "stable": 18, "previous": previous(17, BLUE)} | READY
+
+
+ROTATION = {"webhook": {"state": "Current", "version": 4, "fingerprint": "5f2a9c01d7e84b36"}}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,41 @@ def test_a_request_is_written_although_the_environment_changed_meanwhile(world: 
     assert '"promote"' in world.stored()["metadata"]["annotations"][names.ANNOTATION_REQUEST]
     with pytest.raises(Refused, match="another request waits"):
         requesting.send(kubectl, old, verb="abort", details={"revision": 18})
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [((), {"what": "webhook"}), (("--compromised",), {"what": "webhook", "compromised": True})]
+)
+def test_a_rotation_is_asked_for_and_gets_its_answer(
+    world: World, flags: tuple[str, ...], wanted: dict[str, Any]
+) -> None:
+    world.environment(status={"active": active(), "rotation": ROTATION}, stripe=MANAGED)
+    begins = "rotation 5 of the webhook signing secret begins"
+    with world.operator(lambda request: answered(request, "Accepted", begins)) as operator:
+        done = world.plugin("rotate", "webhook", *flags)
+    assert done.returncode == 0, done.stderr
+    assert f"rotate webhook accepted: {begins}" in done.stdout
+    assert "kubectl payments status shop" in done.stdout
+    assert operator.request | {"id": ""} == {"id": "", "verb": "rotate"} | wanted
+
+
+def test_a_dry_run_of_a_rotation_changes_nothing(world: World) -> None:
+    world.environment(status={"active": active(), "rotation": ROTATION}, stripe=MANAGED)
+    before = world.stored()
+    done = world.plugin("rotate", "webhook", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "would rotate the webhook secret of shop (nothing is changed)" in done.stdout
+    assert "now: version 4, fingerprint 5f2a9c01d7e84b36" in done.stdout
+    found = json.loads(world.plugin("rotate", "webhook", "--dry-run", "--output=json").stdout)
+    assert (found["changed"], found["now"]["state"]) == (False, "Current")
+    assert world.stored() == before
+
+
+def test_secrets_are_shown_with_their_fingerprints(world: World) -> None:
+    world.environment(status={"active": active(), "rotation": ROTATION} | READY)
+    assert "5f2a9c01d7e84b36" in world.plugin("status").stdout
+    (found,) = json.loads(world.plugin("status", "--output=json").stdout)["secrets"]
+    assert (found["what"], found["version"], found["state"]) == ("webhook", 4, "Current")
 
 
 def test_a_dry_run_of_a_rollback_changes_nothing(world: World) -> None:
@@ -211,6 +249,9 @@ def test_kubectl_completes_names_and_revisions(world: World) -> None:
     assert proposed("pro") == ["promote", ":4"]
     assert proposed("status", "") == ["shop", ":4"]
     assert proposed("logs", "--revision", "") == ["17", ":4"]
+    assert proposed("rotate", "") == ["webhook", "api-key", "database", ":4"]
+    assert proposed("rotate", "webhook", "") == ["shop", ":4"]
+    assert proposed("plan", "--image", "") == [world.stored()["spec"]["image"], ":4"]
 
 
 def test_the_plain_annotation_is_the_same_request(world: World) -> None:

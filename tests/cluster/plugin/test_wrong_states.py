@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster.api_server import NOBODY, ApiServer
-from tests.cluster.plugin.world import World, answered, new_world
-from tests.unit.operator.plugin.objects import active, candidate, previous
+from tests.cluster.plugin.world import MANAGED, World, answered, new_world
+from tests.unit.operator.plugin.objects import BLUE, active, candidate, pod, previous
 from tests.unit.operator.plugin.wrong import WRONG, changed
 
 from payment_operator.plugin.verbs.lint import check
@@ -35,10 +35,26 @@ def test_a_cluster_without_the_kind(tmp_path: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["status", "plan", "history", "promote", "abort", "retry", "rollback", "pause", "logs"]
+    "words",
+    [
+        "status",
+        "plan",
+        "plan --image registry.example.com/lean-payments-service:2.2.0",
+        "history",
+        "promote",
+        "abort",
+        "retry",
+        "rollback",
+        "pause",
+        "resume",
+        "rotate webhook",
+        "rotate api-key --dry-run",
+        "logs",
+        "report",
+    ],
 )
-def test_a_namespace_without_an_environment(world: World, verb: str) -> None:
-    done = world.plugin(verb)
+def test_a_namespace_without_an_environment(world: World, words: str) -> None:
+    done = world.plugin(*words.split())
     assert done.returncode == 4
     assert f"namespace {world.namespace} has no PaymentEnvironment" in done.stderr
 
@@ -76,13 +92,35 @@ def test_no_right_to_look_names_the_missing_rule(world: World) -> None:
         assert part in done.stderr
 
 
-def test_no_right_to_change_names_the_missing_rule(world: World) -> None:
-    world.environment(status=HOLD)
+@pytest.mark.parametrize("words", ["promote", "abort", "rotate webhook", "pause"])
+def test_no_right_to_change_names_the_missing_rule(world: World, words: str) -> None:
+    world.environment(status=HOLD, stripe=MANAGED)
     world.allow("get,list", PLURAL)
-    done = world.plugin("promote", user=NOBODY)
+    done = world.plugin(*words.split(), user=NOBODY)
     assert done.returncode == 5
     assert 'verbs: ["patch"]' in done.stderr
     assert "annotations" not in world.stored()["metadata"]
+    assert not world.stored()["spec"].get("suspend")
+
+
+def test_no_right_to_see_revisions_names_the_missing_rule(world: World) -> None:
+    world.environment(status=HOLD)
+    world.allow("get,list", PLURAL)
+    done = world.plugin("history", user=NOBODY)
+    assert done.returncode == 5
+    for part in ('apiGroups: ["apps"]', 'resources: ["controllerrevisions"]', 'verbs: ["list"]'):
+        assert part in done.stderr
+
+
+def test_no_right_to_read_logs_names_the_missing_rule(world: World) -> None:
+    world.environment(status=HOLD)
+    world.apply(pod(BLUE, "api", "xk2lp"))
+    for verb, resource in (("get,list", PLURAL), ("list", "pods")):
+        world.allow(verb, resource)
+    done = world.plugin("logs", "--blue", user=NOBODY)
+    assert done.returncode == 5
+    for part in ('resources: ["pods/log"]', 'verbs: ["get"]', f"Role in {world.namespace}"):
+        assert part in done.stderr
 
 
 def test_the_rest_is_shown_when_only_a_part_may_be_seen(world: World) -> None:
@@ -113,7 +151,11 @@ def test_a_stale_revision_is_refused_and_nothing_is_written(world: World) -> Non
         (("retry",), "no revision has failed"),
         (("rollback",), "no earlier revision"),
         (("rollback", "--to", "17"), "revision 17 serves already"),
-        (("rotate", "api-key"), "into the Secret"),
+        (("rotate", "api-key"), "into the Secret payments, key STRIPE_SECRET_KEY"),
+        (("rotate", "api-key", "--compromised"), "roll the key in Stripe's Dashboard"),
+        (("rotate", "webhook"), "kubectl patch secret payments"),
+        (("rotate", "webhook", "--dry-run"), "spec.stripe.webhook.provider is SecretRef"),
+        (("rotate", "database"), "set spec.database.rotation.mode to AlternatingRoles"),
     ],
 )
 def test_a_verb_that_does_not_fit_is_refused(world: World, arguments: tuple[str, ...], says: str) -> None:
@@ -121,6 +163,15 @@ def test_a_verb_that_does_not_fit_is_refused(world: World, arguments: tuple[str,
     done = world.plugin(*arguments)
     assert done.returncode == 3
     assert says in done.stderr
+
+
+def test_a_rotation_that_runs_refuses_another_and_nothing_is_written(world: World) -> None:
+    running = {"state": "Overlapping", "version": 4, "message": "no event has come with the new secret yet"}
+    world.environment(status={"active": active(), "rotation": {"webhook": running}}, stripe=MANAGED)
+    done = world.plugin("rotate", "webhook")
+    assert done.returncode == 3
+    assert "rotation 4 is under way, Overlapping: no event has come" in done.stderr
+    assert "annotations" not in world.stored()["metadata"]
 
 
 def test_the_operators_refusal_is_the_error(world: World) -> None:

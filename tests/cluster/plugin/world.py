@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 Object = dict[str, Any]
 Done = subprocess.CompletedProcess[str]
+MANAGED = {
+    "mode": "Test",
+    "apiKey": {"secretRef": {"name": "payments"}},
+    "webhook": {"provider": "Managed", "url": "https://pay.example.com/api/v1/webhooks/stripe"},
+}
+"""A spec whose webhook secret the operator makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +144,7 @@ class Operator(threading.Thread):
 
 def answered(request: Object, result: str, message: str = "") -> Object:
     """The answer to a request as it stands in the status."""
-    operation = {"id": request["id"], "verb": request["verb"], "target": str(request["revision"])}
+    operation = {"id": request["id"], "verb": request["verb"], "target": str(request.get("revision", ""))}
     return {"lastOperation": operation | {"result": result, "message": message, "at": "2026-11-25T12:00:00Z"}}
 
 

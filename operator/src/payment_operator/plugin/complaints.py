@@ -69,12 +69,21 @@ def _last_line(text: str) -> str:
 
 
 def _forbidden(found: re.Match[str]) -> NotPermitted:
-    verb, resource, group = found["verb"], found["resource"], found["group"]
-    everywhere = bool(found["everywhere"])
-    place = "in the whole cluster" if everywhere else f"in namespace {found['namespace']}"
-    kind = "ClusterRole" if everywhere else f"Role in {found['namespace']}"
+    return forbidden(
+        found["user"],
+        verb=found["verb"],
+        resource=found["resource"],
+        group=found["group"],
+        namespace="" if found["everywhere"] else found["namespace"],
+    )
+
+
+def forbidden(user: str, *, verb: str, resource: str, group: str, namespace: str) -> NotPermitted:
+    """Return the error of a lacking right; without a namespace it lacks in the whole cluster."""
+    place = f"in namespace {namespace}" if namespace else "in the whole cluster"
+    kind = f"Role in {namespace}" if namespace else "ClusterRole"
     return NotPermitted(
-        f"{found['user']} may not {verb} {resource} {place}",
+        f"{user} may not {verb} {resource} {place}",
         fix=f"the missing rule, for a {kind}:\n{rule(group=group, resource=resource, verb=verb)}",
     )
 

@@ -76,20 +76,38 @@ def _values(action: argparse.Action, before: list[str], last: str) -> list[str]:
         case "filename" | "file" | "kubeconfig" | "certificate_authority":
             return [FILES]
         case "namespace":
-            return [*_fitting(_asked(before, "namespaces", "--output=name"), last), NO_FILES]
+            return [*_fitting(_names(before, "namespaces"), last), NO_FILES]
         case "revision" | "to":
             path = "--output=jsonpath={range .items[*]}{.revision}{'\\n'}{end}"
             label = f"--selector={names.LABEL_ENVIRONMENT}"
             return [*_fitting(_asked(before, "controllerrevisions.apps", label, path), last), NO_FILES]
+        case "image":
+            path = "--output=jsonpath={range .items[*]}{.spec.image}{'\\n'}{end}"
+            return [*_fitting(_asked(before, RESOURCE, path), last), NO_FILES]
         case _:
             return [NO_FILES]
 
 
 def _positional(verb: Parser, before: list[str]) -> list[str]:
-    for action in verb._actions:  # noqa: SLF001 - as above
-        if not action.option_strings and action.choices:
-            return [str(choice) for choice in action.choices]
-    return list(_asked(before, RESOURCE, "--output=name"))
+    wanted = [action for action in verb._actions if not action.option_strings]  # noqa: SLF001 - as above
+    given = _given(verb, before)
+    if given >= len(wanted):
+        return []
+    choices = wanted[given].choices
+    return [str(choice) for choice in choices] if choices else list(_names(before, RESOURCE))
+
+
+def _given(verb: Parser, before: list[str]) -> int:
+    """How many of the words after the verb are neither options nor their values."""
+    words = before[1:]
+    return sum(
+        not word.startswith("-") and _taking_value(verb, before[: position + 1]) is None
+        for position, word in enumerate(words)
+    )
+
+
+def _names(before: list[str], kind: str) -> Iterator[str]:
+    return (line.rpartition("/")[2] for line in _asked(before, kind, "--output=name"))
 
 
 def _asked(before: list[str], *arguments: str) -> Iterator[str]:
@@ -106,8 +124,7 @@ def _asked(before: list[str], *arguments: str) -> Iterator[str]:
         done = Kubectl(flags=flags).run("get", *arguments, seconds=_SECONDS)
     except Exception:  # noqa: BLE001 - whatever it is, a shell's completion shows nothing
         return
-    for line in done.out.splitlines():
-        yield line.rpartition("/")[2]
+    yield from done.out.splitlines()
 
 
 def _fitting(words: "Iterator[str] | list[str] | dict[str, argparse.Action]", last: str) -> list[str]:

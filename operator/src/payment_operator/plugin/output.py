@@ -25,6 +25,15 @@ class Output:
         else:
             self.line("\n".join(lines))
 
+    def change(self, text: str, model: Any) -> None:
+        """Print one of many answers: a line, a line of JSON, or a document of YAML."""
+        if self.form == "json":
+            self.line(json.dumps(model, ensure_ascii=False))
+        elif self.form == "yaml":
+            self.line(f"---\n{to_yaml(model)}".rstrip("\n"))
+        else:
+            self.line(text)
+
     @staticmethod
     def line(text: str) -> None:
         """Print one text at once: a pipe's reader sees each change when it happens."""

@@ -1,6 +1,5 @@
 """Watches a release: redraws on a terminal, prints one line a change elsewhere, ends with the release."""
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -105,7 +104,5 @@ class Watch:
         if change == self._printed:
             return
         self._printed = change
-        if self.output.form == "text":
-            self.output.line(f"{clock.now():%H:%M:%S}  {status.headline}  {status.detail}".rstrip())
-        else:
-            self.output.line(json.dumps(status.plain(), ensure_ascii=False))
+        text = f"{clock.now():%H:%M:%S}  {status.headline}  {status.detail}".rstrip()
+        self.output.change(text, status.plain())

@@ -19,9 +19,11 @@ from payment_operator.plugin import clock
 from payment_operator.plugin.arguments import parser, seconds
 from payment_operator.plugin.cli import VERBS, VERSION, run
 from payment_operator.plugin.completion import SCRIPTS, complete
+from payment_operator.plugin.errors import PluginError
+from payment_operator.plugin.output import Output
 from payment_operator.plugin.plain_yaml import to_yaml
 from payment_operator.plugin.steps import ROLLBACK, STEPS
-from payment_operator.plugin.terminal import style_of, table
+from payment_operator.plugin.terminal import Style, style_of, table
 
 ROOT = Path(__file__).parents[4]
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
@@ -171,7 +173,13 @@ def test_steps_are_those_that_the_crd_names() -> None:
         (["pro"], ["promote", ":4"]),
         (["status", "--un"], ["--until", ":4"]),
         (["status", "--until", ""], ["over", "hold", ":4"]),
+        (["rotate", ""], ["webhook", "api-key", "database", ":4"]),
         (["rotate", "w"], ["webhook", ":4"]),
+        (["rotate", "-n", "billing", "--compromised", "d"], ["database", ":4"]),
+        (["rotate", "webhook", "--d"], ["--dry-run", ":4"]),
+        (["plan", "--im"], ["--image", ":4"]),
+        (["plan", "--output", ""], ["text", "json", "yaml", ":4"]),
+        (["status", "shop", ""], [":4"]),
         (["lint", "-f", ""], [":0"]),
         (["nothing", ""], [":4"]),
         (["completion", "f"], ["fish", ":4"]),
@@ -181,9 +189,12 @@ def test_completion_proposes_what_fits(words: list[str], found: list[str]) -> No
     assert complete(words) == found
 
 
-def test_completion_is_silent_without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "words", [["status", ""], ["rotate", "webhook", ""], ["plan", "--image", ""], ["rollback", "--to", ""]]
+)
+def test_completion_is_silent_without_a_cluster(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert complete(["status", ""]) == [":4"]
+    assert complete(words) == [":4"]
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
@@ -196,6 +207,39 @@ def test_every_verb_has_a_parser_and_the_other_way_round() -> None:
     (verbs,) = [action.choices for action in parser()._actions if action.dest == "verb"]
     assert verbs is not None
     assert set(VERBS) | {"completion"} == set(verbs)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "logs"])
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_every_verb_but_logs_answers_programs(verb: str, form: str) -> None:
+    needed = {"lint": ["-f", "a.yaml"], "rotate": ["webhook"]}.get(verb, [])
+    assert parser().parse_args([verb, *needed, "-o", form]).output == form
+
+
+@pytest.mark.parametrize(
+    ("form", "printed"),
+    [
+        ("text", "one\ntwo\n"),
+        ("json", '{"step": "Smoke"}\n{"step": "Hold"}\n'),
+        ("yaml", "---\nstep: Smoke\n---\nstep: Hold\n"),
+    ],
+)
+def test_a_watch_is_a_stream_that_programs_can_read(
+    form: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = Output(style=Style(), form=form)
+    output.change("one", {"step": "Smoke"})
+    output.change("two", {"step": "Hold"})
+    assert capsys.readouterr().out == printed
+
+
+def test_the_manual_and_help_name_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    shown, manual = capsys.readouterr().out, (ROOT / "docs/kubectl-payments.md").read_text()
+    for code in {PluginError.exit_code, *(kind.exit_code for kind in PluginError.__subclasses__())}:
+        assert re.search(rf"\s{code}  \w", shown), code
+        assert f"\n| {code} | " in manual, code
+    assert "\n| 130 | " in manual
 
 
 def test_json_holds_whole_numbers_as_numbers() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 from tests.unit.operator.plugin.drawn import SNAPSHOTS, compare
 from tests.unit.operator.plugin.objects import (
     BLUE,
@@ -28,6 +31,7 @@ from payment_operator.plugin.complaints import error_of
 from payment_operator.plugin.describe import history_of, status_of
 from payment_operator.plugin.model import Plan
 from payment_operator.plugin.observe import Observed
+from payment_operator.plugin.plain_yaml import to_yaml
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
 from payment_operator.plugin.terminal import Style
 
@@ -291,6 +295,17 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
     lines = status_screen(status_of(hold()), Style(unicode=False))
     compare("status-hold-in-ascii", lines)
     assert "\n".join(lines).isascii()
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_programs_get_all_that_the_screen_shows(name: str) -> None:
+    status = status_of(SCREENS[name]())
+    text, model = "\n".join(status_screen(status, PLAIN)), status.plain()
+    assert yaml.safe_load(to_yaml(model)) == json.loads(json.dumps(model)) == model
+    shown = [model["headline"], *model["facts"].values(), *(command["line"] for command in model["next"])]
+    shown += [value for side in model["sides"] for value in (side["hash"], side["image"], side["role"])]
+    shown += [secret[field] for secret in model["secrets"] for field in ("fingerprint", "state", "note")]
+    assert all(part in text for part in shown)
 
 
 def test_commands_that_are_proposed_name_the_namespace_that_was_given() -> None:

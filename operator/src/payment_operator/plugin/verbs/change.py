@@ -123,5 +123,7 @@ def _suspend(context: Context, *, wanted: bool) -> int:
     if wanted:
         lines.append("  the release stops before its next step; repairs and automatic rollbacks go on")
         lines.append(f"  go on: kubectl payments resume {name}{context.suffix}")
+    else:
+        lines.append(f"  watch it: kubectl payments status {name} -w{context.suffix}")
     context.output.show(lines, {"environment": name, "suspend": wanted, "changed": not already})
     return 0

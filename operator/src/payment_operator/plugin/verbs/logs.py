@@ -3,6 +3,7 @@
 from typing import Any
 
 from payment_operator import names
+from payment_operator.plugin import complaints
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.errors import NotFound, WrongUsage
 from payment_operator.plugin.kubectl import Object
@@ -20,6 +21,7 @@ def logs(context: Context) -> int:
         environment = environment_named(context.kubectl, context.name)
         namespace, selector = environment["metadata"]["namespace"], ",".join(_selector(context, environment))
         _refuse_nothing(context, namespace, selector)
+    _refuse_unseen(context, namespace)
     arguments = ["logs", f"--namespace={namespace}", f"--selector={selector}", "--prefix", "--all-containers"]
     arguments += ["--ignore-errors", "--max-log-requests=100", f"--tail={options.tail}"]
     arguments += ["--follow"] if options.follow else []
@@ -74,6 +76,13 @@ def _refuse_nothing(context: Context, namespace: str, selector: str) -> None:
             "no pod matches: it never started, or it is gone with its logs",
             fix=f"see what happened: kubectl get events -n {namespace} --sort-by=.lastTimestamp",
         )
+
+
+def _refuse_unseen(context: Context, namespace: str) -> None:
+    """Kubectl prints a refusal among the lines, and ends as if all was well."""
+    done = context.kubectl.run("auth", "can-i", "get", "pods", "--subresource=log", f"--namespace={namespace}")
+    if done.out.strip().startswith("no"):
+        raise complaints.forbidden("you", verb="get", resource="pods/log", group="", namespace=namespace)
 
 
 def _operator_place(context: Context) -> str:
