@@ -43,9 +43,11 @@ def test_every_file_that_a_dockerfile_copies_is_in_its_context() -> None:
     for recipe in recipes().values():
         names = {name for name, _ in recipe.files()}
         stages = re.split(r"^FROM .* AS ", recipe.dockerfile.read_text(), flags=re.MULTILINE)[1:]
+        built = f"build-{recipe.target}"
+        used = {recipe.target, *(("build", built) if any(stage.startswith(f"{built}\n") for stage in stages) else ())}
         for stage in stages:
             head, *lines = stage.splitlines()
-            if head not in {"build", f"build-{recipe.target}", recipe.target}:
+            if head not in used:
                 continue
             copied = [line.split()[1:-1] for line in lines if line.startswith("COPY") and "--from" not in line]
             for pattern in (item for items in copied for item in items):

@@ -88,7 +88,9 @@ def kill(release: Release, pod: str) -> None:
 
 
 def restarts(release: Release, pod: str) -> int:
-    return int(release.namespace.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}"))
+    return int(
+        release.namespace.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}")
+    )
 
 
 def recovered(release: Release) -> None:
