@@ -121,7 +121,7 @@ _EXAMPLES: Final = {
   how far it is:            kubectl payments status
 """,
     "logs": """
-  kubectl payments logs --green                       the candidate's pods and Jobs
+  kubectl payments logs --green                       green's pods and Jobs
   kubectl payments logs --step smoke                  one step's Jobs
   kubectl payments logs --operator --since 10m        the operator's own
 """,
@@ -179,10 +179,10 @@ def _look(verbs: "Verbs[Parser]") -> None:
 
 def _ask(verbs: "Verbs[Parser]") -> None:
     for name, help_, flag in (
-        ("promote", "send traffic to the candidate", "--revision"),
-        ("abort", "stop the candidate before it gets traffic", "--revision"),
+        ("promote", "send traffic to green, the revision being released", "--revision"),
+        ("abort", "stop green, the revision being released, before it has traffic", "--revision"),
         ("retry", "try the failed revision again", "--revision"),
-        ("rollback", "send traffic back to an earlier revision", "--to"),
+        ("rollback", "send traffic back to blue, or to an earlier revision", "--to"),
     ):
         verb = _verb(verbs, name, help_)
         which = "default: the one before" if flag == "--to" else "refused if another one is meant meanwhile"
@@ -201,7 +201,9 @@ def _ask(verbs: "Verbs[Parser]") -> None:
     _verb(verbs, "resume", "let the release go on")
     rotate = _verb(verbs, "rotate", "rotate a secret: a new one is proven before the old one goes", environment=False)
     rotate.usage = f"{PROGRAM} rotate WHAT [NAME] [options]"
-    rotate.add_argument("what", choices=("webhook", "api-key", "database"), help="the secret")
+    rotate.add_argument(
+        "what", metavar="WHAT", choices=("webhook", "api-key", "database"), help="webhook, api-key or database"
+    )
     rotate.add_argument("environment", nargs="?", metavar="NAME", help="the PaymentEnvironment")
     rotate.add_argument("--compromised", action="store_true", help="it has leaked: skip holds, overlap and retention")
     rotate.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")

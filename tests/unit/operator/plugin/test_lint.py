@@ -13,7 +13,7 @@ from tests.unit.operator.plugin.wrong import WRONG, changed
 from payment_operator.plugin.lint.rules import CHECKS, check_of
 from payment_operator.plugin.lint.schema import openapi_schema
 from payment_operator.plugin.lint.structure import with_defaults
-from payment_operator.plugin.verbs.lint import check
+from payment_operator.plugin.verbs.lint import check, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,12 @@ def test_the_table_holds_exactly_the_rules_of_the_crd() -> None:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
 def test_a_sample_is_right(sample: Path) -> None:
     assert check(next(yaml.safe_load_all(sample.read_text()))) == []
+
+
+def test_each_file_of_a_folder_is_named() -> None:
+    assert files(str(SAMPLES[0].parent)) == [str(sample) for sample in SAMPLES]
+    assert files("-") == ["-"]
+    assert files("missing.yaml") == ["missing.yaml"]
 
 
 @pytest.mark.parametrize(("sample", "path", "value", "says"), WRONG)

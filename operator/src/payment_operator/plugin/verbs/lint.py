@@ -1,6 +1,7 @@
 """``lint -f``: says what the API server would refuse, without one."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from payment_operator import names
@@ -16,7 +17,7 @@ def lint(context: Context) -> int:
     """Check every PaymentEnvironment of the files; 1 when one is wrong."""
     found: list[dict[str, Any]] = []
     others = 0
-    for path in context.options.filename:
+    for path in (file for named in context.options.filename for file in files(named)):
         stdin = sys.stdin.read() if path == "-" else None
         for document in documents(context.kubectl, path, stdin=stdin):
             if document.get("kind") != names.KIND:
@@ -28,6 +29,14 @@ def lint(context: Context) -> int:
         raise WrongUsage("no PaymentEnvironment in these files", fix="name the file that holds one: lint -f FILE")
     context.output.show(_screen(context, found, others), found)
     return int(any(entry["problems"] for entry in found))
+
+
+def files(named: str) -> list[str]:
+    """Return the files of a folder that kubectl would read, so that each is named; anything else as it is."""
+    folder = Path(named)
+    if not folder.is_dir():
+        return [named]
+    return sorted(str(path) for path in folder.iterdir() if path.suffix in {".yaml", ".yml", ".json"})
 
 
 def check(document: dict[str, Any]) -> list[str]:
