@@ -177,6 +177,32 @@ def test_a_person_replaces_a_secret_by_the_steps_that_rotate_says(desk: Front) -
     desk.shop.until(renewed, what="rotated")
 
 
+def test_a_managed_webhook_secret_is_rotated_at_once_when_it_has_leaked(desk: Front) -> None:
+    shop = desk.shop
+    url = f"http://{shop.name}-api.{desk.namespace.name}.svc/api/v1/webhooks/stripe"
+    webhook = {"provider": "Managed", "url": url, "rotation": {"overlapSeconds": 3, "maxOverlapSeconds": 60}}
+    stripe = shop.manifest()["spec"]["stripe"] | {"apiBase": shop.address("simulator"), "webhook": webhook}
+    desk.change(stripe=stripe)
+    desk.type("status", "-w", "--until", "hold", *LONG)
+    desk.type("promote", "-w", *LONG)
+
+    def made(status: dict[str, Any]) -> Any:
+        found = status["rotation"]["webhook"]
+        return found if found.get("endpoint") and found["state"] == "Current" else None
+
+    before = shop.until(made, seconds=300, what="an endpoint of the operator's")
+    assert "a second endpoint is made at Stripe" in desk.type("rotate", "webhook", "--dry-run")
+    assert shop.until(made)["version"] == before["version"]
+    said = desk.type("rotate", "webhook", "--compromised")
+    assert "rotate webhook accepted" in said
+    assert "without an overlap" in said
+    shop.until(
+        lambda status: (found := made(status)) and found["endpoint"] != before["endpoint"], seconds=300, what="rotated"
+    )
+    (now,) = [secret for secret in desk.look()["secrets"] if secret["what"] == "webhook"]
+    assert now["fingerprint"] != before["fingerprint"]
+
+
 def typed(desk: Front, steps: str, *, value: str) -> None:
     """Type the command that writes the new value, as it stands in the steps."""
     (line,) = [line.strip() for line in steps.splitlines() if line.strip().startswith("kubectl patch secret")]

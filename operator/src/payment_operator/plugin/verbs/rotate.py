@@ -59,7 +59,9 @@ def _rotate(context: Context, environment: Object) -> int:
     details = {"what": options.what} | ({"compromised": True} if options.compromised else {})
     request = requesting.send(context.kubectl, environment, verb="rotate", details=details)
     operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
-    lines = [f"{context.output.style.mark('done')} {name}: rotate {options.what} accepted: {operation['message']}"]
+    lines = [
+        f"{context.output.style.mark('done')} {name}: rotate {options.what} accepted: {operation.get('message', '')}"
+    ]
     lines += [f"  {line}" for line in _happens(context)]
     watch = f"watch the release: kubectl payments status {name} -w"
     look = f"see how far it is: kubectl payments status {name}"
