@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+DECLINED: Final = 402
 _NAMES = {
     "payment_method": "PaymentMethod",
     "checkout.session": "checkout.session",
@@ -62,4 +63,4 @@ def declined(
     decline_code: str, *, message: str = "Your card was declined.", code: str = "card_declined", **extra: Any
 ) -> StripeFault:
     """Return a card error (docs.stripe.com/declines/codes)."""
-    return StripeFault(402, "card_error", message, code=code, decline_code=decline_code, **extra)
+    return StripeFault(DECLINED, "card_error", message, code=code, decline_code=decline_code, **extra)

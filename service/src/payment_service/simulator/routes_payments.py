@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from payment_service.simulator.errors import DECLINED, StripeFault
 from payment_service.simulator.listing import in_range, page
 
 if TYPE_CHECKING:
@@ -91,9 +92,13 @@ def _intents(table: Table, world: World) -> None:
 
     def confirm(intent: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         try:
-            return payments.confirm_call(intent, params)
-        finally:
-            world.billing.after_confirmation(intent)
+            confirmed = payments.confirm_call(intent, params)
+        except StripeFault as fault:
+            if fault.status == DECLINED:  # an attempt all the same; any other fault was none
+                world.billing.after_confirmation(intent)
+            raise
+        world.billing.after_confirmation(intent)
+        return confirmed
 
     table.add(*lister(world, "payment_intent", "payment_intents", "customer"))
     table.read("payment_intents", "payment_intent")

@@ -119,6 +119,27 @@ async def test_a_customer_without_a_card_is_refused_unless_it_waits(stripe: Stri
     assert made["status"] == "incomplete"
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "events"),
+    [
+        ("no_such", 400, []),
+        (
+            "pm_card_chargeCustomerFail",
+            402,
+            ["charge.failed", "payment_intent.payment_failed", "invoice.payment_failed"],
+        ),
+    ],
+)
+async def test_only_a_card_that_declines_counts_as_an_attempt(
+    stripe: Stripe, method: str, status: int, events: list[str]
+) -> None:
+    await stripe.subscription("pm_card_authenticationRequired")
+    intent = stripe.simulator.state.all("payment_intent")[0]["id"]
+    before = len(await stripe.event_types())
+    assert (await stripe.call("POST", f"payment_intents/{intent}/confirm", payment_method=method)).status == status
+    assert (await stripe.event_types())[before:] == events
+
+
 async def test_a_trial_is_free_tells_its_end_and_is_charged_then(stripe: Stripe) -> None:
     made = await stripe.subscription(trial_period_days=7)
     assert (made["status"], taken(stripe)) == ("trialing", [])
