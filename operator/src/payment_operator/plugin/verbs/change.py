@@ -72,11 +72,12 @@ def _request(context: Context, environment: Object, revision: int, *, says: str,
     message = operation.get("message") or says
     name = environment["metadata"]["name"]
     lines = [f"{context.output.style.mark('done')} {name}: {verb} {revision} accepted: {message}"]
+    answer = operation | {"environment": name, "revision": revision}
     if not options.watch:
         lines.append(f"  watch it: kubectl payments status {name} -w{context.suffix}")
-    context.output.show(lines, operation | {"environment": name, "revision": revision})
-    if not options.watch:
+        context.output.show(lines, answer)
         return 0
+    context.output.change("\n".join(lines), answer)
     return Watch(
         kubectl=context.kubectl,
         output=context.output,
