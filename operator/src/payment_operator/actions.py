@@ -76,6 +76,8 @@ class UpdateEndpoint:
     """Empty: url and events stay as they are."""
     then: Apply | None = field(default=None, repr=False)
     told: str = ""
+    warning: str = ""
+    """Told as a warning once it is done."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ async def work_on_endpoint(
         return await _create(action, stripe, observed, decision)
     if isinstance(action, UpdateEndpoint):
         await stripe.update(account, action.endpoint, form=_form(action))
+        if action.warning:
+            decision.tell("WebhookEventsUndelivered", action.warning, warning=True)
     else:
         await stripe.delete(account, action.endpoint)
     if action.told:

@@ -41,6 +41,8 @@ class WebhookSight:
     """Those that carry this environment's uid."""
     undelivered: tuple[str, ...] | None = None
     """Events from before the new endpoint that Stripe has not delivered."""
+    unread: str = ""
+    """Why those are not known, though they were asked for."""
     fault: Fault | None = None
     fresh: str = field(default="", repr=False)
     """Random, new in every pass."""

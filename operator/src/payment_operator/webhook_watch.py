@@ -12,7 +12,7 @@ from payment_operator.decide import webhook_endpoints, webhook_state
 from payment_operator.endpoint_work import account_of
 from payment_operator.observed import Observed
 from payment_operator.record import moment
-from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
+from payment_operator.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.watching import token
 from payment_operator.webhook_sight import PodReport, WebhookSight
 
@@ -50,20 +50,24 @@ class WebhookWatch:
         if (fault := self.calls.fault) is not None and observed.now < fault.again_at:
             return WebhookSight(reports)
         account, record = account_of(observed), observed.webhook_record
-        webhook = observed.spec.stripe.webhook
         try:
             endpoints = await self.stripe.all_of(account, key=webhook_endpoints.ENVIRONMENT, value=observed.owner.uid)
-            undelivered = None
-            if record.step == "Overlapping" and record.former is not None and webhook_state.over(observed, record):
-                enabled = moment(record.enabled_at)
-                margin = min(MARGIN, timedelta(seconds=webhook.rotation.overlap_seconds))
-                undelivered = await self.stripe.undelivered(
-                    account, since=enabled - RETRIES, until=enabled + margin, types=webhook.wanted_events
-                )
         except StripeFault as error:
             self.calls.failed(str(error), now=observed.now)
             return WebhookSight(reports)
-        return WebhookSight(reports, endpoints, undelivered)
+        if not webhook_state.ends(observed, record):
+            return WebhookSight(reports, endpoints)
+        try:
+            return WebhookSight(reports, endpoints, await self._undelivered(observed, account))
+        except StripeFault as error:  # no fault of the calls: the overlap ends without this list at the latest
+            return WebhookSight(reports, endpoints, unread=str(error))
+
+    async def _undelivered(self, observed: Observed, account: Account) -> tuple[str, ...]:
+        webhook, enabled = observed.spec.stripe.webhook, moment(observed.webhook_record.enabled_at)
+        margin = min(MARGIN, timedelta(seconds=webhook.rotation.overlap_seconds))
+        return await self.stripe.undelivered(
+            account, since=enabled - RETRIES, until=enabled + margin, types=webhook.wanted_events
+        )
 
     async def _reports(self, observed: Observed) -> dict[str, PodReport | None]:
         pods = webhook_state.reporting(observed)

@@ -138,6 +138,10 @@ class WebhookWorld(World):
     deaths: set[tuple[int, str]] = field(default_factory=set)
     acts: int = 0
     undelivered: tuple[str, ...] = ()
+    unread: str = ""
+    """Why the undelivered events cannot be listed."""
+    lists: bool = True
+    """Whether Stripe lists the endpoints."""
     api_versions: dict[str, str] = field(default_factory=dict)
     traffic: bool = True
     late: set[str] = field(default_factory=set)
@@ -157,7 +161,14 @@ class WebhookWorld(World):
         pods = webhook_state.reporting(seen)
         reports: dict[str, PodReport | None] = {pod.uid: self._report(seen, pod.name) for pod in pods}
         mine = tuple(e for e in self.stripe.endpoints.values() if e.metadata.get(ENVIRONMENT) == OWNER.uid)
-        sight = WebhookSight(reports, mine, self.undelivered, self.fault, "0" * 32)
+        sight = WebhookSight(
+            reports,
+            mine if self.lists else None,
+            None if self.unread else self.undelivered,
+            self.unread,
+            self.fault,
+            "0" * 32,
+        )
         return replace(seen, webhook=sight)
 
     def _report(self, seen: Observed, name: str) -> PodReport:

@@ -45,6 +45,19 @@ def remove_orphans(turn: Turn, record: WebhookRecord) -> None:
         ask(turn, DeleteEndpoint(endpoint=item.id, told=f"endpoint {item.id} is not in use and was removed"))
 
 
+def remove_all_but(turn: Turn, record: WebhookRecord) -> bool:
+    """Remove every endpoint of ours that the record does not name; tell whether none is left."""
+    listed = turn.observed.webhook.endpoints
+    if listed is None:
+        turn.decision.look_again(2)
+        return False
+    kept = {endpoint.id for endpoint in record.endpoints()}
+    left = [item.id for item in listed if item.id not in kept]
+    for endpoint in left:
+        ask(turn, DeleteEndpoint(endpoint=endpoint, told=f"endpoint {endpoint} was never used and is removed"))
+    return not left
+
+
 def ask(turn: Turn, action: EndpointAction) -> None:
     """Do it at Stripe, unless that failed a moment ago."""
     turn.attempt(action, fault=turn.observed.webhook.fault)

@@ -2,8 +2,8 @@
 
 Written before each act: the rotation's number; then, with one write of the hot Secret, the new endpoint (disabled) and
 its secret; when every running pod accepts that secret the endpoint is enabled; when the overlap is over the former
-endpoint is disabled, later deleted, and its secret removed. Until it is enabled, a new endpoint is removed without a
-trace. Every act can be done again.
+endpoint is disabled, later deleted, and its secret removed (webhook_overlap). Until it is enabled, a new endpoint is
+removed without a trace. Every act can be done again.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Apply, CreateEndpoint, DeleteEndpoint, UpdateEndpoint, key_of
+from payment_operator.actions import Apply, CreateEndpoint, UpdateEndpoint, key_of
 from payment_operator.decide import webhook_endpoints as endpoints
-from payment_operator.decide import webhook_secrets
+from payment_operator.decide import webhook_overlap, webhook_secrets
 from payment_operator.decide import webhook_state as state
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.observed import Observed
@@ -27,11 +27,10 @@ QUIET: Final = ("terminal.reader.action_failed",)
 """The only type of a new endpoint's events until the pods accept its secret: Stripe creates endpoints enabled."""
 API_VERSION: Final = "2026-10-28.endive"
 """What the first endpoint is made with, before pods tell theirs; tests/unit compares it with the service's."""
+LEFT_MANAGED: Final = "the provider is SecretRef now"
+PUT_IT: Final = "the provider is SecretRef: put the new secret into the Secret that secretRef names"
 ACCEPT_SECONDS: Final = 600
 RETRY_SECONDS: Final = 600
-DRAIN_SECONDS: Final = 600
-"""Between disabling and deleting the former endpoint, at most."""
-SHOWN: Final = 20
 
 
 def advance(turn: Turn) -> None:
@@ -49,7 +48,8 @@ def advance(turn: Turn) -> None:
         turn.decision.look_again(turn.seconds_until(webhook_secrets.expiry(observed, at)))
     if state.managed(observed):
         endpoints.repair(turn, record)
-        endpoints.remove_orphans(turn, record)
+        if record.step != "Abandoning":
+            endpoints.remove_orphans(turn, record)
     _STEPS[record.step](turn, record)
 
 
@@ -66,15 +66,38 @@ def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
     observed = turn.observed
     record = webhook_secrets.settled(observed, observed.webhook_record)
     if record.operation == operation:
-        return True, f"rotation {record.number} of the webhook signing secret began"
+        return True, f"rotation {record.number} of the webhook signing secret began before"
     if not state.managed(observed):
-        return False, "the provider is SecretRef: put the new secret into the Secret that secretRef names"
+        return _end_overlap(turn, record, operation) if compromised else (False, PUT_IT)
+    if compromised and (state.busy(record) or observed.webhook.endpoints is None):
+        return True, _leaked(turn, record, operation)
     if observed.webhook.endpoints is None:
         return False, "Stripe does not answer, so its endpoints are not known; ask again"
     if state.busy(record):
         return False, f"rotation {record.number} is {record.step}; wait until it is complete"
     number = begin(turn, record, compromised=compromised, operation=operation)
     return True, f"rotation {number} of the webhook signing secret begins"
+
+
+def _leaked(turn: Turn, record: WebhookRecord, operation: str) -> str:
+    """Skip what the present rotation waits for, and have another one follow: any secret that exists may have leaked."""
+    follow = state.busy(record) and record.step != "Creating"
+    marked = msgspec.structs.replace(
+        record, compromised=True, again=record.again or follow, failed_at="", left={}, operation=operation
+    )
+    webhook_secrets.save(turn, marked)
+    if not state.busy(record):
+        return "a rotation of the webhook signing secret begins when Stripe answers"
+    after = "; another one follows at once, for its new secret may have leaked too" if follow else ""
+    return f"rotation {record.number} goes on without overlap{after}"
+
+
+def _end_overlap(turn: Turn, record: WebhookRecord, operation: str) -> tuple[bool, str]:
+    """Accept former values no longer; the one in use is the source's, which only a person can replace."""
+    if not record.left:
+        return False, f"{PUT_IT}; asked again then, its former value is accepted no longer"
+    webhook_secrets.save(turn, msgspec.structs.replace(record, left={}, operation=operation))
+    return True, f"{len(record.left)} former values of the webhook signing secret are accepted no longer"
 
 
 def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, operation: str = "") -> int:
@@ -92,26 +115,21 @@ def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, opera
         failed_at="",
         message="",
         compromised=compromised,
-        operation=operation,
+        left={} if compromised else record.left,
+        operation=operation or record.operation,
     )
-    _save(turn, begun)
+    webhook_secrets.save(turn, begun)
     turn.decision.tell("WebhookRotationStarted", f"Rotation {begun.number} of the webhook signing secret")
     return begun.number
-
-
-def _save(turn: Turn, record: WebhookRecord) -> None:
-    turn.decision.actions.append(webhook_secrets.write(turn.observed, record))
-    turn.decision.look_again(AT_ONCE)
 
 
 def _rest(turn: Turn, record: WebhookRecord) -> None:
     """No rotation is under way: begin one that is due."""
     observed = turn.observed
     if not state.managed(observed):
-        if record.current is not None:
-            _save(turn, _left_managed(observed, record))
+        _leave_managed(turn, record)
         return
-    if observed.spec.suspend or observed.webhook.endpoints is None:
+    if (observed.spec.suspend and not record.compromised) or observed.webhook.endpoints is None:
         return
     if record.failed_at:
         again = moment(record.failed_at) + timedelta(seconds=min(RETRY_SECONDS, state.times(observed).interval_seconds))
@@ -119,24 +137,28 @@ def _rest(turn: Turn, record: WebhookRecord) -> None:
             turn.decision.look_again(turn.seconds_until(again))
             return
     if why := state.due(turn, record):
-        begin(turn, record)
+        begin(turn, record, compromised=record.compromised)
         turn.decision.tell("WebhookRotationDue", why)
     elif (at := state.due_at(observed)) is not None:
         turn.decision.look_again(turn.seconds_until(at))
 
 
-def _left_managed(observed: Observed, record: WebhookRecord) -> WebhookRecord:
+def _leave_managed(turn: Turn, record: WebhookRecord) -> None:
     """The spec names a secret of its own now: the operator's endpoint goes after an overlap."""
-    now = stamp(observed.now)
-    return msgspec.structs.replace(
-        record, step="Overlapping", at=now, enabled_at=now, former=record.current, current=None, verified=True
-    )
+    now = stamp(turn.observed.now)
+    if record.current is not None:
+        left = msgspec.structs.replace(
+            record, step="Overlapping", at=now, enabled_at=now, former=record.current, current=None, verified=True
+        )
+        webhook_secrets.save(turn, left)
+    elif record.failed_at:
+        _abandon(turn, record, LEFT_MANAGED, failed=False)
 
 
 def _creating(turn: Turn, record: WebhookRecord) -> None:
     observed = turn.observed
     if not state.managed(observed):
-        _save(turn, record.at_step("", at=stamp(observed.now)))
+        _abandon(turn, record, LEFT_MANAGED, failed=False)
         return
     identity = {
         endpoints.ENVIRONMENT: observed.owner.uid,
@@ -151,7 +173,7 @@ def _accepting(turn: Turn, record: WebhookRecord) -> None:
     """Enable the new endpoint when every running pod of every revision accepts its secret."""
     observed, new = turn.observed, record.next
     if new is None or not state.managed(observed):
-        _abandon(turn, record, "the provider is SecretRef now")
+        _abandon(turn, record, LEFT_MANAGED)
         return
     if (version := state.wanted_version(turn)) and version != new.api_version:
         _abandon(turn, record, f"the image speaks API version {version} now", failed=False)
@@ -201,89 +223,24 @@ def _enable(observed: Observed, record: WebhookRecord, new: StoredEndpoint) -> U
 def _abandon(turn: Turn, record: WebhookRecord, why: str, *, failed: bool = True) -> None:
     now = stamp(turn.observed.now)
     left = msgspec.structs.replace(record, step="Abandoning", at=now, message=why, failed_at=now if failed else "")
-    _save(turn, left)
+    webhook_secrets.save(turn, left)
     turn.decision.tell("WebhookRotationAbandoned", f"Rotation {record.number}: {why}", warning=failed)
 
 
 def _abandoning(turn: Turn, record: WebhookRecord) -> None:
-    done = msgspec.structs.replace(record, step="", at=stamp(turn.observed.now), next=None)
-    if record.next is None:
-        _save(turn, done)
-    else:
-        endpoints.ask(turn, DeleteEndpoint(endpoint=record.next.id, then=webhook_secrets.write(turn.observed, done)))
-
-
-def _overlapping(turn: Turn, record: WebhookRecord) -> None:
-    """Both endpoints are enabled; the former goes when nothing from before is left to deliver."""
-    observed, rotation = turn.observed, state.times(turn.observed)
-    ended = state.over(observed, record)
-    if not record.verified and state.verified(observed, record):
-        _save(turn, msgspec.structs.replace(record, verified=True))
-        turn.decision.tell("WebhookSecretVerified", f"Rotation {record.number}: an event came with the new secret")
-    elif not record.verified and ended and not record.warned:
-        _save(turn, msgspec.structs.replace(record, warned=True))
-        why = f"Rotation {record.number}: no event has come with the new secret yet"
-        turn.decision.tell("WebhookSecretUnproven", why, warning=True)
-    elif record.former is None:
-        _finish_first(turn, record)
-    elif not ended and not record.compromised:
-        end = moment(record.enabled_at) + timedelta(seconds=rotation.overlap_seconds)
-        turn.decision.look_again(turn.seconds_until(end) if record.verified else 5)
-    else:
-        _retire(turn, record, record.former)
-
-
-def _finish_first(turn: Turn, record: WebhookRecord) -> None:
-    if record.verified or record.warned:
-        _save(turn, record.at_step("", at=stamp(turn.observed.now)))
-    else:
-        turn.decision.look_again(5)
-
-
-def _retire(turn: Turn, record: WebhookRecord, former: StoredEndpoint) -> None:
-    observed = turn.observed
-    end = moment(record.enabled_at) + timedelta(seconds=state.times(observed).max_overlap_seconds)
-    undelivered = observed.webhook.undelivered
-    forced = observed.now >= end or record.compromised
-    if not forced and (undelivered is None or undelivered or not record.verified):
-        waited = (observed.now - moment(record.enabled_at)).total_seconds() - state.times(observed).overlap_seconds
-        turn.decision.look_again(min(30, max(1, waited / 10)))
-        return
-    if undelivered:
-        shown = ", ".join(undelivered[:SHOWN])
-        why = f"{len(undelivered)} events were not delivered before the former endpoint was disabled: {shown}"
-        turn.decision.tell("WebhookEventsUndelivered", f"{why}; reconciliation fetches them", warning=True)
-    done = record.at_step("Retiring", at=stamp(observed.now))
-    then = webhook_secrets.write(observed, done)
-    endpoints.ask(
-        turn,
-        UpdateEndpoint(
-            endpoint=former.id, disabled=True, then=then, told=f"the former endpoint {former.id} is disabled"
-        ),
-    )
-
-
-def _retiring(turn: Turn, record: WebhookRecord) -> None:
-    observed = turn.observed
-    wait = min(DRAIN_SECONDS, state.times(observed).overlap_seconds)
-    end = moment(record.at) + timedelta(seconds=wait)
-    if observed.now < end and not record.compromised:
-        turn.decision.look_again(turn.seconds_until(end))
-        return
-    done = msgspec.structs.replace(record, step="", at=stamp(observed.now), former=None, compromised=False)
-    then = webhook_secrets.write(observed, done)
-    if record.former is None:
-        _save(turn, done)
-    else:
-        told = f"Rotation {record.number} is complete: {record.former.id} and its secret are removed"
-        endpoints.ask(turn, DeleteEndpoint(endpoint=record.former.id, then=then, told=told))
+    """Remove what the rotation has made: the new endpoint, and one whose creation nobody has written down."""
+    kept = msgspec.structs.replace(record, next=None)
+    if endpoints.remove_all_but(turn, kept):
+        leaked = record.compromised or record.again
+        done = msgspec.structs.replace(kept, step="", at=stamp(turn.observed.now), compromised=leaked, again=False)
+        webhook_secrets.save(turn, done)
 
 
 _STEPS: Final[dict[str, Callable[[Turn, WebhookRecord], None]]] = {
     "": _rest,
     "Creating": _creating,
     "Accepting": _accepting,
-    "Overlapping": _overlapping,
-    "Retiring": _retiring,
+    "Overlapping": webhook_overlap.overlap,
+    "Retiring": webhook_overlap.retire,
     "Abandoning": _abandoning,
 }

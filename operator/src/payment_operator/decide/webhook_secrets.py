@@ -11,6 +11,7 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Apply
+from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.observed import Observed
 from payment_operator.record import moment, stamp
@@ -83,6 +84,12 @@ def write(observed: Observed, record: WebhookRecord, *, add: str = "") -> Apply:
     data = {WEBHOOK: base64.b64encode(text.encode()).decode()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
     return Apply(owner.owned(secret))
+
+
+def save(turn: Turn, record: WebhookRecord) -> None:
+    """Write the record, and look at once at what it allows."""
+    turn.decision.actions.append(write(turn.observed, record))
+    turn.decision.look_again(AT_ONCE)
 
 
 def _unused(observed: Observed) -> list[str]:

@@ -37,6 +37,13 @@ def over(observed: Observed, record: WebhookRecord) -> bool:
     return observed.now - moment(record.enabled_at) >= timedelta(seconds=times(observed).overlap_seconds)
 
 
+def ends(observed: Observed, record: WebhookRecord) -> bool:
+    """Whether the former endpoint goes as soon as nothing from before is left to deliver."""
+    if record.step != "Overlapping" or record.former is None:
+        return False
+    return record.compromised or over(observed, record)
+
+
 def waits_for(observed: Observed, record: WebhookRecord) -> str:
     """What an overlap goes on for, in words; empty before it is over."""
     if record.former is None or not record.enabled_at:
@@ -45,6 +52,8 @@ def waits_for(observed: Observed, record: WebhookRecord) -> str:
         return ""
     if not record.verified:
         return "no event has come with the new secret yet"
+    if observed.webhook.unread:
+        return f"undelivered events from before cannot be listed: {observed.webhook.unread}"
     undelivered = observed.webhook.undelivered
     return f"{len(undelivered)} events from before are undelivered" if undelivered else ""
 
@@ -97,6 +106,10 @@ def due(turn: Turn, record: WebhookRecord) -> str:
     listed = {endpoint.id for endpoint in observed.webhook.endpoints or ()}
     if current is None:
         return "there is no endpoint yet"
+    if record.compromised:
+        return "a secret has leaked"
+    if record.failed_at:
+        return "the last rotation failed"
     if current.id not in listed:
         return f"endpoint {current.id} is gone from Stripe"
     if (version := wanted_version(turn)) and version != current.api_version:

@@ -48,6 +48,9 @@ class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Whether an event has been verified with the current secret since it was enabled."""
     warned: bool = False
     compromised: bool = False
+    """Whether a secret has leaked: no overlap, and a rotation that fails is begun anew."""
+    again: bool = False
+    """Whether another rotation follows at once: a secret leaked while this one brought its new one."""
     operation: str = ""
     """Id of the request that began it."""
     source: str = ""
@@ -62,6 +65,10 @@ class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def at_step(self, step: Step, *, at: str) -> "WebhookRecord":
         """The record in another step."""
         return msgspec.structs.replace(self, step=step, at=at)
+
+    def finished(self, *, at: str) -> "WebhookRecord":
+        """The record once its rotation is complete; another one that must follow replaces a leaked secret."""
+        return msgspec.structs.replace(self, step="", at=at, compromised=self.again, again=False)
 
 
 def decode(secret: Manifest | None) -> WebhookRecord:

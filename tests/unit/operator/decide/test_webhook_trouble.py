@@ -1,0 +1,227 @@
+"""A rotation of the webhook signing secret that people disturb: a leak told, an endpoint deleted, the spec changed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed
+
+SECRET_REF = {"secretRef": {"name": "payments"}, "rotation": MANAGED["rotation"]}
+
+
+@pytest.fixture
+def world() -> WebhookWorld:
+    """An environment that serves, with its first endpoint."""
+    return managed().at_rest()
+
+
+def leak(world: WebhookWorld, name: str = "leak") -> None:
+    request = {"id": name, "verb": "rotate", "what": "webhook", "compromised": True}
+    world.annotations["payments.leanconstruction.io/request"] = json.dumps(request)
+
+
+def rotate_until(world: WebhookWorld, state: str) -> None:
+    world.annotate("rotate", "webhook")
+    world.live_through(passes=1000, until=lambda: world.observe().webhook_record.step == state)
+    assert world.observe().webhook_record.step == state
+
+
+def told(world: WebhookWorld, reason: str) -> list[str]:
+    return [message for name, message in world.told_people if name == reason]
+
+
+@pytest.mark.parametrize("state", ["Accepting", "Overlapping", "Retiring", "Abandoning"])
+def test_a_leak_that_is_told_during_a_rotation_replaces_every_secret_that_was_there(
+    world: WebhookWorld, state: str
+) -> None:
+    if state == "Abandoning":
+        world.late = set(world.files)
+    rotate_until(world, state)
+    world.late = set()
+    there, began = set(world.secrets()), world.now
+    leak(world)
+    world.live_through(passes=60, until=lambda: world.calm() and not there & set(world.secrets()))
+    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert not there & set(world.secrets())
+    assert len(world.secrets()) == 1
+    assert world.now - began < timedelta(seconds=300)
+
+
+def test_a_leak_that_is_told_before_the_new_secret_exists_needs_no_second_rotation(world: WebhookWorld) -> None:
+    rotate_until(world, "Creating")
+    began = world.now
+    leak(world)
+    world.live_through(passes=60, until=lambda: world.secrets() == ("whsec_m2",))
+    assert world.secrets() == ("whsec_m2",)
+    assert world.now - began < timedelta(seconds=300)
+    world.live_through(passes=20)
+    assert world.stripe.created == 2
+
+
+def test_a_second_request_that_is_no_leak_is_refused_during_a_rotation(world: WebhookWorld) -> None:
+    rotate_until(world, "Overlapping")
+    world.annotate("rotate", "webhook")
+    world.live_through(passes=3)
+    assert world.status["lastOperation"]["result"] == "Refused"
+
+
+def test_a_leak_that_is_told_while_stripe_does_not_answer_is_not_forgotten(world: WebhookWorld) -> None:
+    world.lists = False
+    leak(world)
+    world.live_through(passes=5)
+    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.secrets() == ("whsec_m1",)
+    world.lists = True
+    world.live_through(passes=60, until=lambda: world.secrets() == ("whsec_m2",))
+    assert world.secrets() == ("whsec_m2",)
+
+
+def test_a_rotation_that_was_asked_for_and_failed_is_tried_again_with_its_haste(world: WebhookWorld) -> None:
+    world.change(suspend=True)
+    world.late = set(world.files)
+    leak(world)
+    world.live_through(passes=900, until=lambda: world.rotation()["state"] == "Failed")
+    world.late, failed = set(), world.now
+    world.undelivered = ("evt_1",)
+    world.live_through(passes=120, until=lambda: len(world.secrets()) == 1 and world.stripe.created == 3)
+    world.live_through(passes=60, until=world.calm)
+    assert world.secrets() == ("whsec_m3",)
+    assert world.now - failed < timedelta(minutes=20)
+
+
+def test_a_leaked_value_of_a_person_s_is_accepted_no_longer_once_it_is_replaced() -> None:
+    world = WebhookWorld()
+    world.spec["stripe"] = world.spec["stripe"] | {"webhook": SECRET_REF}
+    world.live_through(passes=100)
+    leak(world, "first")
+    world.live_through(passes=3)
+    assert world.status["lastOperation"]["result"] == "Refused"
+    assert "secretRef" in world.status["lastOperation"]["message"]
+    assert world.source is not None
+    world.source["STRIPE_WEBHOOK_SECRET"] = "whsec_2"
+    world.live_through(passes=2)
+    assert world.secrets() == ("whsec_2", "whsec_1")
+    leak(world, "second")
+    world.live_through(passes=3)
+    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.secrets() == ("whsec_2",)
+
+
+@pytest.mark.parametrize("state", ["Overlapping", "Retiring"])
+def test_the_former_endpoint_stays_when_somebody_has_deleted_the_new_one(world: WebhookWorld, state: str) -> None:
+    rotate_until(world, state)
+    del world.stripe.endpoints["we_2"]
+    world.live_through(passes=4)
+    assert [item.id for item in world.stripe.sending()] == ["we_1"]
+    assert world.secrets() == ("whsec_m1",)
+    assert world.rotation()["endpoint"] == "we_1"
+    assert "we_2 was deleted at Stripe" in world.rotation()["message"]
+    assert told(world, "WebhookRotationAbandoned") == [
+        "Rotation 2: endpoint we_2 was deleted at Stripe; we_1 stays in use"
+    ]
+    world.live_through(passes=200, until=lambda: world.secrets() == ("whsec_m3",))
+    assert world.secrets() == ("whsec_m3",)
+
+
+def test_the_former_endpoint_of_a_leaked_secret_stays_only_until_another_one_is_made(world: WebhookWorld) -> None:
+    leak(world)
+    world.live_through(passes=60, until=lambda: world.rotation()["state"] == "Overlapping")
+    del world.stripe.endpoints["we_2"]
+    began = world.now
+    world.live_through(passes=60, until=lambda: world.secrets() == ("whsec_m3",))
+    assert world.secrets() == ("whsec_m3",)
+    assert world.now - began < timedelta(seconds=300)
+
+
+def test_when_both_endpoints_are_deleted_another_one_is_made_at_once(world: WebhookWorld) -> None:
+    rotate_until(world, "Overlapping")
+    world.stripe.endpoints.clear()
+    began = world.now
+    world.live_through(passes=30, until=lambda: [item.id for item in world.stripe.sending()] == ["we_3"])
+    assert [item.id for item in world.stripe.sending()] == ["we_3"]
+    assert world.now - began < timedelta(seconds=60)
+
+
+def test_nothing_is_retired_while_stripe_does_not_list_the_endpoints(world: WebhookWorld) -> None:
+    rotate_until(world, "Overlapping")
+    world.lists = False
+    for _ in range(8):
+        world.now += timedelta(seconds=1000)
+        world.live_through(passes=3)
+    assert {item.id for item in world.stripe.sending()} == {"we_1", "we_2"}
+
+
+def test_an_endpoint_whose_creation_nobody_wrote_down_is_removed_before_managed_is_left(world: WebhookWorld) -> None:
+    world.annotate("rotate", "webhook")
+    world.deaths = {(world.acts + 2, "after")}  # the number is written, the endpoint made
+    world.live_through(passes=3, until=lambda: "we_2" in world.stripe.endpoints)
+    assert "we_2" in world.stripe.endpoints
+    world.spec["stripe"]["webhook"] = SECRET_REF
+    world.live_through(passes=200)
+    assert not world.stripe.endpoints
+    assert world.secrets() == ("whsec_1",)
+
+
+def test_a_first_endpoint_that_failed_is_removed_when_managed_is_left() -> None:
+    world = managed(deaths={(3, "after")})
+    world.live_through(passes=60, until=lambda: bool(world.stripe.endpoints))
+    assert world.stripe.endpoints
+    world.spec["stripe"]["webhook"] = SECRET_REF
+    world.live_through(passes=60)
+    assert not world.stripe.endpoints
+    assert world.secrets() == ("whsec_1",)
+
+
+def test_events_that_cannot_be_listed_at_the_forced_end_are_spoken_of(world: WebhookWorld) -> None:
+    world.unread = "Stripe: 403 no permission to read events"
+    rotate_until(world, "Overlapping")
+    world.live_through(passes=400, until=lambda: "no permission" in world.rotation().get("message", ""))
+    assert {item.id for item in world.stripe.sending()} == {"we_1", "we_2"}
+    world.live_through(passes=4000, until=lambda: world.rotation()["state"] == "Retiring")
+    assert "is not known (Stripe: 403 no permission to read events)" in world.rotation()["message"]
+    world.live_through(passes=60, until=world.calm)
+    (warning,) = told(world, "WebhookEventsUndelivered")
+    assert "is not known" in warning
+    assert world.secrets() == ("whsec_m2",)
+
+
+ACTS = st.sampled_from(["leak", "delete", "rotate", "leave", "return", "wait"])
+DEATHS = st.sets(st.tuples(st.integers(1, 60), st.sampled_from(["before", "after"])), max_size=4)
+
+
+def act(world: WebhookWorld, what: str, number: int) -> None:
+    if what == "leak":
+        leak(world, f"leak-{number}")
+    elif what == "delete" and world.stripe.endpoints:
+        del world.stripe.endpoints[max(world.stripe.endpoints)]
+    elif what == "rotate":
+        world.annotate("rotate", "webhook")
+    elif what == "leave":
+        world.spec["stripe"]["webhook"] = SECRET_REF
+    elif what == "return":
+        world.spec["stripe"]["webhook"] = MANAGED
+
+
+@settings(max_examples=12, deadline=None)
+@given(plan=st.lists(st.tuples(ACTS, st.integers(1, 12)), max_size=6), deaths=DEATHS)
+def test_whatever_people_do_when_one_endpoint_and_one_secret_remain(
+    plan: list[tuple[str, int]], deaths: set[tuple[int, str]]
+) -> None:
+    world = managed(deaths=deaths)
+    world.at_rest()
+    for number, (what, passes) in enumerate(plan):
+        act(world, what, number)
+        world.live_through(passes=passes)
+    world.deaths = set()
+    act(world, "return", 0)
+    world.live_through(passes=150)
+    world.now += timedelta(seconds=700)
+    world.live_through(passes=150)
+    (only,) = world.stripe.endpoints.values()
+    assert world.rotation() | {"state": "Current", "endpoint": only.id} == world.rotation()
+    assert world.secrets() == (world.stripe.secrets[only.id],)
+    assert [item.id for item in world.stripe.sending()] == [only.id]
