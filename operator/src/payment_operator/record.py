@@ -65,8 +65,8 @@ class ReleaseRecord(Part, frozen=True, kw_only=True):
     steps: dict[str, StepRecord] = msgspec.field(default_factory=dict)
     migration: MigrationRecord | None = None
     promoted: bool = False
-    compromised: bool = False
-    """Whether what it replaces has leaked: no hold, no retention."""
+    key_leaked: bool = False
+    """Whether the API key in its credentials has leaked: what replaces it is not held, and it is not retained."""
     active_at: str = ""
     stable_at: str = ""
     replaced_at: str = ""
@@ -98,6 +98,7 @@ class ReleaseRecord(Part, frozen=True, kw_only=True):
             steps=steps,
             operation=operation or self.operation,
             rollback_from=rollback_from,
+            key_leaked=self.key_leaked,
         )
 
     def failed(self, reason: str, message: str, *, at: datetime, operation: str = "") -> "ReleaseRecord":

@@ -126,7 +126,7 @@ def _progress(turn: Turn) -> tuple[PasswordState, str]:
         return "Failed", turn.clean(observed.role_fault.message)
     if record is None or (record.next is None and record.former is None):
         due = database_rotation.due_at(observed)
-        late = due is not None and observed.now >= due
+        late = (record is not None and record.compromised) or (due is not None and observed.now >= due)
         return "Current", f"the next rotation waits for {database_rotation.waits_for(turn)}" if late else ""
     if record.next is not None:
         return "Preparing", f"{record.next.role} gets a new password"

@@ -108,6 +108,25 @@ def test_a_rotation_is_asked_for_and_gets_its_answer(
     assert operator.request | {"id": ""} == {"id": "", "verb": "rotate"} | wanted
 
 
+def test_the_operator_is_told_of_a_leaked_api_key_and_the_steps_are_printed(world: World) -> None:
+    world.environment(status={"active": active()})
+    with world.operator(lambda request: answered(request, "Accepted", "put a new key into the Secret")) as operator:
+        done = world.plugin("rotate", "api-key", "--compromised")
+    assert done.returncode == 0, done.stderr
+    assert "put a new key into the Secret" in done.stdout
+    assert "roll the key in Stripe's Dashboard" in done.stdout
+    assert operator.request | {"id": ""} == {"id": "", "verb": "rotate", "what": "api-key", "compromised": True}
+
+
+def test_a_leak_that_the_operator_cannot_help_with_is_refused_with_the_steps(world: World) -> None:
+    world.environment(status={"active": active()})
+    with world.operator(lambda request: answered(request, "Refused", "put the new secret into the Secret first")):
+        done = world.plugin("rotate", "webhook", "--compromised")
+    assert done.returncode == 3
+    assert "put the new secret into the Secret first" in done.stderr
+    assert "roll the endpoint's secret in Stripe's Dashboard" in done.stderr
+
+
 def test_a_dry_run_of_a_rotation_changes_nothing(world: World) -> None:
     world.environment(status={"active": active(), "rotation": ROTATION}, stripe=MANAGED)
     before = world.stored()

@@ -152,7 +152,7 @@ def test_a_stale_revision_is_refused_and_nothing_is_written(world: World) -> Non
         (("rollback",), "no earlier revision"),
         (("rollback", "--to", "17"), "revision 17 serves already"),
         (("rotate", "api-key"), "into the Secret payments, key STRIPE_SECRET_KEY"),
-        (("rotate", "api-key", "--compromised"), "roll the key in Stripe's Dashboard"),
+        (("rotate", "database", "--compromised"), "take LOGIN from the former role at once"),
         (("rotate", "webhook"), "kubectl patch secret payments"),
         (("rotate", "webhook", "--dry-run"), "spec.stripe.webhook.provider is SecretRef"),
         (("rotate", "database"), "set spec.database.rotation.mode to AlternatingRoles"),

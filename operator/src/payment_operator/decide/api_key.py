@@ -37,6 +37,26 @@ def replaced(observed: Observed, active: Revision | None) -> tuple[str, Revision
     return None
 
 
+def leaked(turn: Turn) -> tuple[Revision | None, str]:
+    """The revision whose key has leaked, and what to answer; without one, why nothing can be done.
+
+    While a former key is retained it is that one: who hears of a leak puts a new key first.
+    """
+    observed, active, previous = turn.observed, turn.roles.active, turn.roles.previous
+    where = f"the Secret {observed.spec.stripe.api_key.secret_ref.name}"
+    if active is None or active.record.state != "Active":
+        return None, f"no revision serves; put a new key into {where}"
+    key, former = (observed.credentials(revision).get(API_KEY, "") for revision in (active, previous))
+    if previous is not None and former not in ("", key):
+        return previous, (
+            f"revision {previous.number} is retained no longer; when its pods have ended, revoke its key, ending in "
+            f"{former[-ENDING:]}. If it is the key in use that leaked, put a new one into {where} and ask again then"
+        )
+    if observed.sources.original.get(API_KEY) == key:
+        return active, f"put a new key into {where}: it is proven, then released without hold and retention"
+    return active, f"the new key in {where} is released without hold and retention once Stripe accepts it"
+
+
 def tell_of_old(turn: Turn, active: Revision) -> None:
     """Say after the bake that the old key can be revoked."""
     found = replaced(turn.observed, active)

@@ -1,15 +1,23 @@
-"""Whether a new revision replaces a secret that has leaked: then it is not held, and nothing of the old is retained."""
+"""Whether a release replaces a secret that has leaked: then it is not held, and what served before is not retained."""
 
-from payment_operator.decide.staging import in_use
-from payment_operator.observed import Observed
-from payment_operator.resources.credentials import DATABASE
+from payment_operator.observed import Observed, Revision
+from payment_operator.resources.credentials import API_KEY, DATABASE
 from payment_operator.resources.login import login_of
 
 
-def compromised(observed: Observed) -> bool:
-    """Whether the credentials that are staged replace a leaked one of the active revision."""
+def replaces_leaked(observed: Observed, old: Revision | None, new: Revision) -> bool:
+    """Whether the old revision has a leaked API key or database password, and the new one has another."""
+    former, present = observed.credentials(old), observed.credentials(new)
+    keys = leaked_keys(observed)
+    if former.get(API_KEY) in keys and present.get(API_KEY) not in keys:
+        return True
     record = observed.role_rotation
     if record is None or not record.compromised or record.current is None:
         return False
-    staged, live = (login_of(values.get(DATABASE, "")) for values in (observed.sources.values, in_use(observed)))
-    return staged == record.current.login() != live
+    return login_of(present.get(DATABASE, "")) == record.current.login() != login_of(former.get(DATABASE, ""))
+
+
+def leaked_keys(observed: Observed) -> set[str]:
+    """The API keys of which a person has said that they leaked."""
+    marked = [revision for revision in observed.revisions.values() if revision.record.key_leaked]
+    return {key for revision in marked if (key := observed.credentials(revision).get(API_KEY, ""))}

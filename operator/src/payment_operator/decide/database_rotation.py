@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create, LockRole, Patch, PrepareRole
+from payment_operator.actions import Create, LockRole, Patch, PrepareRole, key_of
 from payment_operator.decide.roles import active_of, baking
 from payment_operator.decide.staging import current_login, group_of
 from payment_operator.decide.turn import AT_ONCE, Turn
@@ -24,17 +24,38 @@ from payment_operator.resources.login import login_of, with_login
 def advance(turn: Turn) -> None:
     """Begin a rotation that is due, or take the present one further."""
     observed, record = turn.observed, turn.observed.role_rotation
-    if observed.spec.database.rotation.mode != "AlternatingRoles" or not observed.sources.usable:
+    if observed.spec.database.rotation.mode != "AlternatingRoles" or not observed.sources.usable or _written(turn):
         return
     if record is not None and record.next is not None:
         turn.attempt(_prepare(turn, record, record.next), fault=observed.role_fault)
     elif record is not None and record.former is not None:
         _lock(turn, record, record.former)
-    elif (due := due_at(observed)) is not None and not observed.spec.suspend:
-        if observed.now < due:
-            turn.decision.look_again(turn.seconds_until(due))
-        elif not waits_for(turn):
-            begin(turn)
+    else:
+        _rest(turn, leaked=record is not None and record.compromised)
+
+
+def _rest(turn: Turn, *, leaked: bool) -> None:
+    """No rotation is under way: begin one that is due."""
+    observed = turn.observed
+    due = observed.now if leaked else due_at(observed)
+    if due is None or (observed.spec.suspend and not leaked):
+        return
+    if observed.now < due:
+        turn.decision.look_again(turn.seconds_until(due))
+    elif not waits_for(turn):
+        begin(turn, compromised=leaked)
+    elif leaked:
+        turn.decision.look_again(5)
+
+
+def _written(turn: Turn) -> bool:
+    """Whether this turn writes the record already."""
+    key = ("Secret", names.database_roles(turn.observed.owner.name))
+    return any(
+        (isinstance(action, Patch) and (action.kind, action.name) == key)
+        or (isinstance(action, Create) and key_of(action.manifest) == key)
+        for action in turn.decision.actions
+    )
 
 
 def due_at(observed: Observed) -> datetime | None:
@@ -84,10 +105,38 @@ def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
         )
     if not observed.sources.usable:
         return False, "the Secrets that the spec names cannot be read; mend them first"
-    if why := waits_for(turn):
+    why = waits_for(turn) or ("the former role to be locked" if _retained(turn) else "")
+    if why and compromised:
+        return True, _leaked(turn, why, operation)
+    if why:
         return False, f"a rotation must wait for {why}; ask again then"
     role = begin(turn, compromised=compromised, operation=operation)
     return True, f"a rotation of the database's password begins: {role} gets a new one"
+
+
+def _retained(turn: Turn) -> bool:
+    """Whether the former role still logs in beside the one in use."""
+    record = turn.observed.role_rotation
+    return record is not None and record.former is not None and _in_use(turn, record)
+
+
+def _leaked(turn: Turn, why: str, operation: str) -> str:
+    """Write down that a password has leaked: any that exists may be the one.
+
+    The role that is being prepared gets another new password; a former role is locked as soon as its pods have ended,
+    and then the role in use is replaced too.
+    """
+    observed = turn.observed
+    record = observed.role_rotation or _found(observed)
+    follow = record.former is not None
+    fresh = StoredLogin(record.next.role, observed.fresh_password) if record.next is not None else None
+    marked = msgspec.structs.replace(record, next=fresh, compromised=True, again=follow, operation=operation)
+    _save(turn, marked)
+    if fresh is not None:
+        return f"rotation {record.number} goes on without hold and retention, with another new password"
+    if record.former is not None:
+        return f"{record.former.role} is locked without retention; then the next rotation begins"
+    return f"a rotation of the database's password begins after {why}; promote or abort a release that is held"
 
 
 def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
@@ -100,13 +149,19 @@ def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
         number=former.number + 1,
         next=StoredLogin(role, observed.fresh_password),
         compromised=compromised,
-        operation=operation,
+        operation=operation or former.operation,
     )
-    secret = database_roles.secret(observed.owner, record)
-    turn.decision.actions.append(write(observed, record) if former.version else Create(secret))
+    _save(turn, record)
     turn.decision.tell("DatabaseRotationStarted", f"Rotation {record.number}: {role} gets a new password")
-    turn.decision.look_again(AT_ONCE)
     return role
+
+
+def _save(turn: Turn, record: RoleRotation) -> None:
+    """Write the record over the version that was read, or the first one."""
+    observed = turn.observed
+    first = Create(database_roles.secret(observed.owner, record))
+    turn.decision.actions.append(write(observed, record) if record.version else first)
+    turn.decision.look_again(AT_ONCE)
 
 
 def _found(observed: Observed) -> RoleRotation:
@@ -162,10 +217,13 @@ def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
     if any(role_of(observed, revision) == former.role for revision in users):
         turn.decision.look_again(5)
         return
-    done = write(observed, msgspec.structs.replace(record, former=None, compromised=False))
+    locked = msgspec.structs.replace(record, former=None, compromised=record.again, again=False)
+    done = write(observed, locked)
     if former.role in _kept(observed):
         turn.decision.actions.append(done)
-        turn.decision.tell("DatabaseRoleKept", f"{former.role} has other duties and was not locked", warning=True)
+        leaked = "; its password still works, change it by hand" if record.compromised else ""
+        told = f"{former.role} has other duties and was not locked{leaked}"
+        turn.decision.tell("DatabaseRoleKept", told, warning=True)
         return
     lock = LockRole(observed.sources.values[ADMIN_URL], former.role, then=done)
     turn.attempt(lock, fault=observed.role_fault)
@@ -174,9 +232,15 @@ def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
 def _proven(turn: Turn, record: RoleRotation) -> bool:
     """Whether the active revision uses the new login and has passed its bake."""
     active = turn.roles.active
-    if active is None or record.current is None or active.record.state != "Active" or not active.record.stable_at:
+    if active is None or active.record.state != "Active" or not active.record.stable_at:
         return False
-    return login_of(turn.observed.credentials(active).get(DATABASE, "")) == record.current.login()
+    return _in_use(turn, record)
+
+
+def _in_use(turn: Turn, record: RoleRotation) -> bool:
+    """Whether the active revision logs in as the rotation wants it."""
+    used = login_of(turn.observed.credentials(turn.roles.active).get(DATABASE, ""))
+    return record.current is not None and used == record.current.login()
 
 
 def _kept(observed: Observed) -> set[str]:

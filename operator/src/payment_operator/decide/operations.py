@@ -11,7 +11,7 @@ import msgspec
 
 from payment_operator import names, requests
 from payment_operator.actions import Patch, pointer
-from payment_operator.decide import database_rotation, traffic, webhook_rotation
+from payment_operator.decide import api_key, database_rotation, traffic, webhook_rotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.observed import Observed, Revision
@@ -97,14 +97,23 @@ def _result(turn: Turn, operation: Operation) -> Answer:
 
 
 def _rotate(turn: Turn, operation: Operation) -> Answer:
-    rotations = {"webhook": webhook_rotation.ask, "database": database_rotation.ask}
-    if operation.what not in rotations:
+    if operation.what not in _ROTATIONS:
+        return _replace_key(turn, operation)
+    ask = _ROTATIONS[operation.what]
+    accepted, message = ask(turn, operation=operation.id, compromised=operation.compromised)
+    return Answer(accepted=accepted, message=message)
+
+
+def _replace_key(turn: Turn, operation: Operation) -> Answer:
+    """Only a person can make an API key; one that has leaked is marked, so that its replacement waits for nothing."""
+    if not operation.compromised:
         return _no(
             "Stripe has no call that makes an API key; put a new one into the Secret that apiKey.secretRef names"
         )
-    ask = rotations[operation.what]
-    accepted, message = ask(turn, operation=operation.id, compromised=operation.compromised)
-    return Answer(accepted=accepted, message=message)
+    marked, message = api_key.leaked(turn)
+    if marked is None:
+        return _no(message)
+    return _yes(message, marked, msgspec.structs.replace(marked.record, key_leaked=True))
 
 
 def _no(message: str) -> Answer:
@@ -208,6 +217,7 @@ def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
     return _yes(f"revision {number} is released again", target, record)
 
 
+_ROTATIONS: Final = {"webhook": webhook_rotation.ask, "database": database_rotation.ask}
 _VERBS: Final[dict[requests.Verb, Callable[[Turn, Operation], Answer]]] = {
     "promote": _promote,
     "abort": _abort,

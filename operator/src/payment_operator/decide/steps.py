@@ -7,7 +7,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.actions import Create, Decision
 from payment_operator.decide import sizes, traffic
-from payment_operator.decide.compromise import compromised
+from payment_operator.decide.compromise import replaces_leaked
 from payment_operator.decide.jobs import ended, migrate, name_of, not_started, pods_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
@@ -57,7 +57,7 @@ def _create(turn: Turn) -> Progress:
         number=number,
         content=roles.content or {},
         manifests=rendered,
-        record=_first_record(observed),
+        record=ReleaseRecord(started_at=stamp(observed.now)),
     )
     if ("Secret", names.credentials(observed.owner.name, digest)) not in observed.objects:
         turn.decision.actions.append(new_credentials(observed))
@@ -65,12 +65,6 @@ def _create(turn: Turn) -> Progress:
     turn.decision.tell("ReleaseStarted", f"Revision {number}: {observed.spec.image}")
     turn.decision.look_again(0.05)
     return Progress("Validate", "", stamp(observed.now))
-
-
-def _first_record(observed: Observed) -> ReleaseRecord:
-    """The record of a new revision; one that replaces a leaked secret is neither held nor followed by a retention."""
-    leaked = compromised(observed)
-    return ReleaseRecord(started_at=stamp(observed.now), promoted=leaked, compromised=leaked)
 
 
 def new_credentials(observed: Observed) -> Create:
@@ -204,7 +198,7 @@ def _smoke_again(turn: Turn, revision: Revision, why: str) -> None:
 
 def _hold(turn: Turn, revision: Revision) -> Progress | None:
     held = turn.observed.spec.release.promotion == "Manual" and turn.roles.active is not None
-    if not held or revision.record.promoted:
+    if not held or revision.record.promoted or replaces_leaked(turn.observed, turn.roles.active, revision):
         return None
     how = f"kubectl annotate penv {turn.observed.owner.name} {names.GROUP}/promote={revision.number}"
     return Progress("Hold", how, turn.since(revision, jobs.SMOKE))

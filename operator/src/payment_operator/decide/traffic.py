@@ -12,6 +12,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.actions import Create, Patch, pointer
 from payment_operator.decide import api_key, database_rotation, sizes
+from payment_operator.decide.compromise import replaces_leaked
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed, Revision
@@ -211,7 +212,7 @@ def retire(turn: Turn) -> Progress | None:
     if (not failed and observed.spec.suspend) or not active.record.stable_at:
         return None
     release = observed.spec.release
-    at_once = failed or active.record.compromised
+    at_once = failed or replaces_leaked(observed, previous, active)
     over = moment(cutover.at) + timedelta(seconds=release.drain_seconds if at_once else release.retain_seconds)
     if observed.now < over:
         turn.decision.look_again(turn.seconds_until(over))

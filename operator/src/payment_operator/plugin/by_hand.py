@@ -44,7 +44,7 @@ def _api_key(environment: Object, *, compromised: bool) -> Iterator[str]:
         yield f"make a key in Stripe's Dashboard, of the same account: {_dashboard(environment, 'apikeys')}"
     yield from _written(environment, "api-key")
     yield f"see it proven at Stripe, then released: kubectl payments status {name} -n {namespace}"
-    if environment["spec"].get("release", {}).get("promotion") == "Manual":
+    if environment["spec"].get("release", {}).get("promotion") == "Manual" and not compromised:
         yield f"when the release waits for you: kubectl payments promote {name} -n {namespace}"
     else:
         yield f"watch the release to its end: kubectl payments status {name} -n {namespace} -w"
@@ -57,11 +57,10 @@ def _webhook(environment: Object, *, compromised: bool) -> Iterator[str]:
     old = "the leaked one expires now" if compromised else "the old one stays valid for a day"
     yield f"roll the endpoint's secret in Stripe's Dashboard, {old}: {_dashboard(environment, 'webhooks')}"
     yield from _written(environment, "webhook")
-    overlap = (environment["spec"]["stripe"]["webhook"].get("rotation") or {}).get("overlapSeconds", 0)
-    if compromised and overlap:
+    if compromised:
         yield (
-            f"pods accept the leaked one for {overlap} s more (spec.stripe.webhook.rotation.overlapSeconds): lower it\n"
-            f"     kubectl edit paymentenvironment {name} -n {namespace}"
+            "when the new one is written, let pods accept the leaked one no longer:\n"
+            f"     kubectl payments rotate webhook {name} -n {namespace} --compromised"
         )
     yield f"see the new fingerprint; no pod restarts: kubectl payments status {name} -n {namespace}"
 

@@ -5,7 +5,7 @@ from typing import Any
 from payment_operator.plugin import by_hand
 from payment_operator.plugin.errors import NotFound, Refused
 from payment_operator.plugin.kubectl import Object
-from payment_operator.plugin.rotation import UNDER_WAY, made_by_hand
+from payment_operator.plugin.rotation import RETAINED, UNDER_WAY, made_by_hand
 from payment_operator.plugin.steps import AFTER_BAKE, BEFORE_TRAFFIC
 from payment_operator.plugin.verdict import condition, failure
 
@@ -86,13 +86,15 @@ def target_of_rollback(environment: Object, revisions: list[Object], to: int | N
 
 
 def rotated(environment: Object, what: str, *, compromised: bool = False) -> None:
-    """Check that the operator would rotate this secret now.
+    """Check that the operator would rotate this secret now; of one that has leaked it is told at any time.
 
     Raises:
         Refused: a person makes it (the fix says how), a rotation or release runs, or nothing serves.
     """
-    if made_by_hand(environment, what):
+    if made_by_hand(environment, what) and not (compromised and what in RETAINED):
         raise Refused(by_hand.REASONS[what], fix=by_hand.steps_of(environment, what, compromised=compromised))
+    if compromised:
+        return
     status = environment.get("status", {})
     reported: dict[str, Any] = (status.get("rotation") or {}).get(what) or {}
     candidate = status.get("candidate") or {}

@@ -12,7 +12,9 @@ from payment_operator.plugin.verdict import failure
 WORDS: Final = {"webhook": "webhook secret", "api-key": "API key", "database": "database password"}
 """What ``rotate`` takes, and how people call it."""
 UNDER_WAY: Final = frozenset({"Creating", "Accepting", "Overlapping", "Retiring", "Abandoning", "Preparing"})
-"""States in which the operator refuses another rotation."""
+"""States in which the operator refuses another rotation, unless the secret has leaked."""
+RETAINED: Final = frozenset({"webhook", "api-key"})
+"""Secrets of which the operator retains former ones although a person makes them: it is told when one has leaked."""
 _FIELDS: Final = {"webhook": "webhook", "api-key": "apiKey", "database": "database"}
 
 

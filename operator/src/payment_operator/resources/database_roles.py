@@ -46,7 +46,9 @@ class RoleRotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     rotated_at: str = ""
     """When `current` became what revisions get."""
     compromised: bool = False
-    """Whether the present rotation skips hold and retention."""
+    """Whether a password has leaked: the present rotation skips hold and retention, and at rest one is to begin."""
+    again: bool = False
+    """Whether another rotation follows at once: a password leaked while this one's new password was there."""
     operation: str = ""
     """Id of the request that began it."""
     version: str = ""

@@ -248,6 +248,11 @@ class AnyCrash(RuleBasedStateMachine):
     def request(self, verb: str) -> None:
         self.world.annotate(verb)
 
+    @rule(what=st.sampled_from(["database", "database", "api-key"]), number=st.integers(1, 9))
+    def leak(self, what: str, number: int) -> None:
+        request = {"id": f"leak-{number}", "verb": "rotate", "what": what, "compromised": True}
+        self.world.annotations[names.ANNOTATION_REQUEST] = json.dumps(request)
+
     @rule(number=st.integers(1, 4), state=st.sampled_from(["Valid", "Valid", "Refused", "Unknown"]))
     def key(self, number: int, state: Any) -> None:
         assert self.world.source is not None

@@ -29,13 +29,21 @@ def by_itself(field: str, **reported: Any) -> Object:
     return automatic(rotation={field: {"version": 4, "fingerprint": "5f2a9c01d7e84b36"} | reported})
 
 
-@pytest.mark.parametrize("what", WORDS)
-@pytest.mark.parametrize("compromised", [False, True])
+@pytest.mark.parametrize(("what", "compromised"), [*((what, False) for what in WORDS), ("database", True)])
 def test_what_a_person_must_make_is_refused_with_the_steps(what: str, *, compromised: bool) -> None:
     with pytest.raises(Refused, match="a person makes the new") as refused:
         precheck.rotated(environment(status={"active": active()}), what, compromised=compromised)
     name = f"rotate-{what}-by-hand{'-compromised' if compromised else ''}"
     compare(name, [f"error: {refused.value}", refused.value.fix])
+
+
+@pytest.mark.parametrize("what", ["webhook", "api-key"])
+def test_the_operator_is_told_of_a_leak_of_what_a_person_makes_and_the_steps_are_said(what: str) -> None:
+    found = environment(status={"active": active()}, release={"promotion": "Manual"})
+    precheck.rotated(found, what, compromised=True)
+    steps = by_hand.steps_of(found, what, compromised=True)
+    compare(f"rotate-{what}-by-hand-compromised", [steps])
+    assert "promote" not in steps  # a release that replaces a leaked key is not held
 
 
 def test_steps_by_hand_of_live_mode_with_manual_promotion_name_that_page_and_the_promotion() -> None:
@@ -73,6 +81,7 @@ def test_a_rotation_that_runs_refuses_another_and_says_what_it_waits_for(what: s
     with pytest.raises(Refused, match=f"rotation 4 is under way, {state}: it waits for something") as refused:
         precheck.rotated(found, what)
     assert "kubectl payments status shop" in refused.value.fix
+    precheck.rotated(found, what, compromised=True)
 
 
 def test_a_password_is_not_rotated_in_the_middle_of_a_release() -> None:
@@ -81,6 +90,7 @@ def test_a_password_is_not_rotated_in_the_middle_of_a_release() -> None:
     assert refused.value.fix.endswith("kubectl payments status shop -w")
     precheck.rotated(automatic(candidate=candidate("Retire")), "database")
     precheck.rotated(automatic(candidate=candidate("Hold")), "webhook")
+    precheck.rotated(automatic(candidate=candidate("Hold")), "database", compromised=True)
 
 
 def test_a_password_is_not_rotated_before_a_revision_serves() -> None:

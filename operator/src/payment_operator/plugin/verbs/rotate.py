@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Final
 
-from payment_operator.plugin import clock, precheck, requesting
+from payment_operator.plugin import by_hand, clock, precheck, requesting
 from payment_operator.plugin.context import Context
+from payment_operator.plugin.errors import NoAnswer, Refused
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.observe import environment_named
-from payment_operator.plugin.rotation import WORDS, secret
+from payment_operator.plugin.rotation import WORDS, made_by_hand, secret
 from payment_operator.plugin.screens import due_in
 
 _HAPPENS: Final = {
@@ -22,6 +23,11 @@ _THEN_IF_LEAKED: Final = {
     "webhook": "the old endpoint and its secret go as soon as every pod accepts the new one, without an overlap",
     "database": "the release is not held, nothing of the old is retained, and the former role is locked",
 }
+_TOLD: Final = {
+    "webhook": "former values are accepted no longer; the one in use only you can replace",
+    "api-key": "only you can make another; its release is not held, and nothing of the leaked one is retained",
+}
+"""Of a leak: secrets that a person makes."""
 
 
 def rotate(context: Context) -> int:
@@ -36,14 +42,16 @@ def rotate(context: Context) -> int:
     return _would_rotate(context, environment) if options.dry_run else _rotate(context, environment)
 
 
-def _happens(context: Context) -> list[str]:
+def _happens(context: Context, environment: Object) -> list[str]:
     what = context.options.what
+    if made_by_hand(environment, what):
+        return [_TOLD[what], *by_hand.steps_of(environment, what, compromised=True).splitlines()]
     return [_HAPPENS[what], (_THEN_IF_LEAKED if context.options.compromised else _THEN)[what]]
 
 
 def _would_rotate(context: Context, environment: Object) -> int:
     what, name = context.options.what, environment["metadata"]["name"]
-    now, happens = secret(environment, what, clock.now()), _happens(context)
+    now, happens = secret(environment, what, clock.now()), _happens(context, environment)
     lines = [f"would rotate the {WORDS[what]} of {name} (nothing is changed):", *(f"  {line}" for line in happens)]
     if now is not None:
         age = f", {clock.duration(now.age_seconds)} old" if now.age_seconds is not None else ""
@@ -57,14 +65,20 @@ def _would_rotate(context: Context, environment: Object) -> int:
 def _rotate(context: Context, environment: Object) -> int:
     options, name = context.options, environment["metadata"]["name"]
     details = {"what": options.what} | ({"compromised": True} if options.compromised else {})
-    request = requesting.send(context.kubectl, environment, verb="rotate", details=details)
-    operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
+    try:
+        request = requesting.send(context.kubectl, environment, verb="rotate", details=details)
+        operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
+    except (Refused, NoAnswer) as error:
+        if not made_by_hand(environment, options.what):
+            raise
+        steps = by_hand.steps_of(environment, options.what, compromised=True)
+        raise type(error)(str(error), fix="\n".join(filter(None, [error.fix, steps]))) from error
     lines = [
         f"{context.output.style.mark('done')} {name}: rotate {options.what} accepted: {operation.get('message', '')}"
     ]
-    lines += [f"  {line}" for line in _happens(context)]
+    lines += [f"  {line}" for line in _happens(context, environment)]
     watch = f"watch the release: kubectl payments status {name} -w"
     look = f"see how far it is: kubectl payments status {name}"
-    lines.append(f"  {watch if options.what == 'database' else look}{context.suffix}")
+    lines.append(f"  {look if options.what == 'webhook' else watch}{context.suffix}")
     context.output.show(lines, operation | {"environment": name, "what": options.what})
     return 0
