@@ -8,14 +8,15 @@ from payment_operator.api.rotation import PendingKey
 from payment_operator.backoff import Backoff
 from payment_operator.decide.staging import in_use, keys_in_use, stage
 from payment_operator.fingerprints import fingerprint
-from payment_operator.key_check import KeyCheck
+from payment_operator.key_check import KeyCheck, account_of
 from payment_operator.observed import Observed
-from payment_operator.proving import Asks, prove
+from payment_operator.proving import Asks, prove, whose
 from payment_operator.record import moment
 from payment_operator.resources.credentials import API_KEY
 from payment_operator.scram import new_password
 from payment_operator.status import read
 
+ASK_AGAIN: Final = timedelta(minutes=5)
 SETTLE: Final = timedelta(seconds=3)
 """Tools write one Secret after another; what comes within this time becomes one version."""
 
@@ -26,6 +27,9 @@ class CredentialsWatch:
 
     stripe: Asks
     check: KeyCheck | None = None
+    account: str = ""
+    asked: datetime | None = None
+    """When Stripe was asked for that account."""
     seen: str = ""
     since: datetime | None = None
     roles: Backoff = field(default_factory=Backoff)
@@ -38,11 +42,21 @@ class CredentialsWatch:
         observed = replace(
             observed,
             key_check=await self._checked(observed),
+            account=await self._account_in_use(observed),
             settled=self._settled(observed),
             role_fault=self.roles.fault,
             fresh_password=new_password(),
         )
         return stage(observed)
+
+    async def _account_in_use(self, observed: Observed) -> str:
+        """The account of the key in use, asked for until Stripe tells it: a key that is dead tells nothing more."""
+        key, known = in_use(observed).get(API_KEY, ""), observed.spec.stripe.account_id or _remembered(observed)
+        if known or not key:
+            return known
+        if self.asked is None or observed.now - self.asked >= ASK_AGAIN:
+            self.account, self.asked = account_of(await whose(self.stripe, key, observed.spec)), observed.now
+        return self.account
 
     def _settled(self, observed: Observed) -> bool:
         if observed.sources.digest != self.seen or self.since is None:
@@ -57,13 +71,12 @@ class CredentialsWatch:
         known = self._known(observed, mark)
         if known is not None and not known.stale(observed.now):
             return known
-        rotation = read(observed.status).rotation
         found = await prove(
             self.stripe,
             key,
             spec=observed.spec,
             in_use=in_use(observed).get(API_KEY, ""),
-            account=rotation.api_key.account if rotation and rotation.api_key else "",
+            account=_remembered(observed),
             fingerprint=mark,
             now=observed.now,
         )
@@ -78,6 +91,12 @@ class CredentialsWatch:
         rotation = read(observed.status).rotation
         pending = rotation.api_key.pending if rotation and rotation.api_key else None
         return _check_of(pending) if pending is not None and pending.fingerprint == mark else None
+
+
+def _remembered(observed: Observed) -> str:
+    """The account as the status remembers it."""
+    rotation = read(observed.status).rotation
+    return rotation.api_key.account if rotation and rotation.api_key else ""
 
 
 def _check_of(pending: PendingKey) -> KeyCheck:

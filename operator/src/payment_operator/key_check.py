@@ -73,11 +73,22 @@ class Proof:
     whose: Answer
     balance: Answer | None = None
     permissions: dict[str, Answer] = field(default_factory=dict)
+    wanted: str = ""
+    """The account that the spec names."""
+    present: Answer | None = None
+    """Whose the key in use is; None when there is none, or the spec names the account."""
+    remembered: str = ""
+    """The account of former keys, in case the key in use is dead."""
 
     @property
     def answers(self) -> list[Answer]:
         """All of them."""
         return [self.whose, *([self.balance] if self.balance else []), *self.permissions.values()]
+
+    @property
+    def comparable(self) -> str:
+        """The account to compare with; empty when nothing tells it."""
+        return self.wanted or (account_of(self.present) if self.present else "") or self.remembered
 
     @property
     def opens(self) -> bool:
@@ -88,12 +99,26 @@ class Proof:
         """Why the key opens nothing; empty when it does."""
         return next(filter(None, map(_dead, self.answers)), "")
 
-    def other_account(self, wanted: str) -> str:
+    def other_account(self) -> str:
         """Why the account is the wrong one; empty when it is right or one of them is not known."""
-        account = account_of(self.whose)
+        account, wanted = account_of(self.whose), self.comparable
         if not account or not wanted or account == wanted:
             return ""
         return f"it is of the account {account}, this environment's is {wanted}"
+
+    def account_unknown(self) -> str:
+        """Why nobody can say whether the account is the right one; empty when it can be said, or asked again."""
+        account = account_of(self.whose)
+        if not account or self.comparable or self.present is None or self.present.unknown:
+            return ""
+        return (
+            f"it is of the account {account}, and the key in use no longer tells its own; "
+            f"if that is this environment's account, set spec.stripe.accountId to {account}"
+        )
+
+    def untold(self) -> str:
+        """What a good key leaves open, in words."""
+        return "" if account_of(self.whose) else "Stripe does not tell its account, so that was not compared"
 
     def other_mode(self, *, live: bool) -> str:
         """Why the mode is the wrong one; empty when it is right or not told."""
@@ -108,18 +133,20 @@ class Proof:
 
     def unanswered(self) -> str:
         """What Stripe left open; empty when nothing."""
-        answer = next((answer for answer in self.answers if answer.unknown), None)
+        answers = [*self.answers, *([self.present] if self.present and not self.comparable else [])]
+        answer = next((answer for answer in answers if answer.unknown), None)
         if answer is None:
             return ""
         why = f"Stripe answered {answer.status}" if answer.status else "Stripe did not answer"
         return f"{why}; it is tried again"
 
 
-def judge(proof: Proof, *, wanted: str, live: bool) -> tuple[State, str, str]:
+def judge(proof: Proof, *, live: bool) -> tuple[State, str, str]:
     """The verdict: state, reason, message."""
     refusals = {
         "Revoked": proof.revoked(),
-        "OtherAccount": proof.other_account(wanted),
+        "OtherAccount": proof.other_account(),
+        "AccountUnknown": proof.account_unknown(),
         "OtherMode": proof.other_mode(live=live),
         "MissingPermission": proof.missing(),
     }
@@ -127,4 +154,4 @@ def judge(proof: Proof, *, wanted: str, live: bool) -> tuple[State, str, str]:
         if why:
             return "Refused", reason, why
     open_question = proof.unanswered()
-    return ("Unknown", "StripeUnavailable", open_question) if open_question else ("Valid", "Valid", "")
+    return ("Unknown", "StripeUnavailable", open_question) if open_question else ("Valid", "Valid", proof.untold())

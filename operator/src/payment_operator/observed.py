@@ -112,6 +112,8 @@ class Observed:
     webhook: WebhookSight = field(default_factory=WebhookSight)
     key_check: KeyCheck | None = None
     """What is known of the API key in the source Secret, when it is not in use."""
+    account: str = ""
+    """Of the key in use, as far as Stripe has told it."""
     settled: bool = True
     """Whether the source Secrets have held still for a moment, so that changes that come together are one version."""
     role_fault: Fault | None = None

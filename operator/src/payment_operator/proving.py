@@ -29,22 +29,28 @@ class Asks(Protocol):
 async def prove(
     stripe: Asks, key: str, *, spec: Environment, in_use: str, account: str, fingerprint: str, now: datetime
 ) -> KeyCheck:
-    """Say whether the environment may use this key; `in_use` is the key whose account it must have, if there is one."""
+    """Say whether the environment may use this key: of the account of the one in use, or of the remembered one."""
     reason, why = malformed(spec, key)
     if reason:
         return KeyCheck(fingerprint, "Refused", now, reason, why)
     base = base_of(spec)
-    proof, wanted = Proof(await stripe.ask(key, "GET", f"{base}/v1/account")), account
+    proof, wanted = Proof(await whose(stripe, key, spec)), spec.stripe.account_id or ""
     if proof.opens:
-        wanted = spec.stripe.account_id or await _account(stripe, in_use, base) or account
-        permissions = await _permissions(stripe, key, spec, base)
-        proof = Proof(proof.whose, await stripe.ask(key, "GET", f"{base}/v1/balance"), permissions)
-    state, reason, why = judge(proof, wanted=wanted, live=spec.stripe.mode == "Live")
+        proof = Proof(
+            proof.whose,
+            await stripe.ask(key, "GET", f"{base}/v1/balance"),
+            await _permissions(stripe, key, spec, base),
+            wanted=wanted,
+            present=await whose(stripe, in_use, spec) if in_use and not wanted else None,
+            remembered=account,
+        )
+    state, reason, why = judge(proof, live=spec.stripe.mode == "Live")
     return KeyCheck(fingerprint, state, now, reason, why, account_of(proof.whose))
 
 
-async def _account(stripe: Asks, in_use: str, base: str) -> str:
-    return account_of(await stripe.ask(in_use, "GET", f"{base}/v1/account")) if in_use else ""
+async def whose(stripe: Asks, key: str, spec: Environment) -> Answer:
+    """Ask whose a key is."""
+    return await stripe.ask(key, "GET", f"{base_of(spec)}/v1/account")
 
 
 async def _permissions(stripe: Asks, key: str, spec: Environment, base: str) -> dict[str, Answer]:

@@ -47,7 +47,7 @@ def _api_key(turn: Turn, former: ApiKeyStatus | None) -> ApiKeyStatus | None:
         state=_state(observed, key, check),
         version=version_of(observed, active),
         fingerprint=mark,
-        account=_account(former, check, mark),
+        account=_account(former, check, mark) or observed.account,
         rotated_at=since,
         next_rotation=stamp(due) if due else None,
         pending=_pending(check),
@@ -63,6 +63,8 @@ def _state(observed: Observed, key: str, check: KeyCheck | None) -> KeyState:
 
 def _account(former: ApiKeyStatus | None, check: KeyCheck | None, mark: str) -> str:
     """The account of the key in use, remembered from its proof; all keys of an environment are of one account."""
+    if not mark:
+        return ""
     if former is not None and former.account:
         return former.account
     pending = former.pending if former else None
