@@ -27,7 +27,7 @@ MIGRATION = 'kube_job_failed{namespace="billing",job_name="pay-lean-payments-mig
 DEPLOYMENT = '{namespace="billing",deployment="pay-lean-payments-api"}'
 
 OPERATOR = 'namespace="billing",job="pay-lean-payments-operator"'
-WEBHOOK_LABELS = ',exported_namespace="billing",exported_environment="shop"'
+ROTATED_LABELS = ',exported_namespace="billing",exported_environment="shop"'
 PINNED = ("--set", f"image.digest=sha256:{'0' * 64}")
 
 Series = dict[str, str]
@@ -68,9 +68,22 @@ CASES: dict[str, tuple[Series, Series]] = {
         operators("payment_operator_releases_total", per_minute(1), ',outcome="released"'),
     ),
     "PaymentOperatorWebhookRotation": (
-        operators("payment_operator_webhook_rotation_failed", "1x240", WEBHOOK_LABELS),
-        operators("payment_operator_webhook_rotation_failed", "0x240", WEBHOOK_LABELS)
-        | operators("payment_operator_webhook_due_timestamp_seconds", "7200x240", WEBHOOK_LABELS),
+        operators("payment_operator_webhook_rotation_failed", "1x240", ROTATED_LABELS),
+        operators("payment_operator_webhook_rotation_failed", "0x240", ROTATED_LABELS)
+        | operators("payment_operator_webhook_due_timestamp_seconds", "7200x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorKeyRefused": (
+        operators("payment_operator_api_key_refused", "1x240", ROTATED_LABELS),
+        operators("payment_operator_api_key_refused", "0x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorKeyOverdue": (
+        operators("payment_operator_api_key_due_timestamp_seconds", "3600x240", ROTATED_LABELS),
+        operators("payment_operator_api_key_due_timestamp_seconds", "14400x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorDatabaseRotation": (
+        operators("payment_operator_database_rotation_failed", "1x240", ROTATED_LABELS),
+        operators("payment_operator_database_rotation_failed", "0x240", ROTATED_LABELS)
+        | operators("payment_operator_database_due_timestamp_seconds", "7200x240", ROTATED_LABELS),
     ),
     "PaymentsAvailabilityBudgetBurn": (
         ours(REQUESTS, per_minute(95), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),
@@ -200,6 +213,13 @@ def test_alerts_use_only_metrics_of_the_contract() -> None:
     contract = (ROOT / "docs" / "contracts.md").read_text()
     used = set(re.findall(r"payments?_[a-z_]+", " ".join(rule["expr"] for rule in rules()["groups"][0]["rules"])))
     assert [name for name in sorted(used) if re.sub("_(bucket|count|sum)$", "", name) not in contract] == []
+
+
+@pytest.mark.parametrize("kind", ["Webhook", "Database"])
+def test_a_rotation_that_is_a_day_overdue_is_told(kind: str, tmp_path: Path) -> None:
+    due = f"payment_operator_{kind.lower()}_due_timestamp_seconds"
+    assert fired(f"PaymentOperator{kind}Rotation", operators(due, "-90000x240", ROTATED_LABELS), tmp_path)
+    assert not fired(f"PaymentOperator{kind}Rotation", operators(due, "-70000x240", ROTATED_LABELS), tmp_path)
 
 
 def test_a_backup_that_never_succeeded_is_too_old(tmp_path: Path) -> None:

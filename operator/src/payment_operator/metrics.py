@@ -1,6 +1,6 @@
 """The operator's own metrics."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -26,22 +26,35 @@ STEP_SECONDS: Final = Histogram(
 )
 ENVIRONMENTS: Final = Gauge("payment_operator_environments", "Environments that are looked after", registry=REGISTRY)
 LEADER: Final = Gauge("payment_operator_leader", "1 while this process holds the Lease", registry=REGISTRY)
-WEBHOOK_ROTATED: Final = Gauge(
-    "payment_operator_webhook_rotated_timestamp_seconds",
-    "When the webhook signing secret in use began",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+
+
+class Rotation(NamedTuple):
+    """What is measured of one kind of secret, by environment."""
+
+    rotated: Gauge
+    due: Gauge
+    failed: Gauge
+
+
+def _rotation(name: str, *, what: str, failed: tuple[str, str]) -> Rotation:
+    labels, suffix = ["exported_namespace", "exported_environment"], "timestamp_seconds"
+    return Rotation(
+        Gauge(f"payment_operator_{name}_rotated_{suffix}", f"When the {what} in use began", labels, registry=REGISTRY),
+        Gauge(f"payment_operator_{name}_due_{suffix}", f"When the {what} is to be replaced", labels, registry=REGISTRY),
+        Gauge(f"payment_operator_{name}_{failed[0]}", failed[1], labels, registry=REGISTRY),
+    )
+
+
+WEBHOOK: Final = _rotation(
+    "webhook",
+    what="webhook signing secret",
+    failed=("rotation_failed", "1 after a rotation that failed, until the next one begins"),
 )
-WEBHOOK_DUE: Final = Gauge(
-    "payment_operator_webhook_due_timestamp_seconds",
-    "When it is to be rotated",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+API_KEY: Final = _rotation(
+    "api_key", what="Stripe API key", failed=("refused", "1 while a new key is refused; the one in use goes on")
 )
-WEBHOOK_FAILED: Final = Gauge(
-    "payment_operator_webhook_rotation_failed",
-    "1 after a rotation that failed, until the next one begins",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+DATABASE: Final = _rotation(
+    "database",
+    what="database password",
+    failed=("rotation_failed", "1 while a rotation cannot go on"),
 )
-WEBHOOK: Final = (WEBHOOK_ROTATED, WEBHOOK_DUE, WEBHOOK_FAILED)

@@ -45,12 +45,12 @@ from payment_operator.record import stamp
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
 from payment_operator.role_work import work_on_role
+from payment_operator.rotation_metrics import measure
 from payment_operator.status import read
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.stripe_http import StripeHttp
 from payment_operator.stripe_probe import StripeProbe
 from payment_operator.watching import Watching
-from payment_operator.webhook_status import forget, measure
 from payment_operator.webhook_watch import WebhookWatch
 
 RETRY_TELL_SECONDS: Final = 1.0
@@ -112,7 +112,7 @@ class Reconciler:
         environment = await self._cluster.get(names.KIND, *key)
         if environment is None or "deletionTimestamp" in environment["metadata"]:
             self._memory.pop(key, None)
-            forget(key)
+            measure(key, None)
             return None
         memory = self._memory.setdefault(
             key,
@@ -130,8 +130,7 @@ class Reconciler:
         decision = decide(observed)
         await self._act(observed, decision, memory)
         await self._write_status(observed, decision.status)
-        rotation = read(decision.status).rotation
-        measure(key, rotation.webhook if rotation else None)
+        measure(key, read(decision.status).rotation)
         await self._tell_people(observed, decision)
         resync = self._resync * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         return min(resync, decision.again_after or resync)

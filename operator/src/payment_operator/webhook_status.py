@@ -1,12 +1,9 @@
 """What the status says of the webhook signing secret."""
 
-from contextlib import suppress
-
 from payment_operator.api.rotation import WebhookSecretStatus
 from payment_operator.decide import webhook_secrets, webhook_state
 from payment_operator.decide.turn import Turn
-from payment_operator.metrics import WEBHOOK, WEBHOOK_DUE, WEBHOOK_FAILED, WEBHOOK_ROTATED
-from payment_operator.record import moment, stamp
+from payment_operator.record import stamp
 from payment_operator.resources.webhook_record import WebhookRecord
 
 
@@ -25,23 +22,6 @@ def webhook_status(turn: Turn) -> WebhookSecretStatus | None:
         next_rotation=stamp(due) if due else None,
         message=turn.clean(_message(turn, record)),
     )
-
-
-def measure(where: tuple[str, str], status: WebhookSecretStatus | None) -> None:
-    """Set the metrics of one environment; None takes them away."""
-    if status is None or not status.rotated_at or not status.next_rotation:
-        forget(where)
-        return
-    WEBHOOK_ROTATED.labels(*where).set(moment(status.rotated_at).timestamp())
-    WEBHOOK_DUE.labels(*where).set(moment(status.next_rotation).timestamp())
-    WEBHOOK_FAILED.labels(*where).set(status.state == "Failed")
-
-
-def forget(where: tuple[str, str]) -> None:
-    """Take the metrics of an environment away."""
-    for gauge in WEBHOOK:
-        with suppress(KeyError):
-            gauge.remove(*where)
 
 
 def _message(turn: Turn, record: WebhookRecord) -> str:
