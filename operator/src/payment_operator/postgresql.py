@@ -15,6 +15,8 @@ from payment_operator.resources.login import Login, login_of
 from payment_operator.scram import verifier
 
 SECONDS: Final = 10.0
+PER_GRANT: Final = 16
+"""From this version on each membership says whether it inherits (postgresql.org/docs/16/release-16.html)."""
 _FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError)
 
 
@@ -34,7 +36,7 @@ async def prepare_role(*, admin_url: str, url: str, group: str) -> None:
     async with _connected(url, f"the login test of {login.role}") as connection:
         member = await connection.fetchval("SELECT pg_has_role(current_user, $1, 'USAGE')", group)
     if not member:
-        raise DatabaseFault(f"{login.role} does not inherit the rights of {group}: ALTER ROLE {login.role} INHERIT")
+        raise DatabaseFault(f"{login.role} does not have the rights of {group}: GRANT {group} TO {login.role}")
 
 
 async def lock_role(*, admin_url: str, role: str) -> bool:
@@ -66,16 +68,16 @@ async def _make(admin: "asyncpg.Connection[Any]", login: Login, group: str) -> N
     role, secret = _quoted(login.role), verifier(login.password)
     verb = "ALTER" if known else "CREATE"
     await _run(admin, f"{verb} ROLE {role} LOGIN INHERIT PASSWORD '{secret}'", f"the password of {login.role}")
-    member = "SELECT 1 FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member "
-    if not await admin.fetchval(member + "WHERE g.rolname = $1 AND u.rolname = $2", group, login.role):
-        await _run(admin, f"GRANT {_quoted(group)} TO {role}", f"the rights of {group} for {login.role}")
+    if not await admin.fetchval("SELECT pg_has_role($1, $2, 'USAGE')", login.role, group):
+        inherits = " WITH INHERIT TRUE" if admin.get_server_version().major >= PER_GRANT else ""
+        await _run(admin, f"GRANT {_quoted(group)} TO {role}{inherits}", f"the rights of {group} for {login.role}")
 
 
 async def _run(admin: "asyncpg.Connection[Any]", statement: str, what: str) -> None:
     try:
         await admin.execute(statement)
     except asyncpg.InsufficientPrivilegeError as error:
-        fix = "the administrator needs CREATEROLE and, from PostgreSQL 16 on, ADMIN OPTION on the role"
+        fix = "the administrator needs CREATEROLE and, from PostgreSQL 16 on, GRANT … WITH ADMIN OPTION on the role"
         raise DatabaseFault(f"{what}: {error}; {fix}") from error
 
 

@@ -21,7 +21,8 @@ async def work_on_role(
         elif await postgresql.lock_role(admin_url=action.admin_url, role=action.role):
             decision.tell("DatabaseRoleLocked", f"{action.role} logs in no more, its sessions were ended")
         else:
-            decision.tell("DatabaseRoleKept", f"{action.role} is a superuser and was not locked", warning=True)
+            why = f"{action.role} is a superuser and was not locked; if its password has leaked, change it by hand"
+            decision.tell("DatabaseRoleKept", why, warning=True)
     except DatabaseFault as error:
         message = redact(str(error), observed.sources.secrets)
         known = backoff.fault is not None and backoff.fault.message == message
