@@ -43,7 +43,7 @@ def _rest(turn: Turn, *, leaked: bool) -> None:
     if observed.now < due:
         turn.decision.look_again(turn.seconds_until(due))
     elif not waits_for(turn):
-        begin(turn, compromised=leaked)
+        begin(turn)
     elif leaked:
         turn.decision.look_again(5)
 
@@ -148,7 +148,7 @@ def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
         former,
         number=former.number + 1,
         next=StoredLogin(role, observed.fresh_password),
-        compromised=compromised,
+        compromised=compromised or former.compromised,
         operation=operation or former.operation,
     )
     _save(turn, record)

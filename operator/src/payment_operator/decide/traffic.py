@@ -204,15 +204,14 @@ def _breach(turn: Turn) -> Progress | None:
 
 
 def retire(turn: Turn) -> Progress | None:
-    """End the pods of what served before: after the retention, or after its clients left if it has failed."""
+    """End the pods of what served before: after the retention, or once its clients left if it failed or leaked."""
     observed, active, previous, cutover = turn.observed, turn.roles.active, turn.roles.previous, turn.observed.cutover
     if active is None or previous is None or cutover is None or observed.overlapping:
         return None
-    failed = previous.record.state == "Failed"
-    if (not failed and observed.spec.suspend) or not active.record.stable_at:
+    at_once = previous.record.state == "Failed" or replaces_leaked(observed, previous, active)
+    if (not at_once and observed.spec.suspend) or not active.record.stable_at:
         return None
     release = observed.spec.release
-    at_once = failed or replaces_leaked(observed, previous, active)
     over = moment(cutover.at) + timedelta(seconds=release.drain_seconds if at_once else release.retain_seconds)
     if observed.now < over:
         turn.decision.look_again(turn.seconds_until(over))

@@ -102,7 +102,7 @@ def _end_overlap(turn: Turn, record: WebhookRecord, operation: str) -> tuple[boo
 
 def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, operation: str = "") -> int:
     """Write down the rotation's number, and return it; nothing is done at Stripe yet."""
-    observed = turn.observed
+    observed, leaked = turn.observed, compromised or record.compromised
     known = [int(item.metadata.get(endpoints.NUMBER, "0") or 0) for item in observed.webhook.endpoints or ()]
     begun = msgspec.structs.replace(
         record,
@@ -114,8 +114,8 @@ def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, opera
         url=observed.spec.stripe.webhook.url or "",
         failed_at="",
         message="",
-        compromised=compromised,
-        left={} if compromised else record.left,
+        compromised=leaked,
+        left={} if leaked else record.left,
         operation=operation or record.operation,
     )
     webhook_secrets.save(turn, begun)
@@ -137,7 +137,7 @@ def _rest(turn: Turn, record: WebhookRecord) -> None:
             turn.decision.look_again(turn.seconds_until(again))
             return
     if why := state.due(turn, record):
-        begin(turn, record, compromised=record.compromised)
+        begin(turn, record)
         turn.decision.tell("WebhookRotationDue", why)
     elif (at := state.due_at(observed)) is not None:
         turn.decision.look_again(turn.seconds_until(at))

@@ -216,3 +216,26 @@ def test_an_image_that_is_released_before_the_new_key_is_there_is_held_and_the_k
 def test_asked_for_an_api_key_that_did_not_leak_it_says_that_a_person_makes_it(world: World) -> None:
     world.annotate("rotate", "api-key")
     assert answer(world).startswith("Refused: Stripe has no call that makes an API key")
+
+
+def test_a_leaked_key_is_not_retained_while_the_environment_is_suspended(world: World) -> None:
+    put(world, NEW)
+    promoted(world)
+    live(world, passes=100, until=lambda: key_in_use(world) == NEW and world.status["stable"] == 2)
+    world.change(suspend=True)
+    leak(world, "api-key")
+    live(world, passes=20)
+    assert only_new_key(world)
+
+
+def test_a_leak_keeps_its_haste_when_its_release_fails_and_another_rotation_is_asked_for(world: World) -> None:
+    world.behave("registry/payments:1").exit_codes["smoke"] = 1
+    leak(world, "database")
+    live(world, until=lambda: rotation(world)["state"] == "Failed")
+    world.behave("registry/payments:1").exit_codes.clear()
+    began = world.now
+    world.annotate("rotate", "database")
+    assert answer(world).startswith("Accepted")
+    live(world, until=lambda: world.database["app"][1] is False)
+    assert one_revision_and_one_login(world)
+    assert world.now - began < timedelta(seconds=600)
