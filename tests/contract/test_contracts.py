@@ -29,7 +29,7 @@ def test_every_metric_exists_with_its_labels() -> None:
     labels = {
         collector._name: set(collector._labelnames)
         for side in sides
-        for collector in vars(side).values()
+        for collector in side.REGISTRY._collector_to_names
         if hasattr(collector, "_labelnames")
     }
     for name, names in promised:

@@ -8,7 +8,7 @@ import asyncio
 from datetime import datetime
 from typing import Final, Protocol
 
-from payment_operator.api.api_key import COLLECTIONS
+from payment_operator.api.api_key import COLLECTIONS, MANAGING
 from payment_operator.api.environment import Environment
 from payment_operator.key_check import Answer, KeyCheck, Proof, account_of, judge
 from payment_operator.resources.credentials import malformed
@@ -54,7 +54,8 @@ async def whose(stripe: Asks, key: str, spec: Environment) -> Answer:
 
 
 async def _permissions(stripe: Asks, key: str, spec: Environment, base: str) -> dict[str, Answer]:
-    wanted = spec.stripe.api_key.required_permissions
+    own = MANAGING if spec.stripe.webhook.provider == "Managed" else ()
+    wanted = tuple(dict.fromkeys([*spec.stripe.api_key.required_permissions, *own]))
     found = await asyncio.gather(*(stripe.ask(key, *_trial(permission, base)) for permission in wanted))
     return dict(zip(wanted, found, strict=True))
 

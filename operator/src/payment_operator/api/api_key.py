@@ -39,7 +39,9 @@ NEEDED: Final = (
     "setup_intent_read",
     "subscription_write",
 )
-"""What the service does at Stripe."""
+"""What the service does at Stripe; tests/contract compares it with the service's calls."""
+MANAGING: Final = ("event_read", "webhook_write")
+"""What the operator does there beside it, when it makes the webhook endpoint."""
 AccountId = Annotated[str, Meta(max_length=64, pattern="^acct_[A-Za-z0-9_]+$")]
 KNOWN: Final = sorted(f"{resource}_{access}" for resource in COLLECTIONS for access in ("read", "write"))
 Permission = Annotated[str, Meta(max_length=64, extra_json_schema={"enum": KNOWN})]
@@ -54,7 +56,8 @@ class ApiKey(Fields, frozen=True, kw_only=True):
         Meta(
             max_length=40,
             description="What a key must be allowed, as Stripe names it for restricted keys, without rak_. Each is "
-            "tried at Stripe; nothing is changed there.",
+            "tried at Stripe; nothing is changed there. With webhook.provider Managed also event_read and "
+            "webhook_write are asked for.",
         ),
     ] = msgspec.field(default_factory=lambda: list(NEEDED))
     max_age_seconds: Annotated[

@@ -1,0 +1,66 @@
+"""The permissions that the operator asks of an API key are those of the service's calls to Stripe, and no more."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import payment_service
+from payment_operator.api.api_key import COLLECTIONS, NEEDED
+from payment_service.platform import stripe_calls
+from payment_service.simulator.routes import PERMISSIONS
+from payment_service.webhooks.application import TARGETS
+
+Access = tuple[str, str]
+"""A resource in Stripe's names, and `read` or `write`."""
+
+
+def access(method: str, collection: str) -> Access:
+    return PERMISSIONS[collection.replace("/", ".")], "read" if method == "get" else "write"
+
+
+def calls(tree: ast.AST, *names: str) -> list[ast.Call]:
+    """The calls of these functions."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in found if isinstance(call.func, ast.Attribute) and call.func.attr in names]
+
+
+def text(node: ast.expr) -> str:
+    """A string, as far as it is written out; an f-string up to its first value."""
+    first = node.values[0] if isinstance(node, ast.JoinedStr) else node
+    return str(first.value) if isinstance(first, ast.Constant) else ""
+
+
+def written_out() -> set[Access]:
+    """The calls in stripe_calls.py whose collection stands there."""
+    found = set()
+    for call in calls(ast.parse(inspect.getsource(stripe_calls)), "request", "call"):
+        _, method, path = call.args
+        if collection := text(path).removeprefix("/v1/").partition("/")[0]:
+            found.add(access(text(method), collection))
+    return found
+
+
+def by_collection() -> set[Access]:
+    """The calls of `retrieve` and `list_page`, which take any collection: those of the mirror, and named ones."""
+    found = {access("get", target.collection) for target in TARGETS.values()}
+    for path in Path(inspect.getfile(payment_service)).parent.rglob("*.py"):
+        for call in calls(ast.parse(path.read_text()), "retrieve", "list_page"):
+            of_stripe = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "stripe_calls"
+            if of_stripe and (collection := text(call.args[1])):
+                found.add(access("get", collection))
+    return found
+
+
+def test_the_permissions_asked_for_are_those_of_the_service_s_calls() -> None:
+    found = written_out() | by_collection()
+    assert ("customer", "write") in found
+    assert ("event", "read") in found
+    writes = {resource for resource, kind in found if kind == "write"}
+    strongest = {f"{resource}_{'write' if resource in writes else 'read'}" for resource, _ in found}
+    assert strongest == set(NEEDED)
+
+
+def test_each_permission_is_tried_at_an_address_that_it_guards() -> None:
+    assert {PERMISSIONS[collection.replace("/", ".")]: collection for collection in COLLECTIONS.values()} == COLLECTIONS
