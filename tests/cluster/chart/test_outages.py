@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cluster.chart.loading import stored, summary
@@ -82,15 +83,16 @@ def kill(release: Release, pod: str) -> None:
     if release.namespace.cluster.place is None:
         release.namespace.kubectl("delete", "pod", pod, "--grace-period=1", check=False)
         return
-    before = restarts(release, pod)
-    assert containers.kill(release.namespace.kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")) == 1
-    assert release.namespace.until(lambda: restarts(release, pod) > before, seconds=120), f"{pod} was not started anew"
+    before = container_of(release, pod)
+    assert containers.kill(before["containerID"]) == 1
+    later = before["restartCount"] + 1
+    assert release.namespace.until(lambda: container_of(release, pod)["restartCount"] >= later, seconds=120), pod
 
 
-def restarts(release: Release, pod: str) -> int:
-    return int(
-        release.namespace.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}")
-    )
+def container_of(release: Release, pod: str) -> dict[str, Any]:
+    """Return what the kubelet says of the pod's only container."""
+    found: dict[str, Any] = json.loads(release.namespace.kubectl("get", "pod", pod, "-o", "json"))
+    return dict(found["status"]["containerStatuses"][0])
 
 
 def recovered(release: Release) -> None:

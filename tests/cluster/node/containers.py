@@ -7,16 +7,19 @@ import signal
 from pathlib import Path
 
 
-def kill(pod_uid: str) -> int:
-    """Send SIGKILL to the first process of each container of a pod, as the kernel does when memory is short.
+def kill(container: str) -> int:
+    """Send SIGKILL to the first process of a container, as the kernel does when memory is short.
 
     With the first process of its PID namespace every other process of the container dies, so that nothing of it is
-    alive when the kubelet starts the container anew. Returns how many were killed; the sandbox lives on.
+    alive when the kubelet starts it anew in the same pod. Returns how many were killed.
+
+    Args:
+        container: `containerID` of the pod's status, such as containerd://4c0cf6998e3e.
     """
-    killed = 0
+    killed, identifier = 0, container.rpartition("/")[2]
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if pod_uid in _plain((process / "cgroup").read_text()) and _is_first(process):
+            if identifier in (process / "cgroup").read_text() and _is_first(process):
                 os.kill(int(process.name), signal.SIGKILL)
                 killed += 1
         except (FileNotFoundError, ProcessLookupError):
@@ -24,11 +27,6 @@ def kill(pod_uid: str) -> int:
     return killed
 
 
-def _plain(cgroup: str) -> str:
-    """A pod's id is spelled with underscores where systemd manages the groups."""
-    return cgroup.replace("_", "-")
-
-
 def _is_first(process: Path) -> bool:
-    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
-    return status["NSpid"].split()[-1] == "1" and status["Name"] != "pause"
+    lines = (process / "status").read_text().splitlines()
+    return next(line for line in lines if line.startswith("NSpid:")).split()[-1] == "1"
