@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -49,13 +50,16 @@ class Sweep:
     _made: int = field(default=0, init=False)
 
     def run(self, *, whole: bool) -> None:
-        """Count the writes of a change without a kill, then kill at each; unless `whole` at the two of the day."""
+        """Count the writes of a change without a kill, then kill at each; unless `whole` at the two of the day.
+
+        SHARD=2/3 in the environment takes the second of three parts, to run them side by side.
+        """
         points = self._points()
         passed = Passed(self.name, keep=whole)
         day = time.gmtime().tm_yday * 7
         chosen = points if whole else [points[(day + half) % len(points)] for half in (0, len(points) // 2)]
         started, missed = time.monotonic(), []
-        for number, point in enumerate(passed.left(chosen)):
+        for number, point in enumerate(_own_shard(passed.left(chosen))):
             if time.monotonic() - started > SHARD_SECONDS:
                 self.say(f"{self.name}: the shard is over after {number} kills; run it again for the others")
                 break
@@ -94,3 +98,8 @@ class Sweep:
         self.victim.start()
         self.finished()
         return f"write {point.number} ({write.method} {write.resource})" if write else ""
+
+
+def _own_shard(points: list[Point]) -> list[Point]:
+    part, _, parts = os.environ.get("SHARD", "1/1").partition("/")
+    return points[int(part) - 1 :: int(parts)]
