@@ -1,8 +1,12 @@
-"""Whether a release replaces a secret that has leaked: then it is not held, and what served before is not retained."""
+"""Whether a release replaces a secret that has leaked: then what served before is not retained.
+
+It is not held either, if nothing else changes with it: haste lets no image through that nobody has approved.
+"""
 
 from payment_operator.observed import Observed, Revision
 from payment_operator.resources.credentials import API_KEY, DATABASE
 from payment_operator.resources.login import login_of
+from payment_operator.resources.revisions import same_but_for_credentials
 
 
 def replaces_leaked(observed: Observed, old: Revision | None, new: Revision) -> bool:
@@ -15,6 +19,12 @@ def replaces_leaked(observed: Observed, old: Revision | None, new: Revision) -> 
     if record is None or not record.compromised or record.current is None:
         return False
     return login_of(present.get(DATABASE, "")) == record.current.login() != login_of(former.get(DATABASE, ""))
+
+
+def hurries(observed: Observed, old: Revision | None, new: Revision) -> bool:
+    """Whether the new revision replaces a leaked secret and is otherwise what serves already."""
+    same = old is not None and same_but_for_credentials(old.content, new.content)
+    return same and replaces_leaked(observed, old, new)
 
 
 def leaked_keys(observed: Observed) -> set[str]:

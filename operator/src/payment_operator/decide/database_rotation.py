@@ -136,7 +136,8 @@ def _leaked(turn: Turn, why: str, operation: str) -> str:
         return f"rotation {record.number} goes on without hold and retention, with another new password"
     if record.former is not None:
         return f"{record.former.role} is locked without retention; then the next rotation begins"
-    return f"a rotation of the database's password begins after {why}; promote or abort a release that is held"
+    way_out = "promote a release that is held, or put the spec back"
+    return f"a rotation of the database's password begins after {why}; {way_out}"
 
 
 def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payment_operator.observed import Observed, Revision
-from payment_operator.resources.revisions import revision_hash, revision_input
+from payment_operator.resources.revisions import revision_hash, revision_input, same_but_for_credentials
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,13 @@ class Roles:
         begun = self.candidate is not None and self.candidate.record.step("deploy").state != ""
         found = [self.active, self.previous, self.candidate if begun else None]
         return [revision for revision in found if revision is not None]
+
+    @property
+    def more_than_credentials(self) -> bool:
+        """Whether the spec asks for something else than what serves, be it with other credentials."""
+        if self.active is None or self.content is None:
+            return False
+        return not same_but_for_credentials(self.content, self.active.content)
 
 
 def baking(revision: Revision | None) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.actions import Create, Decision
 from payment_operator.decide import sizes, traffic
-from payment_operator.decide.compromise import replaces_leaked
+from payment_operator.decide.compromise import hurries, replaces_leaked
 from payment_operator.decide.jobs import ended, migrate, name_of, not_started, pods_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
@@ -197,10 +197,13 @@ def _smoke_again(turn: Turn, revision: Revision, why: str) -> None:
 
 
 def _hold(turn: Turn, revision: Revision) -> Progress | None:
-    held = turn.observed.spec.release.promotion == "Manual" and turn.roles.active is not None
-    if not held or revision.record.promoted or replaces_leaked(turn.observed, turn.roles.active, revision):
+    observed, active = turn.observed, turn.roles.active
+    held = observed.spec.release.promotion == "Manual" and active is not None
+    if not held or revision.record.promoted or hurries(observed, active, revision):
         return None
-    how = f"kubectl annotate penv {turn.observed.owner.name} {names.GROUP}/promote={revision.number}"
+    how = f"kubectl annotate penv {observed.owner.name} {names.GROUP}/promote={revision.number}"
+    if active is not None and replaces_leaked(observed, active, revision):
+        how += f"; it replaces a leaked secret: for that alone put the spec back to what revision {active.number} has"
     return Progress("Hold", how, turn.since(revision, jobs.SMOKE))
 
 

@@ -61,6 +61,11 @@ def revision_hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:8]
 
 
+def same_but_for_credentials(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two inputs ask for the same, be it with other credentials."""
+    return one | {"credentials": ""} == other | {"credentials": ""}
+
+
 def controller_revision(
     owner: Owner, *, digest: str, number: int, content: dict[str, Any], manifests: Manifest, record: ReleaseRecord
 ) -> Manifest:

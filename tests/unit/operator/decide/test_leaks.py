@@ -119,7 +119,7 @@ def test_a_leak_during_a_held_release_of_something_else_waits_for_a_person_and_s
     world.change(image="registry/payments:2")
     live(world, until=lambda: releasing(world))
     leak(world, "database")
-    assert "promote or abort" in answer(world)
+    assert "promote a release that is held, or put the spec back" in answer(world)
     live(world, passes=20)
     assert world.active() == "registry/payments:1"
     assert rotation(world)["message"] == "the next rotation waits for the release to end"
@@ -211,6 +211,41 @@ def test_an_image_that_is_released_before_the_new_key_is_there_is_held_and_the_k
     put(world, NEW)
     live(world, until=lambda: only_new_key(world))
     assert only_new_key(world)
+
+
+def test_a_leaked_key_takes_no_image_live_that_nobody_promoted_and_is_replaced_when_the_spec_is_back(
+    world: World,
+) -> None:
+    world.change(image="registry/payments:2")
+    live(world, until=lambda: releasing(world))
+    leak(world, "api-key")
+    assert "put it back to what revision 1 has" in answer(world)
+    put(world, NEW)
+    live(world, passes=100)
+    assert world.active() == "registry/payments:1"
+    assert releasing(world)
+    assert "for that alone put the spec back to what revision 1 has" in world.status["candidate"]["waitingFor"]
+    world.change(image="registry/payments:1")
+    live(world, until=lambda: only_new_key(world))
+    assert only_new_key(world)
+    assert world.active() == "registry/payments:1"
+
+
+def test_an_aborted_image_stays_away_when_a_password_leaks_and_the_spec_that_is_put_back_replaces_it(
+    world: World,
+) -> None:
+    world.change(image="registry/payments:2")
+    live(world, until=lambda: releasing(world))
+    leak(world, "database")
+    assert answer(world).startswith("Accepted")
+    world.annotate("abort")
+    live(world, passes=200)
+    assert world.active() == "registry/payments:1"
+    world.change(image="registry/payments:1")
+    live(world, until=lambda: one_revision_and_one_login(world) and world.database["app"][1] is False)
+    assert one_revision_and_one_login(world)
+    assert world.database["app"][1] is False
+    assert world.active() == "registry/payments:1"
 
 
 def test_asked_for_an_api_key_that_did_not_leak_it_says_that_a_person_makes_it(world: World) -> None:
