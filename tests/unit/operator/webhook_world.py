@@ -104,8 +104,11 @@ class Stripe:
     def _act(self, work: Callable[[], Any]) -> Any:
         if self.fault is not None:
             raise self.fault
+        before = self.sending()
         with self.world.mortal():
             result = work()
+        if before and self.world.spec["stripe"]["webhook"].get("provider") == "Managed":
+            self.world.silenced |= not self.sending()
         self.world.check()
         return result
 
@@ -149,6 +152,8 @@ class WebhookWorld(World):
     seen_states: list[str] = field(default_factory=list)
     told_people: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
+    silenced: bool = False
+    """Whether the operator has taken the last endpoint that sent while it was to keep one."""
 
     def __post_init__(self) -> None:
         self.stripe = Stripe(self)

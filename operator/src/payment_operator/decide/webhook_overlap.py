@@ -26,7 +26,7 @@ def overlap(turn: Turn, record: WebhookRecord) -> None:
     """Both endpoints are enabled; the former goes when nothing from before is left to deliver."""
     observed = turn.observed
     ended = state.over(observed, record)
-    if _fell_back(turn, record):
+    if _came_back(turn, record) or _fell_back(turn, record):
         return
     if not record.verified and state.verified(observed, record):
         webhook_secrets.save(turn, msgspec.structs.replace(record, verified=True))
@@ -42,6 +42,24 @@ def overlap(turn: Turn, record: WebhookRecord) -> None:
         turn.decision.look_again(turn.seconds_until(end) if record.verified else 5)
     else:
         _disable(turn, record, record.former)
+
+
+def _came_back(turn: Turn, record: WebhookRecord) -> bool:
+    """Whether Managed was left and is wanted again: the only endpoint, which was to go, is the one in use then."""
+    if record.current is not None or record.former is None or not state.managed(turn.observed):
+        return False
+    kept = msgspec.structs.replace(
+        record,
+        step="",
+        at=stamp(turn.observed.now),
+        current=record.former,
+        former=None,
+        compromised=record.compromised or record.again,
+        again=False,
+    )
+    webhook_secrets.save(turn, kept)
+    turn.decision.tell("WebhookEndpoint", f"endpoint {record.former.id} stays in use: the provider is Managed again")
+    return True
 
 
 def _fell_back(turn: Turn, record: WebhookRecord) -> bool:
@@ -120,7 +138,7 @@ def _undelivered(observed: Observed) -> str:
 def retire(turn: Turn, record: WebhookRecord) -> None:
     """The former endpoint is disabled; later it is deleted, and its secret removed."""
     observed = turn.observed
-    if _fell_back(turn, record):
+    if _came_back(turn, record) or _fell_back(turn, record):
         return
     wait = min(DRAIN_SECONDS, state.times(observed).overlap_seconds)
     end = moment(record.at) + timedelta(seconds=wait)

@@ -28,6 +28,7 @@ QUIET: Final = ("terminal.reader.action_failed",)
 API_VERSION: Final = "2026-10-28.endive"
 """What the first endpoint is made with, before pods tell theirs; tests/unit compares it with the service's."""
 LEFT_MANAGED: Final = "the provider is SecretRef now"
+UNREADABLE: Final = "the Secrets that the spec names cannot be read; mend them first"
 PUT_IT: Final = "the provider is SecretRef: put the new secret into the Secret that secretRef names"
 ACCEPT_SECONDS: Final = 600
 RETRY_SECONDS: Final = 600
@@ -63,20 +64,27 @@ def _written(turn: Turn) -> bool:
 
 def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
     """Begin a rotation because a person asks for it; tell whether, and what to answer."""
-    observed = turn.observed
-    record = webhook_secrets.settled(observed, observed.webhook_record)
+    observed, record = turn.observed, turn.observed.webhook_record
     if record.operation == operation:
         return True, f"rotation {record.number} of the webhook signing secret began before"
+    if not observed.sources.usable:
+        return False, UNREADABLE
+    record = webhook_secrets.settled(observed, record)
     if not state.managed(observed):
         return _end_overlap(turn, record, operation) if compromised else (False, PUT_IT)
     if compromised and (state.busy(record) or observed.webhook.endpoints is None):
         return True, _leaked(turn, record, operation)
-    if observed.webhook.endpoints is None:
-        return False, "Stripe does not answer, so its endpoints are not known; ask again"
-    if state.busy(record):
-        return False, f"rotation {record.number} is {record.step}; wait until it is complete"
+    if why := _hindered(observed, record):
+        return False, why
     number = begin(turn, record, compromised=compromised, operation=operation)
     return True, f"rotation {number} of the webhook signing secret begins"
+
+
+def _hindered(observed: Observed, record: WebhookRecord) -> str:
+    """Why no rotation can begin now; empty when one can."""
+    if observed.webhook.endpoints is None:
+        return "Stripe does not answer, so its endpoints are not known; ask again"
+    return f"rotation {record.number} is {record.step}; wait until it is complete" if state.busy(record) else ""
 
 
 def _leaked(turn: Turn, record: WebhookRecord, operation: str) -> str:

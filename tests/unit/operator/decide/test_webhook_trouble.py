@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed
 
@@ -176,6 +176,54 @@ def test_a_first_endpoint_that_failed_is_removed_when_managed_is_left() -> None:
     assert world.secrets() == ("whsec_1",)
 
 
+@pytest.mark.parametrize("leaked", [False, True])
+@pytest.mark.parametrize("state", ["Overlapping", "Retiring"])
+def test_the_endpoint_that_was_to_go_is_in_use_again_when_managed_is_left_and_comes_back(
+    world: WebhookWorld,
+    state: str,
+    leaked: bool,  # noqa: FBT001 - drawn by pytest
+) -> None:
+    world.spec["stripe"]["webhook"] = SECRET_REF
+    world.live_through(passes=100, until=lambda: world.observe().webhook_record.step == state)
+    assert world.observe().webhook_record.step == state
+    world.spec["stripe"]["webhook"] = MANAGED
+    if leaked:
+        leak(world)
+    world.live_through(passes=4)
+    assert [item.id for item in world.stripe.sending()] == ["we_1"]
+    assert world.rotation()["endpoint"] == "we_1"
+    world.live_through(passes=60)
+    assert world.rotation()["endpoint"] == ("we_2" if leaked else "we_1")
+    assert ("whsec_m1" in world.secrets()) is not leaked
+    assert world.stripe.created == (2 if leaked else 1)
+    assert not world.silenced
+
+
+def test_a_leak_told_while_the_secrets_of_the_spec_cannot_be_read_takes_no_value_from_the_pods() -> None:
+    world = WebhookWorld()
+    world.spec["stripe"] = world.spec["stripe"] | {"webhook": SECRET_REF}
+    world.live_through(passes=100)
+    assert world.source is not None
+    del world.source["STRIPE_WEBHOOK_SECRET"]
+    leak(world)
+    world.live_through(passes=5)
+    assert world.secrets() == ("whsec_1",)
+    assert world.status["lastOperation"]["result"] == "Refused"
+    assert "cannot be read" in world.status["lastOperation"]["message"]
+
+
+def test_a_leak_told_during_a_rotation_keeps_a_person_s_values_that_cannot_be_read(world: WebhookWorld) -> None:
+    world.spec["stripe"]["webhook"] = MANAGED | {"secretRef": {"name": "payments"}}
+    world.live_through(passes=3)
+    rotate_until(world, "Overlapping")
+    assert world.source is not None
+    del world.source["STRIPE_WEBHOOK_SECRET"]
+    leak(world)
+    world.live_through(passes=5)
+    assert "whsec_1" in world.secrets()
+    assert world.status["lastOperation"]["result"] == "Refused"
+
+
 def test_events_that_cannot_be_listed_at_the_forced_end_are_spoken_of(world: WebhookWorld) -> None:
     world.unread = "Stripe: 403 no permission to read events"
     rotate_until(world, "Overlapping")
@@ -207,6 +255,8 @@ def act(world: WebhookWorld, what: str, number: int) -> None:
 
 
 @settings(max_examples=12, deadline=None)
+@example(plan=[("leave", 3), ("return", 12)], deaths=set())
+@example(plan=[("leave", 3), ("leak", 2), ("return", 12)], deaths=set())
 @given(plan=st.lists(st.tuples(ACTS, st.integers(1, 12)), max_size=6), deaths=DEATHS)
 def test_whatever_people_do_when_one_endpoint_and_one_secret_remain(
     plan: list[tuple[str, int]], deaths: set[tuple[int, str]]
@@ -225,3 +275,4 @@ def test_whatever_people_do_when_one_endpoint_and_one_secret_remain(
     assert world.rotation() | {"state": "Current", "endpoint": only.id} == world.rotation()
     assert world.secrets() == (world.stripe.secrets[only.id],)
     assert [item.id for item in world.stripe.sending()] == [only.id]
+    assert not world.silenced
