@@ -90,7 +90,7 @@ async def _connected(url: str, what: str) -> AsyncIterator["asyncpg.Connection[a
             dsn, timeout=SECONDS, command_timeout=SECONDS, target_session_attrs=SessionAttribute.read_write
         )
     except _FAULTS as error:
-        raise DatabaseFault(f"{what}: {str(error) or type(error).__name__}") from error
+        raise DatabaseFault(f"{what}: {told(error)}") from error
     try:
         yield connection
     except DatabaseFault:
@@ -99,6 +99,13 @@ async def _connected(url: str, what: str) -> AsyncIterator["asyncpg.Connection[a
         raise DatabaseFault(f"{what}: {str(error) or type(error).__name__}") from error
     finally:
         connection.terminate()
+
+
+def told(error: Exception) -> str:
+    """What may be told of a failed login: a URL that cannot be read is quoted in its error, the password with it."""
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # a refused certificate is both
+        return "its URL cannot be read: percent-encode special characters of the password"
+    return str(error) or type(error).__name__
 
 
 def _quoted(name: str) -> str:

@@ -1,0 +1,41 @@
+"""What is told of a database URL that cannot be read: the fix, and no part of the password."""
+
+from __future__ import annotations
+
+import ssl
+
+import asyncpg
+import pytest
+from tests.unit.operator.world import World
+
+from payment_operator.actions import Decision, Patch, PrepareRole
+from payment_operator.backoff import Backoff
+from payment_operator.postgresql import told
+from payment_operator.role_work import work_on_role
+
+READABLE = "percent-encode special characters of the password"
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["Ab3/xyz", "Ab3?xyz", "Ab3#xyz", "[Ab3/xyz", "Ab3:Zb4/xyz"],
+)
+async def test_a_password_that_breaks_its_url_is_told_to_nobody(password: str) -> None:
+    url = f"postgresql://admin:{password}@db/payments"
+    action = PrepareRole(url, url, "payments", then=Patch("Secret", "shop-database-roles", ()))
+    decision, backoff = Decision(), Backoff()
+    assert await work_on_role(action, backoff, World().observe(), decision) is False
+    (event,) = decision.events
+    assert backoff.fault is not None
+    for text in (event.message, backoff.fault.message):
+        assert READABLE in text
+        assert "Ab3" not in text
+        assert "xyz" not in text
+
+
+def test_a_wrong_setting_in_the_url_is_not_quoted() -> None:
+    assert READABLE in told(asyncpg.exceptions.ClientConfigurationError("got 'Ab3xyz'"))
+
+
+def test_a_refused_certificate_keeps_its_reason() -> None:
+    assert "self-signed" in told(ssl.SSLCertVerificationError(1, "self-signed certificate"))
