@@ -22,7 +22,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a person asks for."""
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]
-    """Chosen by who asks; a second request with the id of the last one is not acted on."""
+    """Chosen by who asks; a request with the id of an earlier one is refused."""
     verb: Verb
     revision: int | None = None
     """The revision that is meant. None: the only one that the verb can mean."""

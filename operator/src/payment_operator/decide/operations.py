@@ -31,7 +31,10 @@ class Answer(NamedTuple):
 
 
 def take(observed: Observed) -> Patch | None:
-    """Move a request into the operator's own annotation; None when there is none, or it was the last one."""
+    """Move a request into the operator's own annotation; None when there is none, or it is being acted on.
+
+    An id that was used before is refused: what it did is written under it, so it would do nothing and be told it had.
+    """
     found = requests.find(observed.metadata)
     if found is None:
         return None
@@ -42,9 +45,11 @@ def take(observed: Observed) -> Patch | None:
         operation = msgspec.convert(msgspec.to_builtins(request), Operation)
     except RequestRefused as error:
         operation = Operation(id=f"refused-{version}", verb="abort", refused=str(error))
-    last = pending_or_last(observed)
-    if last is not None and last.id == operation.id:
+    if _pending(observed) == operation.id:
         return None
+    if operation.id in _used(observed):
+        why = f"the id {operation.id} was used by an earlier request; choose another"
+        operation = Operation(id=f"refused-{version}", verb=operation.verb, refused=why)
     text = msgspec.json.encode(operation).decode()
     operations = (
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},
@@ -63,12 +68,26 @@ def pending_or_last(observed: Observed) -> Operation | None:
         return None
 
 
+def _pending(observed: Observed) -> str:
+    """The id of the request that was taken and not answered yet; empty when there is none."""
+    last = pending_or_last(observed)
+    answered = (observed.status.get("lastOperation") or {}).get("id")
+    return last.id if last is not None and last.id != answered else ""
+
+
+def _used(observed: Observed) -> set[str]:
+    """The ids of earlier requests that are still known."""
+    last, role = pending_or_last(observed), observed.role_rotation
+    acted = {revision.record.operation for revision in observed.revisions.values()}
+    return {*acted, last.id if last else "", observed.webhook_record.operation, role.operation if role else ""}
+
+
 def answer(turn: Turn) -> dict[str, str] | None:
     """Act on the request that was taken last, and return what to answer; None when it has been answered."""
     operation, active = pending_or_last(turn.observed), turn.roles.active
     if active is not None and active.record.state not in {"Active", "Failed"}:
         return None  # a switch is being written down; a moment later there is a right answer
-    if operation is None or (turn.observed.status.get("lastOperation") or {}).get("id") == operation.id:
+    if operation is None or not _pending(turn.observed):
         return None
     result = _result(turn, operation)
     if result.target is not None and result.record is not None:

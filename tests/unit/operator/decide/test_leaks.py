@@ -274,3 +274,36 @@ def test_a_leak_keeps_its_haste_when_its_release_fails_and_another_rotation_is_a
     live(world, until=lambda: world.database["app"][1] is False)
     assert one_revision_and_one_login(world)
     assert world.now - began < timedelta(seconds=600)
+
+
+def asked(world: World, name: str) -> dict[str, Any]:
+    """The answer to a request with this id."""
+    leak(world, "database", name)
+    live(world, passes=3)
+    assert names.ANNOTATION_REQUEST not in world.annotations
+    return dict(world.status["lastOperation"])
+
+
+def test_a_leak_that_is_told_with_a_used_id_is_refused_and_with_another_id_replaced(world: World) -> None:
+    assert asked(world, "leak-1")["result"] == "Accepted"
+    live(world)
+    used = login_of(url_in_use(world)).role
+    again = asked(world, "leak-1")
+    assert again["result"] == "Refused"
+    assert "leak-1 was used by an earlier request; choose another" in again["message"]
+    world.annotate("rotate", "api-key")  # another request between
+    live(world, passes=3)
+    assert asked(world, "leak-1")["result"] == "Refused"
+    assert asked(world, "leak-2")["result"] == "Accepted"
+    live(world)
+    assert login_of(url_in_use(world)).role != used
+    assert one_revision_and_one_login(world)
+
+
+def test_the_request_that_is_being_acted_on_is_not_refused_when_it_is_written_again(world: World) -> None:
+    leak(world, "database")
+    world.operate()  # takes it
+    assert names.ANNOTATION_OPERATION in world.annotations
+    leak(world, "database")
+    decision = world.operate()  # answers it
+    assert decision.status["lastOperation"]["result"] == "Accepted"
