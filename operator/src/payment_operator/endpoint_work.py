@@ -45,9 +45,6 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
     account, record = account_of(observed), action.record
     try:
         made = await stripe.create(account, key=action.key, form=_creation(action))
-        if made.secret and await stripe.update(account, made.id, form=[("disabled", "true")]):
-            return webhook_secrets.write(observed, webhook_endpoints.created(observed, record, made), add=made.secret)
-        await stripe.delete(account, made.id)
     except StripeFault as fault:
         if fault.status in {0, TOO_MANY, IN_PROGRESS}:
             raise
@@ -55,8 +52,12 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
             message = redact(str(fault), observed.sources.secrets)
             decision.tell("WebhookRotationFailed", message, warning=True)
             return webhook_secrets.write(observed, webhook_endpoints.refused(observed, record, message))
-        decision.look_again(2)  # Stripe would give the same answer to the same key for a day
-    return webhook_secrets.write(observed, webhook_endpoints.attempted(record))
+        # Stripe would give the same answer to the same key for a day
+        return webhook_secrets.write(observed, webhook_endpoints.attempted(observed, record))
+    if made.secret and await stripe.update(account, made.id, form=[("disabled", "true")]):
+        return webhook_secrets.write(observed, webhook_endpoints.created(observed, record, made), add=made.secret)
+    await stripe.delete(account, made.id)
+    return webhook_secrets.write(observed, webhook_endpoints.attempted(observed, record))
 
 
 def _creation(action: CreateEndpoint) -> Form:

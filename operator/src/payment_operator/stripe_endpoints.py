@@ -102,7 +102,7 @@ class StripeEndpoints:
         """Ids of events from that time that Stripe has not delivered to every endpoint, oldest last.
 
         Raises:
-            StripeFault: no answer.
+            StripeFault: no answer, or more events than are read.
         """
         wanted, found, after = frozenset(types), [], ""
         for _ in range(MOST_PAGES):
@@ -117,6 +117,8 @@ class StripeEndpoints:
             if not page.get("has_more"):
                 break
             after = page["data"][-1]["id"]
+        else:
+            raise StripeFault(0, f"more than {MOST_PAGES * PAGE} undelivered events")
         return tuple(found)
 
     async def _call(

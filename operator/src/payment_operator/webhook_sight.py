@@ -44,5 +44,8 @@ class WebhookSight:
     unread: str = ""
     """Why those are not known, though they were asked for."""
     fault: Fault | None = None
+    """Of a change at Stripe."""
+    unlisted: Fault | None = None
+    """Why the endpoints are not known, though they were asked for."""
     fresh: str = field(default="", repr=False)
     """Random, new in every pass."""

@@ -13,8 +13,9 @@ def webhook_status(turn: Turn) -> WebhookSecretStatus | None:
     if webhook_secrets.live(observed) is None:
         return None
     due = webhook_state.due_at(observed)
+    failed = record.failed_at or webhook_state.stuck(observed, record)
     return WebhookSecretStatus(
-        state=record.step or ("Failed" if record.failed_at else "Current"),
+        state=record.step or ("Failed" if failed else "Current"),
         version=record.number,
         fingerprint=record.current.fingerprint if record.current else record.source,
         endpoint=record.current.id if record.current else "",
@@ -26,12 +27,13 @@ def webhook_status(turn: Turn) -> WebhookSecretStatus | None:
 
 def _message(turn: Turn, record: WebhookRecord) -> str:
     observed = turn.observed
-    if record.step and observed.webhook.fault is not None:
-        return observed.webhook.fault.message
+    fault = observed.webhook.unlisted or (observed.webhook.fault if record.step else None)
+    if fault is not None:
+        return fault.message
     if record.step == "Accepting" and record.next is not None:
         return "waits for every running pod to accept the new secret"
     if record.step == "Overlapping":
         return webhook_state.waits_for(observed, record)
-    if record.left:
+    if record.left and not record.failed_at:
         return f"{len(record.left)} former values are accepted until their overlap is over"
     return record.message

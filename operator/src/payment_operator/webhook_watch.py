@@ -1,6 +1,7 @@
 """What a webhook rotation must know of pods and of Stripe, asked as often as it matters."""
 
 import asyncio
+import logging
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ RETRIES: Final = timedelta(days=3)
 """For so long Stripe tries to deliver an event (docs.stripe.com/webhooks#retries)."""
 MARGIN: Final = timedelta(seconds=60)
 """Between the clocks of Stripe and of this machine."""
+log = logging.getLogger("payment_operator.webhook_watch")
 
 
 @dataclass
@@ -32,14 +34,17 @@ class WebhookWatch:
     sight: WebhookSight = field(default_factory=WebhookSight)
     at: datetime | None = None
     calls: Backoff = field(default_factory=Backoff)
-    """Of calls to Stripe."""
+    """Of changes at Stripe."""
+    lists: Backoff = field(default_factory=Backoff)
+    """Of the lists of its endpoints."""
 
     async def look(self, observed: Observed) -> Observed:
         """The observation with what is seen of the endpoints."""
         record = observed.webhook_record
         busy = webhook_state.busy(record)
         needed = observed.sources.usable and (busy or webhook_state.managed(observed))
-        if needed and (busy or self.at is None or observed.now - self.at >= IDLE):
+        waits = self.at is not None and observed.now - self.at < IDLE and self.lists.fault is None
+        if needed and (busy or not waits):
             self.sight, self.at = await self._look(observed), observed.now
         elif not needed:
             self.sight = WebhookSight()
@@ -47,14 +52,16 @@ class WebhookWatch:
 
     async def _look(self, observed: Observed) -> WebhookSight:
         reports = await self._reports(observed)
-        if (fault := self.calls.fault) is not None and observed.now < fault.again_at:
-            return WebhookSight(reports)
+        if (fault := self.lists.fault) is not None and observed.now < fault.again_at:
+            return WebhookSight(reports, unlisted=fault)
         account, record = account_of(observed), observed.webhook_record
         try:
             endpoints = await self.stripe.all_of(account, key=webhook_endpoints.ENVIRONMENT, value=observed.owner.uid)
         except StripeFault as error:
-            self.calls.failed(str(error), now=observed.now)
-            return WebhookSight(reports)
+            log.warning("no list of the webhook endpoints: %s", error, extra=_context(observed))
+            self.lists.failed(str(error), now=observed.now)
+            return WebhookSight(reports, unlisted=self.lists.fault)
+        self.lists.done()
         if not webhook_state.ends(observed, record):
             return WebhookSight(reports, endpoints)
         try:
@@ -75,9 +82,13 @@ class WebhookWatch:
         return {pod.uid: read_report(answer) for pod, answer in zip(pods, found, strict=True)}
 
     def done(self) -> None:
-        """Forget former faults, and look anew in the next pass."""
+        """Forget the faults of changes, and look anew in the next pass."""
         self.calls.done()
         self.at = None
+
+
+def _context(observed: Observed) -> dict[str, str]:
+    return {"environment": f"{observed.owner.namespace}/{observed.owner.name}"}
 
 
 def read_report(answer: dict[str, Any]) -> PodReport | None:

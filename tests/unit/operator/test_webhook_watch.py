@@ -25,9 +25,17 @@ class Answers:
 
     world: WebhookWorld
     asked: list[str] = field(default_factory=list)
+    down: bool = False
+    events: int = 0
+    """How many pages of events of other types there are."""
 
     async def request(self, _key: str, method: str, url: str, **_: Any) -> tuple[int, Any]:
         self.asked.append(f"{method} {url.partition('/v1')[2]}")
+        if self.down:
+            return 503, {}
+        if url.endswith("/events") and self.events:
+            more = self.asked.count("GET /events") < self.events
+            return 200, {"data": [{"id": f"evt_{len(self.asked)}", "type": "payout.paid"}], "has_more": more}
         if url.endswith("/events"):
             return 403, {"error": {"message": "The key lacks rak_event_read"}}
         return 200, {"data": [_shown(item) for item in self.world.stripe.endpoints.values()]}
@@ -63,8 +71,8 @@ def world() -> WebhookWorld:
     return made
 
 
-async def look(world: WebhookWorld) -> tuple[WebhookWatch, Answers, Observed]:
-    answers = Answers(world)
+async def look(world: WebhookWorld, **answers_with: Any) -> tuple[WebhookWatch, Answers, Observed]:
+    answers = Answers(world, **answers_with)
     watch = WebhookWatch(Silent(), StripeEndpoints(answers))  # type: ignore[arg-type] # what it asks of them
     return watch, answers, await watch.look(world.observe())
 
@@ -88,3 +96,52 @@ async def test_events_are_asked_for_only_when_the_overlap_can_end(world: Webhook
     _, answers, seen = await look(world)
     assert answers.asked == ["GET /webhook_endpoints"]
     assert seen.webhook.unread == ""
+
+
+@pytest.mark.parametrize(("pages", "known"), [(5, True), (6, False)])
+async def test_more_undelivered_events_than_are_read_are_not_taken_for_none(
+    world: WebhookWorld,
+    pages: int,
+    known: bool,  # noqa: FBT001 - the table's
+) -> None:
+    world.spec["stripe"]["webhook"] = world.spec["stripe"]["webhook"] | {"events": ["invoice.paid"]}
+    _, _, seen = await look(world, events=pages)
+    assert (seen.webhook.undelivered == ()) is known
+    assert ("more than 500 undelivered events" in seen.webhook.unread) is not known
+
+
+def message(seen: Observed) -> str:
+    return str(decide(seen).status["rotation"]["webhook"]["message"])
+
+
+async def test_one_list_that_failed_is_forgotten_with_the_next_that_does_not(world: WebhookWorld) -> None:
+    watch, answers, seen = await look(world, down=True)
+    assert seen.webhook.endpoints is None
+    assert "503" in message(seen)
+    world.now += timedelta(seconds=2)
+    answers.down = False
+    seen = await watch.look(world.observe())
+    assert [item.id for item in seen.webhook.endpoints or ()] == ["we_1", "we_2"]
+    assert "503" not in message(seen)
+    answers.down = True
+    await watch.look(world.observe())
+    world.now += timedelta(seconds=2)
+    answers.down = False
+    assert (await watch.look(world.observe())).webhook.endpoints is not None
+
+
+async def test_a_change_that_failed_is_not_forgotten_with_a_list_that_does_not(world: WebhookWorld) -> None:
+    watch, _, _ = await look(world)
+    watch.calls.failed("no change", now=world.now)
+    seen = await watch.look(world.observe())
+    assert seen.webhook.endpoints is not None
+    assert seen.webhook.fault is not None
+
+
+async def test_a_list_that_failed_at_rest_is_asked_for_again_without_waiting_for_a_minute() -> None:
+    world = managed().at_rest()
+    watch, answers, seen = await look(world, down=True)
+    assert seen.webhook.unlisted is not None
+    world.now += timedelta(seconds=2)
+    answers.down = False
+    assert (await watch.look(world.observe())).webhook.endpoints is not None

@@ -49,12 +49,17 @@ class Stripe:
     answers: dict[str, Endpoint] = field(default_factory=dict)
     hides_secret: bool = False
     fault: StripeFault | None = None
+    faulty: frozenset[str] = frozenset({"create", "update", "delete"})
+    """What the fault is of."""
+    keys: list[str] = field(default_factory=list)
+    """Idempotency keys of the creations that were asked for."""
     created: int = 0
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     async def create(self, account: Account, *, key: str, form: Form) -> Endpoint:
         assert account.key
-        made: Endpoint = self._act(lambda: self._create(key, form))
+        self.keys.append(key)
+        made: Endpoint = self._act("create", lambda: self._create(key, form))
         return made
 
     def _create(self, key: str, form: Form) -> Endpoint:
@@ -82,7 +87,7 @@ class Stripe:
     async def update(self, account: Account, endpoint: str, *, form: Form) -> bool:
         assert account.key
         events = [value for name, value in form if name == "enabled_events[]"]
-        there: bool = self._act(lambda: self._update(endpoint, dict(form), events))
+        there: bool = self._act("update", lambda: self._update(endpoint, dict(form), events))
         return there
 
     def _update(self, endpoint: str, values: dict[str, str], events: list[str]) -> bool:
@@ -99,10 +104,10 @@ class Stripe:
 
     async def delete(self, account: Account, endpoint: str) -> None:
         assert account.key
-        self._act(lambda: self.endpoints.pop(endpoint, None))
+        self._act("delete", lambda: self.endpoints.pop(endpoint, None))
 
-    def _act(self, work: Callable[[], Any]) -> Any:
-        if self.fault is not None:
+    def _act(self, kind: str, work: Callable[[], Any]) -> Any:
+        if self.fault is not None and kind in self.faulty:
             raise self.fault
         before = self.sending()
         with self.world.mortal():
@@ -172,6 +177,7 @@ class WebhookWorld(World):
             None if self.unread else self.undelivered,
             self.unread,
             self.fault,
+            None if self.lists else Fault("Stripe: 403 no permission to list", self.now + timedelta(seconds=2)),
             "0" * 32,
         )
         return replace(seen, webhook=sight)

@@ -70,9 +70,9 @@ def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> We
     return msgspec.structs.replace(record, step="Accepting", at=stamp(observed.now), next=made)
 
 
-def attempted(record: WebhookRecord) -> WebhookRecord:
-    """The record after a creation whose answer is of no use: the next one has a key of its own."""
-    return msgspec.structs.replace(record, attempt=record.attempt + 1)
+def attempted(observed: Observed, record: WebhookRecord) -> WebhookRecord:
+    """The record after a creation whose answer is of no use: the next one has a key of its own, and comes later."""
+    return msgspec.structs.replace(record, attempt=record.attempt + 1, at=stamp(observed.now))
 
 
 def refused(observed: Observed, record: WebhookRecord, message: str) -> WebhookRecord:

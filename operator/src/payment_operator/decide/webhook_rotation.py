@@ -7,13 +7,14 @@ removed without a trace. Every act can be done again.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Apply, CreateEndpoint, UpdateEndpoint, key_of
+from payment_operator.backoff import FIRST_SECONDS, LONGEST_SECONDS, wait_after
 from payment_operator.decide import webhook_endpoints as endpoints
 from payment_operator.decide import webhook_overlap, webhook_secrets
 from payment_operator.decide import webhook_state as state
@@ -37,6 +38,7 @@ RETRY_SECONDS: Final = 600
 def advance(turn: Turn) -> None:
     """Keep the hot Secret, and take the present rotation further or begin one that is due."""
     observed, former = turn.observed, turn.observed.webhook_record
+    _mind_silence(turn, former)
     if not observed.sources.usable or _written(turn):
         return
     record = webhook_secrets.settled(observed, former)
@@ -46,12 +48,25 @@ def advance(turn: Turn) -> None:
         turn.decision.look_again(AT_ONCE)
         return
     for at in record.left.values():
-        turn.decision.look_again(turn.seconds_until(webhook_secrets.expiry(observed, at)))
+        if (end := webhook_secrets.expiry(observed, record, at)) is not None:
+            turn.decision.look_again(turn.seconds_until(end))
     if state.managed(observed):
         endpoints.repair(turn, record)
         if record.step != "Abandoning":
             endpoints.remove_orphans(turn, record)
     _STEPS[record.step](turn, record)
+
+
+def _mind_silence(turn: Turn, record: WebhookRecord) -> None:
+    """Look again when Stripe may be asked for the endpoints again; write one Event that none can be made, not many."""
+    observed, fault = turn.observed, turn.observed.webhook.unlisted
+    if fault is None:
+        return
+    turn.decision.look_again(turn.seconds_until(fault.again_at))
+    told = ((observed.status.get("rotation") or {}).get("webhook") or {}).get("state") == "Failed"
+    if state.stuck(observed, record) and webhook_secrets.live(observed) is not None and not told:
+        why = turn.clean(f"No webhook endpoint can be made: {fault.message}")
+        turn.decision.tell("WebhookRotationFailed", why, warning=True)
 
 
 def _written(turn: Turn) -> bool:
@@ -90,8 +105,9 @@ def _hindered(observed: Observed, record: WebhookRecord) -> str:
 def _leaked(turn: Turn, record: WebhookRecord, operation: str) -> str:
     """Skip what the present rotation waits for, and have another one follow: any secret that exists may have leaked."""
     follow = state.busy(record) and record.step != "Creating"
+    left = {} if record.current else record.left
     marked = msgspec.structs.replace(
-        record, compromised=True, again=record.again or follow, failed_at="", left={}, operation=operation
+        record, compromised=True, again=record.again or follow, failed_at="", left=left, operation=operation
     )
     webhook_secrets.save(turn, marked)
     if not state.busy(record):
@@ -123,7 +139,7 @@ def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, opera
         failed_at="",
         message="",
         compromised=leaked,
-        left={} if leaked else record.left,
+        left={} if leaked and record.current else record.left,
         operation=operation or record.operation,
     )
     webhook_secrets.save(turn, begun)
@@ -168,6 +184,9 @@ def _creating(turn: Turn, record: WebhookRecord) -> None:
     if not state.managed(observed):
         _abandon(turn, record, LEFT_MANAGED, failed=False)
         return
+    if record.attempt > 1 and observed.now < (again := _next_attempt(record)):
+        turn.decision.look_again(turn.seconds_until(again))
+        return
     identity = {
         endpoints.ENVIRONMENT: observed.owner.uid,
         endpoints.NUMBER: str(record.number),
@@ -175,6 +194,12 @@ def _creating(turn: Turn, record: WebhookRecord) -> None:
     }
     key = f"{observed.owner.uid}/webhook/{record.number}/{record.attempt}"
     endpoints.ask(turn, CreateEndpoint(key, record.url, QUIET, record.api_version, identity, record))
+
+
+def _next_attempt(record: WebhookRecord) -> datetime:
+    """When the creation is asked for again after answers of no use."""
+    wait = wait_after(record.attempt - 1, first=FIRST_SECONDS, longest=LONGEST_SECONDS)
+    return moment(record.at) + timedelta(seconds=wait)
 
 
 def _accepting(turn: Turn, record: WebhookRecord) -> None:
@@ -216,6 +241,7 @@ def _enable(observed: Observed, record: WebhookRecord, new: StoredEndpoint) -> U
         next=None,
         verified=False,
         warned=False,
+        left={} if record.compromised else record.left,
     )
     webhook = observed.spec.stripe.webhook
     return UpdateEndpoint(

@@ -11,6 +11,7 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Apply
+from payment_operator.decide import webhook_state as state
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.observed import Observed
@@ -55,16 +56,18 @@ def settled(observed: Observed, record: WebhookRecord) -> WebhookRecord:
     now = stamp(observed.now)
     found = {mark(observed, value) for value in values(observed) if not value.startswith(UNUSED)}
     left = {fp: record.left.get(fp, now) for fp in sorted(found - known)}
-    left = {fp: at for fp, at in left.items() if observed.now < expiry(observed, at)}
+    left = {fp: at for fp, at in left.items() if (end := expiry(observed, record, at)) is None or observed.now < end}
     record = msgspec.structs.replace(record, left=left)
-    if observed.spec.stripe.webhook.provider == "Managed" or not source or source[0] == record.source:
+    if state.managed(observed) or not source or source[0] == record.source:
         return record
     return msgspec.structs.replace(record, source=source[0], number=record.number + 1, rotated_at=now)
 
 
-def expiry(observed: Observed, left_at: str) -> datetime:
-    """Until when a value is accepted that has left its source."""
-    return moment(left_at) + timedelta(seconds=observed.spec.stripe.webhook.rotation.overlap_seconds)
+def expiry(observed: Observed, record: WebhookRecord, left_at: str) -> datetime | None:
+    """Until when a value is accepted that has left its source; None while no endpoint of ours serves in its place."""
+    if state.managed(observed) and record.current is None:
+        return None
+    return moment(max(left_at, record.enabled_at)) + timedelta(seconds=state.times(observed).overlap_seconds)
 
 
 def write(observed: Observed, record: WebhookRecord, *, add: str = "") -> Apply:

@@ -21,6 +21,12 @@ def busy(record: WebhookRecord) -> bool:
     return record.step != ""
 
 
+def stuck(observed: Observed, record: WebhookRecord) -> bool:
+    """Whether a rotation that must begin cannot: Stripe does not list the endpoints."""
+    needed = not busy(record) and (record.current is None or record.compromised)
+    return managed(observed) and needed and observed.webhook.unlisted is not None
+
+
 def due_at(observed: Observed) -> datetime | None:
     """When the next rotation begins by itself; without Managed, when somebody should make one."""
     since = observed.webhook_record.rotated_at

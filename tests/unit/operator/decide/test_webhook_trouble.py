@@ -10,6 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed
 
+from payment_operator.stripe_endpoints import StripeFault
+
 SECRET_REF = {"secretRef": {"name": "payments"}, "rotation": MANAGED["rotation"]}
 
 
@@ -200,9 +202,7 @@ def test_the_endpoint_that_was_to_go_is_in_use_again_when_managed_is_left_and_co
 
 
 def test_a_leak_told_while_the_secrets_of_the_spec_cannot_be_read_takes_no_value_from_the_pods() -> None:
-    world = WebhookWorld()
-    world.spec["stripe"] = world.spec["stripe"] | {"webhook": SECRET_REF}
-    world.live_through(passes=100)
+    world = person_s()
     assert world.source is not None
     del world.source["STRIPE_WEBHOOK_SECRET"]
     leak(world)
@@ -222,6 +222,92 @@ def test_a_leak_told_during_a_rotation_keeps_a_person_s_values_that_cannot_be_re
     world.live_through(passes=5)
     assert "whsec_1" in world.secrets()
     assert world.status["lastOperation"]["result"] == "Refused"
+
+
+def person_s() -> WebhookWorld:
+    """An environment whose secret a person has put."""
+    world = WebhookWorld()
+    world.spec["stripe"] = world.spec["stripe"] | {"webhook": SECRET_REF}
+    world.live_through(passes=100)
+    return world
+
+
+def test_a_person_s_secret_is_accepted_until_there_is_a_managed_endpoint_and_stripe_s_refusal_is_told() -> None:
+    world = person_s()
+    world.lists = False
+    world.spec["stripe"]["webhook"] = MANAGED
+    for _ in range(20):
+        world.live_through(passes=5)
+        world.now += timedelta(seconds=600)
+    assert world.secrets() == ("whsec_1",)
+    assert world.rotation()["state"] == "Failed"
+    assert "no permission to list" in world.rotation()["message"]
+    (warning,) = told(world, "WebhookRotationFailed")
+    assert "no permission to list" in warning
+    writes = world.writes
+    world.live_through(passes=5)
+    assert world.writes == writes
+    world.lists, answered = True, world.now
+    world.live_through(passes=100, until=lambda: len(world.stripe.sending()) == 1)
+    assert set(world.secrets()) == {"whsec_1", "whsec_m1"}
+    world.live_through(passes=200, until=lambda: world.secrets() == ("whsec_m1",))
+    assert world.secrets() == ("whsec_m1",)
+    assert world.now - answered >= timedelta(seconds=599)
+
+
+def test_a_person_s_secret_is_accepted_while_stripe_refuses_to_make_an_endpoint() -> None:
+    world = person_s()
+    world.stripe.fault = StripeFault(400, "16 endpoints")
+    world.spec["stripe"]["webhook"] = MANAGED
+    for _ in range(20):
+        world.live_through(passes=5)
+        world.now += timedelta(seconds=600)
+    assert world.secrets() == ("whsec_1",)
+    assert (world.rotation()["state"], world.rotation()["message"]) == ("Failed", "16 endpoints")
+
+
+def test_a_person_s_leaked_secret_goes_when_the_first_managed_endpoint_serves() -> None:
+    world = person_s()
+    world.lists = False
+    world.spec["stripe"]["webhook"] = MANAGED
+    leak(world)
+    world.live_through(passes=5)
+    assert world.secrets() == ("whsec_1",)
+    world.lists, began = True, world.now
+    world.live_through(passes=60, until=lambda: world.secrets() == ("whsec_m1",))
+    assert world.secrets() == ("whsec_m1",)
+    assert world.now - began < timedelta(seconds=300)
+
+
+def test_a_leak_that_waits_for_stripe_is_shown_as_failed(world: WebhookWorld) -> None:
+    world.lists = False
+    world.live_through(passes=3)
+    assert world.rotation()["state"] == "Current"
+    assert "no permission to list" in world.rotation()["message"]
+    leak(world)
+    world.live_through(passes=5)
+    assert world.rotation()["state"] == "Failed"
+    assert len(told(world, "WebhookRotationFailed")) == 1
+
+
+def test_creations_that_stripe_fails_come_ever_more_slowly(world: WebhookWorld) -> None:
+    world.stripe.fault = StripeFault(500, "down")
+    rotate_until(world, "Creating")
+    began = world.now
+    world.live_through(passes=3000, until=lambda: world.now - began >= timedelta(seconds=60))
+    assert world.now - began >= timedelta(seconds=60)
+    assert 4 <= len(set(world.stripe.keys)) - 1 <= 6
+
+
+def test_an_endpoint_that_cannot_be_disabled_is_not_made_a_second_time(world: WebhookWorld) -> None:
+    world.stripe.fault, world.stripe.faulty = StripeFault(500, "down"), frozenset({"update"})
+    world.annotate("rotate", "webhook")
+    world.live_through(passes=30)
+    assert world.rotation()["state"] == "Creating"
+    assert world.stripe.created == 2
+    world.stripe.fault = None
+    world.live_through(passes=60, until=lambda: world.secrets() == ("whsec_m2",))
+    assert world.secrets() == ("whsec_m2",)
 
 
 def test_events_that_cannot_be_listed_at_the_forced_end_are_spoken_of(world: WebhookWorld) -> None:
