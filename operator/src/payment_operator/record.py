@@ -73,7 +73,8 @@ class ReleaseRecord(Part, frozen=True, kw_only=True):
     retired_at: str = ""
     failure: Failure | None = None
     rollback_from: str = ""
-    """Hash of the revision that the spec asks for and that a person left for this one."""
+    """Hash of what the spec asks for and what a person left for this one: of the revision, if the two differ only in
+    their credentials, else without the credentials."""
     operation: str = ""
     """Id of the last request that changed this record."""
 

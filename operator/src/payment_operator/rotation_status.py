@@ -135,7 +135,13 @@ def _progress(turn: Turn) -> tuple[PasswordState, str]:
     used = login_of(observed.credentials(turn.roles.active).get(DATABASE, ""))
     if used == current_login(observed):
         return "Retaining", "the former role is locked when the pods that use it have ended"
-    wanted = observed.revisions.get(turn.roles.desired)
-    if wanted is not None and wanted.record.state == "Failed":
-        return "Failed", f"revision {wanted.number} with the new password failed; rotate again, or retry it"
-    return "Releasing", ""
+    why = _unreleased(turn)
+    return ("Failed", why) if why else ("Releasing", "")
+
+
+def _unreleased(turn: Turn) -> str:
+    """Why the new password is not on its way into a revision; empty when it is."""
+    if turn.roles.withheld:
+        return f"the new password waits for {turn.roles.withheld}"
+    failed = turn.roles.failed
+    return f"revision {failed.number} with the new password failed; rotate again, or retry it" if failed else ""

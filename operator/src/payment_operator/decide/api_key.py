@@ -52,14 +52,16 @@ def leaked(turn: Turn) -> tuple[Revision | None, str]:
             f"revision {previous.number} is retained no longer; when its pods have ended, revoke its key, ending in "
             f"{former[-ENDING:]}. If it is the key in use that leaked, put a new one into {where} and ask again then"
         )
-    held = _also_held(turn, active)
+    also = _also_changed(turn, active)
     if observed.sources.original.get(API_KEY) == key:
-        return active, f"put a new key into {where}: it is proven, then released without hold and retention{held}"
-    return active, f"the new key in {where} is released without hold and retention once Stripe accepts it{held}"
+        return active, f"put a new key into {where}: it is proven, then released without hold and retention{also}"
+    return active, f"the new key in {where} is released without hold and retention once Stripe accepts it{also}"
 
 
-def _also_held(turn: Turn, active: Revision) -> str:
-    """What keeps a new key waiting: the spec asks for another image or other settings too, and those are held."""
+def _also_changed(turn: Turn, active: Revision) -> str:
+    """What keeps a new key waiting: the spec asks for another image or other settings too."""
+    if turn.roles.withheld:
+        return f"; but it waits for {turn.roles.withheld}"
     if turn.observed.spec.release.promotion != "Manual" or not turn.roles.more_than_credentials:
         return ""
     return f"; but the spec has changed too: put it back to what revision {active.number} has, or promote"

@@ -86,6 +86,8 @@ def waits_for(turn: Turn) -> str:
         return "a revision to serve"
     if baking(active) or roles.candidate is not None or roles.fresh or observed.overlapping:
         return "the release to end"
+    if roles.withheld:
+        return roles.withheld
     idle = _idle(observed, active)
     users = [r for r in observed.revisions.values() if r.digest in observed.populated() and r.digest != active.digest]
     if any(role_of(observed, revision) == idle for revision in users):
@@ -134,10 +136,12 @@ def _leaked(turn: Turn, why: str, operation: str) -> str:
     _save(turn, marked)
     if fresh is not None:
         return f"rotation {record.number} goes on without hold and retention, with another new password"
+    if record.former is not None and turn.roles.withheld and not _in_use(turn, record):
+        return f"rotation {record.number} goes on without hold and retention after {turn.roles.withheld}"
     if record.former is not None:
         return f"{record.former.role} is locked without retention; then the next rotation begins"
-    way_out = "promote a release that is held, or put the spec back"
-    return f"a rotation of the database's password begins after {why}; {way_out}"
+    way_out = "" if turn.roles.withheld else "; promote a release that is held, or put the spec back"
+    return f"a rotation of the database's password begins after {why}{way_out}"
 
 
 def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:

@@ -73,7 +73,7 @@ def _stalled(turn: Turn) -> Finding:
         which = ", ".join(str(revision.number) for revision in lost)
         message = (
             f"the credentials of revision {which} were deleted and their source has changed; its pods run on, "
-            "but cannot be replaced; a new revision takes over"
+            f"but cannot be replaced; {_successor(turn)}"
         )
         return Finding("Stalled", "True", "CredentialsLost", message)
     active = roles.active
@@ -83,6 +83,11 @@ def _stalled(turn: Turn) -> Finding:
     if baking(active) and observed.bake.breaches >= limit and (found := blockers(turn)):
         return Finding("Stalled", "True", "RollbackBlocked", f"{observed.bake.breach}; {'; '.join(found)}")
     return _contract_failed(active) or _key_refused(observed) or _release_failed(turn)
+
+
+def _successor(turn: Turn) -> str:
+    withheld = turn.roles.withheld
+    return f"a new revision waits for {withheld}" if withheld else "a new revision takes over"
 
 
 def _contract_failed(active: Revision | None) -> Finding | None:
@@ -99,11 +104,12 @@ def _key_refused(observed: Observed) -> Finding | None:
 
 
 def _release_failed(turn: Turn) -> Finding:
-    wanted, active = turn.observed.revisions.get(turn.roles.desired), turn.roles.active
-    if wanted is not None and wanted.record.state == "Failed" and wanted.record.failure is not None:
+    wanted, active = turn.roles.failed, turn.roles.active
+    if wanted is not None and wanted.record.failure is not None:
         failure = wanted.record.failure
         serving = f"; revision {active.number} serves" if active and active.digest != wanted.digest else ""
-        message = f"revision {wanted.number}: {failure.reason}: {failure.message}{serving}"
+        other = f"; the new credentials wait for {turn.roles.withheld}" if wanted.digest != turn.roles.desired else ""
+        message = f"revision {wanted.number}: {failure.reason}: {failure.message}{serving}{other}"
         return Finding("Stalled", "True", failure.reason, message)
     return Finding("Stalled", "False", "Progressing")
 
@@ -149,7 +155,8 @@ def _switched(turn: Turn) -> Finding:
     if turn.observed.overlapping:
         return Finding("TrafficSwitched", "False", "Overlapping", f"revision {active.number} and the former one serve")
     wanted = turn.roles.desired in ("", active.digest)
-    return Finding("TrafficSwitched", true_or_false(wanted), "Switched" if wanted else "OtherRevision")
+    waiting = f"what the spec asks for waits for {turn.roles.withheld}" if turn.roles.withheld else ""
+    return Finding("TrafficSwitched", true_or_false(wanted), "Switched" if wanted else "OtherRevision", waiting)
 
 
 def _baking(turn: Turn) -> Finding:

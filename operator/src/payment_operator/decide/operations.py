@@ -184,13 +184,16 @@ def _retry(turn: Turn, operation: Operation) -> Answer:
         again = StepRecord(run=active.record.step(jobs.CONTRACT).run + 1)
         record = active.record.with_step(jobs.CONTRACT, again)
         return _yes("contract migrations run again", active, record)
-    wanted = observed.revisions.get(turn.roles.desired)
-    if wanted is None or wanted.record.state != "Failed":
+    wanted = turn.roles.failed
+    if wanted is None:
         return _no("the revision that the spec asks for has not failed")
     if _other(operation, wanted):
         return _no(f"the revision that the spec asks for is {wanted.number}; change the spec to get another")
     if active is not None and active.digest == wanted.digest:
         return _no(f"revision {wanted.number} still has the traffic; it can be tried again once that went back")
+    if wanted.digest != turn.roles.desired:
+        record = msgspec.structs.replace(wanted.record, state="Superseded", rollback_from="")
+        return _yes(f"what failed as revision {wanted.number} is released with the new credentials", wanted, record)
     record = wanted.record.again(at=observed.now, rollback_from="")
     message = f"revision {wanted.number}: attempt {record.attempt}"
     return _yes(message, wanted, record)
@@ -232,7 +235,7 @@ def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
         return _no("the credentials that the spec names cannot be read; mend them first")
     if turn.roles.candidate is not None or baking(active):
         return _no("a release is under way; abort it, or wait until its bake is over")
-    record = target.record.again(at=observed.now, rollback_from=turn.roles.desired)
+    record = target.record.again(at=observed.now, rollback_from=turn.roles.pin(target))
     return _yes(f"revision {number} is released again", target, record)
 
 

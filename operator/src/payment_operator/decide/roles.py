@@ -1,10 +1,19 @@
-"""Which revision is what: active, previous, candidate."""
+"""Which revision is what: active, previous, candidate.
 
-from dataclasses import dataclass
+A change of the credentials alone is a new revision, but no new release of what has failed or was left by a person:
+whoever wants that retries it, or changes the spec.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payment_operator.observed import Observed, Revision
-from payment_operator.resources.revisions import revision_hash, revision_input, same_but_for_credentials
+from payment_operator.resources.revisions import (
+    but_for_credentials,
+    revision_hash,
+    revision_input,
+    same_but_for_credentials,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,10 @@ class Roles:
     """The desired revision does not exist yet and may be made."""
     queued: bool = False
     """The spec asks for something that waits until the bake is over."""
+    failed: Revision | None = None
+    """What the spec asks for has failed as this revision, be it with other credentials."""
+    pinned: Revision | None = None
+    """For which a person left what the spec asks for."""
 
     @property
     def running(self) -> list[Revision]:
@@ -38,6 +51,22 @@ class Roles:
             return False
         return not same_but_for_credentials(self.content, self.active.content)
 
+    @property
+    def withheld(self) -> str:
+        """What must happen before anything new can be released; empty when nothing must."""
+        if not self.more_than_credentials or self.active is None:
+            return ""
+        if self.pinned is not None and self.pinned.digest == self.active.digest:
+            return f"a change of the spec, for a person went back to revision {self.active.number}"
+        if self.failed is not None:
+            return f"a retry of revision {self.failed.number}, which failed, or the spec to be put back"
+        return ""
+
+    def pin(self, target: Revision) -> str:
+        """What the record of a revision remembers when a person leaves for it what the spec asks for."""
+        content = self.content or {}
+        return self.desired if same_but_for_credentials(content, target.content) else _release(content)
+
 
 def baking(revision: Revision | None) -> bool:
     """Whether the active revision is still being watched."""
@@ -52,25 +81,52 @@ def assign(observed: Observed) -> Roles:
         desired = revision_hash(content)
     active = active_of(observed)
     previous = _previous(observed, active)
-    wanted = _wanted(observed, desired)
+    failed, pinned = _failed(observed, desired, content, active), _pinned(observed, desired, content)
+    found = Roles(desired, content, active, previous, failed=failed, pinned=pinned)
+    wanted = pinned.digest if pinned else desired
     unsettled = active is not None and (active.record.state != "Active" or observed.overlapping)
     if not wanted or unsettled or (active and wanted == active.digest):
-        return Roles(desired, content, active, previous)
+        return found
     if baking(active):
-        return Roles(desired, content, active, previous, queued=True)
+        return replace(found, queued=True)
+    if pinned is None and failed is not None:
+        return found
     candidate = observed.revisions.get(wanted)
-    if candidate is not None and candidate.record.state == "Failed":
-        return Roles(desired, content, active, previous)
     if candidate is not None and previous is not None and candidate.digest == previous.digest:
         previous = None
-    return Roles(desired, content, active, previous, candidate, fresh=candidate is None)
+    return replace(found, previous=previous, candidate=candidate, fresh=candidate is None)
 
 
-def _wanted(observed: Observed, desired: str) -> str:
-    """What the spec asks for, or the revision for which a person left it."""
-    left = [r for r in observed.revisions.values() if desired and r.record.rollback_from == desired]
+def _failed(
+    observed: Observed, desired: str, content: dict[str, Any] | None, active: Revision | None
+) -> Revision | None:
+    """The revision that failed with what the spec asks for; one with other credentials counts if it was the last.
+
+    It does not count when what serves is the same but for its credentials: then those failed, and others may not.
+    """
+    own = observed.revisions.get(desired)
+    if own is not None and own.record.state == "Failed":
+        return own
+    if content is None or active is None or same_but_for_credentials(content, active.content):
+        return None
+    same = [r for r in observed.revisions.values() if same_but_for_credentials(r.content, content)]
+    last = max(same, key=lambda revision: (revision.record.started_at, revision.number), default=None)
+    return last if last is not None and last.record.state == "Failed" else None
+
+
+def _pinned(observed: Observed, desired: str, content: dict[str, Any] | None) -> Revision | None:
+    """The revision for which a person left what the spec asks for."""
+    if content is None:
+        return None
+    known = {desired, _release(content)}
+    left = [r for r in observed.revisions.values() if r.record.rollback_from in known]
     chosen = max(left, key=lambda revision: revision.record.started_at, default=None)
-    return chosen.digest if chosen and chosen.record.state != "Failed" else desired
+    return chosen if chosen is not None and chosen.record.state != "Failed" else None
+
+
+def _release(content: dict[str, Any]) -> str:
+    """Hash of what is asked for, whatever the credentials are."""
+    return revision_hash(but_for_credentials(content))
 
 
 def active_of(observed: Observed) -> Revision | None:

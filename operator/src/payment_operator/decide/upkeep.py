@@ -153,7 +153,8 @@ def _unused_version(turn: Turn, item: Manifest, gone: set[str]) -> bool:
 def _forgotten(turn: Turn) -> set[str]:
     """Revisions beyond the history limit."""
     roles = turn.roles
-    kept = {r.digest for r in (roles.active, roles.previous, roles.candidate) if r is not None} | {roles.desired}
+    parts = (roles.active, roles.previous, roles.candidate, roles.failed)
+    kept = {revision.digest for revision in parts if revision is not None} | {roles.desired}
     others = [r for r in turn.observed.revisions.values() if r.digest not in kept and r.record.state in ENDED]
     newest = sorted(others, key=lambda revision: revision.number, reverse=True)
     populated = turn.observed.populated()

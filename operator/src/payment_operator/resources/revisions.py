@@ -61,9 +61,14 @@ def revision_hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:8]
 
 
+def but_for_credentials(content: dict[str, Any]) -> dict[str, Any]:
+    """What an input asks for, whatever the credentials are."""
+    return content | {"credentials": ""}
+
+
 def same_but_for_credentials(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two inputs ask for the same, be it with other credentials."""
-    return one | {"credentials": ""} == other | {"credentials": ""}
+    return but_for_credentials(one) == but_for_credentials(other)
 
 
 def controller_revision(
