@@ -54,7 +54,8 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
     if environment["spec"].get("suspend"):
         return Verdict("Paused", f"The release of revision {revision} is paused after step {step}.", waiting)
     if step == "Hold":
-        return Verdict("Waiting", f"Revision {revision} passed its checks and waits for you{since}.")
+        leak = candidate.get("waitingFor", "").partition("; ")[2]
+        return Verdict("Waiting", f"Revision {revision} passed its checks and waits for you{since}.", leak)
     if step == "Bake":
         return Verdict("Releasing", f"Revision {revision} has the traffic and is being watched{since}.", waiting)
     attempt = candidate.get("attempt", 1)
@@ -79,10 +80,19 @@ def _at_rest(environment: Object) -> Verdict:
     if begins:
         return Verdict("Releasing", f"A release begins: {reconciling['reason']}. {serving}", reconciling["message"])
     if ready.get("status") == "True" and active:
-        secret = _on_its_way(status)
-        calm = Verdict("Settled", f"{serving} Nothing is being released.")
-        return Verdict("Releasing", f"A new {secret} is on its way. {serving}") if secret else calm
+        return _with_secrets(environment, serving)
     return Verdict("NotReady", f"Not ready: {ready.get('reason') or 'Unknown'}. {serving}", ready.get("message", ""))
+
+
+def _with_secrets(environment: Object, serving: str) -> Verdict:
+    """Nothing is being released; a new secret may be about to be, or wait until the spec asks for something else."""
+    secret = _on_its_way(environment["status"])
+    waits = condition(environment, "TrafficSwitched").get("message", "")
+    if secret and waits:
+        return Verdict("Waiting", f"A new {secret} waits for you. {serving}", waits)
+    if secret:
+        return Verdict("Releasing", f"A new {secret} is on its way. {serving}")
+    return Verdict("Settled", f"{serving} Nothing is being released.")
 
 
 def _on_its_way(status: dict[str, Any]) -> str:

@@ -134,3 +134,17 @@ def test_a_watch_waits_for_a_secret_whose_release_is_about_to_begin(rotation: Ob
     judged = verdict(automatic(rotation=rotation, conditions=serves), AT)
     assert says in judged.headline
     assert (judged.state == "Settled") == (says == "Nothing is being released.")
+
+
+def test_a_new_key_that_waits_for_the_spec_is_not_called_on_its_way() -> None:
+    why = "what the spec asks for waits for a change of the spec, for a person went back to revision 17"
+    seen = [condition("Ready", "True", "Serving"), condition("TrafficSwitched", "False", "OtherRevision", why)]
+    judged = verdict(automatic(rotation={"apiKey": {"state": "Releasing"}}, conditions=seen), AT)
+    assert (judged.state, judged.detail) == ("Waiting", why)
+    assert "on its way" not in judged.headline
+
+
+def test_a_held_release_that_replaces_a_leaked_secret_shows_the_other_way() -> None:
+    way = "it replaces a leaked secret: for that alone put the spec back to what revision 17 has"
+    held = candidate("Hold", waitingFor=f"kubectl annotate penv shop x/promote=18; {way}")
+    assert verdict(automatic(candidate=held), AT).detail == way
