@@ -27,14 +27,11 @@ def _whole(line: str) -> str:
 
 def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
     name, status = environment["metadata"]["name"], environment.get("status", {})
-    candidate: dict[str, Any] = status.get("candidate") or {}
     match state:
         case "NotSeen":
             yield OPERATOR_PODS, "see whether the operator runs"
         case "Waiting":
-            revision = candidate["revision"]
-            yield f"promote {name} --revision {revision}", f"send traffic to revision {revision}"
-            yield from _leave(name, status)
+            yield from _for_a_person(name, status)
         case "Paused":
             yield f"resume {name}", "go on with the release"
             yield from _leave(name, status)
@@ -47,6 +44,16 @@ def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
             yield from _stuck(environment)
         case "Settled":
             yield from _back(name, status)
+
+
+def _for_a_person(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    candidate = status.get("candidate")
+    if not candidate:
+        yield f"kubectl edit {KIND_NAME} {name}", "put the spec back to what serves: the secret is released at once"
+        return
+    revision = candidate["revision"]
+    yield f"promote {name} --revision {revision}", f"send traffic to revision {revision}"
+    yield from _leave(name, status)
 
 
 def _leave(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from tests.unit.operator.plugin.drawn import compare
 from tests.unit.operator.plugin.objects import AT, active, ago, ahead, candidate, condition, environment
 
 from payment_operator.plugin import by_hand, precheck
+from payment_operator.plugin.advice import advice
 from payment_operator.plugin.errors import Refused
 from payment_operator.plugin.rotation import WORDS, secret
 from payment_operator.plugin.verdict import verdict
@@ -139,7 +140,9 @@ def test_a_watch_waits_for_a_secret_whose_release_is_about_to_begin(rotation: Ob
 def test_a_new_key_that_waits_for_the_spec_is_not_called_on_its_way() -> None:
     why = "what the spec asks for waits for a change of the spec, for a person went back to revision 17"
     seen = [condition("Ready", "True", "Serving"), condition("TrafficSwitched", "False", "OtherRevision", why)]
-    judged = verdict(automatic(rotation={"apiKey": {"state": "Releasing"}}, conditions=seen), AT)
+    found = automatic(rotation={"apiKey": {"state": "Releasing"}}, conditions=seen)
+    judged = verdict(found, AT)
+    assert ["put the spec back" in command.effect for command in advice(found, judged.state)] == [True]
     assert (judged.state, judged.detail) == ("Waiting", why)
     assert "on its way" not in judged.headline
 
