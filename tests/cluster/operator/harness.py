@@ -105,6 +105,11 @@ class Operator:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         return self
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself: Kubernetes would start it again."""
+        return self.process is None or self.process.poll() is not None
+
     def kill(self) -> None:
         """End it as a crash does."""
         self._end(signal.SIGKILL)
