@@ -14,7 +14,7 @@ from tests.requirements import missing, require
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.valkey import ValkeyServer
 
-from payment_service.platform.logging import redact_event
+from payment_service.platform.logging import REQUEST_LINES, redact_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,20 @@ def _no_secret_is_logged() -> Iterator[None]:
     lines = list(logged.FOUND)
     logged.FOUND.clear()
     assert lines == []
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a command that runs in the test's process has set up: later tests look at what is logged."""
+    before, root, writing = structlog.get_config(), logging.getLogger(), REQUEST_LINES._logger
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+    REQUEST_LINES.write_to(writing)
 
 
 def _serve(server: PostgresServer) -> Iterator[PostgresServer]:

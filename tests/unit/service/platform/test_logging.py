@@ -20,7 +20,6 @@ from payment_service.platform.logging import (
 from payment_service.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 PRODUCTION = {
@@ -66,21 +65,6 @@ def test_values_of_any_type_are_redacted() -> None:
     assert event == {"event": "x", "error": "sk_test_***", "count": 3}
 
 
-@pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    before, root = structlog.get_config(), logging.getLogger()
-    writing = REQUEST_LINES._logger
-    handlers, level = list(root.handlers), root.level
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**before)
-    REQUEST_LINES.write_to(writing)
-
-
-@pytest.mark.usefixtures("_logging_as_before")
 def test_our_lines_and_libraries_lines_reach_stderr_and_the_file_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +96,6 @@ class Broken:
         raise BrokenPipeError
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_a_broken_standard_error_fails_nothing_and_the_file_still_has_the_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +109,6 @@ def test_a_broken_standard_error_fails_nothing_and_the_file_still_has_the_line(
 LINE: dict[str, Any] = {"method": "GET", "route": "/api/v1/subscriptions", "status": 200, "milliseconds": 1.5}
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_a_requests_line_looks_as_structlog_would_write_it(tmp_path: Path) -> None:
     file = tmp_path / "log"
     configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file)}))
@@ -138,7 +120,6 @@ def test_a_requests_line_looks_as_structlog_would_write_it(tmp_path: Path) -> No
     assert fast == slow
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 @pytest.mark.parametrize("secret", ["sk_live_51Habcdef", "4242424242424242"])
 def test_a_secret_sent_as_a_request_id_does_not_reach_the_line(tmp_path: Path, secret: str) -> None:
     file = tmp_path / "log"
@@ -147,14 +128,12 @@ def test_a_secret_sent_as_a_request_id_does_not_reach_the_line(tmp_path: Path, s
     assert secret not in file.read_text()
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 @pytest.mark.parametrize("changes", [{"LOG_LEVEL": "WARNING"}, {"ENVIRONMENT": "development"}])
 def test_a_requests_line_is_left_to_structlog_elsewhere(changes: dict[str, str]) -> None:
     configure_logging(Settings.from_env(PRODUCTION | changes))
     assert not REQUEST_LINES.write(**LINE, request_id="from-the-caller-1")
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_the_log_file_is_rotated_and_ten_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (FILE_BYTES, FILES_KEPT) == (10 * 1024 * 1024, 10)
     monkeypatch.setattr("payment_service.platform.logging.FILE_BYTES", 1000)
