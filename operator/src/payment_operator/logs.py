@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from payment_operator.redaction import redact
+from payment_operator.resources.metadata import Owner
 
 QUIET: Final = ("kopf", "aiohttp", "asyncio", "kubernetes")
 
@@ -27,6 +28,11 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
+
+
+def environment_of(owner: Owner) -> dict[str, str]:
+    """What a record carries in `extra` so that its line names the environment."""
+    return {"environment": f"{owner.namespace}/{owner.name}"}
 
 
 def configure(level: str) -> None:

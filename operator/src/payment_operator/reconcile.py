@@ -37,6 +37,7 @@ from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign
 from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import Conflict, Refused
+from payment_operator.logs import environment_of
 from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, RELEASES, STEP_SECONDS
 from payment_operator.observe import SpecInvalid, observe
 from payment_operator.observed import Key, Observed
@@ -165,7 +166,7 @@ class Reconciler:
         try:
             then = await work_on_endpoint(action, self._endpoints, observed, decision)
         except StripeFault as fault:
-            log.warning("no change of a webhook endpoint: %s", fault, extra=_context(observed))
+            log.warning("no change of a webhook endpoint: %s", fault, extra=environment_of(observed.owner))
             decision.look_again(memory.webhooks.calls.failed(str(fault), now=observed.now))
             return
         memory.webhooks.done()
@@ -181,11 +182,11 @@ class Reconciler:
             written = await self._cluster.apply(manifest)
         except Refused as error:
             memory.refusals[key] = f"{error.reason}: {error.message}"
-            log.warning("refused: %s %s: %s", *key, error, extra=_context(observed))
+            log.warning("refused: %s %s: %s", *key, error, extra=environment_of(observed.owner))
             return
         memory.refusals.pop(key, None)
         memory.applied[key] = (written["metadata"]["resourceVersion"], manifest)
-        log.info("applied %s %s", *key, extra=_context(observed))
+        log.info("applied %s %s", *key, extra=environment_of(observed.owner))
 
     async def _write(self, observed: Observed, action: Action) -> None:
         namespace = observed.owner.namespace
@@ -195,13 +196,13 @@ class Reconciler:
                     await self._cluster.create(manifest)
                 except Conflict:
                     return
-                log.info("created %s %s", *key_of(manifest), extra=_context(observed))
+                log.info("created %s %s", *key_of(manifest), extra=environment_of(observed.owner))
             case Patch(kind, name, operations, subresource):
                 await self._cluster.patch(kind, namespace, name, operations, subresource=subresource)
-                log.info("patched %s %s", kind, name, extra=_context(observed))
+                log.info("patched %s %s", kind, name, extra=environment_of(observed.owner))
             case Delete(kind, name, uid):
                 await self._cluster.delete(kind, namespace, name, uid=uid)
-                log.info("deleted %s %s", kind, name, extra=_context(observed))
+                log.info("deleted %s %s", kind, name, extra=environment_of(observed.owner))
 
     async def _write_status(self, observed: Observed, status: Manifest) -> None:
         if read(status) == read(observed.status):
@@ -228,7 +229,7 @@ class Reconciler:
 
     async def _tell_people(self, observed: Observed, decision: Decision) -> None:
         for event in decision.events:
-            log.info("%s: %s", event.reason, event.message, extra=_context(observed))
+            log.info("%s: %s", event.reason, event.message, extra=environment_of(observed.owner))
             await post_event(self._cluster, observed.metadata, event, now=self._now())
 
 
@@ -262,7 +263,3 @@ async def post_event(cluster: Cluster, environment: Manifest, event: Event, *, n
         await cluster.create(manifest)
     except Refused as error:
         log.warning("no event: %s", error)
-
-
-def _context(observed: Observed) -> dict[str, str]:
-    return {"environment": f"{observed.owner.namespace}/{observed.owner.name}"}

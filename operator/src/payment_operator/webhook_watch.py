@@ -11,6 +11,7 @@ from payment_operator.admin import Admin
 from payment_operator.backoff import Backoff
 from payment_operator.decide import webhook_endpoints, webhook_state
 from payment_operator.endpoint_work import account_of
+from payment_operator.logs import environment_of
 from payment_operator.observed import Observed
 from payment_operator.record import moment
 from payment_operator.stripe_endpoints import Account, StripeEndpoints, StripeFault
@@ -58,7 +59,7 @@ class WebhookWatch:
         try:
             endpoints = await self.stripe.all_of(account, key=webhook_endpoints.ENVIRONMENT, value=observed.owner.uid)
         except StripeFault as error:
-            log.warning("no list of the webhook endpoints: %s", error, extra=_context(observed))
+            log.warning("no list of the webhook endpoints: %s", error, extra=environment_of(observed.owner))
             self.lists.failed(str(error), now=observed.now)
             return WebhookSight(reports, unlisted=self.lists.fault)
         self.lists.done()
@@ -85,10 +86,6 @@ class WebhookWatch:
         """Forget the faults of changes, and look anew in the next pass."""
         self.calls.done()
         self.at = None
-
-
-def _context(observed: Observed) -> dict[str, str]:
-    return {"environment": f"{observed.owner.namespace}/{observed.owner.name}"}
 
 
 def read_report(answer: dict[str, Any]) -> PodReport | None:

@@ -183,6 +183,12 @@ class Release:
         command = ("exec", "-i", "postgresql-0", "--", "env", f"PGPASSWORD={password}", *program)
         return self.namespace.kubectl(*command, stdin=sql).strip()
 
+    def named(self, commands: str) -> str:
+        """Return what an operations page says to type, with this release's names in place of the page's."""
+        return commands.replace("payments-lean-payments", self.fullname).replace(
+            "-n payments ", f"-n {self.namespace.name} "
+        )
+
     def shell(self, commands: str) -> str:
         """Run commands as a person would, with kubectl and Helm on the path; raises with what they printed."""
         programs_first = f"{clients.client('kubectl').parent}:{os.environ['PATH']}"

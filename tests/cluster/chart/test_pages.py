@@ -38,9 +38,7 @@ def of_the_release(release: Release, command: str) -> str:
     """The command with this release's names."""
     pod = release.pods("api")[0]["metadata"]["name"]
     return (
-        command.replace("payments-lean-payments", release.fullname)
-        .replace("helm test payments ", f"helm test {release.name} ")
-        .replace("-n payments ", f"-n {release.namespace.name} ")
+        release.named(command.replace("helm test payments ", f"helm test {release.name} "))
         .replace(" POD", f" {pod}")
         .replace("9090 &", "19090:9090 >/dev/null &")
         .replace("localhost:9090", "localhost:19090")

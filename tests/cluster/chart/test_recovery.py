@@ -61,9 +61,7 @@ def run_the_page(release: Release) -> None:
     """Type what docs/operations/disaster-recovery.md says, with this release's names; destroy the database midway."""
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     stop, restore, start = (
-        block.replace("helm upgrade payments ./chart", f"helm upgrade {release.name} {CHART}")
-        .replace("payments-lean-payments", release.fullname)
-        .replace("-n payments ", f"-n {release.namespace.name} ")
+        release.named(block.replace("helm upgrade payments ./chart", f"helm upgrade {release.name} {CHART}"))
         for block in blocks
     )
     release.shell(stop)

@@ -83,9 +83,7 @@ def contract_commands(release: Release) -> str:
     """Return what docs/operations/install.md says to type, with this release's names."""
     blocks: list[str] = re.findall(r"```\n(.*?)```", PAGE.read_text(), re.DOTALL)
     block = next(block for block in blocks if "-contract-1" in block)
-    return block.replace("payments-lean-payments", release.fullname).replace(
-        "-n payments ", f"-n {release.namespace.name} "
-    )
+    return release.named(block)
 
 
 def serving(release: Release) -> set[tuple[str, str]]:

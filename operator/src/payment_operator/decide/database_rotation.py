@@ -11,7 +11,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.actions import Create, LockRole, Patch, PrepareRole, key_of
 from payment_operator.decide.roles import active_of, baking
-from payment_operator.decide.staging import current_login, group_of
+from payment_operator.decide.staging import UNREADABLE, current_login, group_of
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
@@ -106,7 +106,7 @@ def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
             "spec.database.rotation.mode is None: set AlternatingRoles, or put the new DATABASE into its Secret",
         )
     if not observed.sources.usable:
-        return False, "the Secrets that the spec names cannot be read; mend them first"
+        return False, UNREADABLE
     why = waits_for(turn) or ("the former role to be locked" if _retained(turn) else "")
     if why and compromised:
         return True, _leaked(turn, why, operation)

@@ -6,6 +6,7 @@ refuses nothing. The database's login is the rotation's, once there is one.
 """
 
 from dataclasses import replace
+from typing import Final
 
 from payment_operator.decide.roles import active_of
 from payment_operator.key_check import KeyCheck
@@ -14,6 +15,8 @@ from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABAS
 from payment_operator.resources.login import Login, login_of, with_login
 
 DATABASE_URLS = (DATABASE, REPLICA)
+UNREADABLE: Final = "the Secrets that the spec names cannot be read; mend them first"
+"""Why nothing is rotated while what stands in the source Secrets is not known."""
 
 
 def in_use(observed: Observed) -> dict[str, str]:

@@ -18,6 +18,7 @@ from payment_operator.backoff import FIRST_SECONDS, LONGEST_SECONDS, wait_after
 from payment_operator.decide import webhook_endpoints as endpoints
 from payment_operator.decide import webhook_overlap, webhook_secrets
 from payment_operator.decide import webhook_state as state
+from payment_operator.decide.staging import UNREADABLE
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.observed import Observed
 from payment_operator.record import moment, stamp
@@ -29,7 +30,6 @@ QUIET: Final = ("terminal.reader.action_failed",)
 API_VERSION: Final = "2026-10-28.endive"
 """What the first endpoint is made with, before pods tell theirs; tests/unit compares it with the service's."""
 LEFT_MANAGED: Final = "the provider is SecretRef now"
-UNREADABLE: Final = "the Secrets that the spec names cannot be read; mend them first"
 PUT_IT: Final = "the provider is SecretRef: put the new secret into the Secret that secretRef names"
 ACCEPT_SECONDS: Final = 600
 RETRY_SECONDS: Final = 600
