@@ -26,7 +26,9 @@ def stripe_mock() -> Iterator[str]:
     require(path(NAME).exists(), what=NAME, command="apt-get install golang-go && make cluster-tools")
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="lean-payments-stripe-mock-"))
-    command: list[str | Path] = [path(NAME), "-http-addr", f"127.0.0.1:{port}"]
+    # without an address of its own for HTTPS it listens on a fixed port too, which only one of two workers gets
+    addresses = ["-http-addr", f"127.0.0.1:{port}", "-https-addr", "127.0.0.1:0"]
+    command: list[str | Path] = [path(NAME), *addresses]
     server = ServerProcess(command, log=folder / "log", cwd=folder)
     server.start(ready=lambda: accepts(port))
     try:
