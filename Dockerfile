@@ -4,9 +4,10 @@ ARG BASE_IMAGE=python:3.13-slim
 ARG POSTGRES_IMAGE=postgres:18
 
 FROM ${BASE_IMAGE} AS build
+COPY scripts/uv.txt /tmp/uv.txt
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    pip install --no-cache-dir 'uv>=0.13'
+    pip install --no-cache-dir --require-hashes --requirement /tmp/uv.txt
 WORKDIR /src
 ENV UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/app
 COPY pyproject.toml uv.lock ./

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Contact, License
 from litestar.routes import HTTPRoute
 from litestar.static_files import create_static_files_router
@@ -18,27 +17,43 @@ from litestar.static_files import create_static_files_router
 from payment_service import errors
 from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
+from payment_service.document import DocumentFile, DocumentPage
 from payment_service.health.service import VERSION
 from payment_service.idempotency import admin_routes as operations
 from payment_service.idempotency.requests import Caller, read_caller
 from payment_service.platform.failures import to_problem
+from payment_service.platform.paging import provide_page
+from payment_service.platform.parameters import checking_parameters, invalid_parameter
+from payment_service.platform.route_access import OPT, check_declared, public
 from payment_service.problems import problem_document, problem_headers
 from payment_service.reconcile import routes as reconcile
 from payment_service.subscriptions import routes as subscriptions
 from payment_service.webhooks import admin_routes as inbox
 
 if TYPE_CHECKING:
-    from litestar.types import ControllerRouterHandler
+    from collections.abc import Callable, Collection, Mapping
+
+    from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Send
 
     from payment_service.settings import Settings
 
 ASSETS = "/docs/assets"
+DOCS = public("the reference is the same for everybody and holds nothing of anybody", audience="browsers")
 _SWAGGER_UI = Path(__file__).parent / "static" / "swagger-ui"
+_DESCRIPTION = """Stripe subscription billing that runs in your own cluster.
+
+**Keys.** `Authorization: Bearer lp_…` with every request.
+**Trying again.** Send an `Idempotency-Key` with every mutating request: the same key and body get the same answer, and
+nothing is done or charged twice.
+**Errors** are RFC 9457 problem documents; `code` is stable, programs decide by it.
+**Lists** are newest first, in pages: give the last id of a page as `starting_after`.
+**Amounts** are integers in the currency's minor unit, **times** RFC 3339 in UTC.
+"""
 _BY_STATUS = {
     400: errors.BadRequest,
     401: errors.Unauthorized,
     403: errors.Forbidden,
-    404: errors.NotFound,
+    404: errors.RouteNotFound,
     405: errors.MethodNotAllowed,
     413: errors.PayloadTooLarge,
     415: errors.UnsupportedMediaType,
@@ -46,35 +61,35 @@ _BY_STATUS = {
 }
 
 
-def create_api(settings: Settings, *, services: dict[str, object]) -> Litestar:
+def create_api(settings: Settings, *, services: dict[str, object], admission: Callable[[ASGIApp], ASGIApp]) -> Litestar:
     """Build the application.
 
     Args:
         settings: of the process.
         services: by the parameter name under which handlers ask for them.
+        admission: wraps each handler in what lets its callers in.
+
+    Raises:
+        UndeclaredRoute: a route does not say who may call it.
     """
 
     async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+        principal: str | None = request.scope.get("principal")  # type: ignore[assignment] # set by admission
+        if principal is None:
+            raise errors.Unauthorized
         return read_caller(
             request,
-            principal=request.scope["principal"],  # type: ignore[typeddict-item] # set by Admission
+            principal=principal,
             livemode=settings.stripe.livemode,
             key_required=settings.http.require_idempotency_key,
         )
 
-    handlers: list[ControllerRouterHandler] = [
-        *subscriptions.HANDLERS,
-        *customers.HANDLERS,
-        *catalog.HANDLERS,
-        *inbox.HANDLERS,
-        *reconcile.HANDLERS,
-        *operations.HANDLERS,
-        create_static_files_router(path=ASSETS, directories=[_SWAGGER_UI], include_in_schema=False),
-    ]
-    return Litestar(
-        handlers,
+    methods: dict[str, Collection[str]] = {}
+    api = Litestar(
+        _handlers(),
         dependencies={
             "caller": Provide(provide_caller),
+            "page": Provide(provide_page, sync_to_thread=False),
             **{name: Provide(_constant(service), sync_to_thread=False) for name, service in services.items()},
         },
         exception_handlers={
@@ -83,10 +98,42 @@ def create_api(settings: Settings, *, services: dict[str, object]) -> Litestar:
             Exception: _unexpected,
         },
         openapi_config=_openapi(),
+        middleware=[admission, checking_parameters, partial(_telling_methods, methods)],
         request_max_body_size=settings.http.max_body_bytes,
         debug=False,
         logging_config=None,
     )
+    check_declared(api)
+    methods.update({route.path_format: route.methods for route in api.routes if isinstance(route, HTTPRoute)})
+    return api
+
+
+def _handlers() -> list[ControllerRouterHandler]:
+    """Return every feature's, and the static files of the API's page."""
+    return [
+        *subscriptions.HANDLERS,
+        *customers.HANDLERS,
+        *catalog.HANDLERS,
+        *inbox.HANDLERS,
+        *reconcile.HANDLERS,
+        *operations.HANDLERS,
+        create_static_files_router(path=ASSETS, directories=[_SWAGGER_UI], include_in_schema=False, opt={OPT: DOCS}),
+    ]
+
+
+def _telling_methods(methods: Mapping[str, Collection[str]], app: ASGIApp) -> ASGIApp:
+    """Answer OPTIONS: Litestar's own answer knows the first handler of a path only (RFC 9110, section 9.3.7)."""
+
+    async def telling(scope: Any, receive: Receive, send: Send) -> None:
+        allowed = methods.get(scope["path_template"])
+        if scope["method"] != "OPTIONS" or allowed is None:
+            await app(scope, receive, send)
+            return
+        headers = [(b"allow", ", ".join(sorted(allowed)).encode())]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return telling
 
 
 def _constant(service: object) -> Any:
@@ -100,17 +147,19 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Lean Payments",
         version=VERSION,
-        description="Stripe subscription billing. Errors are RFC 9457 problem documents with a stable `code`.",
+        description=_DESCRIPTION,
+        use_handler_docstrings=True,
         contact=Contact(name="Lean Payments"),
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        path="/docs",
+        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, opt={OPT: DOCS}),
         render_plugins=[
-            SwaggerRenderPlugin(
+            DocumentPage(
                 js_url=f"{ASSETS}/swagger-ui-bundle.js",
                 css_url=f"{ASSETS}/swagger-ui.css",
                 standalone_preset_js_url=f"{ASSETS}/swagger-ui-bundle.js",
                 favicon='<link rel="icon" href="data:,">',
-            )
+            ),
+            DocumentFile(),
         ],
     )
 
@@ -128,30 +177,30 @@ def _payments_error(request: Request[Any, Any, Any], error: errors.PaymentsError
 def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Map what Litestar itself refuses: unknown routes, methods, query parameters."""
     if isinstance(error, ValidationException):
-        listed = [
-            {"field": str(item.get("key", "")), "message": str(item.get("message", ""))}
-            for item in error.extra or []
-            if isinstance(item, dict)
-        ]
-        return _respond(request, errors.BadRequest("The request has invalid parameters: see errors", errors=listed))
+        return _respond(request, _invalid(request, error))
     kind = _BY_STATUS.get(error.status_code)
     if kind is None:
         return _unexpected(request, error)
     mapped = kind()
-    if kind is errors.MethodNotAllowed:
-        mapped.extra["allow"] = ", ".join(_allowed_methods(request))
+    if kind is errors.MethodNotAllowed and error.headers:
+        mapped.extra["allow"] = ", ".join(sorted(error.headers["allow"].split(", ")))
     return _respond(request, mapped)
 
 
-def _allowed_methods(request: Request[Any, Any, Any]) -> list[str]:
-    """Return what the path takes: RFC 9110, section 15.5.6 asks for the Allow header."""
-    path = request.scope["path"].rstrip("/")
-    return sorted(
-        method
-        for route in request.app.routes
-        if isinstance(route, HTTPRoute) and re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", route.path_format), path)
-        for method in route.methods
-    )
+def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> errors.PaymentsError:
+    """Return what a caller is told of values that do not match; a bad header is 400, as its specification asks."""
+    items = [item for item in error.extra or [] if isinstance(item, dict)]
+    if any(item.get("key") == "data" for item in items):
+        return errors.BadRequest("The body must be a JSON object")
+    if isinstance(error.__cause__, KeyError):  # Litestar's look-up of a required parameter
+        name = str(error.__cause__.args[0])
+        return errors.Unprocessable(f"{name}: required", errors=[{"field": name, "message": "required"}])
+    listed = [
+        invalid_parameter(request.route_handler, str(item.get("key", "")), str(item.get("message", "")))
+        for item in items
+    ]
+    kind = errors.BadRequest if any(item.get("source") == "header" for item in items) else errors.Unprocessable
+    return kind("The request has invalid parameters: see errors", errors=listed)
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -7,39 +7,41 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from payment_service.access.service import Access
-from payment_service.catalog.service import Catalog
-from payment_service.customers.service import KIND as CREATE_CUSTOMER
-from payment_service.customers.service import CustomerCreation, Customers
+from payment_service.billing import build_billing
 from payment_service.health.service import VERSION, Health
-from payment_service.idempotency.service import Operations
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.platform.budget import StripeBudget
 from payment_service.platform.cache import ReadCache
 from payment_service.platform.circuit import Circuit
 from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
-from payment_service.platform.database import connect as connect_postgresql
 from payment_service.platform.drain import DrainState
 from payment_service.platform.invalidation import Invalidations
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
-from payment_service.platform.notifications import Listener
+from payment_service.platform.recovery import Recovery
 from payment_service.platform.redis import close as close_redis
 from payment_service.platform.redis import connect
+from payment_service.platform.secrets import fingerprint
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.platform.tracing import Tracing
-from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
-from payment_service.subscriptions import cancellation, creation, reading
-from payment_service.subscriptions.recording import Recorder
-from payment_service.subscriptions.service import Subscriptions
-from payment_service.webhooks.service import Inbox
-from payment_service.webhooks.worker import Duty, Worker
+from payment_service.subscriptions import reading
+from payment_service.working import build_worker
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
+    from payment_service.catalog.service import Catalog
+    from payment_service.customers.selection import Selection
+    from payment_service.customers.service import CustomerCreation, Customers
+    from payment_service.idempotency.service import Operations
     from payment_service.platform.changes import Change
+    from payment_service.platform.gate import Gate
+    from payment_service.reconcile.importing import Importer
+    from payment_service.reconcile.service import Reconciler
     from payment_service.settings import Settings
+    from payment_service.subscriptions.service import Subscriptions
+    from payment_service.webhooks.service import Inbox
+    from payment_service.webhooks.worker import Worker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,12 +53,15 @@ class Parts:
     database: Database
     gateway: StripeGateway
     operations: Operations
+    recovery: Recovery
     catalog: Catalog
     customers: Customers
     customer_creation: CustomerCreation
+    selection: Selection
     subscriptions: Subscriptions
     inbox: Inbox
     worker: Worker
+    importer: Importer
     reconciler: Reconciler
     health: Health
     access: Access
@@ -83,43 +88,41 @@ class Parts:
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Build the parts of a process; nothing connects yet."""
-    clock = clock or Clock()
-    livemode = settings.stripe.livemode
-    tracing = Tracing(version=VERSION) if settings.tracing else None
+    clock, drain = clock or Clock(), DrainState()
     database, gateway = Database.from_settings(settings.database), StripeGateway(settings.stripe)
-    customers = Customers(database, gateway, clock=clock, livemode=livemode)
-    customer_creation = CustomerCreation(customers, database, clock=clock, livemode=livemode)
-    recorder = Recorder(database, gateway, clock=clock)
-    creating = creation.SubscriptionCreation(gateway, customers, recorder=recorder, clock=clock, livemode=livemode)
-    BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
-    operations = _operations(settings, database=database, clock=clock, creating=creating, customers=customer_creation)
     redis, limiter, invalidations = _redis(settings, database=database)
-    catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
-    subscriptions = Subscriptions(
-        database, operations=operations, catalog=catalog, customers=customers, creating=creating, livemode=livemode
+    account = partial(_account, settings)
+    circuit = invalidations.circuit if invalidations else None
+    recovery = Recovery(database, clock=clock, redis=redis, circuit=circuit, account=account)
+    billing = build_billing(settings, database, gateway, limiter=limiter, recovery=recovery, clock=clock)
+    operations = billing.operations
+    BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
+    worker, inbox, importer, reconciler = build_worker(
+        settings, database, gateway, operations=operations, recovery=recovery, clock=clock
     )
-    drain = DrainState()
-    worker, inbox, reconciler = _working(settings, database, gateway, operations=operations, clock=clock)
     return Parts(
         settings=settings,
         clock=clock,
         database=database,
         gateway=gateway,
         operations=operations,
-        catalog=catalog,
-        customers=customers,
-        customer_creation=customer_creation,
-        subscriptions=subscriptions,
+        recovery=recovery,
+        catalog=billing.catalog,
+        customers=billing.customers,
+        customer_creation=billing.customer_creation,
+        selection=billing.selection,
+        subscriptions=billing.subscriptions,
         inbox=inbox,
+        importer=importer,
         reconciler=reconciler,
         worker=worker,
-        health=Health(database, gateway, drain=drain, clock=clock, redis=redis),
-        access=Access(settings, database, clock=clock, limiter=limiter),
+        health=Health(database, gateway, drain=drain, clock=clock, recovery=recovery, redis=redis, account=account),
+        access=Access(settings, database, clock=clock),
         limiter=limiter,
         cache=ReadCache(invalidations, entries=settings.http.cache_entries),
         redis=redis,
         invalidations=invalidations,
-        tracing=tracing,
+        tracing=Tracing(version=VERSION) if settings.tracing else None,
         drain=drain,
     )
 
@@ -134,38 +137,9 @@ def _redis(settings: Settings, *, database: Database) -> tuple[Any, Limiter, Inv
     return client, RedisLimiter(client, circuit=circuit), invalidations
 
 
-def _working(
-    settings: Settings, database: Database, gateway: StripeGateway, *, operations: Operations, clock: Clock
-) -> tuple[Worker, Inbox, Reconciler]:
-    """Build what receives, applies and reconciles; the worker listens when the database can notify."""
-    budget = StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second)
-    listening = partial(
-        connect_postgresql,
-        settings.database.url,
-        settings=settings.database,
-        application_name="payments-listener",
-    )
-    worker = Worker(
-        database,
-        gateway,
-        budget=budget,
-        operations=operations,
-        listener=Listener(listening if database.dialect == "postgresql" else None),
-        clock=clock,
-        settings=settings.work,
-    )
-    inbox = Inbox(database, clock=clock, settings=settings, wake=worker.wake)
-    reconciler = Reconciler(
-        database,
-        gateway,
-        budget=budget,
-        clock=clock,
-        livemode=settings.stripe.livemode,
-        seconds=settings.work.reconcile_seconds,
-        announce=inbox.announce,
-    )
-    worker.duties += (Duty(RECONCILE_CHECK_SECONDS, reconciler.run_due), Duty(WATCH_SECONDS, reconciler.watch))
-    return worker, inbox, reconciler
+def _account(settings: Settings) -> str:
+    """Name Stripe's address and key as they are now, without telling them."""
+    return fingerprint(settings.stripe.secret_key.reveal(), salt=settings.stripe.api_base)
 
 
 def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) -> None:
@@ -173,26 +147,6 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
     keys = [change.id for change in changed if change.table == reading.TABLE]
     if keys:
         invalidations.tell(keys)
-
-
-def _operations(
-    settings: Settings,
-    *,
-    database: Database,
-    clock: Clock,
-    creating: creation.SubscriptionCreation,
-    customers: CustomerCreation,
-) -> Operations:
-    """Build the operations with their handlers, which in turn write through them."""
-    cancelling = cancellation.SubscriptionCancellation(creating.gateway, creating.recorder)
-    handlers = {
-        creation.KIND: creating.handle,
-        cancellation.KIND: cancelling.handle,
-        CREATE_CUSTOMER: customers.handle,
-    }
-    operations = Operations(database, clock=clock, settings=settings.work, handlers=handlers)
-    customers.operations = creating.operations = cancelling.operations = operations
-    return operations
 
 
 def services(parts: Parts) -> dict[str, Any]:
@@ -215,28 +169,40 @@ def services(parts: Parts) -> dict[str, Any]:
     }
 
 
-def create_app(parts: Parts) -> ASGIApp:
-    """Return the ASGI application of the API port."""
+def create_app(parts: Parts) -> Gate:
+    """Return the ASGI application of the API port.
+
+    Raises:
+        UndeclaredRoute: a route does not say who may call it.
+    """
     from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
     from payment_service.api import create_api  # noqa: PLC0415 - as above
-    from payment_service.health.routes import LIVE, LIVE_PATH, health_routes  # noqa: PLC0415 - as above
+    from payment_service.health.routes import LIVE, LIVE_PATH, health_routes, limited  # noqa: PLC0415 - as above
     from payment_service.platform.cors import Cors  # noqa: PLC0415 - as above
     from payment_service.platform.gate import Gate, security_headers  # noqa: PLC0415 - as above
-    from payment_service.webhooks.routes import PATH, webhook_route  # noqa: PLC0415 - as above
+    from payment_service.platform.limits import parse_networks  # noqa: PLC0415 - as above
+    from payment_service.platform.route_access import PlainRoutes  # noqa: PLC0415 - as above
+    from payment_service.webhooks.routes import webhook_route  # noqa: PLC0415 - as above
 
     http = parts.settings.http
-    application: ASGIApp = create_api(parts.settings, services=services(parts))
-    application = reading.SubscriptionReads(application, subscriptions=parts.subscriptions, cache=parts.cache)
-    application = Admission(application, access=parts.access, limiter=parts.limiter, settings=http)
-    if http.allowed_origins:
-        application = Cors(application, origins=http.allowed_origins)
+    admission = Admission(access=parts.access, limiter=parts.limiter, settings=http)
+    api = create_api(parts.settings, services=services(parts), admission=admission.middleware)
+    application: ASGIApp = reading.SubscriptionReads(
+        api, admission=admission.guard, subscriptions=parts.subscriptions, cache=parts.cache
+    )
+    application = Cors(application, origins=http.allowed_origins)
     if parts.tracing is not None:
         parts.tracing.watch(parts.database.engine)
         application = parts.tracing.wrap(application)
-    routes = {**health_routes(parts.health), PATH: webhook_route(parts.inbox)}
+    health = limited(
+        health_routes(parts.health),
+        limiter=parts.limiter,
+        per_minute=http.health_limit_per_minute,
+        proxies=parse_networks(http.trusted_proxies),
+    )
     revision = parts.settings.revision.encode()
     return Gate(
-        routes,
+        PlainRoutes([*health, webhook_route(parts.inbox)], guard=admission.guard),
         application,
         drain=parts.drain,
         constants={LIVE_PATH: LIVE},

@@ -12,24 +12,35 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 import msgspec
 
+from payment_service.cli_values import PORT, BaseUrl, check_utf8
+from payment_service.platform.printing import echo
+
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
     from payment_service.settings import Settings
 
 
 _GROUPS: Final = {
     "database": "payment_service.migrations.grants:database",
+    "import": "payment_service.reconcile.commands:import_history",
     "inbox": "payment_service.webhooks.commands:inbox",
     "keys": "payment_service.access.commands:keys",
     "operations": "payment_service.idempotency.commands:operations",
+    "secret-key": "payment_service.access.commands:secret_key",
     "reconcile": "payment_service.reconcile.commands:reconcile",
+    "recover": "payment_service.reconcile.recover_command:recover",
 }
 """Groups of commands that live with their feature: module and name."""
 
 
 class _Commands(click.Group):
-    """Loads the groups of features when they are asked for."""
+    """Loads the groups of features when they are asked for; takes nothing that is no text."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        check_utf8(args)
+        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command."""
@@ -52,7 +63,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - in a pod
-@click.option("--port", default=8000, show_default=True, envvar="PORT", help="Port to listen on.")
+@click.option("--port", type=PORT, default=8000, show_default=True, envvar="PORT", help="Port to listen on.")
 def serve(host: str, port: int) -> None:
     """Run the API and the admin port."""
     gc.disable()  # what start-up makes stays; processes.keep_what_is_loaded enables it again
@@ -65,9 +76,10 @@ def serve(host: str, port: int) -> None:
 def worker() -> None:
     """Apply the inbox and complete interrupted operations."""
     gc.disable()  # as in serve
+    from payment_service.cli_settings import WORKER  # noqa: PLC0415 - as above
     from payment_service.processes import work  # noqa: PLC0415 - loaded for this command only
 
-    _run(work(_settings()))
+    _run(work(_settings(WORKER)))
 
 
 @main.command()
@@ -77,20 +89,24 @@ def worker() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def migrate(mode: str, *, as_json: bool) -> None:
     """Run the database migrations under a lock."""
-    from payment_service.migrations.command import migrate as run  # noqa: PLC0415 - loaded for this command only
+    from payment_service.cli_settings import DATABASE  # noqa: PLC0415 - loaded for this command only
+    from payment_service.migrations.command import migrate as run  # noqa: PLC0415 - as above
 
-    sys.exit(asyncio.run(run(_settings(), mode=mode, as_json=as_json)))
+    sys.exit(asyncio.run(run(_settings(DATABASE), mode=mode, as_json=as_json)))
 
 
 @main.command()
-@click.option("--port", default=8000, show_default=True, envvar="PORT", help="Port of the API.")
+@click.option("--port", type=PORT, default=8000, show_default=True, envvar="PORT", help="Port of the API.")
 @click.option("--once", is_flag=True, help="Do the round trip and exit.")
 @click.option("--body", "body_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Request body.")
 def demo(port: int, body_file: Path | None, *, once: bool) -> None:
     """Run API, worker and Stripe simulator in one process on SQLite, and create a subscription."""
     from payment_service.demo import BODY, DemoFailed, run_demo  # noqa: PLC0415 - loaded for this command only
 
-    body = msgspec.json.decode(body_file.read_bytes()) if body_file else None
+    try:
+        body = msgspec.json.decode(body_file.read_bytes()) if body_file else None
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--body: {body_file} holds no JSON: {error}") from None
     again = f"@{body_file}" if body_file else "'" + msgspec.json.encode(BODY).decode() + "'"
     try:
         _run(run_demo(port=port, once=once, body=body, again=again))
@@ -99,33 +115,46 @@ def demo(port: int, body_file: Path | None, *, once: bool) -> None:
 
 
 @main.command()
-@click.option("--base-url", default="http://127.0.0.1:8000", show_default=True, help="The API to prove.")
+@click.option(
+    "--base-url", type=BaseUrl(), default="http://127.0.0.1:8000", show_default=True, help="The API to prove."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def smoke(base_url: str, *, as_json: bool) -> None:
     """Prove a release: ready, version, database write, Stripe, signed webhook."""
-    from payment_service.smoke import run_smoke  # noqa: PLC0415 - loaded for this command only
+    from payment_service.cli_settings import SMOKE  # noqa: PLC0415 - loaded for this command only
+    from payment_service.smoke import run_smoke  # noqa: PLC0415 - as above
 
-    settings = _settings()
+    settings = _settings(SMOKE)
     results = asyncio.run(run_smoke(settings, base_url=base_url))
     _conclude(settings, {"checks": results})
     if as_json:
-        click.echo(msgspec.json.encode(results))
+        echo(msgspec.json.encode(results))
     else:
         for result in results:
-            click.echo(f"{'ok  ' if result['passed'] else 'FAIL'} {result['check']:<15} {result['detail']}")
+            echo(f"{'ok  ' if result['passed'] else 'FAIL'} {result['check']:<15} {result['detail']}")
     sys.exit(0 if all(result["passed"] for result in results) else 1)
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=12111, show_default=True, help="Port of the Stripe API.")
-@click.option("--control-port", default=12112, show_default=True, help="Port of faults, clock, ledger and state page.")
+@click.option("--port", type=PORT, default=12111, show_default=True, help="Port of the Stripe API.")
+@click.option(
+    "--control-port", type=PORT, default=12112, show_default=True, help="Port of faults, clock, ledger and state page."
+)
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="SQLite file that keeps the state.")
 def simulator(host: str, port: int, control_port: int, state: Path | None) -> None:
     """Run the Stripe simulator by itself."""
     from payment_service.simulator.command import run  # noqa: PLC0415 - loaded for this command only
 
     _run(run(host=host, port=port, control_port=control_port, state=state))
+
+
+@main.command()
+def drain() -> None:
+    """Tell the API beside this command that it stops, and wait while its clients leave: the preStop hook."""
+    from payment_service.draining import main as run  # noqa: PLC0415 - `payments drain` itself never gets here
+
+    sys.exit(run())
 
 
 @main.group()
@@ -139,14 +168,14 @@ def check() -> None:
     from payment_service.platform.settings_report import report  # noqa: PLC0415 - loaded for this command only
 
     for name, value in report(_settings()):
-        click.echo(f"{name} = {value}")
-    click.echo("The settings are usable.")
+        echo(f"{name} = {value}")
+    echo("The settings are usable.")
 
 
-def _settings() -> Settings:
+def _settings(needs: Collection[str] | None = None) -> Settings:
     from payment_service.cli_settings import load_settings  # noqa: PLC0415 - not needed for --help
 
-    return load_settings()
+    return load_settings() if needs is None else load_settings(needs)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -166,9 +195,11 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def _conclude(settings: Settings, result: dict[str, Any]) -> None:
     """Leave the result where Kubernetes shows a finished container's last words."""
     if settings.termination_log:
-        Path(settings.termination_log).write_bytes(msgspec.json.encode(result)[:4096])
+        from payment_service.platform.redaction import redact_value  # noqa: PLC0415 - not needed for --help
+
+        Path(settings.termination_log).write_bytes(msgspec.json.encode(redact_value(result))[:4096])
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
+    echo(message, err=True)
     sys.exit(1)

@@ -6,37 +6,49 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
-import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from payment_service.errors import PaymentsError, SettingsError
-from payment_service.platform.database import Database
+from payment_service.platform.database import Database, is_busy, is_unavailable
+from payment_service.platform.failures import to_problem
 from payment_service.platform.logging import configure_logging
+from payment_service.platform.printing import Failed, echo
+from payment_service.platform.settings_checks import NEEDED
 from payment_service.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
 Result = TypeVar("Result")
 
 SETTINGS_REFUSED = 2
+DATABASE = ("DATABASE_URL",)
+"""What a command needs that uses nothing but the database."""
+WORKER = ("DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY")
+SMOKE = ("DATABASE_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 
 
-def load_settings() -> Settings:
-    """Return the settings with logging set up; exits with 2 when they are refused."""
+def load_settings(needs: Collection[str] = tuple(NEEDED)) -> Settings:
+    """Return the settings with logging set up; exits with 2 when they are refused or one of `needs` is missing."""
     try:
-        settings = Settings.from_env()
+        settings = Settings.from_env(needs=needs)
     except SettingsError as error:
         for problem in error.problems:
-            click.echo(problem, err=True)
-        click.echo(f"{len(error.problems)} problem(s) in the settings; nothing was started.", err=True)
+            echo(problem, err=True)
+        echo(f"{len(error.problems)} problem(s) in the settings; nothing was started.", err=True)
         sys.exit(SETTINGS_REFUSED)
     configure_logging(settings)
     return settings
 
 
-def with_database(work: Callable[[Settings, Database], Awaitable[Result]], *, name: str) -> Result:
-    """Do the work of the command `name` and return its result; an error of ours is a message, not a traceback."""
-    settings = load_settings()
+def with_database(
+    work: Callable[[Settings, Database], Awaitable[Result]], *, name: str, needs: Collection[str] = ()
+) -> Result:
+    """Do the work of the command `name` and return its result; an error of ours is a message, not a traceback.
+
+    `needs` are the secrets that it uses beside the database's. A database that is away or busy is a message too.
+    """
+    settings = load_settings((*DATABASE, *needs))
 
     async def run() -> Result:
         database = Database.from_settings(settings.database, application_name=f"payments-{name}")
@@ -48,4 +60,8 @@ def with_database(work: Callable[[Settings, Database], Awaitable[Result]], *, na
     try:
         return asyncio.run(run())
     except PaymentsError as error:
-        raise click.ClickException(error.detail) from error
+        raise Failed(error.detail) from error
+    except (SQLAlchemyError, OSError) as error:
+        if not (is_busy(error) or is_unavailable(error)):
+            raise
+        raise Failed(to_problem(error).detail) from error

@@ -5,37 +5,45 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-import click
 from sqlalchemy import select
 
 from payment_service.app import Parts, build, create_app
 from payment_service.migrations.runner import locked_connection, run_migrations
 from payment_service.platform.logging import configure_logging
-from payment_service.server import Servers, listen, stop_signals
+from payment_service.platform.printing import echo, echo_styled
+from payment_service.server import PortInUse, Servers, listen, stop_signals
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET, Settings
 from payment_service.simulator import Simulator
 from payment_service.tables import events, invoices
+from payment_service.webhooks.event_types import EVENT_TYPES
 from payment_service.webhooks.routes import PATH as WEBHOOK_PATH
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 HOST: Final = "127.0.0.1"
 STATE: Final = Path(".demo")
 WAIT_SECONDS: Final = 20.0
-PRICE: Final = {
-    "price_id": "price_pro_monthly",
-    "lookup_key": "pro_monthly",
-    "unit_amount": 2900,
-    "currency": "usd",
-    "interval": "month",
-    "product_name": "Pro",
-}
+STRIPE_PORT: Final = 12111
+PAGE_PORT: Final = 12112
+"""Those of `payments simulator`; free ones are taken where another program has them."""
+KEY: Final = "sk_test_demo"
+"""Any well-formed test key opens the simulator."""
+PRICES: Final[tuple[tuple[str, str, int, str, str, str], ...]] = (
+    ("pro_monthly", "Pro", 2900, "usd", "month", "licensed"),
+    ("pro_yearly", "Pro", 29000, "usd", "year", "licensed"),
+    ("pro_monthly_eur", "Pro", 2700, "eur", "month", "licensed"),
+    ("team_seat", "Team", 900, "usd", "month", "licensed"),
+    ("api_calls", "API calls", 1, "usd", "month", "metered"),
+)
+"""Lookup key, product, amount, currency, interval and kind of usage."""
 BODY: Final = {
     "lookup_key": "pro_monthly",
     "email": "ada@example.com",
@@ -58,7 +66,7 @@ class Steps:
     def done(self, what: str, detail: str) -> None:
         """Print one step."""
         milliseconds = (time.perf_counter() - self.started) * 1000
-        click.echo(f"  {click.style('✓', fg='green')} {what:<28} {detail}  {milliseconds:6.0f} ms")
+        echo_styled("  ", ("✓", "green"), f" {what:<28} {detail}  {milliseconds:6.0f} ms")
 
 
 async def run_demo(*, port: int, once: bool, body: dict[str, Any] | None, again: str) -> None:
@@ -77,26 +85,30 @@ async def run_demo(*, port: int, once: bool, body: dict[str, Any] | None, again:
     listener = listen(HOST, port)
     simulator = Simulator(path=STATE / "stripe-simulator.sqlite3")
     servers, simulators = Servers(), Servers()
-    stripe_socket, page_socket = listen(HOST, 0), listen(HOST, 0)
+    stripe_socket, page_socket = _listen_if_free(STRIPE_PORT), _listen_if_free(PAGE_PORT)
     await simulators.start(simulator.api, stripe_socket)
     await simulators.start(simulator.control, page_socket)
-    settings = _settings(stripe_port=stripe_socket.getsockname()[1])
+    stripe, page = (f"http://{HOST}:{each.getsockname()[1]}" for each in (stripe_socket, page_socket))
+    settings = _settings(stripe)
     configure_logging(settings)
     async with locked_connection(settings.database) as connection:
         await run_migrations(connection, contract=False)
     parts = build(settings)
     base = f"http://{HOST}:{listener.getsockname()[1]}"
-    simulator.ensure_price(**PRICE)  # type: ignore[arg-type] # the dictionary mixes texts and amounts
-    simulator.ensure_webhook_endpoint(url=base + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET)
+    simulator.ensure_webhook_endpoint(
+        url=base + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET, enabled_events=EVENT_TYPES
+    )
     stopped = asyncio.Event()
+    await parts.importer.run()
     async with simulator:
         working = asyncio.create_task(parts.worker.run())
         await servers.start(create_app(parts), listener)
+        _seed(simulator)  # now that its webhooks are heard: what no webhook tells is reconciled with a warning
         try:
             with stop_signals(stopped.set):
                 await _round_trip(parts, base, body or BODY)
                 if not once:
-                    _tell_addresses(base, page_socket.getsockname()[1], again)
+                    _tell_addresses(base, stripe=stripe, page=page, again=again)
                     await stopped.wait()
         finally:
             parts.drain.stop()
@@ -107,7 +119,32 @@ async def run_demo(*, port: int, once: bool, body: dict[str, Any] | None, again:
             await simulators.stop()
 
 
-def _settings(*, stripe_port: int) -> Settings:
+def _listen_if_free(port: int) -> socket.socket:
+    """Listen on this port, or on a free one with a message when it is taken."""
+    try:
+        return listen(HOST, port)
+    except PortInUse:
+        chosen = listen(HOST, 0)
+        echo(f"Port {port} is in use: the simulator takes {chosen.getsockname()[1]} instead.")
+        return chosen
+
+
+def _seed(simulator: Simulator) -> None:
+    """Put into the catalogue what can be ordered."""
+    for lookup_key, product, amount, currency, interval, usage in PRICES:
+        simulator.ensure_price(
+            price_id=f"price_{lookup_key}",
+            lookup_key=lookup_key,
+            unit_amount=amount,
+            currency=currency,
+            interval=interval,
+            product_name=product,
+            product_id=f"prod_{product.lower().replace(' ', '_')}",
+            usage_type=usage,
+        )
+
+
+def _settings(stripe: str) -> Settings:
     """Return development settings on the demo's own state, whatever else the environment holds."""
     keep = {name: value for name, value in os.environ.items() if name.startswith("PAYMENTS_") or name == "LOG_LEVEL"}
     return Settings.from_env(
@@ -116,14 +153,14 @@ def _settings(*, stripe_port: int) -> Settings:
         | {
             "ENVIRONMENT": "development",
             "DATABASE_URL": f"sqlite:///{STATE / 'payments.sqlite3'}",
-            "STRIPE_API_BASE": f"http://{HOST}:{stripe_port}",
+            "STRIPE_API_BASE": stripe,
             "PAYMENTS_ADMIN_PORT": "0",
         }
     )
 
 
 async def _round_trip(parts: Parts, base: str, body: dict[str, Any]) -> None:
-    click.echo("Creating a subscription through the API:\n")
+    echo("Creating a subscription through the API:\n")
     steps = Steps(time.perf_counter())
     async with aiohttp.ClientSession() as session:
         async with session.post(f"{base}/api/v1/payments/create-subscription", json=body) as answer:
@@ -164,13 +201,22 @@ async def _wait_for(what: str, look: Callable[[], Any]) -> Any:
     raise DemoFailed(f"{what} did not arrive within {WAIT_SECONDS:.0f} s")
 
 
-def _tell_addresses(base: str, page_port: int, again: str) -> None:
-    click.echo(
-        f"\nServing until Ctrl-C:\n"
-        f"  {base}/docs      try the API\n"
-        f"  {base}/health    health\n"
-        f"  {base}/metrics   Prometheus metrics\n"
-        f"  http://{HOST}:{page_port}/         the Stripe simulator's state\n\n"
-        f"Again:\n"
-        f"  curl -s {base}/api/v1/payments/create-subscription -H 'Content-Type: application/json' -d {again}\n"
+def _tell_addresses(base: str, *, stripe: str, page: str, again: str) -> None:
+    pages = (
+        (f"{base}/docs", "try the API"),
+        (f"{base}/api/v1/prices", "what can be ordered"),
+        (f"{base}/health", "health"),
+        (f"{base}/metrics", "Prometheus metrics"),
+        (f"{page}/", "the Stripe simulator's state"),
+    )
+    key = f"demo-{uuid.uuid4().hex[:12]}"
+    echo("\nServing until Ctrl-C:")
+    for address, what in pages:
+        echo(f"  {address:<36} {what}")
+    echo(
+        f"\nStripe's API, as the simulator has it:\n"
+        f"  curl -s {stripe}/v1/subscriptions -u {KEY}:\n\n"
+        f"Again, charged once however often it is sent:\n"
+        f"  curl -s {base}/api/v1/payments/create-subscription -H 'Content-Type: application/json' \\\n"
+        f"    -H 'Idempotency-Key: {key}' -d {again}\n"
     )

@@ -3,22 +3,33 @@
 ```
 PaymentsError                       what a caller of the API can be told
 ├── BadRequest              400
-│   └── InvalidSignature    400
+│   ├── BadPath                     a spelling that two programs may read differently
+│   └── InvalidSignature
 ├── Unauthorized            401
 ├── PaymentDeclined         402
 ├── Forbidden               403
-├── NotFound                404
+├── NotFound                404     no such object
+│   └── RouteNotFound               no such route: a mistake in the address
+├── RequestTimeout          408
 ├── Conflict                409
+│   ├── CustomerAmbiguous           names the customers with this address
+│   ├── ImportRequired              what Stripe has is not all here yet
+│   ├── PaymentMethodRequired       an address alone charges no card that it does not name
 │   ├── SubscriptionExists          names the live subscription
 │   ├── SubscriptionInProgress      another request is creating it: try again
 │   └── IdempotencyKeyInUse         the first request with this key still runs
 ├── MethodNotAllowed        405
 ├── PayloadTooLarge         413
+├── UriTooLong              414
 ├── UnsupportedMediaType    415
 ├── Unprocessable           422     well-formed but refused: names the field and the fix
+│   ├── CardNumberRefused           numbers of cards belong into Stripe.js alone
 │   └── IdempotencyKeyReused        same key, other body
 ├── TooManyRequests         429
+│   └── TooManyDeclines             too many payments before it were declined
+├── HeadTooLarge            431
 ├── ServiceUnavailable      503     database, draining
+│   ├── Recovering                  the database was restored: it is compared with Stripe first
 │   └── StripeUnavailable           Stripe answered 5xx, 429 or not at all
 │       └── StripeKeySpent          Stripe keeps a fault under this idempotency key
 └── StripeTimeout           504     the outcome is unknown; the operation is completed later
@@ -51,12 +62,24 @@ class PaymentsError(Exception):
         self.detail = detail or self.title
         self.retry_after = retry_after
         self.extra = extra
+        self.headers: dict[str, str] = {}
+        """Further headers of the answer."""
+        self.reason: str | None = None
+        """A word for the log beside the code; the answer does not hold it."""
+        self.key_id: str | None = None
+        """For the log: whose API key is refused."""
 
 
 class BadRequest(PaymentsError):
     """The request cannot be understood."""
 
     status, code, title = 400, "bad_request", "Bad request"
+
+
+class BadPath(BadRequest):
+    """The path has an empty segment, an encoded slash, a dot segment, a control character or invalid UTF-8."""
+
+    code, title = "bad_path", "The path is not in its plain form"
 
 
 class InvalidSignature(BadRequest):
@@ -95,6 +118,12 @@ class NotFound(PaymentsError):
     status, code, title = 404, "not_found", "Not found"
 
 
+class RouteNotFound(NotFound):
+    """The address is no route of the API's, whatever objects there are."""
+
+    code, title = "route_not_found", "There is no such route"
+
+
 class Conflict(PaymentsError):
     """The request contradicts the present state."""
 
@@ -105,6 +134,27 @@ class CustomerExists(Conflict):
     """Another customer has this reference."""
 
     code, title = "customer_exists", "A customer with this reference exists"
+
+
+class CustomerAmbiguous(Conflict):
+    """Several customers have this address; `customer_ids` names them."""
+
+    code, title = "customer_ambiguous", "Several customers have this address"
+
+
+class ImportRequired(Conflict):
+    """Customers that the account had before this service may have the address: they are not all imported yet."""
+
+    code, title = "import_required", "The account's customers are not all imported yet"
+
+
+class PaymentMethodRequired(Conflict):
+    """The customer was named by an address alone, and a payment method that the request does not name could be charged.
+
+    An address is no proof of who asks: naming `customer_id` or `customer_reference`, or a payment method, is.
+    """
+
+    code, title = "payment_method_required", "Name a payment method, or the customer by id or reference"
 
 
 class SubscriptionExists(Conflict):
@@ -131,6 +181,24 @@ class PayloadTooLarge(PaymentsError):
     status, code, title = 413, "payload_too_large", "The body is too large"
 
 
+class RequestTimeout(PaymentsError):
+    """The request did not arrive in time (RFC 9110, section 15.5.9)."""
+
+    status, code, title = 408, "request_timeout", "Request timeout"
+
+
+class UriTooLong(PaymentsError):
+    """The path and query are too long (RFC 9110, section 15.5.15)."""
+
+    status, code, title = 414, "uri_too_long", "URI too long"
+
+
+class HeadTooLarge(PaymentsError):
+    """The header fields are too many or too long (RFC 6585, section 5)."""
+
+    status, code, title = 431, "header_fields_too_large", "Request header fields too large"
+
+
 class UnsupportedMediaType(PaymentsError):
     """The body is not JSON."""
 
@@ -149,6 +217,12 @@ class Unprocessable(PaymentsError):
     status, code, title = 422, "invalid_request", "The request is not valid"
 
 
+class CardNumberRefused(Unprocessable):
+    """A text holds the number of a payment card; it is neither stored nor logged nor repeated."""
+
+    code, title = "card_number_refused", "The request holds a card number"
+
+
 class IdempotencyKeyReused(Unprocessable):
     """The key was used with another body."""
 
@@ -161,10 +235,22 @@ class TooManyRequests(PaymentsError):
     status, code, title = 429, "rate_limited", "Too many requests"
 
 
+class TooManyDeclines(TooManyRequests):
+    """Too many payments of this card, end user or API key were declined; nothing was charged."""
+
+    code, title = "too_many_declines", "Too many payments were declined"
+
+
 class ServiceUnavailable(PaymentsError):
     """A part that this request needs is not there now."""
 
     status, code, title = 503, "service_unavailable", "The service is temporarily unavailable"
+
+
+class Recovering(ServiceUnavailable):
+    """The database was restored; nothing is asked of Stripe before it was compared with it."""
+
+    code, title = "recovering", "The database was restored and is compared with Stripe first"
 
 
 class StripeUnavailable(ServiceUnavailable):

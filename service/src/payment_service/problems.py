@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from payment_service.platform.redaction import redact, redact_value
+
 if TYPE_CHECKING:
     from payment_service.errors import PaymentsError
 
@@ -15,21 +17,26 @@ TYPE_PREFIX: Final = "urn:lean-payments:problem:"
 
 
 def problem_document(error: PaymentsError, *, request_id: str | None) -> dict[str, Any]:
-    """Return the problem document of `error`; `code` is stable, `detail` is for people."""
+    """Return the problem document of `error`; `code` is stable, `detail` is for people.
+
+    It may quote Stripe, the database or the caller: neither secrets nor addresses of people come along.
+    """
     document: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,
         "title": error.title,
         "status": error.status,
-        "detail": error.detail,
+        "detail": redact(error.detail),
         "code": error.code,
         "request_id": request_id,
     }
-    return document | {name: value for name, value in error.extra.items() if value is not None}
+    extra = {name: value for name, value in error.extra.items() if value is not None}
+    clean: dict[str, Any] = redact_value(msgspec.to_builtins(extra))
+    return document | clean
 
 
 def problem_headers(error: PaymentsError) -> dict[str, str]:
     """Return the headers that go with `error`: `Retry-After` in whole seconds (RFC 9110, section 10.2.3)."""
-    headers = {"content-type": CONTENT_TYPE}
+    headers = {"content-type": CONTENT_TYPE, **error.headers}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 401:  # noqa: PLR2004 - RFC 9110, section 11.6.1 asks for the challenge

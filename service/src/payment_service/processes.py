@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from payment_service.access.needs import WATCH_SECONDS
 from payment_service.app import Parts, build, create_app
 from payment_service.health.admin import admin_app
+from payment_service.platform.tasks import end
 from payment_service.server import Servers, listen, stop_signals
 
 if TYPE_CHECKING:
@@ -31,12 +33,13 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         PortInUse: a port is taken.
     """
     parts = build(settings)
-    servers = Servers()
+    servers = Servers(settings.door)
     stopped = asyncio.Event()
     listener = listen(host, port)
     await start_admin(servers, parts, worker=False)
     await servers.start(create_app(parts), listener)
     keep_what_is_loaded()
+    watching = asyncio.create_task(parts.access.needs.watch(every=WATCH_SECONDS))
     log.info("serving", host=host, port=port, admin_port=settings.http.admin_port)
     with stop_signals(stopped.set):
         await stopped.wait()
@@ -44,6 +47,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         log.info("stopping")
         await asyncio.sleep(parts.drain.remaining(settings.http.drain_seconds))
         await servers.stop()
+    await end([watching])
     await parts.close()
     log.info("stopped")
 
@@ -55,7 +59,7 @@ async def work(settings: Settings) -> None:
         PortInUse: the admin port is taken.
     """
     parts = build(settings)
-    servers = Servers()
+    servers = Servers(settings.door)
     await start_admin(servers, parts, worker=True)
     keep_what_is_loaded()
     log.info("working", admin_port=settings.http.admin_port)
@@ -81,4 +85,4 @@ async def start_admin(servers: Servers, parts: Parts, *, worker: bool) -> None:
     """Serve the admin port unless it is switched off."""
     http = parts.settings.http
     if http.admin_port:
-        await servers.start(admin_app(parts, worker=worker), listen(http.admin_host, http.admin_port))
+        await servers.start(admin_app(parts, worker=worker), listen(http.admin_host, http.admin_port), port="admin")

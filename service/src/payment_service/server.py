@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from payment_service.platform.door.config import DoorConfig, affordable
+from payment_service.platform.door.limits import DoorSettings
+from payment_service.platform.door.watch import Door
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from litestar.types import ASGIApp
 
-KEEP_ALIVE_SECONDS: Final = 65
+ADMIN_CONNECTIONS: Final = 128
+"""Of the admin port, which stays reachable for probes and metrics while the API's port is crowded."""
+UNSENT_BYTES: Final = 32 * 1024
+"""Of an answer in the kernel: a client that reads nothing must not fill a send buffer of megabytes."""
 GRACEFUL_SECONDS: Final = 30
 CANCELLED_SECONDS: Final = 5
 BACKLOG: Final = 2048
@@ -45,41 +52,48 @@ def listen(host: str, port: int) -> socket.socket:
     # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it answers wait 40 ms for an ACK
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # the last three: no host, no port
         listener.close()
-        raise PortInUse(f"port {port} on {host} is in use or not allowed: {os.strerror(error.errno or 0)}") from error
+        why = getattr(error, "strerror", None) or error
+        raise PortInUse(f"port {port} on {host} is in use or not allowed: {why}") from error
     listener.listen(BACKLOG)
     listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listener
 
 
 class Servers:
-    """Several servers in one event loop."""
+    """Several servers in one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        settings: what a client may hold.
+    """
+
+    def __init__(self, settings: DoorSettings | None = None) -> None:
+        self._settings = settings or DoorSettings()
         self._servers: list[tuple[Server, asyncio.Task[None], socket.socket]] = []
+        self._doors: list[Door] = []
 
-    async def start(self, application: ASGIApp | Any, listener: socket.socket) -> None:
-        """Serve `application` on a listening socket; returns when it accepts connections."""
-        config = uvicorn.Config(
-            application,
-            access_log=False,
-            log_config=None,
-            lifespan="off",
-            server_header=False,
-            date_header=True,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
-            proxy_headers=False,
-        )
-        server = Server(config)
+    async def start(self, application: ASGIApp | Any, listener: socket.socket, *, port: str = "api") -> None:
+        """Serve `application` on a listening socket; returns when it accepts connections.
+
+        Args:
+            application: an ASGI application.
+            listener: its socket.
+            port: what metrics call it; `admin` has a small limit of connections of its own.
+        """
+        most = ADMIN_CONNECTIONS if port == "admin" else affordable(self._settings.connections)
+        door = Door(self._settings, port=port, connections=most)
+        server = Server(DoorConfig(application, door=door, graceful_seconds=GRACEFUL_SECONDS))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             if task.done():
                 await task
             await asyncio.sleep(0.01)
+        door.open()
+        self._doors.append(door)
         self._servers.append((server, task, listener))
 
     async def stop(self) -> None:
@@ -94,7 +108,10 @@ class Servers:
             listener.close()
             if cancelled := set(server.server_state.tasks):
                 await asyncio.wait(cancelled, timeout=CANCELLED_SECONDS)
+        for door in self._doors:
+            door.close()
         self._servers.clear()
+        self._doors.clear()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """Every setting of the service, built once from the environment.
 
-Names are those of the deployment guide plus ours with the prefix `PAYMENTS_`. Each secret may come from a file
-(`NAME_FILE`) that is read again when it changes. In development a `.env` file is read too, and nothing needs to be set.
-Durations carry their unit in the name.
+Names: the deployment guide's and ours with the prefix `PAYMENTS_`; durations carry their unit. A secret may come from
+a file (`NAME_FILE`), read again when it changes. In development `.env` is read too, and nothing needs to be set.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from payment_service.errors import SettingsError
+from payment_service.platform.door.limits import DoorSettings, read_door
 from payment_service.platform.environment import EnvironmentReader, read_env_file
-from payment_service.platform.settings_checks import CHECKS
+from payment_service.platform.settings_checks import CHECKS, NEEDED, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from payment_service.platform.secrets import Secret
 
@@ -80,25 +80,43 @@ class HttpSettings:
     admin_port: int
     """`PAYMENTS_ADMIN_PORT`: 0 switches the admin port off."""
     admin_token: Secret
-    """`PAYMENTS_ADMIN_TOKEN`: asked by PUT and /status on the admin port; without it production refuses them."""
+    """`PAYMENTS_ADMIN_TOKEN`: asked by PUT and /status on the admin port; empty: one is made of `SECRET_KEY`."""
     allowed_origins: tuple[str, ...]
     """`ALLOWED_ORIGINS`: origins that browsers may call from, separated by commas."""
     trusted_proxies: tuple[str, ...]
     """`PAYMENTS_TRUSTED_PROXIES`: networks whose `X-Forwarded-For` is believed."""
     max_body_bytes: int
     """`PAYMENTS_MAX_BODY_BYTES`: of API requests; webhooks have their own limit of 512 KiB."""
+    create_limit_by: str
+    """`PAYMENTS_CREATE_LIMIT_BY`: `customer`, for requests with an API key, or `address` for all."""
     create_limit_per_minute: int
-    """`PAYMENTS_CREATE_LIMIT_PER_MINUTE`: create-subscription calls of one address in any minute; 0: no limit."""
+    """`PAYMENTS_CREATE_LIMIT_PER_MINUTE`: subscriptions begun in any minute for one of these; 0: no limit."""
     address_limit_per_minute: int
-    """`PAYMENTS_ADDRESS_LIMIT_PER_MINUTE`: API requests of one client address; 0: no limit."""
+    """`PAYMENTS_ADDRESS_LIMIT_PER_MINUTE`: API requests without a key, of one address; 0: no limit."""
     key_limit_per_minute: int
     """`PAYMENTS_KEY_LIMIT_PER_MINUTE`: API requests of one API key; 0: no limit."""
+    health_limit_per_minute: int
+    """`PAYMENTS_HEALTH_LIMIT_PER_MINUTE`: `/health` reports of one client address; 0, as in development: any number."""
     cache_entries: int
     """`PAYMENTS_CACHE_ENTRIES`: answers that one process remembers, about 1 KiB each; 0: no cache."""
     drain_seconds: float
-    """`PAYMENTS_DRAIN_SECONDS`: how long a stopping pod goes on serving, after `GET /drain` or SIGTERM."""
+    """`PAYMENTS_DRAIN_SECONDS`: how long a stopping pod goes on serving, after `payments drain` or SIGTERM."""
     require_idempotency_key: bool
     """`PAYMENTS_REQUIRE_IDEMPOTENCY_KEY`: refuse mutating requests without the header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineSettings:
+    """How many declined payments end in refusals, see `payments/declines.py`; 0: no limit."""
+
+    card_per_hour: int
+    """`PAYMENTS_CARD_DECLINES_PER_HOUR`: of one card."""
+    end_user_per_hour: int
+    """`PAYMENTS_END_USER_DECLINES_PER_HOUR`: of one address that the caller passes on."""
+    key_per_minute: int
+    """`PAYMENTS_KEY_DECLINES_PER_MINUTE`: of one API key's principal, when they are also the larger part."""
+    key_percent: int
+    """`PAYMENTS_KEY_DECLINES_PERCENT`: which part of all its attempts is the larger one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +139,8 @@ class WorkSettings:
     """`PAYMENTS_EVENT_RETENTION_DAYS`: how long applied and dead rows stay."""
     claim: bool
     """`PAYMENTS_WORKER_CLAIM`: whether a worker claims from the start."""
+    claim_file: str
+    """`PAYMENTS_WORKER_CLAIM_FILE`: holds `true` or `false` instead, and is followed; set by the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +152,15 @@ class Settings:
     database: DatabaseSettings
     stripe: StripeSettings
     http: HttpSettings
+    door: DoorSettings
+    declines: DeclineSettings
     work: WorkSettings
     redis_url: Secret
-    """`REDIS_URL`: `redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`; empty in development."""
+    """`REDIS_URL`: `rediss://`, `rediss+cluster://`, `rediss+sentinel://`, or `redis…` for plain text; else empty."""
+    allow_plaintext: tuple[str, ...]
+    """`PAYMENTS_ALLOW_PLAINTEXT`: `database`, `redis`: may be reached unencrypted on another host in production."""
     secret_key: Secret
-    """`SECRET_KEY`: at least 32 characters; API keys are stored as HMACs under it."""
+    """`SECRET_KEY`: values of at least 32 characters; the first signs API keys, each verifies (docs/contracts.md)."""
     log_level: str
     """`LOG_LEVEL`."""
     tracing: bool
@@ -156,8 +180,10 @@ class Settings:
         return self.environment == "production"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+    def from_env(cls, environ: Mapping[str, str] | None = None, *, needs: Collection[str] = tuple(NEEDED)) -> Settings:
         """Build the settings from `environ` (default: the process's environment).
+
+        `needs` are the secrets that the process uses; the others may be missing: it is given no more than it uses.
 
         Raises:
             SettingsError: with every problem at once, each naming the setting and the fix.
@@ -168,7 +194,8 @@ class Settings:
         reader = EnvironmentReader(environ)
         settings = _read(reader)
         reader.reject_unknown("PAYMENTS_")
-        problems = reader.problems + [problem for check in CHECKS for problem in check(settings)]
+        problems = [*reader.problems, *missing(settings, needs)]
+        problems += [problem for check in CHECKS for problem in check(settings)]
         if problems:
             raise SettingsError(problems)
         return settings
@@ -182,8 +209,11 @@ def _read(reader: EnvironmentReader) -> Settings:
         database=_read_database(reader, development=development),
         stripe=_read_stripe(reader, development=development),
         http=_read_http(reader, development=development),
+        door=read_door(reader),
+        declines=_read_declines(reader, development=development),
         work=_read_work(reader),
         redis_url=reader.secret("REDIS_URL"),
+        allow_plaintext=reader.items("PAYMENTS_ALLOW_PLAINTEXT"),
         secret_key=reader.secret("SECRET_KEY", DEVELOPMENT_SECRET_KEY if development else ""),
         log_level=reader.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
         tracing=reader.flag("PAYMENTS_TRACING", default=False),
@@ -227,14 +257,32 @@ def _read_http(reader: EnvironmentReader, *, development: bool) -> HttpSettings:
         allowed_origins=reader.items("ALLOWED_ORIGINS"),
         trusted_proxies=reader.items("PAYMENTS_TRUSTED_PROXIES"),
         max_body_bytes=reader.integer("PAYMENTS_MAX_BODY_BYTES", 65536, minimum=1024, maximum=10_485_760),
+        create_limit_by=reader.choice("PAYMENTS_CREATE_LIMIT_BY", ("customer", "address"), "customer"),
         create_limit_per_minute=reader.integer("PAYMENTS_CREATE_LIMIT_PER_MINUTE", 10, minimum=0, maximum=1_000_000),
         address_limit_per_minute=reader.integer(
             "PAYMENTS_ADDRESS_LIMIT_PER_MINUTE", 60_000, minimum=0, maximum=100_000_000
         ),
         key_limit_per_minute=reader.integer("PAYMENTS_KEY_LIMIT_PER_MINUTE", 60_000, minimum=0, maximum=100_000_000),
+        health_limit_per_minute=reader.integer(
+            "PAYMENTS_HEALTH_LIMIT_PER_MINUTE", 0 if development else 120, minimum=0, maximum=1_000_000
+        ),
         cache_entries=reader.integer("PAYMENTS_CACHE_ENTRIES", 10_000, minimum=0, maximum=10_000_000),
         drain_seconds=reader.number("PAYMENTS_DRAIN_SECONDS", 0 if development else 5, minimum=0, maximum=600),
         require_idempotency_key=reader.flag("PAYMENTS_REQUIRE_IDEMPOTENCY_KEY", default=False),
+    )
+
+
+def _read_declines(reader: EnvironmentReader, *, development: bool) -> DeclineSettings:
+    """Read them: in development, where Stripe's few test cards are declined all day, there is no limit."""
+
+    def limit(name: str, default: int) -> int:
+        return reader.integer(name, 0 if development else default, minimum=0, maximum=1_000_000)
+
+    return DeclineSettings(
+        card_per_hour=limit("PAYMENTS_CARD_DECLINES_PER_HOUR", 5),
+        end_user_per_hour=limit("PAYMENTS_END_USER_DECLINES_PER_HOUR", 20),
+        key_per_minute=limit("PAYMENTS_KEY_DECLINES_PER_MINUTE", 30),
+        key_percent=reader.integer("PAYMENTS_KEY_DECLINES_PERCENT", 50, minimum=1, maximum=100),
     )
 
 
@@ -248,4 +296,5 @@ def _read_work(reader: EnvironmentReader) -> WorkSettings:
         event_max_attempts=reader.integer("PAYMENTS_EVENT_MAX_ATTEMPTS", 12, minimum=1, maximum=100),
         event_retention_days=reader.number("PAYMENTS_EVENT_RETENTION_DAYS", 90, minimum=1, maximum=3650),
         claim=reader.flag("PAYMENTS_WORKER_CLAIM", default=True),
+        claim_file=reader.text("PAYMENTS_WORKER_CLAIM_FILE"),
     )

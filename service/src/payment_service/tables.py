@@ -9,19 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Text, text
+from sqlalchemy.schema import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint
 
 from payment_service.platform.columns import BigSerial, Json, UtcDateTime
 
@@ -36,7 +25,7 @@ metadata = MetaData(
 LIVE_STATUSES = ("trialing", "active", "past_due", "unpaid", "paused")
 """Statuses in which a subscription gives access or can do so again without a new one."""
 SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
-"""Statuses that hold the one place of a customer and product; `creating` is ours, before Stripe has answered."""
+"""Statuses in which a row can hold a slot; `creating` is ours, before Stripe has answered."""
 _SLOT = "exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')"
 
 
@@ -56,7 +45,8 @@ customers = Table(
     Column("stripe_customer_id", Text, unique=True),
     Column("reference", Text, comment="the caller's own id"),
     Column("email", Text),
-    Column("email_key", Text, comment="lower-case address of a customer found or created by address"),
+    Column("address_key", Text, comment="the address in the one form by which it is compared"),
+    Column("email_key", Text, comment="address_key of one made by address alone: two requests make one"),
     Column("name", Text),
     Column("metadata", Json, nullable=False),
     Column("origin", Text, nullable=False, comment="api: made here; stripe: seen in an event"),
@@ -67,7 +57,9 @@ customers = Table(
     UniqueConstraint("livemode", "reference"),
     UniqueConstraint("livemode", "email_key"),
 )
+Index("ix_customers_address_key", customers.c.livemode, customers.c.address_key)
 Index("ix_customers_email", customers.c.livemode, customers.c.email)
+Index("ix_customers_created_at", customers.c.livemode, customers.c.created_at, customers.c.id)
 
 products = Table(
     "products",
@@ -92,6 +84,7 @@ prices = Table(
     Column("unit_amount", BigInteger, comment="minor units; null for tiers and decimal amounts"),
     Column("recurring_interval", Text),
     Column("interval_count", Integer),
+    Column("metered", Boolean, nullable=False, server_default=text("false"), comment="it takes no quantity"),
     Column("active", Boolean, nullable=False),
     Column("metadata", Json, nullable=False),
     Column("livemode", Boolean, nullable=False),
@@ -109,10 +102,14 @@ subscriptions = Table(
     Column("customer_id", Text),
     Column("stripe_customer_id", Text),
     Column("product_id", Text, nullable=False),
+    Column("ordered_product_id", Text, comment="the product that was ordered here, whatever Stripe shows now"),
     Column("price_id", Text, nullable=False),
-    Column("quantity", BigInteger, nullable=False),
+    Column("quantity", BigInteger, comment="null: a metered price has none"),
     Column("status", Text, nullable=False),
-    Column("exclusive", Boolean, nullable=False, comment="holds the one place of customer and product"),
+    Column("pause_behavior", Text, comment="of invoices while their collection is paused"),
+    Column("pause_resumes_at", UtcDateTime),
+    Column("paused_reason", Text, comment="why the status is paused"),
+    Column("exclusive", Boolean, nullable=False, comment="holds the slot of customer and product_id in the index"),
     Column("operation_id", Text, comment="the operation that made it"),
     Column("cancel_at_period_end", Boolean, nullable=False, server_default=text("false")),
     Column("cancel_at", UtcDateTime),
@@ -129,6 +126,7 @@ subscriptions = Table(
     *_timestamps(),
     Index("ix_subscriptions_customer_id", "customer_id", "id"),
     Index("ix_subscriptions_stripe_customer_id", "stripe_customer_id"),
+    Index("ix_subscriptions_created_at", "livemode", "created_at", "id"),
 )
 Index(
     "uq_subscriptions_slot",
@@ -166,6 +164,7 @@ operations = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
+    Column("mark", Text, comment="names it at Stripe; null in rows of earlier versions: the id"),
     Column("principal", Text, nullable=False),
     Column("livemode", Boolean, nullable=False),
     Column("request", Json, nullable=False, comment="the validated request"),
@@ -212,13 +211,14 @@ events = Table(
     Column("stripe_created", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False, comment="the body as received"),
     Column("source", Text, nullable=False, comment="webhook or reconcile"),
-    Column("state", Text, nullable=False, comment="pending, applied, ignored or dead"),
+    Column("state", Text, nullable=False, comment="pending, applied, ignored, dead or discarded"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("available_at", UtcDateTime, nullable=False, comment="not to be claimed before"),
     Column("lease_owner", Text),
     Column("lease_expires_at", UtcDateTime),
     Column("fetch", Boolean, nullable=False, server_default=text("false")),
-    Column("last_error", Text),
+    Column("last_error", Text, comment="why it failed, or is ignored"),
+    Column("discard_reason", Text, comment="why a person gave it up"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
     Index("ix_events_available_at", "available_at", **_only("state = 'pending'")),
@@ -254,12 +254,18 @@ api_keys = Table(
     Column("principal", Text, nullable=False, comment="who; the same after a rotation"),
     Column("prefix", Text, nullable=False, comment="the key's beginning, to recognise it"),
     Column("digest", LargeBinary, nullable=False, unique=True, comment="HMAC-SHA256 under SECRET_KEY"),
+    Column("digest_value", Text, comment="id of the SECRET_KEY value that digest is under"),
+    Column("former_digest", LargeBinary, comment="under the value that it was known by before, or by the second one"),
+    Column("former_value", Text, comment="id of the SECRET_KEY value that former_digest is under"),
+    Column("mac_value", Text, comment="id of the SECRET_KEY value that the key's own MAC is under"),
     Column("scope", Text, nullable=False, comment="read, write or admin"),
     Column("livemode", Boolean, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_api_keys_former_digest", "former_digest"),
+    CheckConstraint("scope IN ('read', 'write', 'admin')", name="ck_api_keys_scope"),
 )
 
 audit_log = Table(
@@ -272,6 +278,7 @@ audit_log = Table(
     Column("object_id", Text, nullable=False),
     Column("details", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("database_role", Text, comment="session_user; null where there are no roles"),
 )
 
 schema_versions = Table(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from payment_service.access import store
-from payment_service.access.schemas import SHOWN_CHARACTERS, ApiKey, Scope, digest, new_key
-from payment_service.errors import Conflict, NotFound
-from payment_service.platform import audit
+from payment_service.access import changes, form, store
+from payment_service.access.schemas import ApiKey
+from payment_service.access.secret_keys import SecretKeys
+from payment_service.errors import Conflict, NotFound, Unprocessable
+from payment_service.platform.card_refusal import holds_card_number
 from payment_service.platform.ids import new_id
 
 if TYPE_CHECKING:
@@ -17,35 +18,44 @@ if TYPE_CHECKING:
 
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.route_access import Scope
     from payment_service.settings import Settings
+
+MAXIMUM_PRINCIPAL_CHARACTERS: Final = 128
 
 
 class ApiKeys:
     """The keys of one deployment."""
 
     def __init__(self, settings: Settings, database: Database, *, clock: Clock) -> None:
-        self._settings = settings
+        self.livemode = settings.stripe.livemode
+        self._secret_keys = SecretKeys(settings.secret_key, production=settings.production)
         self._database = database
         self._clock = clock
 
     async def create(self, principal: str, *, scope: Scope, days: float | None, actor: str) -> tuple[str, ApiKey]:
-        """Make a key and return it with its record: the only time that it can be seen."""
+        """Make a key and return it with its record: the only time that it can be seen.
+
+        Raises:
+            Unprocessable: the principal is no name (`check_principal`).
+        """
         now = self._clock.now()
-        key = new_key()
+        key, digests = self._new_key()
         record = ApiKey(
             id=new_id("lpk"),
-            principal=principal,
-            prefix=key[:SHOWN_CHARACTERS],
+            principal=check_principal(principal),
+            prefix=key[: form.SHOWN_CHARACTERS],
             scope=scope,
-            livemode=self._settings.stripe.livemode,
+            livemode=self.livemode,
             expires_at=None if days is None else now + timedelta(days=days),
             revoked_at=None,
             last_used_at=None,
             created_at=now,
+            digest_value=digests.digest_value,
+            former_value=digests.former_value,
         )
         async with self._database.transaction() as connection:
-            await self._add(connection, key, record)
-            await self._audit(connection, record, action="create", actor=actor)
+            await changes.create(changes.Change(connection, actor, now), record, digests=digests)
         return key, record
 
     async def list(self) -> list[ApiKey]:
@@ -58,18 +68,27 @@ class ApiKeys:
 
         Raises:
             NotFound: there is no such key.
-            Conflict: it is revoked or expired.
+            Conflict: it is revoked or expired, or of the other mode.
         """
         now = self._clock.now()
-        key = new_key()
+        key, digests = self._new_key()
         async with self._database.transaction() as connection:
             old = await self._usable(connection, key_id)
-            record = replace(old, id=new_id("lpk"), prefix=key[:SHOWN_CHARACTERS], last_used_at=None, created_at=now)
-            await self._add(connection, key, record)
+            if old.livemode is not self.livemode:
+                raise Conflict(f"The key {key_id} is of the other mode; this service makes none for that")
+            record = replace(
+                old,
+                id=new_id("lpk"),
+                prefix=key[: form.SHOWN_CHARACTERS],
+                last_used_at=None,
+                created_at=now,
+                digest_value=digests.digest_value,
+                former_value=digests.former_value,
+            )
             ends = now + timedelta(hours=overlap_hours)
-            if old.expires_at is None or old.expires_at > ends:
-                await store.change(connection, old.id, expires_at=ends)
-            await self._audit(connection, record, action="rotate", actor=actor, replaces=old.id)
+            change = changes.Change(connection, actor, now)
+            if not await changes.rotate(change, old.id, record, digests=digests, ends=ends):
+                raise _ended(key_id)
         return key, record
 
     async def revoke(self, key_id: str, *, actor: str) -> ApiKey:
@@ -81,31 +100,49 @@ class ApiKeys:
         """
         async with self._database.transaction() as connection:
             record = await self._usable(connection, key_id)
-            await store.change(connection, key_id, revoked_at=self._clock.now())
-            await self._audit(connection, record, action="revoke", actor=actor)
+            if not await changes.revoke(changes.Change(connection, actor, self._clock.now()), record):
+                raise _ended(key_id)
         return record
 
     async def _usable(self, connection: AsyncConnection, key_id: str) -> ApiKey:
         found = await store.get(connection, key_id)
         if found is None:
-            raise NotFound(f"There is no key {key_id}; payments keys list shows them")
+            raise NotFound("There is no key with this id; payments keys list shows them")
         if not found.usable(now=self._clock.now()):
-            raise Conflict(f"The key {key_id} is revoked or expired already")
+            raise _ended(key_id)
         return found
 
-    async def _add(self, connection: AsyncConnection, key: str, record: ApiKey) -> None:
-        await store.add(connection, record, digest=digest(key, secret_key=self._settings.secret_key.reveal()))
-
-    async def _audit(
-        self, connection: AsyncConnection, record: ApiKey, *, action: str, actor: str, replaces: str | None = None
-    ) -> None:
-        details = {"principal": record.principal, "scope": record.scope, "prefix": record.prefix, "replaces": replaces}
-        await audit.record(
-            connection,
-            actor=actor,
-            action=f"api_key.{action}",
-            object_type="api_key",
-            object_id=record.id,
-            details=details,
-            now=self._clock.now(),
+    def _new_key(self) -> tuple[str, changes.Digests]:
+        """Make a key, known under the first two values: a pod that has only the old one yet knows it too."""
+        first, *others = self._secret_keys.current()
+        key = form.new_key(livemode=self.livemode, secret_key=first)
+        return key, changes.Digests(
+            digest=form.digest(key, secret_key=first),
+            digest_value=first.id,
+            former_digest=form.digest(key, secret_key=others[0]) if others else None,
+            former_value=others[0].id if others else None,
+            mac_value=first.id,
         )
+
+
+def check_principal(principal: str) -> str:
+    """Return the name of a principal as it is, when it can be printed, logged and typed.
+
+    Raises:
+        Unprocessable: it is empty or too long, or holds a card number or characters that do not show.
+    """
+    if not principal.strip():
+        raise Unprocessable("principal: empty; name who will hold the key, for example shop")
+    if principal != principal.strip() or len(principal) > MAXIMUM_PRINCIPAL_CHARACTERS:
+        raise Unprocessable(
+            f"principal: at most {MAXIMUM_PRINCIPAL_CHARACTERS} characters, without white space around them"
+        )
+    if not principal.isprintable():
+        raise Unprocessable("principal: holds control characters or others that do not show; leave them out")
+    if holds_card_number(principal):
+        raise Unprocessable("principal: holds a card number; never give one here")
+    return principal
+
+
+def _ended(key_id: str) -> Conflict:
+    return Conflict(f"The key {key_id} is revoked or expired already")

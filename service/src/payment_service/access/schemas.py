@@ -1,21 +1,16 @@
-"""API keys: their form, their scopes, and how they are stored."""
+"""API keys as they are stored, and their scopes."""
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
+
+from payment_service.platform.route_access import SCOPES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-Scope = Literal["read", "write", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
-"""Each includes the ones before it."""
-KEY_PREFIX: Final = "lp_"
-SHOWN_CHARACTERS: Final = 11
-_RANDOM_BYTES: Final = 32
+    from payment_service.platform.route_access import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +26,20 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
+    digest_value: str | None = None
+    """The id of the `SECRET_KEY` value that its digest is under; None for keys made before values were noted."""
+    former_value: str | None = None
+    """The same of the digest before, if there is one."""
+
+    @property
+    def known_under(self) -> tuple[str, ...]:
+        """The ids of the `SECRET_KEY` values that can find it, the newest first."""
+        return tuple(value for value in (self.digest_value, self.former_value) if value)
 
     def usable(self, *, now: datetime) -> bool:
         """Tell whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     def allows(self, needed: Scope) -> bool:
-        """Tell whether its scope includes `needed`."""
-        return SCOPES.index(self.scope) >= SCOPES.index(needed)
-
-
-def new_key() -> str:
-    """Return a new key: 256 random bits behind `lp_`."""
-    return KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
-
-
-def digest(key: str, *, secret_key: str) -> bytes:
-    """Return what is stored of a key. A slow hash is not needed: the key is random, not chosen by a person."""
-    return hmac.digest(secret_key.encode(), key.encode(), "sha256")
+        """Tell whether its scope includes `needed`; a scope that nobody knows includes nothing."""
+        return self.scope in SCOPES and SCOPES.index(self.scope) >= SCOPES.index(needed)

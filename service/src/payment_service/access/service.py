@@ -1,24 +1,38 @@
-"""Who calls: in development anybody; in production the holder of an API key with the scope of the route."""
+"""Who calls: in development anybody; in production the holder of an API key with the scope of the route.
+
+**Nobody is refused for what others did.** There is no lockout: a text without the form or without a MAC of ours costs a
+few HMACs and no look-up, whoever sends it and however often; a key with a right MAC is always looked up. A key that has
+ended (revoked, expired, deleted) has a right MAC too, so its refusal is remembered for as long as a good key is.
+
+**A value of `SECRET_KEY` can be replaced without losing a key.** A key is looked up by its digests under every value in
+use; one that is used is hashed anew under the first, and keeps its former digest, so that pods that have the new values
+and pods that have the old ones both know it while the change spreads. A key's own MAC stays under the value that it was
+made under; once that is removed, `access/outlived.py` tells it from invented ones.
+"""
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from payment_service.access import store
-from payment_service.access.schemas import KEY_PREFIX, ApiKey, Scope, digest
-from payment_service.errors import Forbidden, TooManyRequests, Unauthorized
-from payment_service.platform.limiter import Rule
+from payment_service.access import changes, form, store
+from payment_service.access.needs import KeyNeeds
+from payment_service.access.outlived import Outlived
+from payment_service.access.secret_keys import SecretKeys
+from payment_service.errors import Forbidden, Unauthorized
+from payment_service.platform.clock import isoformat
+from payment_service.platform.metrics import REFUSED_KEYS
 
 if TYPE_CHECKING:
-    from payment_service.errors import PaymentsError
+    from payment_service.access.schemas import ApiKey
+    from payment_service.access.secret_keys import SecretKey
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
-    from payment_service.platform.limiter import Limiter
+    from payment_service.platform.route_access import Scope
     from payment_service.settings import Settings
 
 ANONYMOUS: Final = "anonymous"
@@ -26,8 +40,7 @@ CACHE_SECONDS: Final = 5.0
 """A revoked key stops working within this time on every pod."""
 CACHED_KEYS: Final = 1000
 LAST_USED_SECONDS: Final = 60.0
-FAILURES_PER_MINUTE: Final = 20
-MAXIMUM_KEY_CHARACTERS: Final = 200
+_SEND: Final = "Send a valid API key: Authorization: Bearer lp_…"
 
 log = structlog.get_logger("payments")
 
@@ -41,81 +54,152 @@ class Identity(NamedTuple):
     """Of the API key; None in development."""
 
 
+class Verdict(NamedTuple):
+    """What was found out about a key, to be remembered for a few seconds."""
+
+    seconds: float
+    """When, in seconds since the epoch."""
+    found: ApiKey | None
+    identity: Identity | None
+
+
 NOBODY: Final = Identity(ANONYMOUS, None)
 
 
 class Access:
     """Tells the principal of a request: a name that survives the rotation of its API key."""
 
-    def __init__(self, settings: Settings, database: Database, *, clock: Clock, limiter: Limiter) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, database: Database, *, clock: Clock) -> None:
+        self._production = settings.production
+        self._livemode = settings.stripe.livemode
+        self._secret_keys = SecretKeys(settings.secret_key, production=settings.production)
         self._database = database
         self._clock = clock
-        self._limiter = limiter
-        self._cache: OrderedDict[bytes, tuple[float, ApiKey, Identity]] = OrderedDict()
-        self._blocked: OrderedDict[str, float] = OrderedDict()
-        """Addresses with too many failures, until when; they reach no database meanwhile."""
+        self.needs = KeyNeeds(
+            self._secret_keys,
+            database,
+            clock=clock,
+            livemode=self._livemode,
+            salt=settings.fingerprint_salt,
+        )
+        self._outlived = Outlived(database, self.needs, clock=clock, livemode=self._livemode)
+        self._good: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._ended: OrderedDict[bytes, Verdict] = OrderedDict()
+        """Apart from the good ones, so that no number of ended keys crowds those out."""
+        self._noting: set[str] = set()
+        """Keys whose use is being recorded: a burst records it once."""
 
-    async def identify(self, authorization: str | None, *, scope: Scope, address: str) -> Identity:
+    async def identify(self, authorization: str | None, *, scope: Scope) -> Identity:
         """Return who holds the key in the `Authorization` header (RFC 6750, section 2.1).
 
         Raises:
-            Unauthorized: no key, or none that is known and usable.
+            Unauthorized: no key, or none that is known and usable here.
             Forbidden: the key's scope does not include `scope`.
-            TooManyRequests: too many failures from this address.
         """
-        if not self._settings.production:
+        if not self._production:
             return NOBODY
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or len(key) > MAXIMUM_KEY_CHARACTERS:
-            raise await self._refusal(address)
-        found = await self._find(key, address)
-        if found is None or not found[0].usable(now=self._clock.now()):
-            raise await self._refusal(address)
-        if not found[0].allows(scope):
-            raise Forbidden(f"This needs a key with the scope {scope}; this one has {found[0].scope}")
-        return found[1]
+        scheme, _, text = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise _refusal("missing", _SEND)
+        key = form.parse(text)
+        if key is None:
+            raise _refusal("malformed", _SEND)
+        if key.livemode is not self._livemode:
+            raise _refusal("mode", _other_mode(livemode=self._livemode))
+        found, identity = await self._find(key)
+        if not found.usable(now=self._clock.now()):
+            raise _refusal("ended", _ended(found), key_id=identity.key_id)
+        if not found.allows(scope):
+            refused = Forbidden(f"This needs a key with the scope {scope}; this one has {found.scope}")
+            refused.key_id = identity.key_id
+            raise refused
+        return identity
 
-    async def _refusal(self, address: str) -> PaymentsError:
-        """Count a failed attempt and return what to answer."""
-        decision = await self._limiter.check(Rule("failed_authentication", address, FAILURES_PER_MINUTE))
-        if decision.allowed:
-            return Unauthorized("Send a valid API key: Authorization: Bearer lp_…")
-        self._blocked[address] = time.monotonic() + decision.reset_seconds
-        while len(self._blocked) > CACHED_KEYS:
-            self._blocked.popitem(last=False)
-        return _too_many(decision.reset_seconds)
+    async def _find(self, key: form.Key) -> tuple[ApiKey, Identity]:
+        """Look the key up, unless that was done a few seconds ago.
 
-    async def _find(self, key: str, address: str) -> tuple[ApiKey, Identity] | None:
-        """Look the key up; good ones are remembered for a few seconds."""
-        mark = digest(key, secret_key=self._settings.secret_key.reveal())
+        Raises:
+            Unauthorized: nobody made it here, or it was deleted.
+        """
+        secret_keys = self._secret_keys.current()
+        mark = form.digest(key.text, secret_key=secret_keys[0])
+        seen = self._recall(mark)
+        if seen is None:
+            digests = [mark, *(form.digest(key.text, secret_key=value) for value in secret_keys[1:])]
+            seen = await self._look_up(key, digests, secret_keys=secret_keys)
+        if seen.found is None or seen.identity is None:
+            raise _refusal("unknown", _SEND)
+        return seen.found, seen.identity
+
+    def _recall(self, mark: bytes) -> Verdict | None:
         now = self._clock.timestamp()
-        seen = self._cache.get(mark)
-        if seen is not None and now - seen[0] < CACHE_SECONDS:
-            return seen[1], seen[2]
-        blocked = self._blocked.get(address, 0.0) - time.monotonic()
-        if blocked > 0:
-            raise _too_many(blocked)
+        for remembered in (self._good, self._ended):
+            seen = remembered.get(mark)
+            if seen is not None and now - seen.seconds < CACHE_SECONDS:
+                return seen
+        return None
+
+    async def _look_up(self, key: form.Key, digests: list[bytes], *, secret_keys: tuple[SecretKey, ...]) -> Verdict:
+        """Ask the database about a key that was made here."""
+        made_here = form.made_under(key, secret_keys) is not None
+        if not made_here and not await self._outlived.holds(digests, secret_keys=secret_keys):
+            raise _refusal("invented", _SEND)
+        now = self._clock.timestamp()
         async with self._database.read() as connection:
-            found = await store.find(connection, digest=mark, livemode=self._settings.stripe.livemode)
-        if found is None:
-            self._cache.pop(mark, None)
-            return None
-        identity = Identity(found.principal, found.id)
-        self._cache[mark] = (now, found, identity)
-        self._cache.move_to_end(mark)
-        while len(self._cache) > CACHED_KEYS:
-            self._cache.popitem(last=False)
-        await self._note_use(found)
-        return found, identity
+            found = await store.find(connection, digests=digests, livemode=self._livemode)
+        usable = found is not None and found.usable(now=self._clock.now())
+        verdict = Verdict(now, found, None if found is None else Identity(found.principal, found.id))
+        self._remember(digests[0], verdict, usable=usable)
+        if found is not None and usable:
+            await self._note(found, digests, secret_keys=secret_keys)
+        return verdict
 
-    async def _note_use(self, key: ApiKey) -> None:
-        """Record the last use, at most once a minute."""
+    def _remember(self, mark: bytes, verdict: Verdict, *, usable: bool) -> None:
+        kept, other = (self._good, self._ended) if usable else (self._ended, self._good)
+        other.pop(mark, None)
+        kept[mark] = verdict
+        kept.move_to_end(mark)
+        while len(kept) > CACHED_KEYS:
+            kept.popitem(last=False)
+
+    async def _note(self, key: ApiKey, digests: list[bytes], *, secret_keys: tuple[SecretKey, ...]) -> None:
+        """Hash the key anew under the first value, and record the last use once a minute; neither refuses a request."""
         now = self._clock.now()
-        if key.last_used_at is None or now - key.last_used_at > timedelta(seconds=LAST_USED_SECONDS):
+        stale = key.last_used_at is None or now - key.last_used_at > timedelta(seconds=LAST_USED_SECONDS)
+        known = {value.id: digest for value, digest in zip(secret_keys, digests, strict=True)}
+        moves = secret_keys[0].id not in key.known_under
+        if key.id in self._noting or not (stale or moves):
+            return
+        self._noting.add(key.id)
+        try:
             async with self._database.transaction() as connection:
-                await store.change(connection, key.id, last_used_at=now)
+                change = changes.Change(connection, f"api:{key.principal}", now)
+                former = next((known[value] for value in key.known_under if value in known), None)
+                if moves and former is not None:
+                    first = secret_keys[0].id
+                    await changes.rehash(change, key, known=former, digest=digests[0], digest_value=first)
+                if stale:
+                    await changes.note_use(change, key.id)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("the use of an API key could not be recorded", key=key.id, error=type(error).__name__)
+        finally:
+            self._noting.discard(key.id)
 
 
-def _too_many(seconds: float) -> TooManyRequests:
-    return TooManyRequests("Too many failed attempts from this address; try again later", retry_after=seconds)
+def _refusal(reason: str, detail: str, *, key_id: str | None = None) -> Unauthorized:
+    REFUSED_KEYS.labels(reason).inc()
+    error = Unauthorized(detail)
+    error.reason, error.key_id = reason, key_id
+    return error
+
+
+def _other_mode(*, livemode: bool) -> str:
+    given, mode = ("test", "live") if livemode else ("live", "test")
+    return f"This is a key of {given} mode (lp_{given}_…); this service runs in {mode} mode: send a key lp_{mode}_…"
+
+
+def _ended(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return f"The API key {key.id} was revoked at {isoformat(key.revoked_at)}; make a new one"
+    at = f" at {isoformat(key.expires_at)}" if key.expires_at is not None else ""
+    return f"The API key {key.id} expired{at}; make a new one"

@@ -9,7 +9,9 @@ from litestar.di import NamedDependency
 
 from payment_service.catalog.schemas import PriceList
 from payment_service.catalog.service import Catalog
-from payment_service.platform.openapi import READING, Limit, StartingAfter, problems
+from payment_service.platform.openapi import READING, problems
+from payment_service.platform.paging import Page
+from payment_service.platform.route_access import READ
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -18,15 +20,14 @@ if TYPE_CHECKING:
 @get(
     "/api/v1/prices",
     operation_id="listPrices",
+    access=READ,
     summary="List prices",
     tags=["catalogue"],
-    responses=problems(*READING, 422, 502, 504),
+    responses=problems(*READING, 502, 504),
 )
-async def list_prices(
-    catalog: NamedDependency[Catalog], limit: Limit = 10, starting_after: StartingAfter = None
-) -> PriceList:
+async def list_prices(catalog: NamedDependency[Catalog], page: NamedDependency[Page]) -> PriceList:
     """Return a page of active prices, as Stripe has them now."""
-    return await catalog.list_prices(limit=limit, starting_after=starting_after)
+    return await catalog.list_prices(page)
 
 
 HANDLERS: list[ControllerRouterHandler] = [list_prices]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from payment_service.platform.mirroring import object_id
 
@@ -16,25 +17,40 @@ class PriceView(msgspec.Struct, kw_only=True):
     """A price of Stripe's catalogue. Amounts are integers in the currency's minor unit."""
 
     id: str
+    """Stripe's id."""
     product_id: str
+    """Stripe's id of its product."""
     lookup_key: str | None
+    """The price's name that you may move to another price."""
     currency: str
+    """Three letters of ISO 4217, in lower case."""
     unit_amount: int | None
-    recurring_interval: str | None
+    """For one unit; null for tiered prices and those of fractions."""
+    recurring_interval: Annotated[str, Meta(extra_json_schema={"enum": ["day", "week", "month", "year"]})] | None
+    """`day`, `week`, `month` or `year`; null: paid once."""
     interval_count: int | None
+    """Intervals between two invoices."""
+    metered: bool
+    """Billed by reported usage: an order of it has no quantity."""
     active: bool
+    """Whether it can be ordered."""
     livemode: bool
+    """Whether it is of Stripe's live mode."""
 
 
 class PriceList(msgspec.Struct, kw_only=True):
     """A page of prices."""
 
     data: list[PriceView]
+    """The page."""
     has_more: bool
+    """Whether there are more in this direction."""
 
 
 def price_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the mirrored columns of a Stripe price (docs.stripe.com/api/prices/object)."""
+    if obj.get("deleted") and "product" not in obj:  # a thin event tells no more
+        return _DELETED_PRICE | {"livemode": obj["livemode"]}
     recurring = obj.get("recurring") or {}
     columns = {
         "product_id": object_id(obj["product"]),
@@ -43,6 +59,7 @@ def price_columns(obj: dict[str, Any]) -> dict[str, Any]:
         "unit_amount": obj.get("unit_amount"),
         "recurring_interval": recurring.get("interval"),
         "interval_count": recurring.get("interval_count"),
+        "metered": recurring.get("usage_type") == "metered",
         "active": obj["active"],
         "metadata": dict(obj.get("metadata") or {}),
         "livemode": obj["livemode"],

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView, price_columns
 from payment_service.errors import Unprocessable
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import NeedsFetch, Seen
+from payment_service.platform.mirroring import NeedsFetch, Seen, reach_of, see
+from payment_service.platform.paging import unknown_cursor, whole_seconds
 from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.tables import prices
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
+
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.paging import Page
     from payment_service.platform.stripe_gateway import StripeGateway
 
 MIRROR_SECONDS: Final = 600
@@ -26,6 +30,9 @@ class Price(NamedTuple):
 
     id: str
     product_id: str
+    metered: bool
+    due_at_once: bool
+    """The first invoice owes something: nothing of it is active before that is paid."""
 
 
 class Catalog:
@@ -46,18 +53,59 @@ class Catalog:
         field = "price_id" if price_id is not None else "lookup_key"
         async with self._database.read() as connection:
             row = await store.find_price(connection, price_id=price_id, lookup_key=lookup_key, livemode=self._livemode)
-        now = self._clock.now()
-        if row is None or (now - row.updated_at).total_seconds() > MIRROR_SECONDS:
-            seen = Seen(None if row is None else row.updated_at)
-            obj = await self._fetch(price_id=price_id, lookup_key=lookup_key, field=field)
-            with contextlib.suppress(NeedsFetch):
-                async with self._database.transaction() as connection:
-                    await store.save_price(connection, obj, as_of=int(obj["created"]), seen=seen, now=now)
-            async with self._database.read() as connection:
-                row = await store.find_price(connection, price_id=obj["id"], lookup_key=None, livemode=self._livemode)
+        if row is None or (self._clock.now() - row.updated_at).total_seconds() > MIRROR_SECONDS:
+            row = await self._bring(row, price_id=price_id, lookup_key=lookup_key, field=field)
         if row is None or not row.active or row.recurring_interval is None:
             raise _invalid(field, "this price is not active or not recurring; use an active recurring price")
-        return Price(id=row.id, product_id=row.product_id)
+        due = not row.metered and bool(row.unit_amount)
+        return Price(id=row.id, product_id=row.product_id, metered=row.metered, due_at_once=due)
+
+    async def refresh(self, price_id: str) -> None:
+        """Write a price that has a row as Stripe has it now; one that Stripe has no more counts as archived.
+
+        Not as deleted, which a row never leaves: a key of another account finds nothing either, and with the right one
+        any event or look-up shows the price again.
+
+        Raises:
+            PaymentsError: Stripe is away.
+        """
+        async with self._database.read() as connection:
+            seen = await see(connection, prices, {"id": price_id}, reach=reach_of(self._clock))
+        try:
+            obj = await stripe_calls.retrieve_price(self._gateway, price_id)
+        except StripeRejected as error:
+            if not error.not_found:
+                raise
+            if seen.version is not None:
+                await self._save({"id": price_id}, {"active": False}, seen=seen)
+        else:
+            await self._save(obj, price_columns(obj), seen=seen)
+
+    async def _bring(
+        self, row: Row[Any] | None, *, price_id: str | None, lookup_key: str | None, field: str
+    ) -> Row[Any] | None:
+        """Write the price as Stripe has it now, and return its row."""
+        seen = Seen(None if row is None else row.updated_at, reach_of(self._clock))
+        try:
+            obj = await self._fetch(price_id=price_id, lookup_key=lookup_key, field=field)
+        except Unprocessable:
+            if row is not None:
+                await self.refresh(row.id)
+            raise
+        if not await self._save(obj, price_columns(obj), seen=seen):
+            await self.refresh(obj["id"])
+        async with self._database.read() as connection:
+            return await store.find_price(connection, price_id=obj["id"], lookup_key=None, livemode=self._livemode)
+
+    async def _save(self, obj: dict[str, Any], columns: dict[str, Any], *, seen: Seen) -> bool:
+        """Write a price just fetched; False when its row has changed meanwhile."""
+        now, as_of = self._clock.now(), int(obj.get("created", 0))
+        try:
+            async with self._database.transaction() as connection:
+                await store.save_price(connection, obj["id"], columns, as_of=as_of, seen=seen, now=now)
+        except NeedsFetch:
+            return False
+        return True
 
     async def _fetch(self, *, price_id: str | None, lookup_key: str | None, field: str) -> dict[str, Any]:
         try:
@@ -71,20 +119,25 @@ class Catalog:
         found: dict[str, Any] = page["data"][0]
         return found
 
-    async def list_prices(self, *, limit: int, starting_after: str | None) -> PriceList:
+    async def list_prices(self, page: Page) -> PriceList:
         """Return a page of active prices, as Stripe has them now.
 
         Raises:
-            Unprocessable: `starting_after` names no price.
+            Unprocessable: the page is to begin at no price.
         """
+        wanted: dict[str, Any] = {"active": True, "limit": page.limit}
+        if page.cursor is not None:
+            wanted |= dict([page.cursor])
+        if page.created:
+            wanted["created"] = {sign: whole_seconds(sign, bound) for sign, bound in page.created.items()}
         try:
-            page = await stripe_calls.list_prices(
-                self._gateway, active=True, limit=limit, starting_after=starting_after
-            )
+            found = await stripe_calls.list_prices(self._gateway, **wanted)
         except StripeRejected as error:
-            raise _invalid("starting_after", "no such price at Stripe") from error
-        views = [PriceView(id=obj["id"], **_view_fields(obj)) for obj in page["data"]]
-        return PriceList(data=views, has_more=page["has_more"])
+            if page.cursor is None:
+                raise
+            raise unknown_cursor(page.cursor[0], "price") from error
+        views = [PriceView(id=obj["id"], **_view_fields(obj)) for obj in found["data"]]
+        return PriceList(data=views, has_more=found["has_more"])
 
 
 def _view_fields(obj: dict[str, Any]) -> dict[str, Any]:

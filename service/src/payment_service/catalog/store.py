@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select
 
-from payment_service.catalog.schemas import price_columns
 from payment_service.platform.mirroring import Seen, mirror
 from payment_service.tables import prices
 
@@ -31,14 +30,18 @@ async def find_price(
 
 
 async def save_price(
-    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen, now: datetime
+    connection: AsyncConnection, price_id: str, columns: dict[str, Any], *, as_of: int, seen: Seen, now: datetime
 ) -> None:
-    """Write a price just fetched from Stripe; one that changed meanwhile stays, for it is newer."""
+    """Write a price just fetched from Stripe.
+
+    Raises:
+        NeedsFetch: it has changed meanwhile.
+    """
     await mirror(
         connection,
         prices,
-        key={"id": obj["id"]},
-        columns=price_columns(obj),
+        key={"id": price_id},
+        columns=columns,
         as_of=as_of,
         seen=seen,
         cause="fetch",

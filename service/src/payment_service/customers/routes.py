@@ -8,13 +8,16 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, PathParameter
+from litestar.params import Body, PathParameter, QueryParameter
 
-from payment_service.customers.schemas import CreateCustomer, CustomerView
+from payment_service.customers.schemas import PATH_REFERENCE, CreateCustomer, CustomerList, CustomerView
 from payment_service.customers.service import CustomerCreation, Customers
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.platform.body import JsonBody
+from payment_service.platform.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS
 from payment_service.platform.openapi import READING, WRITING, IdempotencyKeyHeader, problems
+from payment_service.platform.paging import Page
+from payment_service.platform.route_access import READ, WRITE
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -25,6 +28,7 @@ _EXAMPLE = {"email": "ada@example.com", "name": "Ada Lovelace", "reference": "us
 @post(
     "/api/v1/customers",
     operation_id="createCustomer",
+    access=WRITE,
     summary="Create a customer",
     tags=["customers"],
     dto=JsonBody[CreateCustomer],
@@ -51,16 +55,68 @@ async def create_customer(
 @get(
     "/api/v1/customers/{customer_id:str}",
     operation_id="getCustomer",
+    access=READ,
     summary="Read a customer",
     tags=["customers"],
     responses=problems(*READING, 404),
 )
 async def get_customer(
-    customer_id: Annotated[str, PathParameter(description="Our id (`lpc_…`) or Stripe's (`cus_…`).", max_length=255)],
+    customer_id: Annotated[
+        str,
+        PathParameter(
+            pattern=CUSTOMER, max_length=MAXIMUM_CHARACTERS, description="Our id (`lpc_…`) or Stripe's (`cus_…`)."
+        ),
+    ],
     customers: NamedDependency[Customers],
 ) -> CustomerView:
     """Return a customer as last heard from Stripe."""
     return await customers.get(customer_id)
 
 
-HANDLERS: list[ControllerRouterHandler] = [create_customer, get_customer]
+@get(
+    "/api/v1/customers/by-reference/{reference:str}",
+    operation_id="getCustomerByReference",
+    access=READ,
+    summary="Read a customer by your own id",
+    tags=["customers"],
+    responses=problems(*READING, 404),
+)
+async def get_customer_by_reference(
+    reference: Annotated[
+        str,
+        PathParameter(
+            description="Your id of the customer, if it is of letters, digits and . _ : @ - (else: `?reference=`).",
+            max_length=128,
+            pattern=PATH_REFERENCE,
+        ),
+    ],
+    customers: NamedDependency[Customers],
+) -> CustomerView:
+    """Return the customer with this reference, as last heard from Stripe."""
+    return await customers.get_by_reference(reference)
+
+
+@get(
+    "/api/v1/customers",
+    operation_id="listCustomers",
+    access=READ,
+    summary="List customers",
+    tags=["customers"],
+    responses=problems(*READING),
+)
+async def list_customers(
+    *,
+    customers: NamedDependency[Customers],
+    page: NamedDependency[Page],
+    reference: Annotated[
+        str | None,
+        QueryParameter(
+            description="Only with this id of yours, of any form.", min_length=1, max_length=255, pattern=LINE
+        ),
+    ] = None,
+) -> CustomerList:
+    """Return a page of customers, newest first."""
+    return await customers.list(page=page, reference=reference)
+
+
+HANDLERS: list[ControllerRouterHandler] = [create_customer, get_customer, get_customer_by_reference, list_customers]

@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-Text = Annotated[str, Meta(min_length=1, max_length=255)]
-Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
+from payment_service.platform.id_types import EMAIL, LINE, METADATA_KEY
+from payment_service.platform.mail_addresses import mail_key
+
+Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=LINE)]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=EMAIL)]
 Metadata = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=40)], Annotated[str, Meta(max_length=500)]], Meta(max_length=40)
+    dict[Annotated[str, Meta(min_length=1, max_length=40, pattern=METADATA_KEY)], Annotated[str, Meta(max_length=500)]],
+    Meta(max_length=40),
 ]
 """Stripe's limits are 50 keys of 40 and values of 500 characters (docs.stripe.com/api/metadata); ten keys are ours."""
+
+PATH_REFERENCE: Final = r"^(?!\.{1,2}$)[A-Za-z0-9._:@-]{1,128}(?!\n)$"
+"""A reference that may stand in a path: every proxy reads it the same way; others are asked for by `?reference=`."""
 
 
 class CreateCustomer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A new customer."""
 
     email: Email | None = None
+    """Where Stripe sends receipts and invoices."""
     name: Text | None = None
+    """Full name, or that of the company."""
     reference: Text | None = None
     """The caller's own id; unique."""
     metadata: Metadata = {}
+    """Yours; at most 40 keys. Kept at Stripe."""
 
 
 class CustomerView(msgspec.Struct, kw_only=True):
     """A customer."""
 
     id: str
+    """Our id."""
     stripe_customer_id: str | None
+    """Stripe's id; null until Stripe has answered."""
     reference: str | None
+    """Your own id of the customer."""
     email: str | None
+    """Address, as at Stripe."""
     name: str | None
+    """Name, as at Stripe."""
     metadata: dict[str, str]
+    """Yours, as at Stripe."""
     livemode: bool
+    """Whether it is of Stripe's live mode."""
     created_at: datetime
+    """When it was created."""
+
+
+class CustomerList(msgspec.Struct, kw_only=True):
+    """A page of customers, newest first."""
+
+    data: list[CustomerView]
+    """The page."""
+    has_more: bool
+    """Whether there are more in this direction."""
 
 
 def customer_columns(obj: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +72,12 @@ def customer_columns(obj: dict[str, Any]) -> dict[str, Any]:
     Of a deleted one nothing personal stays, as at Stripe.
     """
     if obj.get("deleted"):
-        return {"email": None, "name": None, "metadata": {}, "livemode": obj["livemode"], "deleted": True}
+        gone = dict.fromkeys(("email", "address_key", "name"))
+        return {**gone, "metadata": {}, "livemode": obj["livemode"], "deleted": True}
+    email = obj.get("email")
     return {
-        "email": obj.get("email"),
+        "email": email,
+        "address_key": mail_key(email) if email else None,
         "name": obj.get("name"),
         "metadata": {k: v for k, v in (obj.get("metadata") or {}).items() if not k.startswith("lean_payments_")},
         "livemode": obj["livemode"],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from payment_service.customers import store
-from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError, Unprocessable
+from payment_service.customers.schemas import CustomerList
+from payment_service.customers.selection import unknown_customer
+from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError
 from payment_service.idempotency.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import NeedsFetch, Seen
+from payment_service.platform.paging import read_listed
 from payment_service.platform.stripe_gateway import StripeRejected
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.customers.schemas import CreateCustomer, CustomerView
+    from payment_service.customers.selection import Selection
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.paging import Page
     from payment_service.platform.stripe_gateway import StripeGateway
 
 KIND: Final = "create_customer"
@@ -32,9 +35,12 @@ CLOCK_SKEW_SECONDS: Final = 300
 class Customers:
     """Customers of one Stripe account and mode."""
 
-    def __init__(self, database: Database, gateway: StripeGateway, *, clock: Clock, livemode: bool) -> None:
+    def __init__(
+        self, database: Database, gateway: StripeGateway, *, selection: Selection, clock: Clock, livemode: bool
+    ) -> None:
         self._database = database
         self._gateway = gateway
+        self._selection = selection
         self._clock = clock
         self._livemode = livemode
 
@@ -50,6 +56,31 @@ class Customers:
             raise NotFound(f"There is no customer {customer_id}")
         return store.to_view(row)
 
+    async def get_by_reference(self, reference: str) -> CustomerView:
+        """Return the customer with this reference.
+
+        Raises:
+            NotFound: there is none. (It does not repeat the reference, which may be somebody's address.)
+        """
+        async with self._database.read(may_lag=True) as connection:
+            row = await store.find(connection, livemode=self._livemode, reference=reference)
+        if row is None:
+            raise NotFound("There is no customer with this reference")
+        return store.to_view(row)
+
+    async def list(self, *, page: Page, reference: str | None = None) -> CustomerList:
+        """Return a page of customers, newest first.
+
+        Raises:
+            Unprocessable: the page is to begin at no customer.
+        """
+
+        async def read(connection: AsyncConnection) -> CustomerList:
+            rows, more = await store.list_page(connection, livemode=self._livemode, page=page, reference=reference)
+            return CustomerList(data=[store.to_view(row) for row in rows], has_more=more)
+
+        return await read_listed(self._database, read)
+
     async def require(self, customer_id: str) -> str:
         """Return our id of a customer given by our id or Stripe's; one made elsewhere is taken over from Stripe.
 
@@ -61,52 +92,18 @@ class Customers:
         if row is not None:
             return str(row.id)
         if not customer_id.startswith("cus_"):
-            raise _unknown_customer()
+            raise unknown_customer()
         try:
-            obj = await stripe_calls.retrieve_customer(self._gateway, customer_id)
+            alive = await self._selection.refresh(customer_id)
         except StripeRejected as error:
-            raise _unknown_customer() from error
-        if obj.get("deleted"):
-            raise _unknown_customer()
-        with contextlib.suppress(NeedsFetch):
-            async with self._database.transaction() as connection:
-                now = self._clock.now()
-                await store.apply_stripe_customer(
-                    connection, obj, as_of=int(obj["created"]), seen=Seen(None), cause="fetch", now=now
-                )
+            raise unknown_customer() from error
+        if not alive:
+            raise unknown_customer()
         async with self._database.read() as connection:
             row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
-        assert row is not None
+        if row is None:
+            raise unknown_customer()
         return str(row.id)
-
-    async def find_or_insert(
-        self,
-        connection: AsyncConnection,
-        *,
-        reference: str | None,
-        email: str | None,
-        name: str | None,
-        cause: str,
-    ) -> Row[Any]:
-        """Return the row of the customer with this reference or address, made if there is none yet."""
-        by = {"reference": reference} if reference is not None else {"email": email}
-        row = await store.find(connection, livemode=self._livemode, **by)
-        if row is not None:
-            return row
-        made = await store.insert_customer(
-            connection,
-            livemode=self._livemode,
-            email=email,
-            name=name,
-            reference=reference,
-            metadata={},
-            unique_email=reference is None,
-            cause=cause,
-            now=self._clock.now(),
-        )
-        row = made or await store.find(connection, livemode=self._livemode, **by)
-        assert row is not None
-        return row
 
     async def create_at_stripe(self, customer_id: str, *, tries: int) -> str:
         """Create Stripe's customer for ours, or find the one that an earlier try created, and return Stripe's id.
@@ -139,15 +136,10 @@ class Customers:
     async def _find_at_stripe(self, row: Row[Any]) -> str | None:
         """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
         since = int(row.created_at.timestamp()) - CLOCK_SKEW_SECONDS
-        async for obj in stripe_calls.customers_since(self._gateway, since, email=row.email):
+        async for obj in stripe_calls.list_customers(self._gateway, created={"gte": since}, email=row.email):
             if (obj.get("metadata") or {}).get("lean_payments_customer") == row.id:
                 return str(obj["id"])
         return None
-
-    async def stripe_id(self, connection: AsyncConnection, customer_id: str) -> str | None:
-        """Return Stripe's id of our customer."""
-        row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
-        return None if row is None else row.stripe_customer_id
 
     async def record_stripe_id(self, connection: AsyncConnection, customer_id: str, *, stripe_id: str) -> None:
         """Record the customer that Stripe made for ours."""
@@ -179,12 +171,15 @@ class CustomerCreation:
                 reference=request.reference,
                 metadata=request.metadata,
                 unique_email=False,
+                mark=operation.mark,
                 cause=operation.id,
                 now=self._clock.now(),
             )
             if made is None:
-                detail = f"Another customer has the reference {request.reference}"
-                operation.response = refusal(CustomerExists(detail), operation)
+                holder = await store.find(connection, livemode=self._livemode, reference=request.reference)
+                holder_id = None if holder is None else holder.id
+                detail = f"The customer {holder_id} has the reference {request.reference}"
+                operation.response = refusal(CustomerExists(detail, customer_id=holder_id), operation)
                 operation.phase = "finished"
                 return
             operation.facts = {"customer_id": made.id}
@@ -220,8 +215,3 @@ class CustomerCreation:
         async with self.operations.finish(operation) as connection:
             await store.remove(connection, operation.facts["customer_id"])
             operation.response = refusal(error, operation)
-
-
-def _unknown_customer() -> Unprocessable:
-    message = "there is no such customer"
-    return Unprocessable(f"customer_id: {message}", errors=[{"field": "customer_id", "message": message}])

@@ -8,60 +8,106 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
-from payment_service.platform.ids import new_id
-from payment_service.platform.mirroring import Ended, Seen, mirror, write_outbox
+from payment_service.platform.ids import new_id, same_id
+from payment_service.platform.mail_addresses import mail_key
+from payment_service.platform.mirroring import Ended, Seen, created, lock, mirror, write_outbox
+from payment_service.platform.paging import Order, read_page
 from payment_service.tables import customers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.platform.paging import Page
+
+MAXIMUM_NAMED: Final = 20
+"""Customers with one address that a refusal names."""
 _USABLE: Final = and_(customers.c.livemode == bindparam("livemode"), ~customers.c.deleted)
 _BY_ID: Final = select(customers).where(
     _USABLE, or_(customers.c.id == bindparam("id"), customers.c.stripe_customer_id == bindparam("id"))
 )
 _BY_REFERENCE: Final = select(customers).where(_USABLE, customers.c.reference == bindparam("reference"))
-_BY_EMAIL: Final = (
-    select(customers)
-    .where(
-        _USABLE,
-        customers.c.origin == "api",
-        or_(customers.c.email_key == bindparam("email_key"), customers.c.email == bindparam("email")),
-    )
-    .order_by(customers.c.email_key.is_(None), customers.c.id)
-    .limit(1)
+_NO_KEY_YET: Final = and_(  # a row of an earlier version
+    customers.c.address_key.is_(None),
+    or_(customers.c.email_key == bindparam("key"), customers.c.email == bindparam("email")),
 )
+_BY_ADDRESS: Final = (
+    select(customers)
+    .where(_USABLE, or_(customers.c.address_key == bindparam("key"), _NO_KEY_YET))
+    .order_by(customers.c.created_at, customers.c.id)
+    .limit(MAXIMUM_NAMED)
+)
+_GIVE_UP_CLAIM: Final = (
+    update(customers)
+    .where(
+        customers.c.livemode == bindparam("c_livemode"),
+        customers.c.email_key == bindparam("c_key"),
+        customers.c.address_key != customers.c.email_key,
+    )
+    .values(email_key=None)
+)
+"""An earlier version does not do this when an address changes at Stripe."""
 _INSERT: Final = {
     "postgresql": postgresql.insert(customers).on_conflict_do_nothing().returning(customers),
     "sqlite": sqlite.insert(customers).on_conflict_do_nothing().returning(customers),
 }
+_ID_TAKEN: Final = select(customers.c.id).where(customers.c.id == bindparam("id"))
+_ORDER: Final = Order(
+    noun="customer",
+    key=(customers.c.created_at, customers.c.id),
+    ids=(customers.c.id, customers.c.stripe_customer_id),
+    created=customers.c.created_at,
+)
 _DELETED: Final = Ended("deleted", frozenset({True}))
+_OTHER: Final = customers.alias()
 _SET_STRIPE_ID: Final = (
     update(customers)
-    .where(customers.c.id == bindparam("c_id"), customers.c.stripe_customer_id.is_(None))
+    .where(
+        customers.c.id == bindparam("c_id"),
+        customers.c.stripe_customer_id.is_(None),
+        ~select(_OTHER.c.id).where(_OTHER.c.stripe_customer_id == bindparam("c_stripe_id")).exists(),
+    )
     .values(stripe_customer_id=bindparam("c_stripe_id"), updated_at=bindparam("c_now"))
 )
+"""A customer of Stripe's that has a row already keeps that, whatever a person writes into its metadata at Stripe."""
 
 
 async def find(
-    connection: AsyncConnection,
-    *,
-    livemode: bool,
-    customer_id: str | None = None,
-    reference: str | None = None,
-    email: str | None = None,
+    connection: AsyncConnection, *, livemode: bool, customer_id: str | None = None, reference: str | None = None
 ) -> Row[Any] | None:
-    """Return the customer with this id (ours or Stripe's), reference, or address."""
+    """Return the customer with this id (ours or Stripe's) or reference."""
     if customer_id is not None:
         return (await connection.execute(_BY_ID, {"livemode": livemode, "id": customer_id})).first()
+    return (await connection.execute(_BY_REFERENCE, {"livemode": livemode, "reference": reference})).first()
+
+
+async def find_by_address(connection: AsyncConnection, *, livemode: bool, email: str) -> Sequence[Row[Any]]:
+    """Return the customers with this address, wherever they were made, oldest first; at most `MAXIMUM_NAMED`."""
+    parameters = {"livemode": livemode, "email": email, "key": mail_key(email)}
+    return (await connection.execute(_BY_ADDRESS, parameters)).all()
+
+
+async def give_up_claim(connection: AsyncConnection, *, livemode: bool, email: str) -> None:
+    """Let an address be claimed that its customer has no more."""
+    await connection.execute(_GIVE_UP_CLAIM, {"c_livemode": livemode, "c_key": mail_key(email)})
+
+
+async def list_page(
+    connection: AsyncConnection, *, livemode: bool, page: Page, reference: str | None
+) -> tuple[list[Row[Any]], bool]:
+    """Return a page of customers, newest first, and whether there are more.
+
+    Raises:
+        UnknownCursor: the page is to begin at no customer.
+    """
+    statement = select(customers).where(~customers.c.deleted)
     if reference is not None:
-        return (await connection.execute(_BY_REFERENCE, {"livemode": livemode, "reference": reference})).first()
-    assert email is not None
-    parameters = {"livemode": livemode, "email": email, "email_key": email.lower()}
-    return (await connection.execute(_BY_EMAIL, parameters)).first()
+        statement = statement.where(customers.c.reference == reference)
+    among = (customers.c.livemode == livemode,)
+    return await read_page(connection, statement, order=_ORDER, page=page, among=among)
 
 
 async def insert_customer(
@@ -75,16 +121,22 @@ async def insert_customer(
     unique_email: bool,
     cause: str,
     now: datetime,
+    mark: str,
     stripe_customer_id: str | None = None,
     origin: str = "api",
 ) -> Row[Any] | None:
-    """Insert a customer and return its row; None when another one holds the reference or address."""
+    """Insert a customer and return its row; None when another one holds the reference or, so made, the address.
+
+    Its id is made of the operation's `mark`: a retry that meets an older dump makes the same customer, for Stripe too.
+    """
+    key = mail_key(email) if email else None
     values = {
-        "id": new_id("lpc"),
+        "id": same_id("lpc", mark),
         "stripe_customer_id": stripe_customer_id,
         "reference": reference,
         "email": email,
-        "email_key": email.lower() if email and unique_email else None,
+        "address_key": key,
+        "email_key": key if unique_email else None,
         "name": name,
         "metadata": dict(metadata),
         "origin": origin,
@@ -94,7 +146,10 @@ async def insert_customer(
         "created_at": now,
         "updated_at": now,
     }
-    row: Row[Any] | None = (await connection.execute(_INSERT[connection.dialect.name], values)).first()
+    statement = _INSERT[connection.dialect.name]
+    row: Row[Any] | None = (await connection.execute(statement, values)).first()
+    if row is None and (await connection.execute(_ID_TAKEN, {"id": values["id"]})).first():  # its key was used before
+        row = (await connection.execute(statement, values | {"id": new_id("lpc")})).first()
     if row is None:
         return None
     after = {name: values[name] for name in ("reference", "email", "name", "livemode")}
@@ -114,26 +169,46 @@ async def apply_stripe_customer(
 ) -> None:
     """Write what Stripe says of a customer; one made elsewhere gets a row with the origin `stripe`.
 
-    A customer of ours whose creation is not recorded yet is found by the id in its metadata.
+    A customer of ours whose creation is not recorded yet is found by the id in its metadata. One whose address changes
+    gives up its claim to the former one.
     """
     ours = (obj.get("metadata") or {}).get("lean_payments_customer")
     if ours is not None:
         await set_stripe_id(connection, ours, stripe_id=obj["id"], now=now)
-    columns = customer_columns(obj)
+    columns, key = customer_columns(obj), {"stripe_customer_id": obj["id"]}
     if columns["deleted"]:
-        columns |= {"reference": None, "email_key": None}
+        columns |= {"reference": None}
+    found = await lock(connection, customers, key)
+    keeps = found is not None and found.email_key == columns["address_key"]
     await mirror(
         connection,
         customers,
-        key={"stripe_customer_id": obj["id"]},
+        key=key,
         columns=columns,
         as_of=as_of,
         seen=seen,
         cause=cause,
         now=now,
-        insert_only={"id": foreign_id(obj["id"]), "origin": "stripe"},
+        update_only=None if keeps else {"email_key": None},
+        locked=found,
+        insert_only={
+            "id": foreign_id(obj["id"]),
+            **await _remembered(connection, obj),
+            "created_at": created(obj, otherwise=now),
+        },
         ended=_DELETED,
     )
+
+
+async def _remembered(connection: AsyncConnection, obj: dict[str, Any]) -> dict[str, Any]:
+    """Return what only we know of a customer without a row: one that was made here is in a dump no more."""
+    metadata = obj.get("metadata") or {}
+    reference = metadata.get("lean_payments_reference")
+    if "lean_payments_customer" not in metadata or obj.get("deleted"):
+        return {"origin": "stripe"}
+    if reference is None or await find(connection, livemode=obj["livemode"], reference=reference):
+        return {"origin": "api"}
+    return {"origin": "api", "reference": reference}
 
 
 def foreign_id(stripe_customer_id: str) -> str:

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
+from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from payment_service.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, PaymentsError, Unauthorized
-from payment_service.health.routes import health_routes
+from payment_service.errors import BadRequest, Forbidden, PaymentsError, RouteNotFound, Unauthorized
+from payment_service.health.routes import HEALTH_PATH, health_routes
 from payment_service.health.service import VERSION
-from payment_service.platform.responses import header, read_body, respond, respond_problem
+from payment_service.platform.admin_token import derived_token
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.paths import check_path
+from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
+from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.stripe_gateway import API_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from litestar.types import ASGIApp, Receive, Send
 
     from payment_service.app import Parts
+    from payment_service.platform.route_access import Access
+    from payment_service.settings import Settings
 
 MAXIMUM_BODY_BYTES: Final = 4096
 T = TypeVar("T")
 
 
 class DrainRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of PUT /drain."""
+    """Body of PUT /drain; `stopping` says that the process is about to end: readiness fails too, for good."""
 
     drain: bool
+    stopping: bool = False
 
 
 class ClaimRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,53 +48,93 @@ class ClaimRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 def admin_app(parts: Parts, *, worker: bool) -> ASGIApp:
     """Return the ASGI application of the admin port, of an API or of a worker process."""
-    routes: dict[str, ASGIApp] = health_routes(parts.health)
-    routes.pop("/health")
+    return AdminPort(PlainRoutes(admin_routes(parts, worker=worker), guard=partial(_with_token, parts)))
 
-    async def application(scope: Any, receive: Receive, send: Send) -> None:
+
+class AdminPort:
+    """Answers what is in its table; paths are refused as on the API port."""
+
+    def __init__(self, routes: PlainRoutes) -> None:
+        self.routes = routes
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
+            await refuse_websocket(receive, send)
             return
         try:
-            if route := routes.get(scope["path"]):
-                await route(scope, receive, send)
-            else:
-                status, body = await _answer(parts, scope, receive, worker=worker)
-                await respond(send, status, msgspec.json.encode(body))
+            check_path(scope)
+            answer = self.routes.find(scope)
+            if answer is None:
+                raise RouteNotFound
+            await answer(scope, receive, send)
         except PaymentsError as error:
             await respond_problem(send, error, request_id=None)
 
-    return application
 
+def admin_routes(parts: Parts, *, worker: bool) -> list[PlainRoute]:
+    """Return the routes; `ADMIN` asks for the admin token here."""
 
-async def _answer(parts: Parts, scope: Any, receive: Receive, *, worker: bool) -> tuple[int, dict[str, Any]]:
-    method, path = scope["method"], scope["path"]
-    if (method, path) == ("GET", "/drain"):
+    async def drain(request: DrainRequest) -> dict[str, Any]:
+        if not request.stopping:
+            parts.drain.drain(on=request.drain)
+            return {"draining": parts.drain.closing_connections}
         parts.drain.stop()
-        await asyncio.sleep(parts.settings.http.drain_seconds)
-        return 200, {"draining": True}
-    if path not in {"/drain", "/worker", "/status"} or (path == "/worker" and not worker):
-        raise NotFound
-    if method != ("GET" if path == "/status" else "PUT"):
-        raise MethodNotAllowed
-    _authorize(parts, scope)
-    if path == "/status":
-        return 200, await status(parts, worker=worker)
-    body = await read_body(receive, limit=MAXIMUM_BODY_BYTES)
-    if path == "/drain":
-        parts.drain.drain(on=_decode(body, DrainRequest).drain)
-        return 200, {"draining": parts.drain.closing_connections}
-    parts.worker.claiming = _decode(body, ClaimRequest).claim
-    parts.worker.wake()
-    return 200, {"claiming": parts.worker.claiming}
+        return {"draining": True, "seconds": round(parts.drain.remaining(parts.settings.http.drain_seconds), 3)}
+
+    async def claim(request: ClaimRequest) -> dict[str, Any]:
+        parts.worker.told(claim=request.claim)
+        return {"claiming": parts.worker.claiming}
+
+    routes = [
+        *(route for route in health_routes(parts.health) if route.path != HEALTH_PATH),
+        _changing("/drain", drain, DrainRequest),
+        _telling("/status", partial(status, parts, worker=worker), access=ADMIN),
+    ]
+    return [*routes, _changing("/worker", claim, ClaimRequest)] if worker else routes
+
+
+def _telling(path: str, work: Callable[[], Awaitable[dict[str, Any]]], *, access: Access) -> PlainRoute:
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        await respond(send, 200, msgspec.json.encode(await work()))
+
+    return PlainRoute(path=path, methods=("GET",), answer=answer, access=access)
+
+
+def _changing(path: str, work: Callable[[T], Awaitable[dict[str, Any]]], kind: type[T]) -> PlainRoute:
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        request = _decode(await read_body(receive, limit=MAXIMUM_BODY_BYTES), kind)
+        await respond(send, 200, msgspec.json.encode(await work(request)))
+
+    return PlainRoute(path=path, methods=("PUT",), answer=answer, access=ADMIN)
+
+
+def _with_token(parts: Parts, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope
+    async def guarded(scope: Any, receive: Receive, send: Send) -> None:
+        _authorize(parts, scope)
+        await answer(scope, receive, send)
+
+    return guarded
 
 
 def _authorize(parts: Parts, scope: Any) -> None:
-    token = parts.settings.http.admin_token.reveal()
-    if not token and parts.settings.production:
-        raise Forbidden("Set PAYMENTS_ADMIN_TOKEN, and send it, to use this in production")
-    given = (header(scope, b"authorization") or "").removeprefix("Bearer ")
-    if token and not hmac.compare_digest(given.encode(), token.encode()):
+    """Ask for the token; where there is none, in development only, the caller must be on this machine."""
+    tokens = _tokens(parts.settings)
+    given = (sole_header(scope, b"authorization") or "").removeprefix("Bearer ").encode()
+    if tokens and not any(hmac.compare_digest(given, token.encode()) for token in tokens):
         raise Unauthorized("Send the admin token: Authorization: Bearer …")
+    if not tokens and (parts.settings.production or not _from_this_machine(scope)):
+        raise Forbidden("Set PAYMENTS_ADMIN_TOKEN, and send it, to use this")
+
+
+def _from_this_machine(scope: Any) -> bool:
+    return ip_address((scope.get("client") or ("::",))[0]).is_loopback
+
+
+def _tokens(settings: Settings) -> list[str]:
+    if token := settings.http.admin_token.reveal():
+        return [token]
+    return [derived_token(key) for key in settings.secret_key.parts()] if settings.production else []
 
 
 def _decode(body: bytes, kind: type[T]) -> T:
@@ -95,7 +145,7 @@ def _decode(body: bytes, kind: type[T]) -> T:
 
 
 async def status(parts: Parts, *, worker: bool) -> dict[str, Any]:
-    """Return build, schema, drain state and the salted fingerprints of the secrets in use."""
+    """Return build, schema, drain state and the salted fingerprints of the secrets in use (docs/contracts.md)."""
     support = await parts.health.schema()
     salt = parts.settings.fingerprint_salt
     answer: dict[str, Any] = {
@@ -106,15 +156,30 @@ async def status(parts: Parts, *, worker: bool) -> dict[str, Any]:
             "supported": support is not None and support.supported,
         },
         "draining": parts.drain.closing_connections,
+        "recovering": await parts.health.recovering(),
         "secrets": {
             "stripe_secret_key": [fingerprint(parts.settings.stripe.secret_key.reveal(), salt=salt)],
             "stripe_webhook_secret": [
                 fingerprint(secret, salt=salt) for secret in parts.settings.stripe.webhook_secret.parts()
             ],
+            "secret_key": parts.access.needs.fingerprints(),
         },
+        "secret_keys": await _secret_keys(parts),
     }
     if worker:
         answer["worker"] = {"claiming": parts.worker.claiming}
     else:
         answer["webhooks_verified"] = dict(parts.inbox.verified)
     return answer
+
+
+async def _secret_keys(parts: Parts) -> dict[str, Any] | None:
+    """Return which values of SECRET_KEY the API keys need; None in a worker, and while the database cannot tell."""
+    if not parts.settings.secret_key:
+        return None
+    try:
+        return await parts.access.needs.report()
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        return None

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from payment_service.errors import MethodNotAllowed
+from payment_service.errors import TooManyRequests
 from payment_service.platform import metrics
+from payment_service.platform.limiter import Rule
+from payment_service.platform.limits import client_address
 from payment_service.platform.responses import respond, respond_problem
+from payment_service.platform.route_access import PlainRoute, public
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import Receive, Send
 
     from payment_service.health.service import Health
+    from payment_service.platform.addresses import Network
+    from payment_service.platform.limiter import Limiter
+    from payment_service.platform.route_access import Access
 
 _JSON: Final = b"application/json"
 LIVE: Final = b'{"status":"alive"}'
+HEALTH_PATH: Final = "/health"
 LIVE_PATH: Final = "/health/live"
+READY_PATH: Final = "/health/ready"
+METRICS_PATH: Final = "/metrics"
+HEALTH: Final = public("load balancers and people ask it, without a key", audience="machines")
+PROBE: Final = public("Kubernetes' probes carry no key", audience="machines")
+SCRAPE: Final = public(
+    "Prometheus carries no key; no label holds what a caller or a customer says", audience="machines"
+)
 _METRICS_TYPE: Final = metrics.CONTENT_TYPE.encode()
 
 
@@ -28,28 +43,48 @@ Answer = tuple[int, bytes, bytes]
 """Status, body, content type."""
 
 
-def health_routes(health: Health) -> dict[str, ASGIApp]:
-    """Return the routes by path."""
-    return {
-        "/health": reading(_report(health.report)),
-        LIVE_PATH: reading(_live),
-        "/health/ready": reading(_report(health.ready)),
-        "/metrics": reading(_metrics),
-    }
+def health_routes(health: Health) -> list[PlainRoute]:
+    """Return the routes."""
+    return [
+        _reading(HEALTH_PATH, _report(health.report), HEALTH),
+        _reading(LIVE_PATH, _live, PROBE),
+        _reading(READY_PATH, _report(health.ready), PROBE),
+        _reading(METRICS_PATH, _metrics, SCRAPE),
+    ]
 
 
-def reading(answer: Callable[[], Awaitable[Answer]]) -> ASGIApp:
-    """Make a route of `answer` that takes GET and HEAD only (RFC 9110, section 15.5.6)."""
+def _reading(path: str, answer: Callable[[], Awaitable[Answer]], access: Access) -> PlainRoute:
+    """Make a route of `answer` that takes GET and HEAD only."""
 
     async def route(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
-        if scope["method"] in {"GET", "HEAD"}:
-            status, body, content_type = await answer()
-            await respond(send, status, body, content_type=content_type)
-        else:
-            error = MethodNotAllowed("Use GET", allow="GET, HEAD")
-            await respond_problem(send, error, request_id=scope.get("request_id"))
+        status, body, content_type = await answer()
+        await respond(send, status, body, content_type=content_type)
 
-    return route
+    return PlainRoute(path=path, methods=("GET", "HEAD"), answer=route, access=access)
+
+
+def limited(
+    routes: list[PlainRoute], *, limiter: Limiter, per_minute: int, proxies: tuple[Network, ...]
+) -> list[PlainRoute]:
+    """Return the routes with a limit for each client address at the report, which asks other servers without a key."""
+    report = next(route for route in routes if route.path == HEALTH_PATH)
+
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:
+        address = client_address(scope, proxies=proxies)
+        decision = await limiter.check(Rule("health", address, per_minute))
+        if decision.allowed:
+            await report.answer(scope, receive, send)
+            return
+        metrics.LIMITER_DECISIONS.labels("refused").inc()
+        error = TooManyRequests(
+            f"At most {per_minute} health reports in a minute; probes ask /health/live and /health/ready",
+            retry_after=decision.reset_seconds,
+        )
+        await respond_problem(send, error, request_id=scope.get("request_id"))
+
+    if not per_minute:
+        return routes
+    return [replace(route, answer=answer) if route is report else route for route in routes]
 
 
 async def _live() -> Answer:

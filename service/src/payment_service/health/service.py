@@ -8,26 +8,39 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
+from payment_service.health.stripe_check import StripeCheck
 from payment_service.migrations.support import SchemaSupport, read_support
 from payment_service.platform import stripe_calls
 from payment_service.platform.clock import Clock, isoformat
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from payment_service.platform.database import Database
     from payment_service.platform.drain import DrainState
+    from payment_service.platform.recovery import Recovery
     from payment_service.platform.stripe_gateway import StripeGateway
 
 VERSION: Final = "2.0.0"
 CHECK_SECONDS: Final = 1.5
-STRIPE_CACHE_SECONDS: Final = 1.0
 SCHEMA_CACHE_SECONDS: Final = 1.0
 _PING: Final = text("SELECT 1")
 
 
 class Health:
-    """Answers probes. `/health/ready` never asks Stripe or Redis: a load balancer must not act on their faults."""
+    """Answers probes. `/health/ready` never asks Stripe or Redis: a load balancer must not act on their faults.
+
+    A crowd at `/health` costs little: who asks while a report is made gets that one, and see `StripeCheck`.
+
+    Args:
+        database: asked with one statement.
+        gateway: asked for the balance.
+        drain: whether the process stops.
+        clock: of the report's time.
+        recovery: whether the database is older than what was done; no reason to be unhealthy, for the rest goes on.
+        redis: the client; None in development.
+        account: a name of Stripe's address and key, see `StripeCheck`.
+    """
 
     def __init__(
         self,
@@ -36,21 +49,29 @@ class Health:
         *,
         drain: DrainState,
         clock: Clock,
+        recovery: Recovery,
         redis: Any = None,
+        account: Callable[[], str] = lambda: "",
     ) -> None:
         self._database = database
         self._gateway = gateway
         self._drain = drain
         self._clock = clock
+        self._recovery = recovery
         self._redis = redis
-        self._stripe_lock = asyncio.Lock()
-        self._stripe_seen: tuple[float, bool] = (float("-inf"), False)
+        self._stripe = StripeCheck(self._ask_stripe, redis=redis, account=account)
+        self._reporting: asyncio.Task[tuple[bool, dict[str, Any]]] | None = None
         self._schema_seen: tuple[float, SchemaSupport | None] = (float("-inf"), None)
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Run all checks side by side, each within its time limit, and return the guide's body."""
-        database, redis, stripe = await asyncio.gather(
-            _passes(self._ping_database()), _passes(self._ping_redis()), self._stripe()
+        if self._reporting is None or self._reporting.done():
+            self._reporting = asyncio.create_task(self._report())
+        return await asyncio.shield(self._reporting)
+
+    async def _report(self) -> tuple[bool, dict[str, Any]]:
+        database, redis, stripe, recovering = await asyncio.gather(
+            _passes(self._ping_database()), _passes(self._ping_redis()), self._stripe.passes(), self.recovering()
         )
         healthy = database and redis and stripe
         return healthy, {
@@ -58,7 +79,16 @@ class Health:
             "timestamp": isoformat(self._clock.now()),
             "checks": {"database": database, "redis": redis, "stripe": stripe},
             "version": VERSION,
+            **({"recovering": True} if recovering else {}),
         }
+
+    async def recovering(self) -> bool:
+        """Tell whether mutations wait for a comparison with Stripe; False while the database does not tell."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                return (await self._recovery.state()).mark is not None
+        except Exception:  # noqa: BLE001 - a report answers, whatever the driver raises
+            return False
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Tell whether new connections are welcome: not stopping, database there, schema supported."""
@@ -92,15 +122,8 @@ class Health:
         if self._redis is not None:
             await self._redis.ping()
 
-    async def _stripe(self) -> bool:
-        """Ask Stripe at most once a second, one probe at a time."""
-        async with self._stripe_lock:
-            seen, passed = self._stripe_seen
-            if time.monotonic() - seen < STRIPE_CACHE_SECONDS:
-                return passed
-            passed = await _passes(stripe_calls.check(self._gateway))
-            self._stripe_seen = (time.monotonic(), passed)
-            return passed
+    async def _ask_stripe(self) -> bool:
+        return await _passes(stripe_calls.check(self._gateway))
 
 
 async def _passes(check: Awaitable[None]) -> bool:

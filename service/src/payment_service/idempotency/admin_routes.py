@@ -9,7 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from payment_service.idempotency.inspection import OperationInspection, OperationList, OperationView
-from payment_service.platform.openapi import READING, Limit, Since, StartingAfter, parse_since, problems
+from payment_service.platform.id_types import MAXIMUM_CHARACTERS, OPERATION, WORD
+from payment_service.platform.openapi import READING, problems
+from payment_service.platform.paging import Page
+from payment_service.platform.route_access import ADMIN
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -20,6 +23,7 @@ PATH = "/api/v1/admin/operations"
 @get(
     PATH,
     operation_id="listOperations",
+    access=ADMIN,
     summary="List operations",
     tags=["administration"],
     responses=problems(*READING),
@@ -27,27 +31,26 @@ PATH = "/api/v1/admin/operations"
 async def list_operations(
     *,
     operation_inspection: NamedDependency[OperationInspection],
+    page: NamedDependency[Page],
     unfinished: Annotated[bool, QueryParameter(description="Only those without an answer.")] = False,
-    kind: Annotated[str | None, QueryParameter(max_length=255, description="Only of this kind.")] = None,
-    since: Since = None,
-    limit: Limit = 10,
-    starting_after: StartingAfter = None,
+    kind: Annotated[str | None, QueryParameter(pattern=WORD, max_length=64, description="Only of this kind.")] = None,
 ) -> OperationList:
     """Return a page of operations, newest first."""
-    return await operation_inspection.list(
-        unfinished=unfinished, kind=kind, since=parse_since(since), limit=limit, starting_after=starting_after
-    )
+    return await operation_inspection.list(page=page, unfinished=unfinished, kind=kind)
 
 
 @get(
     f"{PATH}/{{operation_id:str}}",
     operation_id="getOperation",
+    access=ADMIN,
     summary="Read an operation",
     tags=["administration"],
     responses=problems(*READING, 404),
 )
 async def get_operation(
-    operation_id: Annotated[str, PathParameter(description="Its id (`lpo_…`).", max_length=255)],
+    operation_id: Annotated[
+        str, PathParameter(pattern=OPERATION, max_length=MAXIMUM_CHARACTERS, description="Its id (`lpo_…`).")
+    ],
     operation_inspection: NamedDependency[OperationInspection],
 ) -> OperationView:
     """Return how far an operation got, without its request and its answer."""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
 from payment_service.cli_settings import with_database
-from payment_service.cli_since import Since
+from payment_service.cli_values import Form, Since
 from payment_service.idempotency.inspection import OperationInspection, OperationView
 from payment_service.platform.clock import Clock, isoformat
+from payment_service.platform.id_types import OPERATION, WORD
+from payment_service.platform.paging import Page
+from payment_service.platform.printing import echo, table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
+
+
+_HEADERS: Final = ("BEGUN", "ANSWER", "OPERATION", "KIND", "PHASE", "ERROR")
 
 
 @click.group()
@@ -24,35 +30,34 @@ def operations() -> None:
 
 @operations.command("list")
 @click.option("--unfinished", is_flag=True, help="Only those without an answer.")
-@click.option("--kind", help="Only of this kind, for example create_subscription.")
+@click.option("--kind", type=Form(WORD, maximum=64), help="Only of this kind, for example create_subscription.")
 @click.option("--since", type=Since(), help="Begun since: 90m, 2h, 7d or an RFC 3339 moment.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_operations(kind: str | None, since: datetime | None, limit: int, *, unfinished: bool, as_json: bool) -> None:
     """List operations, newest first."""
-    page = _inspect(lambda found: found.list(unfinished=unfinished, kind=kind, since=since, limit=limit))
+    page = _inspect(lambda found: found.list(page=Page.since(since, limit=limit), unfinished=unfinished, kind=kind))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(page), indent=2))
+        echo(msgspec.json.format(msgspec.json.encode(page), indent=2))
         return
-    for operation in page.data:
-        click.echo(_line(operation))
+    for line in table(_HEADERS, [_line(operation) for operation in page.data]):
+        echo(line)
     if page.has_more:
-        click.echo(f"More than {limit}: give --limit, --since or --kind.", err=True)
+        echo(f"More than {limit}: give --limit, --since or --kind.", err=True)
 
 
 @operations.command()
-@click.argument("operation_id")
+@click.argument("operation_id", type=Form(OPERATION))
 def show(operation_id: str) -> None:
     """Show one operation as JSON, without its request and its answer."""
-    click.echo(msgspec.json.format(msgspec.json.encode(_inspect(lambda found: found.show(operation_id))), indent=2))
+    echo(msgspec.json.format(msgspec.json.encode(_inspect(lambda found: found.show(operation_id))), indent=2))
 
 
 def _inspect(work: Callable[[OperationInspection], Awaitable[Any]]) -> Any:
     return with_database(lambda _, database: work(OperationInspection(database, clock=Clock())), name="operations")
 
 
-def _line(operation: OperationView) -> str:
+def _line(operation: OperationView) -> tuple[str, ...]:
     state = str(operation.response_status) if operation.finished else "past lease" if operation.past_lease else "runs"
-    error = f"  {operation.last_error}" if operation.last_error else ""
-    created = isoformat(operation.created_at)
-    return f"{created:27}  {state:10}  {operation.id}  {operation.kind}  {operation.phase}{error}"
+    begun = isoformat(operation.created_at)
+    return begun, state, operation.id, operation.kind, operation.phase, operation.last_error or ""

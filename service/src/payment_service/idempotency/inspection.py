@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from payment_service.errors import NotFound
+from payment_service.platform.paging import Order, read_page
 from payment_service.tables import operations
 
 if TYPE_CHECKING:
@@ -17,39 +18,60 @@ if TYPE_CHECKING:
 
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.paging import Page
 
 _SHOWN: Final = [column for column in operations.c if column.name not in {"request", "response_body"}]
+
+_ORDER: Final = Order(noun="operation", key=(operations.c.id,), ids=(operations.c.id,), created=operations.c.created_at)
+"""Their ids sort by time."""
 
 
 class OperationView(msgspec.Struct, kw_only=True):
     """How far a mutating request got."""
 
     id: str
+    """Our id."""
     kind: str
+    """What was asked for."""
     phase: str
+    """How far it got."""
     finished: bool
+    """Whether its answer is fixed."""
     past_lease: bool
     """Unfinished and driven by nobody: a worker takes it over."""
     principal: str
+    """Whose request it is."""
     livemode: bool
+    """Whether it is of Stripe's live mode."""
     request_id: str | None
+    """Of the request that began it, as in the log."""
     attempts: int
+    """How often it was driven."""
     fence: int
+    """Number of the present driver's right; an older one writes nothing any more."""
     lease_owner: str | None
+    """Process that drives it."""
     lease_expires_at: datetime
+    """Until when the driver has the right alone."""
     last_error: str | None
+    """Why it did not finish the last time."""
     response_status: int | None
+    """HTTP status of its answer; null while it is unfinished."""
     facts: dict[str, Any]
     """What its phases found out."""
     created_at: datetime
+    """When the request came."""
     updated_at: datetime
+    """When it last got further."""
 
 
 class OperationList(msgspec.Struct, kw_only=True):
     """A page of operations, newest first."""
 
     data: list[OperationView]
+    """The page."""
     has_more: bool
+    """Whether there are more in this direction."""
 
 
 class OperationInspection:
@@ -59,28 +81,20 @@ class OperationInspection:
         self._database = database
         self._clock = clock
 
-    async def list(
-        self,
-        *,
-        unfinished: bool = False,
-        kind: str | None = None,
-        since: datetime | None = None,
-        limit: int = 10,
-        starting_after: str | None = None,
-    ) -> OperationList:
-        """Return a page of operations, newest first: their ids sort by time."""
+    async def list(self, *, page: Page, unfinished: bool = False, kind: str | None = None) -> OperationList:
+        """Return a page of operations, newest first.
+
+        Raises:
+            Unprocessable: the page is to begin at no operation.
+        """
         statement = select(*_SHOWN)
         if unfinished:
             statement = statement.where(~operations.c.finished)
         if kind is not None:
             statement = statement.where(operations.c.kind == kind)
-        if since is not None:
-            statement = statement.where(operations.c.created_at >= since)
-        if starting_after is not None:
-            statement = statement.where(operations.c.id < starting_after)
         async with self._database.read() as connection:
-            found = await _rows(connection, statement.order_by(operations.c.id.desc()).limit(limit + 1))
-        return OperationList(data=[self._view(row) for row in found[:limit]], has_more=len(found) > limit)
+            rows, more = await read_page(connection, statement, order=_ORDER, page=page)
+        return OperationList(data=[self._view(row) for row in rows], has_more=more)
 
     async def show(self, operation_id: str) -> OperationView:
         """Return one operation.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from litestar import Response
 
+from payment_service.errors import BadRequest
 from payment_service.idempotency.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
+from payment_service.platform.addresses import counted_as, parse_address
 
 if TYPE_CHECKING:
     from litestar import Request
+
+END_USER_HEADER: Final = "X-FAPI-Customer-IP-Address"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,29 @@ class Caller:
     path_params: dict[str, str]
     header: str | None
     key_required: bool
+    keyed: bool
+    """Whether it came with an API key."""
+    address: str
+    """What its client's address is counted under."""
+    limit: str
+    """The name of the limit that its handler declares; empty: none."""
+    end_user: str | None
+    """The header with the end user's address, as it came."""
+
+    def end_user_address(self) -> str | None:
+        """Return what the end user's address is counted under; None without the header.
+
+        Raises:
+            BadRequest: the header holds no IP address.
+        """
+        if self.end_user is None:
+            return None
+        address = parse_address(self.end_user.strip())
+        if address is None:
+            message = "needs an IP address, for example 198.51.100.119 or 2001:db8::1"
+            error = {"field": END_USER_HEADER, "message": message}
+            raise BadRequest(f"{END_USER_HEADER}: {message}", errors=[error])
+        return counted_as(address)
 
     def key(self, body: object) -> IdempotencyKey | None:
         """Return the idempotency key bound to this principal, route and body; None without the header.
@@ -48,19 +76,26 @@ class Caller:
 
 def read_caller(request: Request[Any, Any, Any], *, principal: str, livemode: bool, key_required: bool) -> Caller:
     """Read the caller of a request."""
+    scope: Any = request.scope  # with what the gate and Admission have set
     return Caller(
         principal=principal,
-        request_id=request.scope["request_id"],  # type: ignore[typeddict-item] # set by the gate
+        request_id=scope["request_id"],
         livemode=livemode,
         method=request.method,
-        route=request.scope["path_template"],
+        route=scope["path_template"],
         path_params={name: str(value) for name, value in request.path_params.items()},
         header=request.headers.get("idempotency-key"),
         key_required=key_required,
+        keyed=scope["keyed"],
+        address=scope["client_address"],
+        limit=scope["access"].limit,
+        end_user=request.headers.get(END_USER_HEADER),
     )
 
 
 def to_response(stored: StoredResponse) -> Response[bytes]:
     """Send a stored answer as it was given; a replay says so, as Stripe's does."""
     headers = {"Idempotent-Replayed": "true"} if stored.replayed else {}
+    if stored.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(stored.retry_after)))
     return Response(stored.body, status_code=stored.status, media_type=stored.content_type, headers=headers)

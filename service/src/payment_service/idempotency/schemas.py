@@ -17,6 +17,8 @@ MAXIMUM_KEY_CHARACTERS: Final = 255
 """As Stripe's own (docs.stripe.com/api/idempotent_requests)."""
 STRIPE_KEY_SECONDS: Final = 23 * 3600
 """Stripe may forget an idempotency key after 24 h (docs.stripe.com/api/idempotent_requests)."""
+MARK_DIGITS: Final = 32
+"""128 bits in hexadecimal, as in our ids."""
 JSON: Final = "application/json"
 
 
@@ -31,6 +33,15 @@ class IdempotencyKey:
     key: str
     fingerprint: bytes
 
+    def mark(self, lineage: str) -> str:
+        """Name the request at Stripe: the same for each use of the key, also when the database has lost the first.
+
+        `lineage` names the database and all its dumps (`platform/recovery.py`): others, which may share the Stripe
+        account, have their own use of the same key.
+        """
+        bound = [lineage, self.principal, self.livemode, self.method, self.route, self.key]
+        return f"lpk_{hashlib.sha256(msgspec.json.encode(bound)).hexdigest()[:MARK_DIGITS]}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResponse:
@@ -40,6 +51,8 @@ class StoredResponse:
     body: bytes
     content_type: str = JSON
     replayed: bool = False
+    retry_after: float | None = None
+    """Seconds after which trying again makes sense; not stored, for a replay never changes."""
 
     @classmethod
     def of(cls, status: int, content: object, *, content_type: str = JSON) -> StoredResponse:
@@ -57,6 +70,8 @@ class Operation:
     livemode: bool
     request: dict[str, Any]
     request_id: str | None
+    mark: str = ""
+    """Names the operation at Stripe: made of the caller's key where one was sent, else the id."""
     phase: str = "started"
     facts: dict[str, Any] = field(default_factory=dict)
     owner: str = ""
@@ -64,6 +79,10 @@ class Operation:
     attempts: int = 1
     age_seconds: float = 0.0
     response: StoredResponse | None = None
+
+    def __post_init__(self) -> None:
+        """Name an operation without a caller's key by its id."""
+        self.mark = self.mark or self.id
 
     @property
     def stripe_keys_hold(self) -> bool:
@@ -73,11 +92,12 @@ class Operation:
     def stripe_key(self, call: str) -> str:
         """Return the idempotency key of an outgoing call.
 
-        It is made of what the operation's row holds before the call, so every driver sends the same one.
+        It is made of what the operation's row holds before the call, so every driver sends the same one; and of the
+        caller's key, so a retry that meets an older dump of the database sends it too, and Stripe answers as before.
         `facts["tries"]` counts answers that Stripe has saved as a fault and would only repeat.
         """
         tries = self.facts.get("tries", 0)
-        return f"{self.id}-{call}" + (f"-{tries}" if tries else "")
+        return f"{self.mark}-{call}" + (f"-{tries}" if tries else "")
 
 
 def fingerprint(body: object, *, path: Mapping[str, str]) -> bytes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaymentsError, StripeKeySpent
+from payment_service.errors import IdempotencyKeyInUse, PaymentsError, StripeKeySpent
 from payment_service.idempotency import store
 from payment_service.idempotency.auditing import record_outcome
 from payment_service.idempotency.retention import remove_expired
@@ -29,13 +29,12 @@ from payment_service.problems import problem_document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from datetime import datetime
 
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.recovery import Recovery
     from payment_service.settings import WorkSettings
 
     Prepare = Callable[[AsyncConnection, Operation], Awaitable[None]]
@@ -61,14 +60,22 @@ class Operations:
     Args:
         database: where they are stored.
         clock: the time.
-        settings: lease and retention.
+        recovery: whether something may be changed at Stripe.
+        settings: lease, retention.
         handlers: by kind, what drives an operation from its phase to the next.
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock, settings: WorkSettings, handlers: Mapping[str, Handler]
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        recovery: Recovery,
+        settings: WorkSettings,
+        handlers: Mapping[str, Handler],
     ) -> None:
         self._database = database
+        self._recovery = recovery
         self._clock = clock
         self._settings = settings
         self._handlers = handlers
@@ -99,8 +106,10 @@ class Operations:
         Raises:
             IdempotencyKeyReused: the key was used with another request.
             IdempotencyKeyInUse: the first request with the key still runs.
+            Recovering: the database was restored and Stripe would be called.
             PaymentsError: passing faults (503, 504); the operation stays and is completed later.
         """
+        lineage = await self._recovery.admit() if kind in self._handlers else ""  # the others ask nothing of Stripe
         operation = Operation(
             id=new_id("lpo"),
             kind=kind,
@@ -108,6 +117,7 @@ class Operations:
             livemode=livemode,
             request=request,
             request_id=request_id,
+            mark=key.mark(lineage) if key is not None else "",
             owner=self._owner,
         )
         begun = await self._begin(operation, key, prepare)
@@ -127,16 +137,16 @@ class Operations:
             row = await store.find_key(connection, key, lock=False)
         if row is None or row.id is None or (row.expires_at <= now and row.finished):
             return None
-        operation = _known(key, row, now=now)
+        operation = store.known(key, row, now=now)
         if operation.response is not None:
             return replace(operation.response, replayed=True)
+        await self._recovery.admit()
         async with self._database.transaction() as connection:
             taken = await self._take_over(connection, operation)
         return await self.drive(taken)
 
     async def _begin(self, operation: Operation, key: IdempotencyKey | None, prepare: Prepare | None) -> Operation:
-        now = self._clock.now()
-        lease = self._settings.operation_lease_seconds
+        now, lease = self._clock.now(), self._settings.operation_lease_seconds
         async with self._database.transaction() as connection:
             if key is not None:
                 earlier = await self._claim(connection, key, operation)
@@ -167,7 +177,7 @@ class Operations:
                 await store.rebind_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
                 return None
             if row.id is not None:
-                known = _known(key, row, now=now)
+                known = store.known(key, row, now=now)
                 return known if known.response is not None else await self._take_over(connection, known)
         raise IdempotencyKeyInUse("Another request with this Idempotency-Key began just now", retry_after=1)
 
@@ -225,7 +235,7 @@ class Operations:
         """Commit the step to `phase` with what was learnt and the writes of the block, in one transaction.
 
         Raises:
-            LeaseLost: another process drives the operation; nothing is written.
+            LeaseLost: another process drives the operation.
         """
         async with self._database.transaction() as connection:
             yield connection
@@ -241,8 +251,7 @@ class Operations:
             assert operation.response is not None
 
     async def _save(self, connection: AsyncConnection, operation: Operation) -> None:
-        now = self._clock.now()
-        lease = self._settings.operation_lease_seconds
+        now, lease = self._clock.now(), self._settings.operation_lease_seconds
         if not await store.save(connection, operation, now=now, lease_seconds=lease):
             raise LeaseLost(operation.id)
         if operation.response is not None:
@@ -253,6 +262,8 @@ class Operations:
 
         Kinds that only a newer version knows are left to it. One operation that fails holds up no other.
         """
+        if (await self._recovery.state()).mark is not None:
+            return 0
         now, kinds = self._clock.now(), tuple(self._handlers)
         async with self._database.read() as connection:
             candidates = await store.expired(connection, now=now, kinds=kinds, limit=limit)
@@ -282,14 +293,8 @@ class Operations:
         await remove_expired(self._database, settings=self._settings, now=self._clock.now(), limit=limit)
 
 
-def _known(key: IdempotencyKey, row: Row[Any], *, now: datetime) -> Operation:
-    """Return the operation of a key's row, if the key was sent with the same request."""
-    if bytes(row.fingerprint) != key.fingerprint:
-        raise IdempotencyKeyReused("This Idempotency-Key was used with another request body; use a new key")
-    return store.to_operation(row, now=now)
-
-
 def refusal(error: PaymentsError, operation: Operation) -> StoredResponse:
     """Turn an error that is the operation's final answer into the response to store."""
     content = problem_document(error, request_id=operation.request_id)
-    return StoredResponse.of(error.status, content, content_type="application/problem+json")
+    stored = StoredResponse.of(error.status, content, content_type="application/problem+json")
+    return replace(stored, retry_after=error.retry_after)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from payment_service.errors import IdempotencyKeyReused
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.platform.ids import first_id
 from payment_service.tables import idempotency_keys, operations
@@ -103,6 +104,7 @@ async def insert_operation(
         {
             "id": operation.id,
             "kind": operation.kind,
+            "mark": operation.mark,
             "principal": operation.principal,
             "livemode": operation.livemode,
             "request": operation.request,
@@ -220,6 +222,17 @@ async def get(connection: AsyncConnection, operation_id: str, *, now: datetime) 
     return None if row is None else to_operation(row, now=now)
 
 
+def known(key: IdempotencyKey, row: Row[Any], *, now: datetime) -> Operation:
+    """Return the operation of a key's row.
+
+    Raises:
+        IdempotencyKeyReused: the key was sent with another request.
+    """
+    if bytes(row.fingerprint) != key.fingerprint:
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another request body; use a new key")
+    return to_operation(row, now=now)
+
+
 def to_operation(row: Row[Any], *, now: datetime) -> Operation:
     """Build the value from a row."""
     response = None
@@ -234,6 +247,7 @@ def to_operation(row: Row[Any], *, now: datetime) -> Operation:
         livemode=row.livemode,
         request=row.request,
         request_id=row.request_id,
+        mark=row.mark or "",
         phase=row.phase,
         facts=row.facts,
         owner=row.lease_owner or "",

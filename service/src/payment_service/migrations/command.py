@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
@@ -18,7 +17,8 @@ from payment_service.migrations.runner import (
     run_migrations,
 )
 from payment_service.platform.database import is_unavailable
-from payment_service.platform.logging import redact
+from payment_service.platform.printing import echo
+from payment_service.platform.redaction import redact_value
 
 if TYPE_CHECKING:
     from payment_service.settings import Settings
@@ -46,9 +46,9 @@ async def migrate(settings: Settings, *, mode: str, as_json: bool) -> int:
         if is_lock_timeout(error):
             return _conclude(settings, {"error": "a table lock could not be had in time; try again"}, code=LOCK_BUSY)
         if is_unavailable(error):
-            return _conclude(settings, {"error": f"the database cannot be reached: {redact(str(error))}"}, code=1)
+            return _conclude(settings, {"error": f"the database cannot be reached: {error}"}, code=1)
         if isinstance(error, DBAPIError):
-            return _conclude(settings, {"error": _FAILED.format(redact(str(error.orig)))}, code=STATEMENT_FAILED)
+            return _conclude(settings, {"error": _FAILED.format(error.orig)}, code=STATEMENT_FAILED)
         raise
     _print(plan, planned=mode == "plan", as_json=as_json)
     return _conclude(settings, _summary(plan), code=4 if mode == "plan" and plan.findings else 0)
@@ -60,22 +60,23 @@ def _summary(plan: Plan) -> dict[str, Any]:
 
 def _print(plan: Plan, *, planned: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(plan.as_json()))
+        echo(msgspec.json.encode(plan.as_json()))
         return
     if planned and plan.sql:
-        click.echo(plan.sql)
+        echo(plan.sql)
     for migration in plan.runnable:
-        click.echo(f"{'would run' if planned else 'ran'} {migration.number} ({migration.phase}): {migration.summary}")
+        echo(f"{'would run' if planned else 'ran'} {migration.number} ({migration.phase}): {migration.summary}")
     for finding in plan.findings:
-        click.echo(f"lint: {finding}")
+        echo(f"lint: {finding}")
     waiting = len(plan.pending) - len(plan.runnable)
-    click.echo(f"schema {plan.current} → {plan.target}" + (f", {waiting} wait for --contract" if waiting else ""))
+    echo(f"schema {plan.current} → {plan.target}" + (f", {waiting} wait for --contract" if waiting else ""))
 
 
 def _conclude(settings: Settings, result: dict[str, Any], *, code: int) -> int:
     """Leave the result where Kubernetes shows a finished container's last words."""
+    result = redact_value(result)
     if "error" in result:
-        click.echo(result["error"], err=True)
+        echo(result["error"], err=True)
     if settings.termination_log:
         Path(settings.termination_log).write_bytes(msgspec.json.encode(result)[:MAXIMUM_RESULT_BYTES])
     return code

@@ -37,7 +37,7 @@ def run_alone() -> None:
     from payment_service.settings import Settings  # noqa: PLC0415 - as above
 
     async def go() -> None:
-        async with locked_connection(Settings.from_env().database) as connection:
+        async with locked_connection(Settings.from_env(needs=("DATABASE_URL",)).database) as connection:
             await connection.run_sync(run)
             await connection.commit()
 

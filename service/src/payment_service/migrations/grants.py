@@ -1,8 +1,10 @@
 """`payments database grants`: what the application's role may do, and nothing more.
 
 The owner's role makes and changes tables (`DATABASE_MIGRATION_URL`); the application's role reads and writes rows. It
-can do no DDL, so that neither a fault nor an attacker in the API can drop or alter anything, and it can only append to
-the audit log. Default privileges cover the tables of future migrations, so the command is needed once for each role.
+can do no DDL, so that neither a fault nor an attacker in the API can drop or alter anything. It can only append to the
+audit log, whose rows get their time and the role from the database. It writes API keys only through the functions of
+migration 7, each of which leaves a row there. Default privileges cover the tables of future migrations; what narrows an
+older grant, as migration 7 does, asks for the command again (a migration that runs in the cluster ends with it).
 """
 
 from __future__ import annotations
@@ -15,19 +17,22 @@ from urllib.parse import unquote
 import click
 from sqlalchemy import text
 
-from payment_service.cli_settings import load_settings
+from payment_service.cli_settings import DATABASE, load_settings
 from payment_service.migrations.runner import locked_connection
-from payment_service.tables import audit_log, outbox, schema_versions
+from payment_service.platform.printing import echo
+from payment_service.tables import api_keys, audit_log, outbox, schema_versions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.settings import DatabaseSettings
 
-READ_ONLY: Final = (schema_versions.name, "alembic_version")
+READ_ONLY: Final = (schema_versions.name, "alembic_version", api_keys.name)
 APPEND_ONLY: Final = (audit_log.name, outbox.name)
+KEY_FUNCTIONS: Final = ("api_key_create", "api_key_rotate", "api_key_revoke", "api_key_used", "api_key_rehash")
+"""They run as the owner (SECURITY DEFINER); nobody but the roles granted here may call them."""
 _POWERS: Final = text(
-    "SELECT rolsuper, rolcreatedb OR rolcreaterole, pg_has_role(:role, t.tableowner, 'USAGE') "
+    "SELECT rolsuper, rolcreatedb OR rolcreaterole, pg_has_role(:role, t.tableowner, 'MEMBER') "
     "FROM pg_roles LEFT JOIN pg_tables t ON t.tablename = 'subscriptions' AND t.schemaname = current_schema() "
     "WHERE rolname = :role LIMIT 1"
 )
@@ -53,6 +58,8 @@ def grants(*, role: str, database: str, schema: str) -> tuple[str, ...]:
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {where} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {who}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {where} GRANT USAGE, SELECT ON SEQUENCES TO {who}",
         *narrowed,
+        *(f"REVOKE ALL ON FUNCTION {where}.{quote(name)} FROM PUBLIC" for name in KEY_FUNCTIONS),
+        *(f"GRANT EXECUTE ON FUNCTION {where}.{quote(name)} TO {who}" for name in KEY_FUNCTIONS),
     )
 
 
@@ -96,7 +103,10 @@ async def _check_role(connection: AsyncConnection, role: str) -> None:
     if owns is None:
         raise GrantsRefused("there are no tables yet; run payments migrate first")
     if owns:
-        raise GrantsRefused(f"{role} owns the tables; DATABASE_MIGRATION_URL is for the owner, this for another role")
+        raise GrantsRefused(
+            f"{role} owns the tables or may SET ROLE to who does; DATABASE_MIGRATION_URL is for the owner, "
+            "this for another role"
+        )
 
 
 @click.group()
@@ -108,17 +118,17 @@ def database() -> None:
 @click.option("--role", help="The application's role; default: the user of DATABASE_URL.")
 @click.option("--apply", "apply", is_flag=True, help="Run the statements as the owner instead of printing them.")
 def grants_command(role: str | None, *, apply: bool) -> None:
-    """Print, or apply, what the application's role needs: rows, no DDL, an append-only audit log."""
-    settings = load_settings().database
+    """Print, or apply, what the application's role needs: rows, no DDL, an audit log it can only append to."""
+    settings = load_settings(DATABASE).database
     role = role or application_role(settings.url.reveal())
     if not role:
         raise click.UsageError("DATABASE_URL names no user; give --role")
     try:
         statements = asyncio.run(apply_grants(settings, role=role, apply=apply))
     except GrantsRefused as error:
-        click.echo(f"Not granted: {error}", err=True)
+        echo(f"Not granted: {error}", err=True)
         sys.exit(1)
     for statement in statements:
-        click.echo(f"{statement};")
+        echo(f"{statement};")
     if apply:
-        click.echo(f"Applied to {role}.", err=True)
+        echo(f"Applied to {role}.", err=True)

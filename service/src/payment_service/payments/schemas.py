@@ -33,6 +33,8 @@ def invoice_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     Since 2025-03-31.basil the subscription stands under `parent.subscription_details`.
     """
+    if obj.get("deleted") and "currency" not in obj:  # a thin event tells no more
+        return _DELETED_DRAFT | {"livemode": obj["livemode"]}
     details = (obj.get("parent") or {}).get("subscription_details") or {}
     due, paid = obj.get("amount_due") or 0, obj.get("amount_paid") or 0
     columns = {
@@ -110,14 +112,14 @@ def charge_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     A refund that fails gives its amount back, so `refunded` is no end: the present charge decides.
     """
-    captured = obj.get("captured", True)
+    captured, taken = obj.get("captured", True), obj.get("amount_captured")
     shared = _shared(obj)
     return shared | {
         "stripe_customer_id": object_id(obj.get("customer")),
         "payment_intent_id": object_id(obj.get("payment_intent")),
         "status": "succeeded" if shared["status"] == "paid" else shared["status"],
         "amount": obj["amount"],
-        "amount_captured": obj.get("amount_captured", obj["amount"] if captured else 0),
+        "amount_captured": (obj["amount"] if captured else 0) if taken is None else taken,
         "amount_refunded": obj.get("amount_refunded") or 0,
         "paid": bool(obj.get("paid")),
         "captured": bool(captured),

@@ -2,17 +2,24 @@
 
 Litestar and msgspec stop at the first problem; a person who corrects a request wants all of them. So each field is
 converted by itself. `JsonBody` plugs this into Litestar as a DTO, which also keeps the model in the OpenAPI document.
+
+Before any model is asked, every text in the body is looked at, names of members included: U+0000, which PostgreSQL
+cannot store, is 400, a card's number 422. So a new field need not know of either.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference
 
 from payment_service.errors import BadRequest, Unprocessable, UnsupportedMediaType
+from payment_service.platform.card_refusal import holds_card_number
+from payment_service.platform.card_refusal import refusal as card_refusal
+from payment_service.platform.strict_json import Limits, NotStrictJson, decode
+from payment_service.platform.wording import in_plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,22 +30,25 @@ if TYPE_CHECKING:
     from litestar.typing import FieldDefinition
 
 ModelT = TypeVar("ModelT", bound=msgspec.Struct)
-_JSON = msgspec.json.Decoder()
+LIMITS: Final = Limits(depth=16, members=2_000, unique_members=True, small_integers=True)
+_NUL: Final = "\x00"
+_NO_NUL: Final = "holds the character U+0000, which cannot be stored"
+_TWICE: Final = "stands twice in the body; send it once"
 
 
 def decode_body(raw: bytes, model: type[ModelT]) -> ModelT:
     """Decode a JSON object into `model`.
 
     Raises:
-        BadRequest: it is not JSON, or not an object.
+        BadRequest: it is not JSON, beyond a limit, says a member twice, holds U+0000, or is no object.
+        CardNumberRefused: a text holds a card number.
         Unprocessable: fields are missing, unknown or invalid; `errors` lists each with the reason.
     """
-    if b"\\u0000" in raw:
-        raise BadRequest("The body holds the character U+0000, which cannot be stored")
     try:
-        content = _JSON.decode(raw) if raw else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest("The body is not valid JSON") from error
+        content = decode(raw, limits=LIMITS) if raw else None
+    except NotStrictJson as error:
+        raise _unreadable(error) from error
+    check_texts(content)
     if not isinstance(content, dict):
         raise BadRequest("The body must be a JSON object")
     try:
@@ -46,6 +56,39 @@ def decode_body(raw: bytes, model: type[ModelT]) -> ModelT:
     except (msgspec.ValidationError, OverflowError):
         errors = field_errors(content, model)
         raise Unprocessable("The request has invalid fields: see errors", errors=errors) from None
+
+
+def check_texts(content: Any, *, field: str = "") -> None:
+    """Look at every text in a body, down to `LIMITS.depth`.
+
+    Raises:
+        BadRequest: one holds U+0000.
+        CardNumberRefused: one holds a card number.
+    """
+    if isinstance(content, str):
+        if _NUL in content:
+            raise BadRequest(f"{field or 'body'}: {_NO_NUL}", errors=_listed(field, _NO_NUL))
+        if holds_card_number(content):
+            raise card_refusal(field or "body")
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            check_texts(name, field=field)
+            check_texts(value, field=f"{field}.{name}" if field else name)
+    elif isinstance(content, list):
+        for value in content:
+            check_texts(value, field=field)
+
+
+def _unreadable(error: NotStrictJson) -> BadRequest:
+    """Return the answer; a member that stands twice is named, unless its name is itself not to be repeated."""
+    if error.member is None:
+        return BadRequest(f"The body is refused: {error}")
+    check_texts(error.member)
+    return BadRequest(f"{error.member}: {_TWICE}", errors=_listed(error.member, _TWICE))
+
+
+def _listed(field: str, message: str) -> list[dict[str, str]]:
+    return [{"field": field, "message": message}]
 
 
 def field_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[dict[str, str]]:
@@ -65,7 +108,7 @@ def field_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[d
         try:
             good[name] = msgspec.convert(content[name], field.type)
         except (msgspec.ValidationError, OverflowError) as error:
-            errors.append({"field": name, "message": str(error)})
+            errors.append({"field": name, "message": in_plain_words(str(error))})
     return errors or _cross_errors(content, model)
 
 
@@ -75,7 +118,7 @@ def _cross_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[
         msgspec.convert(content, model)
     except (msgspec.ValidationError, OverflowError) as error:
         field, _, message = str(error).partition(": ")
-        return [{"field": field, "message": message}] if message else [{"field": "", "message": field}]
+        return _listed(field, in_plain_words(message)) if message else _listed("", in_plain_words(field))
     return []
 
 
@@ -84,6 +127,8 @@ class JsonBody(AbstractDTO[ModelT]):
 
     def decode_bytes(self, value: bytes) -> ModelT:
         """Decode; refuses other content types than JSON (RFC 9110, section 15.5.16)."""
+        if self.asgi_connection.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("Send the body without a Content-Encoding")
         content_type = self.asgi_connection.headers.get("content-type", "application/json")
         if content_type.partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedMediaType
@@ -102,12 +147,9 @@ class JsonBody(AbstractDTO[ModelT]):
     ) -> Reference | Schema:
         """Describe the model itself; unknown fields are refused, which the document says too."""
         described = schema_creator.for_field_definition(field_definition)
-        schema = (
-            schema_creator.schema_registry.from_reference(described).schema
-            if isinstance(described, Reference)
-            else described
-        )
-        schema.additional_properties = False
+        parts = [described] if isinstance(described, Reference) else described.all_of or []
+        model = next(part for part in parts if isinstance(part, Reference))  # beside examples it stands within `allOf`
+        schema_creator.schema_registry.from_reference(model).schema.additional_properties = False
         return described
 
     @classmethod

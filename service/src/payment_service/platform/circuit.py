@@ -40,17 +40,21 @@ class Circuit:
         self._open_until = time.monotonic() + PAUSE_SECONDS
 
     @asynccontextmanager
-    async def asking(self) -> AsyncIterator[None]:
+    async def asking(self, *, patience: float | None = None) -> AsyncIterator[None]:
         """Ask Redis within `TIMEOUT_SECONDS`.
+
+        Args:
+            patience: ask within so many seconds instead, also when it was away a moment ago: no request waits for this.
 
         Raises:
             CircuitOpen: it is away.
         """
-        if not self.closed:
+        if patience is None and not self.closed:
             raise CircuitOpen
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(patience or TIMEOUT_SECONDS):
                 yield
         except UNAVAILABLE as error:
-            self.open()
+            if patience is None:
+                self.open()
             raise CircuitOpen from error

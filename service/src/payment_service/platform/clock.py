@@ -19,14 +19,15 @@ class Clock:
 
 
 class MovableClock(Clock):
-    """A clock for tests: the wall clock plus what `advance` added."""
+    """A clock for tests: another clock, by default the wall clock, plus what `advance` added."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: Clock | None = None) -> None:
+        self._base = base or Clock()
         self._offset = 0.0
 
     def timestamp(self) -> float:
         """Return seconds since the Unix epoch, moved."""
-        return super().timestamp() + self._offset
+        return self._base.timestamp() + self._offset
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`."""

@@ -1,15 +1,20 @@
-"""Column types that mean the same on PostgreSQL and SQLite."""
+"""Column types and conditions that mean the same on PostgreSQL and SQLite."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import JSON, BigInteger, DateTime, Integer, TypeDecorator
+from sqlalchemy import JSON, BigInteger, Boolean, ColumnElement, DateTime, Integer, TypeDecorator, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from sqlalchemy import Dialect
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -33,3 +38,27 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 Json = JSON().with_variant(JSONB(), "postgresql")
 BigSerial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class HasMember(FunctionElement[bool]):
+    """Tells whether one of the objects in a JSON list has this text as the value of that member."""
+
+    type = Boolean()
+    inherit_cache = True
+    name = "has_member"
+
+    def __init__(self, column: ColumnElement[Any], member: str, value: ColumnElement[Any]) -> None:
+        super().__init__(column, literal_column(f"'{member}'"), value)
+
+
+@compiles(HasMember, "postgresql")
+def _on_postgresql(element: HasMember, compiler: SQLCompiler, **kw: Any) -> str:
+    column, member, value = (compiler.process(part, **kw) for part in element.clauses)
+    return f"({column} @> jsonb_build_array(jsonb_build_object({member}, CAST({value} AS TEXT))))"
+
+
+@compiles(HasMember, "sqlite")
+def _on_sqlite(element: HasMember, compiler: SQLCompiler, **kw: Any) -> str:
+    column, member, value = (compiler.process(part, **kw) for part in element.clauses)
+    found = f"json_extract(part.value, '$.' || {member}) = {value}"
+    return f"EXISTS (SELECT 1 FROM json_each({column}) AS part WHERE {found})"  # noqa: S608 - of compiled expressions

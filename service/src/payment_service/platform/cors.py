@@ -1,6 +1,8 @@
 """Cross-origin requests (Fetch standard, CORS protocol): outside of access control, so browsers may read refusals.
 
-Credentials are never allowed: API keys travel in `Authorization`, which a page must hold itself.
+Preflights are answered here, whether any origin is allowed or not: they carry no key (Fetch standard, CORS-preflight
+fetch), so they are asked for none and count against nothing. Credentials are never allowed: API keys travel in
+`Authorization`, which a page must hold itself.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ class Cors:
             scope["path_template"] = "preflight"
             await send({"type": "http.response.start", "status": 204, "headers": [*marks, *_PREFLIGHT]})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        if not self._origins:
+            await self._application(scope, receive, send)
             return
 
         async def send_marked(message: Message) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,23 @@ SQLITE_BUSY_SECONDS: Final = 15.0
 _UNAVAILABLE_SQLSTATES: Final = ("08", "53", "57P", "58", "25006", "40", "55P03", "57014")
 _BUSY_SQLSTATES: Final = frozenset({"57014", "55P03", "40001", "40P01"})
 _SQLITE_UNAVAILABLE: Final = ("locked", "disk is full", "disk I/O", "readonly", "unable to open")
+
+
+class _Transaction:
+    """Told apart from the context that it was opened in: tasks begun inside keep that context when it has ended."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = True
+
+
+_around: ContextVar[tuple[_Transaction, ...]] = ContextVar("transactions around this code", default=())
+
+
+def in_transaction() -> bool:
+    """Tell whether this code, or what called it, holds a transaction open."""
+    return any(one.open for one in _around.get())
 
 
 class Database:
@@ -82,7 +100,13 @@ class Database:
         """Open a transaction that commits at the end of the block and rolls back when it raises."""
         async with self._writing, self.engine.begin() as connection:
             changed = collect(connection)
-            yield connection
+            outer, mine = _around.get(), _Transaction()
+            _around.set((*outer, mine))
+            try:
+                yield connection
+            finally:
+                mine.open = False
+                _around.set(outer)
         if changed:
             self.on_change(changed)
 
@@ -148,6 +172,7 @@ def create_engine(
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_use_lifo=True,
+        hide_parameters=True,  # an error would quote the addresses of people
     )
     event.listen(engine.sync_engine, "handle_error", _discard_demoted)
     event.listen(engine.sync_engine, "checkout", _discard_closed)
@@ -176,7 +201,10 @@ def _create_sqlite_engine(url: str) -> AsyncEngine:
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_timeout=POOL_TIMEOUT_SECONDS
+        f"sqlite+aiosqlite:///{path}",
+        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

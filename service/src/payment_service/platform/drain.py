@@ -20,8 +20,8 @@ class DrainState:
         self._since = 0.0
 
     def drain(self, *, on: bool) -> None:
-        """Send clients elsewhere, or take them again; readiness stays as it is."""
-        self.closing_connections = on
+        """Send clients elsewhere, or take them again unless the process stops; readiness stays as it is."""
+        self.closing_connections = on or self.stopping
 
     def stop(self) -> None:
         """Begin to stop: readiness fails and connections close."""

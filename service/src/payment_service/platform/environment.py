@@ -21,10 +21,19 @@ def read_env_file(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     pairs = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         if match := _ENV_LINE.match(line.strip()):
             pairs[match["name"]] = match["value"].strip().strip("'\"")
     return pairs
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a variable held text; octets that are none stand in it as lone surrogates (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class EnvironmentReader:
@@ -41,7 +50,11 @@ class EnvironmentReader:
     def text(self, name: str, default: str = "") -> str:
         """Return the variable, stripped."""
         self._known.add(name)
-        return self._environ.get(name, "").strip() or default
+        value = self._environ.get(name, "").strip()
+        if not _is_utf8(value):
+            self.problems.append(f"{name}: is not UTF-8")
+            return default
+        return value or default
 
     def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
         """Return the variable if it is one of `allowed`."""
@@ -72,7 +85,7 @@ class EnvironmentReader:
             return default
         try:
             number = float(int(value)) if whole else float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.problems.append(f"{name}: {value!r} is not a {'whole ' if whole else ''}number")
             return default
         if not minimum <= number <= maximum:

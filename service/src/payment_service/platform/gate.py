@@ -1,7 +1,11 @@
 """The outermost ASGI layer: request ids, metrics, drain, and the routes that must be fast.
 
+Paths that two programs may read differently are refused here, before anything else looks at them (`paths.py`).
 `/health*`, `/metrics` and the webhook route are plain ASGI callables found by one dictionary look-up; everything else
-goes to Litestar.
+goes to Litestar. Labels and security headers are those of the route that matched; what matches none is `unmatched`.
+The time of an answer holds no waiting for the caller's body: who sends it slowly does not make the service slow.
+What was let in (`scope["admitted"]`) is counted apart: refusals of strangers, of whom there can be any number, neither
+raise nor hide a share of failures.
 """
 
 from __future__ import annotations
@@ -9,36 +13,44 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from payment_service.errors import BadPath
+from payment_service.platform.card_refusal import holds_card_number
 from payment_service.platform.logging import REQUEST_LINES
 from payment_service.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from payment_service.platform.paths import check_path
+from payment_service.platform.refusals import REFUSED, note_refusal, told
+from payment_service.platform.responses import refuse_websocket, respond_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
     from prometheus_client import Counter, Histogram
 
     from payment_service.platform.drain import DrainState
+    from payment_service.platform.route_access import Audience, PlainRoutes
 
 log = structlog.get_logger("payment_service.http")
 
 REQUEST_ID: Final = b"x-request-id"
 _REQUEST_ID_FORM: Final = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 API: Final = "/api/"
+UNMATCHED: Final = "unmatched"
+"""The route label of what no route matched: no caller can choose a label."""
 Headers = tuple[tuple[bytes, bytes], ...]
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-SecurityHeaders = tuple[Headers, Headers]
+SecurityHeaders = Mapping["Audience", Headers]
+"""By the audience of the route."""
 
 
 def security_headers(*, production: bool) -> SecurityHeaders:
-    """Return what browsers are told with API answers and with pages (OWASP HTTP Headers Cheat Sheet).
+    """Return what the readers of answers are told (OWASP HTTP Headers Cheat Sheet).
 
     Probes, metrics and webhooks, which no browser reads, go without.
     """
@@ -53,14 +65,15 @@ def security_headers(*, production: bool) -> SecurityHeaders:
         b"default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
     )
     api = ((b"cache-control", b"no-store"), (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
-    return (*both, *api), (*both, (b"content-security-policy", policy + b"; frame-ancestors 'none'"))
+    page = (b"content-security-policy", policy + b"; frame-ancestors 'none'")
+    return {"clients": (*both, *api), "browsers": (*both, page), "machines": ()}
 
 
 class _Constant:
     """An answer that is always the same but for its request id: what a liveness probe gets."""
 
     def __init__(self, path: str, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        self.requests, self.durations = _series("GET", path, 200)
+        self.requests, self.durations = _series("GET", path, 200, "false")
         self._headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
         self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
 
@@ -81,33 +94,33 @@ class Gate:
         drain: whether answers carry `Connection: close`.
         constants: JSON bodies that GET answers at once, by exact path; other methods go to the routes.
         headers: added to every answer.
-        security: headers of the application's answers to API requests and to others (pages).
+        security: headers by audience; what matches no route has those of API answers.
     """
 
     def __init__(
         self,
-        routes: Mapping[str, ASGIApp],
+        routes: PlainRoutes,
         application: ASGIApp,
         *,
         drain: DrainState,
         constants: Mapping[str, bytes] | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
-        security: SecurityHeaders = ((), ()),
+        security: SecurityHeaders | None = None,
     ) -> None:
-        self._routes = routes
-        self._application = application
+        self.routes = routes
+        self.application = application
         self._drain = drain
         self._headers = headers
-        self._security = security
-        self._constants = {path: _Constant(path, body, headers) for path, body in (constants or {}).items()}
+        self._security = {audience: (*headers, *added) for audience, added in (security or {}).items()}
+        self._constants = {path.encode(): _Constant(path, body, headers) for path, body in (constants or {}).items()}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
+            await refuse_websocket(receive, send)
             return
         started = time.perf_counter()
-        constant = self._constants.get(scope["path"])
+        constant = self._constants.get(scope["raw_path"])
         if constant is not None and scope["method"] == "GET":
             await constant.answer(send, _request_id(scope), closing=self._drain.closing_connections)
             constant.requests.inc()
@@ -115,44 +128,60 @@ class Gate:
             return
         request_id = _request_id(scope)
         scope["request_id"] = request_id.decode()
-        status = 500
-        route = self._routes.get(scope["path"])
-        added = self._headers if route else (*self._headers, *self._security[not scope["path"].startswith(API)])
+        status, waited = 500, 0.0
+
+        async def receive_timed() -> Any:
+            nonlocal waited
+            began = time.perf_counter()
+            try:
+                return await receive()
+            finally:
+                waited += time.perf_counter() - began
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), (REQUEST_ID, request_id), *added]
+                access = scope.get("access")
+                added = self._security.get(access.audience if access else "clients", self._headers)
+                headers = message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id), *added]
                 if self._drain.closing_connections:
                     headers.append((b"connection", b"close"))
-                message["headers"] = headers
+            elif status >= REFUSED:
+                note_refusal(scope, message)
             await send(message)
 
         try:
-            await (route or self._application)(scope, receive, send_marked)
+            await self._answer(scope, receive_timed, send_marked)
         finally:
-            template = scope["path"] if route else scope.get("path_template") or "unmatched"
-            _count(scope, template, status, time.perf_counter() - started)
+            _count(scope, scope.get("path_template") or UNMATCHED, status, time.perf_counter() - started - waited)
+
+    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            check_path(scope)
+        except BadPath as error:
+            await respond_problem(send, error, request_id=scope["request_id"])
+        else:
+            await (self.routes.find(scope) or self.application)(scope, receive, send)
 
 
 def _request_id(scope: Scope) -> bytes:
-    """Return the caller's request id when it has a safe form, else a new one."""
+    """Return the caller's request id when it has a safe form and is no card's number, else a new one."""
     for name, value in scope["headers"]:
-        if name == REQUEST_ID and _REQUEST_ID_FORM.fullmatch(value):
+        if name == REQUEST_ID and _REQUEST_ID_FORM.fullmatch(value) and not holds_card_number(value.decode()):
             return value
     return b"%032x" % random.getrandbits(128)
 
 
 @cache
-def _series(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+def _series(method: str, template: str, status: int, admitted: str) -> tuple[Counter, Histogram]:
     """Return the two children; there are as many as routes, methods and statuses, so the cache stays small."""
-    return HTTP_REQUESTS.labels(method, template, status), HTTP_SECONDS.labels(method, template)
+    return HTTP_REQUESTS.labels(method, template, status, admitted), HTTP_SECONDS.labels(method, template, admitted)
 
 
 def _count(scope: Any, template: str, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    requests, durations = _series(method, template, status)
+    requests, durations = _series(method, template, status, "true" if scope.get("admitted") else "false")
     requests.inc()
     durations.observe(seconds)
     if template.startswith(API):
@@ -163,5 +192,7 @@ def _count(scope: Any, template: str, status: int, seconds: float) -> None:
             "milliseconds": round(seconds * 1000, 2),
             "request_id": scope["request_id"],
         }
+        if status >= REFUSED:
+            line |= told(scope)
         if not REQUEST_LINES.write(**line):
             log.info("request", **line)

@@ -18,6 +18,11 @@ def new_id(prefix: str) -> str:
     return _made_at(prefix, time.time_ns() // 1_000_000, secrets.randbits(_RANDOM_BITS))
 
 
+def same_id(prefix: str, other: str) -> str:
+    """Return the id with this prefix that has the digits of another id."""
+    return f"{prefix}_{other.partition('_')[2]}"
+
+
 def first_id(prefix: str, moment: datetime) -> str:
     """Return an id that sorts before every one made at `moment` or later."""
     return _made_at(prefix, int(moment.timestamp() * 1000), 0)

@@ -15,6 +15,7 @@ import structlog
 
 from payment_service.platform.cache import shared_keys
 from payment_service.platform.redis import UNAVAILABLE
+from payment_service.platform.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,11 +77,7 @@ class Invalidations:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SEND_SECONDS):
                     await asyncio.shield(self._sender)
-        for task in (self._sender, self._listener):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await end(task for task in (self._sender, self._listener) if task is not None)
 
     async def _send(self) -> None:
         try:

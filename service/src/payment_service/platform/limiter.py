@@ -1,12 +1,13 @@
 """Rate limits: decided and counted in one step, for one or several rules at once.
 
-An exact rule keeps a sliding log: at most N in any minute. (A token bucket with a burst of N would let nearly 2 N
-through in a minute.) Other rules count in two windows of a minute, the former weighed by what is left of it: two
-numbers instead of N, and never more than N by that measure.
+An exact rule keeps a sliding log: at most N in any window. (A token bucket with a burst of N would let nearly 2 N
+through in one.) Other rules count in two windows, the former weighed by what is left of it: two numbers instead of N,
+and never more than N by that measure.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 import time
@@ -29,10 +30,13 @@ class Rule(NamedTuple):
     name: str
     subject: str
     limit: int
-    """In a minute."""
+    """In a window."""
     exact: bool = False
     amount: int = 1
-    """How many requests to count at once; an exact rule counts one."""
+    """How many requests to count at once; 0 only looks; an exact rule counts one at most."""
+    window_seconds: float = WINDOW_SECONDS
+    share: int = 0
+    """The limit is at least this percentage of what the rule before it holds."""
 
 
 class Decision(NamedTuple):
@@ -50,45 +54,62 @@ class Decision(NamedTuple):
 _SCRIPT: Final = """
 local moment = redis.call('TIME')
 local now = moment[1] * 1000000 + moment[2]
-local window = tonumber(ARGV[1])
-local slot = math.floor(now / window)
-local part = (now % window) / window
-local held = {}
+local rules = {}
 for i, key in ipairs(KEYS) do
-  local limit, amount = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-  if ARGV[3 * i + 2] == '1' then
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
-    held[i] = redis.call('ZCARD', key)
-    if held[i] >= limit then
-      return {i, math.floor(held[i]), tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) + window - now}
+  local at = 5 * i - 2
+  local rule = {
+    limit = tonumber(ARGV[at]), amount = tonumber(ARGV[at + 1]), exact = ARGV[at + 2] == '1',
+    window = tonumber(ARGV[at + 3]), share = tonumber(ARGV[at + 4])
+  }
+  rules[i] = rule
+  if rule.share > 0 and i > 1 then
+    rule.limit = math.max(rule.limit, math.floor(rules[i - 1].held * rule.share / 100))
+  end
+  local room = rule.limit - math.max(1, rule.amount)
+  local wait = 0
+  if rule.exact then
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now - rule.window)
+    rule.held = redis.call('ZCARD', key)
+    if rule.held > room then
+      local last = rule.held - math.max(1, rule.limit)
+      local entry = redis.call('ZRANGE', key, last, last, 'WITHSCORES')[2]
+      wait = entry and tonumber(entry) + rule.window - now or rule.window
     end
   else
-    local stored = redis.call('HMGET', key, slot, slot - 1)
-    held[i] = tonumber(stored[1] or 0) + math.floor(tonumber(stored[2] or 0) * (1 - part))
-    if held[i] + amount > limit then
-      return {i, held[i], math.ceil((1 - part) * window / math.max(1, limit))}
+    rule.slot = math.floor(now / rule.window)
+    local part = (now % rule.window) / rule.window
+    local stored = redis.call('HMGET', key, rule.slot, rule.slot - 1)
+    local current, former = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
+    rule.held = current + math.floor(former * (1 - part))
+    if current >= rule.limit then
+      wait = (2 - part - rule.limit / math.max(1, current)) * rule.window
+    elseif rule.held > room then
+      wait = math.max(0, 1 - part - (rule.limit - current) / math.max(1, former)) * rule.window
     end
+  end
+  if rule.held > room and ARGV[2] == '0' then
+    return {i, rule.held, math.ceil(wait)}
   end
 end
-local answer = {0, 0, window}
+local answer = {0, 0, rules[1].window}
 for i, key in ipairs(KEYS) do
-  local amount = tonumber(ARGV[3 * i + 1])
-  if ARGV[3 * i + 2] == '1' then
-    redis.call('ZADD', key, now, now .. ':' .. ARGV[2])
-    redis.call('PEXPIRE', key, math.ceil(window / 1000))
-  else
-    redis.call('HINCRBY', key, slot, amount)
-    redis.call('HDEL', key, slot - 2, slot - 3)
-    redis.call('PEXPIRE', key, math.ceil(window / 500))
+  local rule = rules[i]
+  if rule.amount > 0 and rule.exact then
+    redis.call('ZADD', key, now, now .. ':' .. ARGV[1])
+    redis.call('PEXPIRE', key, math.ceil(rule.window / 1000))
+  elseif rule.amount > 0 then
+    redis.call('HINCRBY', key, rule.slot, rule.amount)
+    redis.call('HDEL', key, rule.slot - 2, rule.slot - 3)
+    redis.call('PEXPIRE', key, math.ceil(rule.window / 500))
   end
-  answer[3 + i] = held[i] + amount
+  answer[3 + i] = rule.held + rule.amount
 end
 return answer
 """
 """One round trip, atomic in the server (valkey.io/topics/eval-intro); the server's clock, so that pods agree.
 
-Returns the number of the rule that refuses (0: none), what it holds, the microseconds until it resets, then, when
-allowed, what each rule holds. Nothing is counted when one refuses.
+Returns the number of the rule that refuses (0: none), what it holds, the microseconds until it lets one more through,
+then, when allowed, what each rule holds. Nothing is counted when one refuses, unless everything is to be counted.
 """
 
 
@@ -97,6 +118,9 @@ class Limiter(Protocol):
 
     async def check(self, *rules: Rule) -> Decision:
         """Count one request against all `rules`, or against none when one refuses."""
+
+    async def add(self, *rules: Rule) -> None:
+        """Count what has happened against all `rules`, whatever they hold."""
 
 
 class LocalLimiter:
@@ -112,27 +136,39 @@ class LocalLimiter:
 
     async def check(self, *rules: Rule) -> Decision:
         """Count one request; refused ones are not counted."""
-        now = self._monotonic()
-        held = []
+        held: list[int] = []
         for rule in rules:
-            log = self._log(rule, now)
+            log = self._log(rule)
+            limit = max(rule.limit, held[-1] * rule.share // 100 if rule.share else 0)
             held.append(sum(amount for _, amount in log))
-            if held[-1] + rule.amount > rule.limit:
-                wait = log[0][0] + WINDOW_SECONDS - now if log else WINDOW_SECONDS
-                return Decision(
-                    allowed=False, name=rule.name, limit=rule.limit, remaining=0, reset_seconds=max(0.0, wait)
-                )
-        for rule in rules:
-            self._log(rule, now).append((now, rule.amount))
-        return _tightest(rules, [count + rule.amount for rule, count in zip(rules, held, strict=True)], WINDOW_SECONDS)
+            if held[-1] + max(1, rule.amount) > limit:
+                wait = self._wait(log, held[-1] + 1 - limit, rule)
+                return Decision(allowed=False, name=rule.name, limit=limit, remaining=0, reset_seconds=wait)
+        await self.add(*rules)
+        counts = [count + rule.amount for rule, count in zip(rules, held, strict=True)]
+        return _tightest(rules, counts, rules[0].window_seconds)
 
-    def _log(self, rule: Rule, now: float) -> deque[tuple[float, int]]:
+    async def add(self, *rules: Rule) -> None:
+        """Count what has happened."""
+        for rule in rules:
+            if rule.amount:
+                self._log(rule).append((self._monotonic(), rule.amount))
+
+    def _wait(self, log: deque[tuple[float, int]], excess: int, rule: Rule) -> float:
+        """Return the seconds until `excess` of what was counted lies outside of the window."""
+        for moment, amount in log:
+            excess -= amount
+            if excess <= 0:
+                return max(0.0, moment + rule.window_seconds - self._monotonic())
+        return rule.window_seconds
+
+    def _log(self, rule: Rule) -> deque[tuple[float, int]]:
         key = (rule.name, rule.subject)
         log = self._logs.setdefault(key, deque())
         self._logs.move_to_end(key)
         while len(self._logs) > MAXIMUM_SUBJECTS:
             self._logs.popitem(last=False)
-        while log and log[0][0] <= now - WINDOW_SECONDS:
+        while log and log[0][0] <= self._monotonic() - rule.window_seconds:
             log.popleft()
         return log
 
@@ -150,15 +186,9 @@ class RedisLimiter:
 
     async def check(self, *rules: Rule) -> Decision:
         """Count one request; refused ones are not counted."""
-        keys = [f"payments:{{limit}}:{rule.name}:{rule.subject}" for rule in rules]
-        arguments: list[Any] = [int(WINDOW_SECONDS * 1_000_000), secrets.token_hex(4)]
-        for rule in rules:
-            arguments += [rule.limit, rule.amount, int(rule.exact)]
         try:
-            async with self._circuit.asking():
-                refusing, held, wait, *counts = await self._script(keys=keys, args=arguments)
+            refusing, held, wait, *counts = await self._run(rules)
         except CircuitOpen:
-            LIMITER_DECISIONS.labels("open").inc()
             return _tightest(rules, [0] * len(rules), WINDOW_SECONDS)
         if refusing:
             rule = rules[refusing - 1]
@@ -167,6 +197,25 @@ class RedisLimiter:
                 allowed=False, name=rule.name, limit=rule.limit, remaining=left, reset_seconds=wait / 1_000_000
             )
         return _tightest(rules, counts, wait / 1_000_000)
+
+    async def add(self, *rules: Rule) -> None:
+        """Count what has happened; without Redis it is forgotten."""
+        with contextlib.suppress(CircuitOpen):
+            await self._run(rules, everything=True)
+
+    async def _run(self, rules: Sequence[Rule], *, everything: bool = False) -> list[int]:
+        keys = [f"payments:{{limit}}:{rule.name}:{rule.subject}" for rule in rules]
+        arguments: list[Any] = [secrets.token_hex(4), int(everything)]
+        for rule in rules:
+            window = int(rule.window_seconds * 1_000_000)
+            arguments += [rule.limit, rule.amount, int(rule.exact), window, rule.share]
+        try:
+            async with self._circuit.asking():
+                answer: list[int] = await self._script(keys=keys, args=arguments)
+        except CircuitOpen:
+            LIMITER_DECISIONS.labels("open").inc()
+            raise
+        return answer
 
 
 def _tightest(rules: Sequence[Rule], counts: Sequence[int], reset_seconds: float) -> Decision:

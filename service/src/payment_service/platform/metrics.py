@@ -13,14 +13,27 @@ REGISTRY: Final = CollectorRegistry()
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 HTTP_REQUESTS: Final = Counter(
-    "payments_http_requests", "Requests answered", ["method", "route", "status"], registry=REGISTRY
+    "payments_http_requests",
+    "Requests answered; admitted: let in by an API key and its limits, or by Stripe's signature",
+    ["method", "route", "status", "admitted"],
+    registry=REGISTRY,
 )
 HTTP_SECONDS: Final = Histogram(
     "payments_http_request_duration_seconds",
-    "From the first byte of a request to the last of its answer",
-    ["method", "route"],
+    "From the first byte of a request to the last of its answer, less the waiting for its body",
+    ["method", "route", "admitted"],
     buckets=_LATENCY,
     registry=REGISTRY,
+)
+CONNECTIONS_CUT: Final = Counter(
+    "payments_http_connections_cut",
+    "Connections that a limit ended, by port and limit",
+    ["port", "reason"],
+    registry=REGISTRY,
+)
+CONNECTIONS_OPEN: Final = Gauge("payments_http_connections", "Open client connections", ["port"], registry=REGISTRY)
+REQUEST_BYTES_HELD: Final = Gauge(
+    "payments_http_held_bytes", "Bytes of requests not answered and answers not taken", ["port"], registry=REGISTRY
 )
 PAYMENT_ATTEMPTS: Final = Counter(
     "payment_attempts", "Attempts to create a subscription by outcome", ["outcome"], registry=REGISTRY
@@ -51,15 +64,38 @@ OPERATIONS: Final = Counter(
     "payments_operations", "Operations by kind, phase and outcome", ["kind", "phase", "outcome"], registry=REGISTRY
 )
 OPERATIONS_PAST_LEASE: Final = Gauge(
-    "payments_operations_past_lease", "Unfinished operations whose lease has expired", registry=REGISTRY
+    "payments_operations_past_lease", "Unfinished operations that began over five minutes ago", registry=REGISTRY
 )
 PAID_WITHOUT_ROW: Final = Gauge(
     "payments_paid_invoices_without_row", "Paid invoices whose subscription has no row here", registry=REGISTRY
+)
+DUPLICATES: Final = Gauge(
+    "payments_duplicate_subscriptions",
+    "Pairs of live subscriptions of one person to one product that were not ordered with allow_multiple",
+    registry=REGISTRY,
 )
 DRIFT: Final = Counter("payments_drift", "Differences to Stripe that were repaired", ["object"], registry=REGISTRY)
 CACHE_REQUESTS: Final = Counter("payments_cache_requests", "Cache look-ups by result", ["result"], registry=REGISTRY)
 LIMITER_DECISIONS: Final = Counter(
     "payments_limiter_decisions", "Rate limiter decisions", ["decision"], registry=REGISTRY
+)
+REFUSED_KEYS: Final = Counter(
+    "payments_refused_keys",
+    "Requests refused with 401, by what was wrong with the API key",
+    ["reason"],
+    registry=REGISTRY,
+)
+DECLINES_REFUSED: Final = Counter(
+    "payments_declines_refused",
+    "Payments refused because too many before them were declined: of a card, an end user, an API key",
+    ["dimension"],
+    registry=REGISTRY,
+)
+LOST_KEYS: Final = Gauge(
+    "payments_api_keys_without_secret_key", "Usable API keys that no value of SECRET_KEY verifies", registry=REGISTRY
+)
+RECOVERING: Final = Gauge(
+    "payments_recovering", "1: the database was restored and is not yet compared with Stripe", registry=REGISTRY
 )
 BUILD_INFO: Final = Gauge("payments_build_info", "Version and schema number", ["version", "schema"], registry=REGISTRY)
 

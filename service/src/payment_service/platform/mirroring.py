@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.sql.dml import ReturningUpdate
 
+    from payment_service.platform.clock import Clock
+
+CLOCK_SECONDS: Final = 2
+"""How far our clock may be behind Stripe's without harm."""
 _OUTBOX: Final = insert(outbox)
 _INSERTS: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -58,8 +62,20 @@ def object_id(value: Any) -> str | None:
 
 
 def moment(seconds: int | None) -> datetime | None:
-    """Return the moment of a Unix timestamp."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+    """Return the moment of a Unix timestamp.
+
+    Raises:
+        ValueError: it is beyond the years 1 to 9999; never OSError, which would say that the database is away.
+    """
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError("a time is out of range") from error
+
+
+def created(obj: Mapping[str, Any], *, otherwise: datetime) -> datetime:
+    """Return when Stripe made the object, by which lists are sorted; a deleted one does not say it."""
+    return moment(obj.get("created")) or otherwise
 
 
 async def write_outbox(
@@ -104,6 +120,7 @@ async def mirror(
     cause: str,
     now: datetime,
     insert_only: Mapping[str, Any] | None = None,
+    update_only: Mapping[str, Any] | None = None,
     locked: Row[Any] | None = None,
     ended: Ended | None = None,
 ) -> Row[Any]:
@@ -119,7 +136,8 @@ async def mirror(
             row was before it was fetched.
         cause: id of the event or operation.
         now: the present time.
-        insert_only: further columns of a new row.
+        insert_only: further columns of a new row; without `created_at` it counts as created now.
+        update_only: columns of ours that a row known before gets anew; the outbox tells nothing of them.
         locked: the row, when the caller has read and locked it in this transaction.
         ended: the states that the row does not leave, whatever is written.
 
@@ -129,7 +147,7 @@ async def mirror(
     row = locked or await lock(connection, table, key)
     reach = as_of if seen is None else max(as_of, seen.reach)
     if row is None:
-        new = {**columns, **(insert_only or {}), **key, "stripe_updated": reach, "created_at": now, "updated_at": now}
+        new = {"created_at": now, **columns, **(insert_only or {}), **key, "stripe_updated": reach, "updated_at": now}
         statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(table)
         made: Row[Any] | None = (await connection.execute(statement, new)).first()
         if made is not None:
@@ -146,7 +164,7 @@ async def mirror(
             raise NeedsFetch
         return row
     before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
-    values = {**columns, "stripe_updated": max(reach, row.stripe_updated), "updated_at": now}
+    values = {**columns, **(update_only or {}), "stripe_updated": max(reach, row.stripe_updated), "updated_at": now}
     parameters = {f"k_{name}": value for name, value in key.items()}
     parameters |= {f"v_{name}": value for name, value in values.items()}
     updated: Row[Any] = (await connection.execute(_update(table, tuple(key), tuple(values)), parameters)).one()
@@ -155,6 +173,11 @@ async def mirror(
         after = {name: columns[name] for name in before}
         await _tell(connection, table, key, before=before, after=after, cause=cause, now=now)
     return updated
+
+
+def reach_of(clock: Clock) -> int:
+    """Return the last second, in Stripe's time, that what is fetched from now on may tell of."""
+    return int(clock.timestamp()) + CLOCK_SECONDS
 
 
 async def see(connection: AsyncConnection, table: Table, key: Mapping[str, Any], *, reach: int = 0) -> Seen:

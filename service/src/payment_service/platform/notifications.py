@@ -7,11 +7,12 @@ not in it, where it would let one commit at a time through; and at most one is u
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from sqlalchemy import text
+
+from payment_service.platform.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,9 +70,7 @@ class Notifier:
     async def close(self) -> None:
         """Send no more."""
         if self._sending is not None:
-            self._sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sending
+            await end([self._sending])
 
 
 class Listener:

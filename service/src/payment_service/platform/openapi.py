@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter
 
-from payment_service.errors import BadRequest
-from payment_service.platform.moments import check_moment
 from payment_service.problems import CONTENT_TYPE
 
 
@@ -19,19 +15,26 @@ class FieldError(msgspec.Struct, kw_only=True):
     """What is wrong with one field."""
 
     field: str
+    """Its name; of a nested one the path, by dots."""
     message: str
+    """What is wrong and what to send instead."""
 
 
 class Problem(msgspec.Struct, kw_only=True):
     """RFC 9457 problem details."""
 
     type: str
+    """URN of the kind of problem."""
     title: str
+    """The kind in words."""
     status: int
+    """HTTP status."""
     detail: str
+    """One sentence for a person: what is wrong and what to do."""
     code: str
     """Stable: programs decide by it."""
     request_id: str | None
+    """Of the request, as in the server's log."""
     errors: list[FieldError] | None = None
     """Each bad field of the request."""
 
@@ -48,7 +51,7 @@ _TITLES: Final = {
     422: "Fields of the request are invalid",
     429: "A rate limit is reached: see Retry-After",
     502: "Stripe refuses the server's API key",
-    503: "Stripe or the database cannot be reached: see Retry-After",
+    503: "Stripe or the database cannot be reached, or the database was restored: see Retry-After",
     504: "Stripe did not answer in time; the operation is completed later",
 }
 
@@ -66,49 +69,33 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-READING: Final = (400, 401, 403, 429, 503)
+READING: Final = (400, 401, 403, 422, 429, 503)
 WRITING: Final = (400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)
 
 ADMIN_WRITING: Final = (400, 401, 403, 413, 415, 422, 429, 503)
 """Of routes that change nothing at Stripe."""
 
-IdempotencyKeyHeader = Annotated[
+EndUserAddressHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="X-FAPI-Customer-IP-Address",
+        description="The IP address of the person who pays, if present: limits declined payments of that address. It "
+        "is counted as a hash for an hour, an IPv6 address by its /64, and neither stored nor logged. For example "
+        "`198.51.100.119`.",
+        required=False,
+        max_length=64,
+    ),
+]
+"""The header's name is that of the OpenID Foundation's FAPI 1.0 Baseline profile, section 6.2.2. A header, because the
+address is no part of what is asked: the same request tried again from another network is the same request."""
+IdempotencyKeyHeader = Annotated[  # no example: the page would send the same key with every request that is tried
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
-        description="Makes it safe to send the request again: the same key and body give the same answer, once.",
+        description="Makes it safe to send the request again: the same key and body give the same answer, once. A new "
+        "UUID for each request, for example.",
         required=False,
         min_length=1,
         max_length=255,
-        examples=[Example(value="4f2c3f0e-9c1b-4a55-9d3b-2f1c6d0f8a11")],
     ),
 ]
-Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to return.")]
-StartingAfter = Annotated[
-    str | None, QueryParameter(description="The id of the last object of the page before.", max_length=255)
-]
-Since = Annotated[
-    str | None,
-    QueryParameter(
-        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$",
-        description="Since this moment (RFC 3339), for example 2026-01-31T12:00:00Z.",
-        max_length=40,
-    ),
-]
-
-
-def parse_since(text: str | None) -> datetime | None:
-    """Return the moment of the query parameter `since`.
-
-    Raises:
-        BadRequest: there is no such moment.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        check_moment(moment, field="since")
-    except ValueError as error:
-        message = "give a moment between 2010 and 2200, for example 2026-01-31T12:00:00Z"
-        raise BadRequest(f"since: {message}", errors=[{"field": "since", "message": message}]) from error
-    return moment.astimezone(UTC)

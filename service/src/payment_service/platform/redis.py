@@ -22,7 +22,8 @@ def connect(url: Secret) -> Any:
     """Return a client for the address; nothing connects yet.
 
     `redis://`, `rediss://`; `redis+cluster://` and `rediss+cluster://` name any node of a cluster;
-    `redis+sentinel://host1:26379,host2:26379/0?service=mymaster` names the sentinels.
+    `redis+sentinel://host1:26379,host2:26379/0?service=mymaster` names the sentinels, `rediss+sentinel://` with TLS to
+    them and to the servers. `?ssl_ca_certs=/path` names the authority where TLS is used.
     """
     address = url.reveal()
     options: dict[str, Any] = {
@@ -33,8 +34,8 @@ def connect(url: Secret) -> Any:
     scheme, _, rest = address.partition("://")
     if scheme.endswith("+cluster"):
         return redis.RedisCluster.from_url(f"{scheme.removesuffix('+cluster')}://{rest}", **options)
-    if scheme == "redis+sentinel":
-        return _sentinel(rest, options)
+    if scheme.endswith("+sentinel"):
+        return _sentinel(rest, options, encrypted=scheme.startswith("rediss"))
     return redis.Redis.from_url(address, **options)
 
 
@@ -49,14 +50,17 @@ async def close(client: Any) -> None:
         await sentinel.aclose(close_connection_pool=True)
 
 
-def _sentinel(rest: str, options: dict[str, Any]) -> Any:
+def _sentinel(rest: str, options: dict[str, Any], *, encrypted: bool) -> Any:
     hosts, _, tail = rest.partition("/")
     credentials, _, addresses = hosts.rpartition("@")
     user, _, password = credentials.partition(":")
     database, _, query = tail.partition("?")
-    service = parse_qs(query).get("service", ["mymaster"])[0]
+    asked = parse_qs(query)
+    service = asked.get("service", ["mymaster"])[0]
+    if encrypted:
+        options |= {"ssl": True, "ssl_ca_certs": asked.get("ssl_ca_certs", [None])[0]}
     parts = [urlsplit(f"//{host}") for host in addresses.split(",")]
     login: dict[str, Any] = {"username": user or None, "password": password or None} if credentials else {}
     hosts_and_ports = [(part.hostname, part.port or 26379) for part in parts]
-    sentinel = Sentinel(hosts_and_ports, **options)  # type: ignore[no-untyped-call] # untyped in the library
+    sentinel = Sentinel(hosts_and_ports, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call] # untyped in the library
     return sentinel.master_for(service, db=int(database or 0), **login, **options)

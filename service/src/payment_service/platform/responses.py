@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payment_service.errors import PayloadTooLarge
+from payment_service.errors import BadRequest, PayloadTooLarge
 from payment_service.problems import problem_body, problem_headers
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ async def respond_problem(send: Send, error: PaymentsError, *, request_id: str |
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def refuse_websocket(receive: Receive, send: Send) -> None:
+    """Close before accepting: the server answers 403 (ASGI specification, "Close - send event")."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000, "reason": None})
 
 
 async def read_body(receive: Receive, *, limit: int) -> bytes:
@@ -54,3 +60,14 @@ def header(scope: Any, name: bytes) -> str | None:
         if key == name:
             return str(value.decode("latin-1"))
     return None
+
+
+def sole_header(scope: Any, name: bytes) -> str | None:
+    """Return a request header that decides who is let in: of two, a proxy before us may have checked the other one.
+
+    Raises:
+        BadRequest: it is sent twice (RFC 9110, section 5.3: only lists may be).
+    """
+    if sum(key == name for key, _ in scope["headers"]) > 1:
+        raise BadRequest(f"{name.decode().title()}: is sent twice; send it once")
+    return header(scope, name)

@@ -1,4 +1,4 @@
-"""Secrets: never printed, and read again when their mounted file changes.
+"""Secrets: never printed, hidden from whatever else prints, and read again when their mounted file changes.
 
 Kubernetes swaps the symlink `..data` of a mounted Secret, so the file is compared by what `stat` says of its target
 (device, inode, modification time, size) at most once a second, and read only when that differs.
@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import time
 from typing import TYPE_CHECKING
+
+from payment_service.platform.redaction import hide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +33,8 @@ class Secret:
         self._parts: tuple[str, ...] = ()
         if path is not None:
             self._reload(path)
+        else:
+            hide(value)
 
     def __repr__(self) -> str:
         return "***"
@@ -53,7 +57,7 @@ class Secret:
         return self._parts
 
     def _reload(self, path: Path) -> None:
-        """Read the file again if it changed; keep the last value while it cannot be read (a swap under way)."""
+        """Read the file again if it changed; keep the last value while it cannot be read (a swap, or no text)."""
         self._checked = time.monotonic()
         try:
             info = path.stat()
@@ -62,7 +66,8 @@ class Secret:
                 return
             self._value = path.read_text(encoding="utf-8").strip()
             self._mark = mark
-        except OSError:
+            hide(self._value)
+        except (OSError, UnicodeDecodeError):
             if self._mark is None:
                 raise
 

@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from payment_service.platform.addresses import parse_network, too_wide
+from payment_service.platform.plaintext import database_in_the_clear, redis_in_the_clear
 from payment_service.platform.tracing import available
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
+    from payment_service.platform.secrets import Secret
     from payment_service.settings import Settings
 
 MINIMUM_SECRET_KEY_CHARACTERS: Final = 32
 MINIMUM_DISTINCT_CHARACTERS: Final = 8
+MAXIMUM_SECRET_KEYS: Final = 5
+"""Each costs a refused key one more HMAC."""
+PLAINTEXT: Final = ("database", "redis")
+"""What `PAYMENTS_ALLOW_PLAINTEXT` may name."""
+_ALLOW: Final = "where the network itself encrypts PAYMENTS_ALLOW_PLAINTEXT="
 STRIPE_HOST: Final = "api.stripe.com"
 _STRIPE_KEY = re.compile(r"^(?:sk|rk)_(?P<mode>test|live)_\w+$")
+
+
+NEEDED: Final[dict[str, tuple[Callable[[Settings], Secret], str]]] = {
+    "DATABASE_URL": (lambda s: s.database.url, "set postgresql://user:password@host:5432/database"),
+    "REDIS_URL": (
+        lambda s: s.redis_url,
+        "set rediss://host:6379/0 (or rediss+cluster://, rediss+sentinel://)",
+    ),
+    "STRIPE_SECRET_KEY": (
+        lambda s: s.stripe.secret_key,
+        "set a secret (sk_...) or restricted (rk_...) key of your Stripe account",
+    ),
+    "STRIPE_WEBHOOK_SECRET": (
+        lambda s: s.stripe.webhook_secret,
+        "copy the signing secret (whsec_...) of your webhook endpoint",
+    ),
+    "SECRET_KEY": (lambda s: s.secret_key, "make one: openssl rand -hex 32"),
+}
+"""What production does not run without, by setting: where its value is, and the fix."""
+
+
+def missing(settings: Settings, needs: Collection[str]) -> Iterator[str]:
+    """What of `needs` is not set; an empty signing secret, for one, would let anybody sign."""
+    for name in needs:
+        secret, fix = NEEDED[name]
+        if settings.production and not secret(settings).parts():
+            yield f"{name}: missing; {fix}"
 
 
 def check_stripe_key(settings: Settings) -> Iterator[str]:
     """The key's prefix must match the mode (docs.stripe.com/keys); a live key never meets development or a stand-in."""
     key = settings.stripe.secret_key.reveal()
     if not key:
-        yield "STRIPE_SECRET_KEY: missing; set a secret (sk_...) or restricted (rk_...) key of your Stripe account"
         return
     match = _STRIPE_KEY.match(key)
     if match is None:
@@ -38,8 +71,11 @@ def check_stripe_key(settings: Settings) -> Iterator[str]:
         )
     if mode == "live" and not settings.production:
         yield "STRIPE_SECRET_KEY: a live key in development would move real money; use a test key"
-    if mode == "live" and urlsplit(settings.stripe.api_base).hostname != STRIPE_HOST:
+    base = urlsplit(settings.stripe.api_base)
+    if mode == "live" and base.hostname != STRIPE_HOST:
         yield f"STRIPE_API_BASE: a live key is sent to no other host than {STRIPE_HOST}; remove STRIPE_API_BASE"
+    elif mode == "live" and base.scheme != "https":
+        yield "STRIPE_API_BASE: a live key is never sent unencrypted; remove STRIPE_API_BASE"
 
 
 def check_stripe_api_base(settings: Settings) -> Iterator[str]:
@@ -52,8 +88,6 @@ def check_stripe_api_base(settings: Settings) -> Iterator[str]:
 def check_webhook_secret(settings: Settings) -> Iterator[str]:
     """An empty signing secret would let anybody sign (docs.stripe.com/webhooks/signature)."""
     secrets = settings.stripe.webhook_secret.parts()
-    if not secrets:
-        yield "STRIPE_WEBHOOK_SECRET: missing; copy the signing secret (whsec_...) of your webhook endpoint"
     if any(not secret.startswith("whsec_") for secret in secrets):
         yield "STRIPE_WEBHOOK_SECRET: a signing secret begins with whsec_; several are separated by commas"
     if settings.production and "whsec_development" in secrets:
@@ -61,30 +95,41 @@ def check_webhook_secret(settings: Settings) -> Iterator[str]:
 
 
 def check_secret_key(settings: Settings) -> Iterator[str]:
-    """API keys are only as safe as the key they are hashed under."""
-    key = settings.secret_key.reveal()
-    if not settings.production:
-        return
-    if len(key) < MINIMUM_SECRET_KEY_CHARACTERS:
+    """API keys are only as safe as the values they are hashed under."""
+    if settings.production and (values := settings.secret_key.parts()):
+        yield from secret_key_problems(values)
+
+
+def secret_key_problems(values: tuple[str, ...]) -> Iterator[str]:
+    """Say what is wrong with the values of `SECRET_KEY`, by their places; none of them is told."""
+    if not values:
         yield f"SECRET_KEY: needs at least {MINIMUM_SECRET_KEY_CHARACTERS} characters; make one: openssl rand -hex 32"
-    elif len(set(key)) < MINIMUM_DISTINCT_CHARACTERS or key.startswith("development-only"):
-        yield "SECRET_KEY: too weak; make one: openssl rand -hex 32"
+    if len(values) > MAXIMUM_SECRET_KEYS:
+        yield (
+            f"SECRET_KEY: {len(values)} values, at most {MAXIMUM_SECRET_KEYS}; "
+            "payments secret-key status tells which may go"
+        )
+    if len(set(values)) < len(values):
+        yield "SECRET_KEY: a value stands in it twice; remove one of them"
+    for place, value in enumerate(values, start=1):
+        which = f"value {place} of {len(values)}, separated by commas, " if len(values) > 1 else ""
+        if len(value) < MINIMUM_SECRET_KEY_CHARACTERS:
+            yield (
+                f"SECRET_KEY: {which}needs at least {MINIMUM_SECRET_KEY_CHARACTERS} characters; "
+                "make one: openssl rand -hex 32"
+            )
+        elif len(set(value)) < MINIMUM_DISTINCT_CHARACTERS or value.startswith("development-only"):
+            yield f"SECRET_KEY: {which}is too weak; make one: openssl rand -hex 32"
 
 
 def check_database(settings: Settings) -> Iterator[str]:
     """Production needs PostgreSQL: SQLite serves one process."""
-    for name, secret in (
-        ("DATABASE_URL", settings.database.url),
-        ("DATABASE_REPLICA_URL", settings.database.replica_url),
-        ("DATABASE_MIGRATION_URL", settings.database.migration_url),
-    ):
+    for name, secret in _database_urls(settings):
         yield from _database_url_problems(name, secret.reveal(), production=settings.production)
 
 
 def _database_url_problems(name: str, url: str, *, production: bool) -> Iterator[str]:
     if not url:
-        if production and name == "DATABASE_URL":
-            yield "DATABASE_URL: missing; set postgresql://user:password@host:5432/database"
         return
     scheme = url.partition("://")[0].partition("+")[0]
     if scheme not in {"postgresql", "postgres", "sqlite"}:
@@ -97,11 +142,31 @@ def check_redis(settings: Settings) -> Iterator[str]:
     """Production needs Redis: limits and cache invalidation span pods."""
     url = settings.redis_url.reveal()
     if not url:
-        if settings.production:
-            yield "REDIS_URL: missing; set redis://host:6379/0 (or rediss://, redis+cluster://, redis+sentinel://)"
         return
-    if url.partition("://")[0] not in {"redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel"}:
-        yield "REDIS_URL: use redis://, rediss://, redis+cluster://, rediss+cluster:// or redis+sentinel://"
+    if url.partition("://")[0].replace("rediss", "redis") not in {"redis", "redis+cluster", "redis+sentinel"}:
+        yield "REDIS_URL: use rediss://, rediss+cluster:// or rediss+sentinel://, or the same with redis for plain text"
+
+
+def check_plaintext(settings: Settings) -> Iterator[str]:
+    """No password and nobody's data crosses a network unencrypted in production, unless a setting says that it may."""
+    allowed = settings.allow_plaintext
+    if unknown := sorted(set(allowed) - set(PLAINTEXT)):
+        yield f"PAYMENTS_ALLOW_PLAINTEXT: {unknown[0]!r} is not one of {', '.join(PLAINTEXT)}"
+    if not settings.production:
+        return
+    if "database" not in allowed:
+        for name, secret in _database_urls(settings):
+            if found := database_in_the_clear(secret.reveal()):
+                yield f"{name}: {found} may be unencrypted; set sslmode=verify-full (or require), or {_ALLOW}database"
+    if "redis" not in allowed and (found := redis_in_the_clear(settings.redis_url.reveal())):
+        yield f"REDIS_URL: {found} is unencrypted; use rediss:// (rediss+cluster, rediss+sentinel), or {_ALLOW}redis"
+
+
+def _database_urls(settings: Settings) -> Iterator[tuple[str, Secret]]:
+    database = settings.database
+    yield "DATABASE_URL", database.url
+    yield "DATABASE_REPLICA_URL", database.replica_url
+    yield "DATABASE_MIGRATION_URL", database.migration_url
 
 
 def check_allowed_origins(settings: Settings) -> Iterator[str]:
@@ -117,12 +182,18 @@ def check_allowed_origins(settings: Settings) -> Iterator[str]:
 
 
 def check_trusted_proxies(settings: Settings) -> Iterator[str]:
-    """Each must be a network."""
-    for network in settings.http.trusted_proxies:
+    """Each must be a network, of proxies and not of everybody."""
+    for text in settings.http.trusted_proxies:
         try:
-            ip_network(network, strict=False)
+            network = parse_network(text)
         except ValueError:
-            yield f"PAYMENTS_TRUSTED_PROXIES: {network!r} is not a network; write for example 10.0.0.0/8"
+            yield f"PAYMENTS_TRUSTED_PROXIES: {text!r} is not a network; write for example 10.0.0.0/8"
+            continue
+        if too_wide(network):
+            yield (
+                f"PAYMENTS_TRUSTED_PROXIES: {text!r} trusts everybody, and whoever is trusted chooses the address that "
+                "limits count; name the proxy's own networks, for example 10.244.0.0/16"
+            )
 
 
 def check_tracing(settings: Settings) -> Iterator[str]:
@@ -134,6 +205,7 @@ def check_tracing(settings: Settings) -> Iterator[str]:
 CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_database,
     check_redis,
+    check_plaintext,
     check_stripe_key,
     check_stripe_api_base,
     check_webhook_secret,

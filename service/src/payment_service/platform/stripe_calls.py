@@ -21,7 +21,8 @@ class SubscriptionTerms(NamedTuple):
 
     customer: str
     price: str
-    quantity: int
+    quantity: int | None
+    """None for a metered price, which takes none."""
     payment_method: str | None
     trial_days: int | None
     metadata: Mapping[str, str]
@@ -32,22 +33,22 @@ async def create_customer(
 ) -> StripeObject:
     """Create a customer (docs.stripe.com/api/customers/create)."""
     params = {"email": email, "name": name, "metadata": dict(metadata)}
-    return await gateway.request("create_customer", "post", "/v1/customers", params=params, idempotency_key=key)
+    return await gateway.request("create_customer", "post", "customers", params=params, idempotency_key=key)
 
 
 async def retrieve_customer(gateway: StripeGateway, customer_id: str) -> StripeObject:
     """Retrieve a customer (docs.stripe.com/api/customers/retrieve)."""
-    return await gateway.request("retrieve_customer", "get", f"/v1/customers/{customer_id}")
+    return await gateway.request("retrieve_customer", "get", "customers", customer_id)
 
 
-async def customers_since(gateway: StripeGateway, since: int, *, email: str | None) -> AsyncIterator[StripeObject]:
-    """Walk through the customers made from `since` on, with this address if one is given; newest first.
+async def list_customers(gateway: StripeGateway, **params: Any) -> AsyncIterator[StripeObject]:
+    """Walk through the customers that a filter lets pass, newest first (docs.stripe.com/api/customers/list).
 
-    See docs.stripe.com/api/customers/list.
+    `email` compares letter by letter.
     """
-    params: dict[str, Any] = {"created": {"gte": since}, "email": email, "limit": 100}
+    params = {"limit": 100, **params}
     while True:
-        page = await gateway.request("list_customers", "get", "/v1/customers", params=params)
+        page = await gateway.request("list_customers", "get", "customers", params=params)
         for obj in page["data"]:
             yield obj
         if not page["has_more"]:
@@ -57,12 +58,12 @@ async def customers_since(gateway: StripeGateway, since: int, *, email: str | No
 
 async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
     """Retrieve a price (docs.stripe.com/api/prices/retrieve)."""
-    return await gateway.request("retrieve_price", "get", f"/v1/prices/{price_id}")
+    return await gateway.request("retrieve_price", "get", "prices", price_id)
 
 
 async def list_prices(gateway: StripeGateway, **params: Any) -> StripeObject:
     """List prices (docs.stripe.com/api/prices/list)."""
-    return await gateway.request("list_prices", "get", "/v1/prices", params=params)
+    return await gateway.request("list_prices", "get", "prices", params=params)
 
 
 async def attach_payment_method(
@@ -72,7 +73,9 @@ async def attach_payment_method(
     return await gateway.request(
         "attach_payment_method",
         "post",
-        f"/v1/payment_methods/{payment_method}/attach",
+        "payment_methods",
+        payment_method,
+        "attach",
         params={"customer": customer},
         idempotency_key=key,
     )
@@ -84,9 +87,10 @@ async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, 
     With a payment method it charges at once (`allow_incomplete`); without one the client confirms later
     (`default_incomplete`): docs.stripe.com/billing/subscriptions/overview#subscription-payment-behavior.
     """
+    quantity = {} if terms.quantity is None else {"quantity": terms.quantity}
     params: dict[str, Any] = {
         "customer": terms.customer,
-        "items": [{"price": terms.price, "quantity": terms.quantity}],
+        "items": [{"price": terms.price, **quantity}],
         "default_payment_method": terms.payment_method,
         "payment_behavior": "allow_incomplete" if terms.payment_method else "default_incomplete",
         "payment_settings": {"save_default_payment_method": "on_subscription"},
@@ -94,7 +98,7 @@ async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, 
         "metadata": dict(terms.metadata),
         "expand": list(SUBSCRIPTION_EXPAND),
     }
-    answer = await gateway.call("create_subscription", "post", "/v1/subscriptions", params=params, idempotency_key=key)
+    answer = await gateway.call("create_subscription", "post", "subscriptions", params=params, idempotency_key=key)
     return await _present(gateway, answer)
 
 
@@ -106,18 +110,16 @@ async def _present(gateway: StripeGateway, answer: Answer) -> StripeObject:
 async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) -> StripeObject:
     """Retrieve a subscription with its client secrets (docs.stripe.com/api/subscriptions/retrieve)."""
     params = {"expand": list(SUBSCRIPTION_EXPAND)}
-    return await gateway.request("retrieve_subscription", "get", f"/v1/subscriptions/{subscription_id}", params=params)
+    return await gateway.request("retrieve_subscription", "get", "subscriptions", subscription_id, params=params)
 
 
 async def list_subscriptions(gateway: StripeGateway, **params: Any) -> StripeObject:
     """List subscriptions (docs.stripe.com/api/subscriptions/list)."""
     params = {"expand": [f"data.{path}" for path in SUBSCRIPTION_EXPAND], **params}
-    return await gateway.request("list_subscriptions", "get", "/v1/subscriptions", params=params)
+    return await gateway.request("list_subscriptions", "get", "subscriptions", params=params)
 
 
-async def cancel_subscription(
-    gateway: StripeGateway, subscription_id: str, *, key: str, operation_id: str
-) -> StripeObject:
+async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, mark: str) -> StripeObject:
     """Cancel at once (docs.stripe.com/api/subscriptions/cancel).
 
     Stripe keeps no idempotency keys for DELETE, and an HTTP client may send it twice: the second finds nothing. The
@@ -126,13 +128,13 @@ async def cancel_subscription(
     Raises:
         StripeRejected: it had ended before.
     """
-    params = {"cancellation_details": {"comment": operation_id}}
-    path = f"/v1/subscriptions/{subscription_id}"
+    params = {"cancellation_details": {"comment": mark}}
+    path = ("subscriptions", subscription_id)
     try:
-        return await gateway.request("cancel_subscription", "delete", path, params=params, idempotency_key=key)
+        return await gateway.request("cancel_subscription", "delete", *path, params=params, idempotency_key=key)
     except StripeRejected:
         obj = await retrieve_subscription(gateway, subscription_id)
-        if (obj.get("cancellation_details") or {}).get("comment") != operation_id:
+        if (obj.get("cancellation_details") or {}).get("comment") != mark:
             raise
         return obj
 
@@ -141,7 +143,7 @@ async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str,
     """Let the subscription end with its period (docs.stripe.com/api/subscriptions/update)."""
     params = {"cancel_at_period_end": True}
     answer = await gateway.call(
-        "update_subscription", "post", f"/v1/subscriptions/{subscription_id}", params=params, idempotency_key=key
+        "update_subscription", "post", "subscriptions", subscription_id, params=params, idempotency_key=key
     )
     return await _present(gateway, answer)
 
@@ -150,27 +152,27 @@ async def pay_invoice(gateway: StripeGateway, invoice_id: str, *, key: str, paym
     """Pay an open invoice now (docs.stripe.com/api/invoices/pay); a paid one is refused, so it is never paid twice."""
     params = {"payment_method": payment_method}
     return await gateway.request(
-        "pay_invoice", "post", f"/v1/invoices/{invoice_id}/pay", params=params, idempotency_key=key
+        "pay_invoice", "post", "invoices", invoice_id, "pay", params=params, idempotency_key=key
     )
 
 
 async def retrieve_payment_intent(gateway: StripeGateway, payment_intent_id: str) -> StripeObject:
     """Retrieve a payment intent (docs.stripe.com/api/payment_intents/retrieve)."""
-    return await gateway.request("retrieve_payment_intent", "get", f"/v1/payment_intents/{payment_intent_id}")
+    return await gateway.request("retrieve_payment_intent", "get", "payment_intents", payment_intent_id)
 
 
 async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> StripeObject:
     """Retrieve any object by its collection, for example `invoices` or `checkout/sessions`."""
     operation = f"retrieve_{collection.replace('/', '_')}"
-    return await gateway.request(operation, "get", f"/v1/{collection}/{object_id}")
+    return await gateway.request(operation, "get", *collection.split("/"), object_id)
 
 
 async def list_page(gateway: StripeGateway, collection: str, **params: Any) -> StripeObject:
     """List a page of any collection, newest first (docs.stripe.com/api/pagination)."""
     operation = f"list_{collection.replace('/', '_')}"
-    return await gateway.request(operation, "get", f"/v1/{collection}", params={"limit": 100, **params})
+    return await gateway.request(operation, "get", *collection.split("/"), params={"limit": 100, **params})
 
 
 async def check(gateway: StripeGateway) -> None:
     """Ask for the balance: the cheapest call that proves the key works (docs.stripe.com/api/balance)."""
-    await gateway.request("retrieve_balance", "get", "/v1/balance")
+    await gateway.request("retrieve_balance", "get", "balance")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
@@ -25,7 +26,9 @@ from payment_service.errors import (
     StripeTimeout,
     StripeUnavailable,
 )
+from payment_service.platform.database import in_transaction
 from payment_service.platform.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
+from payment_service.platform.stripe_paths import UnsafeSegment, stripe_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +66,28 @@ class StripeRejected(PaymentsError):
         self.stripe_code = stripe_code
         self.http_status = http_status
 
+    @property
+    def not_found(self) -> bool:
+        """Whether Stripe has no such object (HTTP 404)."""
+        return self.http_status == HTTPStatus.NOT_FOUND
+
 
 class StripeDeclined(PaymentsError):
     """A card was declined (HTTP 402)."""
 
     status, code, title = 402, "payment_declined", "The payment was declined"
 
-    def __init__(self, detail: str, *, stripe_code: str | None, decline_code: str | None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        stripe_code: str | None,
+        decline_code: str | None,
+        payment_method: StripeObject | None = None,
+    ) -> None:
         super().__init__(detail, stripe_code=stripe_code, decline_code=decline_code)
+        self.payment_method = payment_method
+        """What was declined, where Stripe says so; never told on."""
         self.stripe_code = stripe_code
         self.decline_code = decline_code
 
@@ -87,21 +104,19 @@ class StripeGateway:
         self,
         operation: str,
         method: str,
-        path: str,
-        *,
+        *segments: str,
         params: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> StripeObject:
         """Call Stripe and return the object of its answer: see `call`."""
-        answer = await self.call(operation, method, path, params=params, idempotency_key=idempotency_key)
+        answer = await self.call(operation, method, *segments, params=params, idempotency_key=idempotency_key)
         return answer.object
 
     async def call(
         self,
         operation: str,
         method: str,
-        path: str,
-        *,
+        *segments: str,
         params: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Answer:
@@ -110,18 +125,27 @@ class StripeGateway:
         Args:
             operation: the name under which the call is counted.
             method: `get`, `post` or `delete`.
-            path: for example `/v1/customers`.
+            segments: of the path behind the version, for example `customers` and an id; each is percent-encoded.
             params: parameters; None values are dropped.
             idempotency_key: required for every call that changes something.
 
         Raises:
-            StripeRejected: 400 or 404; nothing was done.
+            StripeRejected: 400 or 404, or no object can have this id; nothing was done.
             StripeDeclined: 402; the card was declined.
             StripeMisconfigured: 401 or 403; the key is wrong or lacks a permission.
             StripeUnavailable: 409, 429 or 5xx, or no connection: the outcome is unknown.
             StripeKeySpent: the same, and trying again with this key cannot help.
             StripeTimeout: no answer in time: the outcome is unknown.
+            RuntimeError: within a transaction, whose locks would be held for as long as Stripe takes.
         """
+        if in_transaction():
+            raise RuntimeError(f"{operation}: a call to Stripe inside a database transaction")
+        try:
+            path = stripe_path(*segments)
+        except UnsafeSegment as error:
+            raise StripeRejected(
+                f"This names no object: {error}", param=None, stripe_code=None, http_status=400
+            ) from error
         given = {name: value for name, value in (params or {}).items() if value is not None}
         started = time.perf_counter()
         outcome = "error"
@@ -194,8 +218,14 @@ def _translate(error: stripe.StripeError) -> PaymentsError:
     """Map the SDK's errors to ours; what Stripe says for people is passed on, keys and bodies are not."""
     message = error.user_message or "Stripe gave no reason"
     if isinstance(error, stripe.CardError):
-        body = error.error
-        return StripeDeclined(message, stripe_code=error.code, decline_code=getattr(body, "decline_code", None))
+        answered: dict[str, Any] = error.json_body if isinstance(error.json_body, dict) else {}
+        body = answered.get("error") or {}
+        return StripeDeclined(
+            message,
+            stripe_code=error.code,
+            decline_code=body.get("decline_code"),
+            payment_method=body.get("payment_method"),
+        )
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return StripeMisconfigured("Stripe refuses the configured API key, or it lacks a permission")
     status = error.http_status or 0

@@ -4,13 +4,16 @@ The extra `tracing` brings the libraries; while tracing is off nothing here load
 of them by itself where they are installed, so the image holds them only when it is built with `EXTRAS=tracing`.)
 Where spans go is said by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT` and so on,
 opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables). Spans carry routes, statements without their
-values and addresses of Stripe; no header, body or secret.
+values and addresses of Stripe without their query, which may name a person; no header or body. What the libraries note
+by themselves (exceptions with their tracebacks) passes the same redaction as log lines on its way out.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from payment_service.platform.redaction import redact, redact_value
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Send
@@ -42,10 +45,10 @@ class Tracing:
 
         resource = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         self.provider = TracerProvider(resource=resource)
-        self.provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        self.provider.add_span_processor(BatchSpanProcessor(_redacting(exporter or OTLPSpanExporter())))
         self._tracer = self.provider.get_tracer("payment_service")
         calls = AioHttpClientInstrumentor()
-        calls.instrument(tracer_provider=self.provider)
+        calls.instrument(tracer_provider=self.provider, url_filter=lambda url: str(url.with_query(None)))
         self._instrumentors: list[Any] = [calls]
 
     def watch(self, engine: AsyncEngine) -> None:
@@ -95,3 +98,43 @@ class Tracing:
         for instrumentor in self._instrumentors:
             instrumentor.uninstrument()
         self.provider.shutdown()
+
+
+def _redacting(exporter: Any) -> Any:
+    """Return an exporter that removes secrets from all texts of spans before `exporter` sends them."""
+    from opentelemetry.sdk.trace.export import SpanExporter  # noqa: PLC0415 - optional
+
+    class Redacting(SpanExporter):
+        def export(self, spans: Any) -> Any:
+            return exporter.export([_clean(span) for span in spans])
+
+        def shutdown(self) -> None:
+            exporter.shutdown()
+
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return bool(exporter.force_flush(timeout_millis))
+
+    return Redacting()
+
+
+def _clean(span: Any) -> Any:
+    from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415 - optional
+    from opentelemetry.trace import Status  # noqa: PLC0415 - as above
+
+    said = span.status.description
+    return ReadableSpan(
+        name=redact(span.name),
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=redact_value(span.attributes or {}),
+        events=[
+            Event(redact(event.name), redact_value(event.attributes or {}), event.timestamp) for event in span.events
+        ],
+        links=span.links,
+        kind=span.kind,
+        status=Status(span.status.status_code, redact(said) if said else None),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )

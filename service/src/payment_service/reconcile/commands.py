@@ -1,24 +1,25 @@
-"""`payments reconcile`: compare with Stripe now."""
+"""`payments reconcile`: compare with Stripe now. `payments import`: take over what was there before this service."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from payment_service.cli_settings import with_database
-from payment_service.cli_since import Since
+from payment_service.cli_values import Since
 from payment_service.platform import audit
 from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock
 from payment_service.platform.notifications import Notifier
+from payment_service.platform.printing import echo
 from payment_service.platform.stripe_gateway import StripeGateway
+from payment_service.reconcile.importing import Importer
 from payment_service.reconcile.service import Reconciler
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from payment_service.platform.database import Database
     from payment_service.reconcile.schemas import Report
     from payment_service.settings import Settings
@@ -35,15 +36,45 @@ def reconcile(since: datetime | None, *, full: bool, dry_run: bool, as_json: boo
     async def run(settings: Settings, database: Database) -> Report:
         return await _reconcile(settings, database, since=since, full=full, dry_run=dry_run)
 
-    report = with_database(run, name="reconcile")
+    report = with_database(run, name="reconcile", needs=("STRIPE_SECRET_KEY",))
     if as_json:
-        click.echo(msgspec.json.encode(report))
+        echo(msgspec.json.encode(report))
         return
     for title, counts in (("events missed", report.missed), ("objects that differ", report.drifted)):
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
-        click.echo(f"{title}: {told}")
+        echo(f"{title}: {told}")
     for kind in report.skipped:
-        click.echo(f"not looked at, for the key may not list them: {kind}")
+        echo(f"not looked at, for the key may not list them: {kind}")
+
+
+@click.command("import")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def import_history(*, as_json: bool) -> None:
+    """Import the customers and subscriptions that the account had before; go on where that was interrupted.
+
+    Each worker does this by itself until it is done. Stopping it loses nothing.
+    """
+    place = with_database(_import, name="import", needs=("STRIPE_SECRET_KEY",))
+    if as_json:
+        echo(msgspec.json.encode(place))
+        return
+    at = datetime.fromtimestamp(place["completed_at"], tz=UTC).isoformat()
+    echo(f"complete since {at}; payments reconcile --full brings what else Stripe holds")
+
+
+async def _import(settings: Settings, database: Database) -> dict[str, Any]:
+    clock, gateway = Clock(), StripeGateway(settings.stripe)
+    importer = Importer(
+        database,
+        gateway,
+        budget=StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second),
+        clock=clock,
+        livemode=settings.stripe.livemode,
+    )
+    try:
+        return await importer.run(progress=lambda text: echo(text, err=True))
+    finally:
+        await gateway.close()
 
 
 async def _reconcile(
@@ -61,7 +92,7 @@ async def _reconcile(
     )
     try:
         report = await reconciler.run(
-            full=full, since=since, dry_run=dry_run, progress=lambda text: click.echo(text, err=True)
+            full=full, since=since, dry_run=dry_run, progress=lambda text: echo(text, err=True)
         )
     finally:
         await gateway.close()

@@ -14,14 +14,17 @@ import structlog
 
 from payment_service.errors import StripeMisconfigured
 from payment_service.platform import stripe_calls
+from payment_service.platform.cursors import drop_cursor, read_cursor, read_cursors, write_cursor
 from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import DRIFT
+from payment_service.platform.mirroring import reach_of
+from payment_service.platform.recovery import MARK
 from payment_service.platform.stripe_gateway import API_VERSION, StripeRejected
 from payment_service.reconcile import store
+from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.webhooks.application import TARGETS, Target
-from payment_service.webhooks.applying import CLOCK_SECONDS
-from payment_service.webhooks.schemas import EventEnvelope
-from payment_service.webhooks.store import insert_missed, row_values
+from payment_service.webhooks.rows import row_of
+from payment_service.webhooks.store import insert_missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
     from payment_service.reconcile.schemas import Report
 
 CURSOR: Final = "reconcile.sweep"
-"""Exists while a sweep is under way: the kind, and the last object of it that was looked at."""
+"""Exists while a sweep is under way: the kind, the last object of it that was looked at, and the mark of the recovery
+that it counts for (`platform/recovery.py`): one that was set before the sweep began."""
+GUARDED: Final = ("customer", "subscription")
+"""What a recovery must have seen: the guard against a second charge looks at these."""
 KINDS: Final = tuple(TARGETS)
 BEGINNING: Final = {"kind": KINDS[0], "after": None}
 
@@ -56,46 +62,55 @@ class DriftSweep:
 
     async def begin(self) -> None:
         """Note that a sweep is under way, so that it is done even when this process ends."""
-        if not await self.is_under_way():
+        async with self._database.read() as connection:
+            found = await read_cursors(connection, CURSOR, MARK)
+        if CURSOR not in found or (MARK in found and not counts(found[CURSOR], found[MARK])):
             async with self._database.transaction() as connection:
-                await store.write_cursor(connection, CURSOR, BEGINNING, now=self._clock.now())
+                await write_cursor(connection, CURSOR, BEGINNING, now=self._clock.now())
 
     async def is_under_way(self) -> bool:
         """Tell whether a sweep was begun and not finished."""
         async with self._database.read() as connection:
-            return await store.read_cursor(connection, CURSOR) is not None
+            return await read_cursor(connection, CURSOR) is not None
 
     async def run(self, report: Report, *, dry_run: bool, progress: Callable[[str], None]) -> None:
         """Sweep, from where an interrupted one was; each page is stored before the cursor moves."""
         async with self._database.read() as connection:
-            place = None if dry_run else await store.read_cursor(connection, CURSOR)
-        first = place["kind"] if place else KINDS[0]
-        after = place["after"] if place else None
-        for kind in KINDS[KINDS.index(first) :]:
+            found = await read_cursors(connection, CURSOR, MARK)
+        place = BEGINNING if dry_run else found.get(CURSOR, BEGINNING)
+        after = place["after"]
+        recovery = found.get(MARK, {}).get("id") if place == BEGINNING else place.get("recovery")
+        for kind in KINDS[KINDS.index(place["kind"]) :]:
             try:
-                await self._sweep_kind(kind, after, report, dry_run=dry_run)
+                await self._sweep_kind(kind, after, report, dry_run=dry_run, recovery=recovery)
             except (StripeRejected, StripeMisconfigured) as error:
                 report.skipped.append(kind)
+                recovery = None if kind in GUARDED else recovery
                 log.warning("sweep_skipped", kind=kind, error=error.code)
             after = None
             progress(f"{kind}: {report.looked_at} looked at, {sum(report.drifted.values())} differ")
         if not dry_run:
             async with self._database.transaction() as connection:
-                await store.drop_cursor(connection, CURSOR)
+                await drop_cursor(connection, CURSOR)
+                mark = await read_cursor(connection, MARK, lock=True)
+                if mark is not None and mark["id"] == recovery:
+                    await write_cursor(connection, MARK, {**mark, "compared": True}, now=self._clock.now())
 
-    async def _sweep_kind(self, kind: str, after: str | None, report: Report, *, dry_run: bool) -> None:
+    async def _sweep_kind(
+        self, kind: str, after: str | None, report: Report, *, dry_run: bool, recovery: str | None
+    ) -> None:
         target = TARGETS[kind]
         while True:
             await self._budget.take()
-            as_of = int(self._clock.timestamp()) + CLOCK_SECONDS
+            as_of = reach_of(self._clock)
             more = {"starting_after": after} if after else {}
             page = await stripe_calls.list_page(self._gateway, target.collection, **target.listing, **more)
-            objects = [{"livemode": self._livemode, **obj} for obj in page["data"]]
+            objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
             drifted = await self._differing(target, objects)
             report.add(looked_at=len(objects), drifted=Counter({kind: len(drifted)}))
-            after = objects[-1]["id"] if objects else None
+            after = last_id(page["data"]) if objects else None
             if not dry_run:
-                await self._bring(kind, drifted, as_of=as_of, after=after)
+                await self._bring(kind, drifted, as_of=as_of, place={"after": after, "recovery": recovery})
             if not page["has_more"]:
                 return
 
@@ -105,38 +120,48 @@ class DriftSweep:
         async with self._database.read() as connection:
             rows = await store.rows_of(connection, target.table, target.key, ids)
             coming = await store.on_their_way(connection, ids)
-        return [obj for obj in objects if obj["id"] not in coming and differs(target, rows.get(obj["id"]), obj)]
+        return [obj for obj in objects if obj["id"] not in coming and _may_differ(target, rows.get(obj["id"]), obj)]
 
-    async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, after: str | None) -> None:
+    async def _bring(
+        self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, str | None]
+    ) -> None:
         """Store an event for each object, and how far the sweep is, in one transaction."""
         now = self._clock.now()
-        rows = [
-            row_values(
-                msgspec.convert(event, EventEnvelope),
-                msgspec.json.encode(event),
-                source="reconcile",
-                livemode=self._livemode,
-                now=now,
-            )
-            for event in (self._event(kind, obj, as_of=as_of) for obj in objects)
-        ]
+        bodies = [msgspec.json.encode(told(kind, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
+        rows = [row_of(body, source="reconcile", livemode=self._livemode, now=now) for body in bodies]
         async with self._database.transaction() as connection:
             await insert_missed(connection, rows)
-            await store.write_cursor(connection, CURSOR, {"kind": kind, "after": after}, now=now)
+            await write_cursor(connection, CURSOR, {"kind": kind, **place}, now=now)
         if rows:
             DRIFT.labels(kind).inc(len(rows))
             log.warning("objects_drifted", kind=kind, count=len(rows))
 
-    def _event(self, kind: str, obj: dict[str, Any], *, as_of: int) -> dict[str, Any]:
-        return {
-            "id": new_id("rec"),
-            "object": "event",
-            "api_version": API_VERSION,
-            "created": as_of,
-            "livemode": self._livemode,
-            "type": f"reconcile.{kind}",
-            "data": {"object": obj},
-        }
+
+def told(kind: str, obj: dict[str, Any], *, as_of: int, livemode: bool) -> dict[str, Any]:
+    """Return an event of ours that shows what Stripe listed."""
+    return {
+        "id": new_id("rec"),
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": as_of,
+        "livemode": livemode,
+        "type": f"reconcile.{kind}",
+        "data": {"object": obj},
+    }
+
+
+def counts(place: dict[str, Any], mark: dict[str, Any]) -> bool:
+    """Tell whether a sweep that is so far began after this mark was set, or will."""
+    return place == BEGINNING or place.get("recovery") == mark["id"]
+
+
+def _may_differ(target: Target, row: Row[Any] | None, obj: dict[str, Any]) -> bool:
+    """Tell whether the object is to go through the inbox; one that cannot be compared is, and fails there alone."""
+    try:
+        return differs(target, row, obj)
+    except Exception as error:  # noqa: BLE001 - whatever is odd about one object must not end the sweep over the others
+        log.warning("object_not_compared", kind=obj.get("object"), object=obj["id"], error=type(error).__name__)
+        return True
 
 
 def differs(target: Target, row: Row[Any] | None, obj: dict[str, Any]) -> bool:
@@ -144,7 +169,7 @@ def differs(target: Target, row: Row[Any] | None, obj: dict[str, Any]) -> bool:
     if row is None:
         return True
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    columns = target.columns(obj)
+    columns = target.compared(obj, row)
     if obj.get("items", {}).get("has_more"):
         columns.pop("items")
     if target.ended and stored[target.ended.column] in target.ended.values:

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from payment_service.customers.history import IMPORT
 from payment_service.platform import stripe_calls
+from payment_service.platform.cursors import read_cursor, write_cursor
 from payment_service.platform.metrics import DRIFT
 from payment_service.reconcile import store
+from payment_service.reconcile.schemas import last_id, readable
+from payment_service.webhooks import payloads
 from payment_service.webhooks.application import TARGETS
-from payment_service.webhooks.schemas import EventEnvelope
-from payment_service.webhooks.store import insert_missed, row_values
+from payment_service.webhooks.rows import UNREADABLE, row_of
+from payment_service.webhooks.store import insert_missed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,15 +60,17 @@ class EventPoller:
     async def has_gap(self) -> bool:
         """Tell whether the cursor is older than what Stripe remembers."""
         async with self._database.read() as connection:
-            stored = await store.read_cursor(connection, CURSOR)
+            stored = await read_cursor(connection, CURSOR)
         return stored is not None and stored["until"] < self._clock.timestamp() - SETTLE_SECONDS - KEPT_SECONDS
 
     async def poll(self, report: Report, *, since: int | None, dry_run: bool, progress: Callable[[str], None]) -> None:
-        """Walk from the cursor (or `since`) to the present."""
+        """Walk from the cursor (or `since`) to the present; the first time from where the import began."""
         end = int(self._clock.timestamp()) - SETTLE_SECONDS
         async with self._database.read() as connection:
-            stored = await store.read_cursor(connection, CURSOR)
-        start = since if since is not None else stored["until"] if stored else end
+            stored = await read_cursor(connection, CURSOR)
+            imported = None if stored else await read_cursor(connection, IMPORT)
+        begin = stored["until"] if stored else imported["began_at"] if imported else end
+        start = min(begin if since is None else since, end)
         start = max(start, end - KEPT_SECONDS)
         window = max(WINDOW_SECONDS, (end - start) // WINDOWS)
         while True:
@@ -95,32 +101,31 @@ class EventPoller:
                 yield page["data"]
             if not page["has_more"]:
                 return
-            after = {"starting_after": page["data"][-1]["id"]}
+            after = {"starting_after": last_id(page["data"])}
 
     async def take(self, page: list[dict[str, Any]], report: Report, *, dry_run: bool) -> None:
-        """Put events into the inbox that are not there; kinds that are never applied are left out."""
-        listed = {event["id"]: event for event in page if event["data"]["object"].get("object") in TARGETS}
+        """Put events into the inbox that are not there; kinds that are never applied are left out.
+
+        One that cannot be read goes in too, dead with its reason, as it would have by its webhook.
+        """
+        listed = {row["id"]: (row, kind) for row, kind in map(self._row, page) if kind in TARGETS or kind == UNREADABLE}
         async with self._database.read() as connection:
             missing = listed.keys() - await store.known(connection, list(listed))
-        made = missing if dry_run else await self._insert([listed[event_id] for event_id in sorted(missing)])
-        missed = Counter(str(listed[event_id]["data"]["object"]["object"]) for event_id in made)
+        rows = [listed[event_id][0] for event_id in sorted(missing)]
+        made = [row["id"] for row in rows] if dry_run else await self._insert(rows)
+        missed = Counter(listed[event_id][1] for event_id in made)
         report.add(looked_at=len(page), missed=missed)
         for kind, count in missed.items() if not dry_run else ():
             DRIFT.labels(kind).inc(count)
             log.warning("events_missed", kind=kind, count=count)
 
-    async def _insert(self, events: list[dict[str, Any]]) -> list[str]:
-        now = self._clock.now()
-        rows = [
-            row_values(
-                msgspec.convert(event, EventEnvelope),
-                msgspec.json.encode(event),
-                source="reconcile",
-                livemode=self._livemode,
-                now=now,
-            )
-            for event in events
-        ]
+    def _row(self, event: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return the row of a listed event, and the kind of its object."""
+        body = msgspec.json.encode(readable(event))
+        row = row_of(body, source="reconcile", livemode=self._livemode, now=self._clock.now())
+        return row, UNREADABLE if row["state"] == "dead" else str(payloads.read(body).object.get("object"))
+
+    async def _insert(self, rows: list[dict[str, Any]]) -> list[str]:
         if not rows:
             return []
         async with self._database.transaction() as connection:
@@ -129,6 +134,6 @@ class EventPoller:
     async def _advance(self, until: int) -> None:
         """Move the cursor on, never back: a slower run may end after a faster one."""
         async with self._database.transaction() as connection:
-            stored = await store.read_cursor(connection, CURSOR)
+            stored = await read_cursor(connection, CURSOR)
             if stored is None or stored["until"] < until:
-                await store.write_cursor(connection, CURSOR, {"until": until}, now=self._clock.now())
+                await write_cursor(connection, CURSOR, {"until": until}, now=self._clock.now())

@@ -16,6 +16,7 @@ from payment_service.idempotency.requests import Caller, to_response
 from payment_service.idempotency.service import Operations
 from payment_service.platform.body import JsonBody
 from payment_service.platform.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
+from payment_service.platform.route_access import ADMIN
 from payment_service.reconcile.schemas import ReconcileAccepted, ReconcileRequest
 from payment_service.reconcile.service import Reconciler
 
@@ -29,6 +30,7 @@ KIND = "schedule_reconciliation"
 @post(
     "/api/v1/admin/reconcile",
     operation_id="reconcile",
+    access=ADMIN,
     summary="Compare with Stripe soon",
     tags=["administration"],
     dto=JsonBody[ReconcileRequest],

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from payment_service.errors import StripeTimeout, StripeUnavailable
 from payment_service.platform import audit
-from payment_service.platform.metrics import OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
+from payment_service.platform.cursors import write_cursor
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.metrics import DUPLICATES, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.reconcile import drift, polling, store
 from payment_service.reconcile.schemas import Report
+from payment_service.subscriptions import duplicates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -82,35 +87,48 @@ class Reconciler:
         dry_run: bool = False,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Report:
-        """Look at events, and at all objects when asked, when a sweep was interrupted, or when the gap is too long."""
+        """Look at events, and at all objects when asked, when a sweep was interrupted, or when the gap is too long.
+
+        A part that fails keeps the others from nothing, unless Stripe or the database is away.
+
+        Raises:
+            Exception: the first fault of a part, after the others were done.
+        """
         report = Report()
         start = None if since is None else int(since.timestamp())
         if not dry_run and (full or await self._poller.has_gap()):
             await self._sweep.begin()
-        await self._poller.poll(report, since=start, dry_run=dry_run, progress=progress)
+
+        parts: list[Callable[[], Awaitable[None]]] = [
+            partial(self._poller.poll, report, since=start, dry_run=dry_run, progress=progress)
+        ]
         if undelivered:
-            await self._poller.undelivered(report, dry_run=dry_run)
+            parts.append(partial(self._poller.undelivered, report, dry_run=dry_run))
         if full or await self._sweep.is_under_way():
-            await self._sweep.run(report, dry_run=dry_run, progress=progress)
+            parts.append(partial(self._sweep.run, report, dry_run=dry_run, progress=progress))
+        faults = [fault for part in parts if (fault := await _fault_of(part)) is not None]
         if report.missed or report.drifted:
             self._announce()
+        if faults:
+            raise faults[0]
         return report
 
     async def watch(self) -> None:
-        """Refresh the gauges of what must not be."""
+        """Refresh the gauges of what must not be, and tell of duplicates (`subscriptions/duplicates.py`)."""
         now = self._clock.now()
         async with self._database.read() as connection:
             PAID_WITHOUT_ROW.set(await store.paid_without_row(connection, now=now))
             OPERATIONS_PAST_LEASE.set(await store.past_lease(connection, now=now))
+        DUPLICATES.set(await duplicates.watch(self._database, livemode=self._livemode, now=now))
 
     async def schedule(self, connection: AsyncConnection, request: ReconcileRequest, *, actor: str) -> None:
         """Let a worker run soon, with what is asked for."""
         now = self._clock.now()
         if request.since is not None:
             until = int(request.since.astimezone(UTC).timestamp())
-            await store.write_cursor(connection, polling.CURSOR, {"until": until}, now=now)
+            await write_cursor(connection, polling.CURSOR, {"until": until}, now=now)
         if request.full:
-            await store.write_cursor(connection, drift.CURSOR, drift.BEGINNING, now=now)
+            await write_cursor(connection, drift.CURSOR, drift.BEGINNING, now=now)
         await store.make_due(connection, RUN)
         await store.make_due(connection, UNDELIVERED)
         await audit.record(
@@ -122,3 +140,18 @@ class Reconciler:
             now=now,
             details=msgspec.to_builtins(request),
         )
+
+
+async def _fault_of(part: Callable[[], Awaitable[None]]) -> Exception | None:
+    """Do a part and return what went wrong, for the others must go on.
+
+    Raises:
+        Exception: Stripe or the database is away: the others would only find out the same.
+    """
+    try:
+        await part()
+    except Exception as error:
+        if is_unavailable(error) or isinstance(error, StripeUnavailable | StripeTimeout):
+            raise
+        return error
+    return None

@@ -1,13 +1,13 @@
-"""SQL of reconciliation: cursors, and what is here already."""
+"""SQL of reconciliation: what is due, and what is here already."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, bindparam, func, select, update
 
+from payment_service.platform.cursors import read_cursor, write_cursor
 from payment_service.tables import cursors, events, invoices, operations, subscriptions
 
 if TYPE_CHECKING:
@@ -20,16 +20,13 @@ if TYPE_CHECKING:
 UNSEEN_SECONDS: Final = 300
 """How long a paid invoice may be without its subscription: the one's event may be before the other's."""
 WATCHED_DAYS: Final = 7
+UNFINISHED_SECONDS: Final = 300
+"""How long an operation may take from its start on, with a lease that ended and a second attempt."""
+BROUGHT_ATTEMPTS: Final = 3
+"""After so many failures an event that reconciliation brought is waited for no more: it is one object's fault."""
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def _put(dialect: Any) -> Any:
-    statement = dialect.insert(cursors)
-    new = {"value": statement.excluded.value, "updated_at": statement.excluded.updated_at}
-    return statement.on_conflict_do_update(index_elements=[cursors.c.name], set_=new)
-
-
-_PUT: Final = {"postgresql": _put(postgresql), "sqlite": _put(sqlite)}
 _DUE: Final = (
     update(cursors)
     .where(cursors.c.name == bindparam("c_name"), cursors.c.updated_at <= bindparam("c_before"))
@@ -46,29 +43,16 @@ _PAID_WITHOUT_ROW: Final = (
         subscriptions.c.id.is_(None),
     )
 )
+_BROUGHT: Final = (
+    select(func.count())
+    .select_from(events)
+    .where(events.c.state == "pending", events.c.source == "reconcile", events.c.attempts < BROUGHT_ATTEMPTS)
+)
 _PAST_LEASE: Final = (
     select(func.count())
     .select_from(operations)
-    .where(~operations.c.finished, operations.c.lease_expires_at <= bindparam("now"))
+    .where(~operations.c.finished, operations.c.created_at <= bindparam("before"))
 )
-
-
-async def read_cursor(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
-    """Return a cursor."""
-    found: dict[str, Any] | None = (
-        await connection.execute(select(cursors.c.value).where(cursors.c.name == name))
-    ).scalar_one_or_none()
-    return found
-
-
-async def write_cursor(connection: AsyncConnection, name: str, value: dict[str, Any], *, now: datetime) -> None:
-    """Set a cursor."""
-    await connection.execute(_PUT[connection.dialect.name], {"name": name, "value": value, "updated_at": now})
-
-
-async def drop_cursor(connection: AsyncConnection, name: str) -> None:
-    """Remove a cursor."""
-    await connection.execute(delete(cursors).where(cursors.c.name == name))
 
 
 async def make_due(connection: AsyncConnection, name: str) -> None:
@@ -104,6 +88,11 @@ async def rows_of(connection: AsyncConnection, table: Table, key: str, ids: Sequ
     return {row._mapping[key]: row for row in rows}  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
 
 
+async def brought(connection: AsyncConnection) -> int:
+    """Count the events that reconciliation brought and that are still to be applied."""
+    return int((await connection.execute(_BROUGHT)).scalar_one())
+
+
 async def paid_without_row(connection: AsyncConnection, *, now: datetime) -> int:
     """Count recent paid invoices whose subscription has no row here although its events had time to come."""
     bounds = {"since": now - timedelta(days=WATCHED_DAYS), "until": now - timedelta(seconds=UNSEEN_SECONDS)}
@@ -111,5 +100,9 @@ async def paid_without_row(connection: AsyncConnection, *, now: datetime) -> int
 
 
 async def past_lease(connection: AsyncConnection, *, now: datetime) -> int:
-    """Count unfinished operations that nobody drives."""
-    return int((await connection.execute(_PAST_LEASE, {"now": now})).scalar_one())
+    """Count unfinished operations that began long ago.
+
+    Each attempt takes a new lease, so the present one says nothing of an operation that fails every time.
+    """
+    before = now - timedelta(seconds=UNFINISHED_SECONDS)
+    return int((await connection.execute(_PAST_LEASE, {"before": before})).scalar_one())

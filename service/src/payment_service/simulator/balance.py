@@ -32,8 +32,8 @@ class Balance:
             | {
                 "id": self._state.new_id("txn"),
                 "amount": amount,
-                "available_on": self._state.now + PAYOUT_DELAY_SECONDS,
-                "created": self._state.now,
+                "available_on": self._state.real_now + PAYOUT_DELAY_SECONDS,
+                "created": self._state.real_now,
                 "currency": currency,
                 "fee": fee,
                 "fee_details": [details | {"type": "stripe_fee"}] if fee else [],
@@ -49,7 +49,7 @@ class Balance:
         sums: dict[str, list[int]] = {"usd": [0, 0]}
         for transaction in self._state.newest("balance_transaction"):
             both = sums.setdefault(transaction["currency"], [0, 0])
-            both[transaction["available_on"] > self._state.now] += transaction["net"]
+            both[transaction["available_on"] > self._state.real_now] += transaction["net"]
         return {
             "object": "balance",
             "available": [_amount(both[0], currency) for currency, both in sums.items()],

@@ -6,7 +6,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.simulator.errors import invalid
-from payment_service.simulator.items import period_lines
+from payment_service.simulator.items import ENDED, announce_invoice, period_lines
 from payment_service.simulator.periods import period_end
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from payment_service.simulator.state import State
     from payment_service.simulator.subscriptions import Subscriptions
 
-ENDED: Final = frozenset({"canceled", "incomplete_expired"})
 INCOMPLETE_SECONDS: Final = 23 * 3600
 """docs.stripe.com/billing/subscriptions/overview#subscription-statuses: an incomplete one expires after 23 hours."""
 NOTICE_SECONDS: Final = 3 * 86400
@@ -76,6 +75,7 @@ class Billing:
             raise invalid("You can only resume a subscription that is paused.", code="resource_invalid_state")
         self._start_period(subscription, self._state.now)
         subscription["status_details"] = None
+        announce_invoice(self._state, subscription)
         self._set_status(subscription, "active")
         self._events.emit("customer.subscription.resumed", subscription)
         self._bill(subscription, reason="subscription_cycle")
@@ -213,11 +213,12 @@ class Billing:
             if behaviour == "cancel":
                 self._end(subscription, "canceled")
                 return
-        was = subscription["status"]
+        previous = {"status": subscription["status"], "latest_invoice": subscription["latest_invoice"]}
         self._start_period(subscription, subscription["items"]["data"][0]["current_period_end"])
-        if was == "trialing":
+        if subscription["status"] == "trialing":
             subscription["status"] = "active"
-        self._events.emit("customer.subscription.updated", subscription, previous={"status": was})
+        announce_invoice(self._state, subscription)
+        self._events.emit("customer.subscription.updated", subscription, previous=previous)
         self._bill(subscription, reason="subscription_cycle")
 
     def _pause(self, subscription: dict[str, Any]) -> None:

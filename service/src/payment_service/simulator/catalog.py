@@ -130,11 +130,14 @@ class Catalog:
         if not (wanted := nested(params, "recurring")):
             return None
         require(wanted, "interval")
+        usage = choice(wanted, "usage_type", {"licensed", "metered"}, default="licensed")
+        if wanted.get("meter") and usage == "licensed":
+            raise invalid("A meter goes with usage_type=metered.", param="recurring[meter]")
         return {
             "interval": choice(wanted, "interval", INTERVALS, default=""),
             "interval_count": integer(wanted, "interval_count", default=1, least=1),
-            "meter": None,
-            "usage_type": choice(wanted, "usage_type", {"licensed"}, default="licensed"),
+            "meter": wanted.get("meter") or None,  # meters themselves are not simulated
+            "usage_type": usage,
         }
 
     def _lookup_key(self, params: dict[str, Any]) -> str | None:

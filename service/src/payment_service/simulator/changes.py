@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.simulator.errors import invalid
 from payment_service.simulator.forms import flag
-from payment_service.simulator.items import line, new_item, period_lines, proration_lines, wanted_items
+from payment_service.simulator.items import (
+    announce_invoice,
+    check_currency,
+    cost,
+    line,
+    new_item,
+    period_lines,
+    proration_lines,
+    wanted_items,
+)
 from payment_service.simulator.parameters import change, choice, integer, listed, nested
 from payment_service.simulator.periods import period_end
 from payment_service.simulator.subscriptions import set_options
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from payment_service.simulator.state import State
 
 PRORATIONS: Final = {"create_prorations", "always_invoice", "none"}
+INCOMPLETE_TAKES: Final = {"metadata", "default_payment_method", "default_source", "expand"}
 PAUSES: Final = {"keep_as_draft", "mark_uncollectible", "void"}
 
 
@@ -37,9 +47,12 @@ class Changes:
 
     def apply(self, subscription: dict[str, Any], params: dict[str, Any]) -> None:
         """Check the whole call, then change; `previous_attributes` of the event tell what was."""
+        if subscription["status"] == "incomplete":
+            _refuse_more(params)
         behaviour = choice(params, "proration_behavior", PRORATIONS, default="create_prorations")
         current = subscription["items"]["data"]
         wanted = wanted_items(self._state, listed(params, "items"), current=current) if params.get("items") else []
+        check_currency(self._state, subscription["customer"], wanted, current=subscription)
         coupons = self._coupons.check(params)
         chosen = params.get("default_payment_method")
         method = self._methods.owned(chosen, subscription["customer"]) if chosen else None
@@ -59,6 +72,9 @@ class Changes:
             previous["items"] = {"data": [dict(item) for item in current]}
             due = self._items(subscription, wanted, params, behaviour) or due
         self._state.touch(subscription)
+        if due:
+            previous["latest_invoice"] = subscription["latest_invoice"]
+            announce_invoice(self._state, subscription)
         self._events.emit("customer.subscription.updated", subscription, previous=previous)
         if due:
             self._invoice(subscription, period_lines(self._state, subscription) if due == "period" else [])
@@ -125,21 +141,26 @@ class Changes:
         if not start <= moment <= end:
             raise invalid("Cannot specify a proration date outside of the current period.", param="proration_date")
         free = subscription["status"] == "trialing"
-        restarts = _interval(data[0]["price"]) != _interval(next(w for w in wanted if w.quantity).price) and not free
+        restarts = _interval(data[0]["price"]) != _interval(next(w for w in wanted if not w.deleted).price) and not free
         lines: list[dict[str, Any]] = []
         items = []
         for want in wanted:
             item = self._state.objects.get(want.item_id or "")
-            before = 0 if item is None else item["price"]["unit_amount"] * item["quantity"]
-            same = item is not None and item["price"]["id"] == want.price["id"] and item["quantity"] == want.quantity
+            before = 0 if item is None else cost(item["price"], item["quantity"])
+            same = (
+                item is not None
+                and not want.deleted
+                and item["price"]["id"] == want.price["id"]
+                and item["quantity"] == want.quantity
+            )
             if item is None:
                 item = new_item(self._state, want, subscription=subscription["id"], start=start, end=end)
             item |= {"price": want.price, "quantity": want.quantity, "metadata": want.metadata}
             self._state.touch(item)
-            if want.quantity:
+            if not want.deleted:
                 items.append(item)
             if not free and behaviour != "none" and not (same and not restarts):
-                after = 0 if restarts else want.price["unit_amount"] * want.quantity
+                after = 0 if restarts or want.deleted else want.cost
                 lines += proration_lines(self._state, item, before=before, after=after, moment=moment)
         subscription["items"] |= {"data": items}
         self._state.hidden(subscription)["pending_lines"] += lines
@@ -173,7 +194,7 @@ class Changes:
         hidden, now = self._state.hidden(subscription), self._state.now
         if flag(params.get("prorate")) and subscription["status"] == "active":
             for item in subscription["items"]["data"]:
-                before = item["price"]["unit_amount"] * item["quantity"]
+                before = cost(item["price"], item["quantity"])
                 hidden["pending_lines"] += proration_lines(self._state, item, before=before, after=0, moment=now)
         if flag(params.get("invoice_now")) and hidden["pending_lines"]:
             self._invoice(subscription, [])
@@ -197,11 +218,11 @@ class Changes:
             for want in wanted:
                 old = by_id.get(want.item_id or "")
                 item = (old or data[0]) | {"price": want.price, "quantity": want.quantity}
-                before = 0 if old is None else old["price"]["unit_amount"] * old["quantity"]
-                after = want.price["unit_amount"] * want.quantity
+                before = 0 if old is None else cost(old["price"], old["quantity"])
+                after = 0 if want.deleted else want.cost
                 if before != after and behaviour != "none":
                     lines += proration_lines(self._state, item, before=before, after=after, moment=moment)
-                upcoming += [item] if want.quantity else []
+                upcoming += [] if want.deleted else [item]
         if behaviour != "always_invoice":
             lines += [self._next_line(item) for item in upcoming]
         invoice = self._invoices.compose(subscription, [dict(each) for each in lines], reason="upcoming")
@@ -213,11 +234,25 @@ class Changes:
         return line(
             self._state,
             item,
-            amount=item["price"]["unit_amount"] * item["quantity"],
+            amount=cost(item["price"], item["quantity"]),
             start=start,
             end=period_end(start, item["price"]["recurring"]),
             description="Next period",
         )
+
+
+def _refuse_more(params: dict[str, Any]) -> None:
+    """Refuse what an incomplete subscription does not take, a cancellation with its period among it.
+
+    docs.stripe.com/billing/subscriptions/overview#subscription-statuses: until the first payment, metadata and the
+    default source or payment method are all that can change.
+    """
+    for name in params:
+        if name not in INCOMPLETE_TAKES:
+            raise invalid(
+                "This subscription is incomplete: only its metadata and default payment method can be updated.",
+                param=name,
+            )
 
 
 def _interval(price: dict[str, Any]) -> tuple[Any, Any]:

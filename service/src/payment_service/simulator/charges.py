@@ -86,7 +86,7 @@ class Charges:
             "id": self._state.new_id("ch"),
             "amount": intent["amount"],
             "billing_details": method["billing_details"],
-            "created": self._state.now,
+            "created": self._state.real_now,
             "currency": intent["currency"],
             "customer": intent["customer"],
             "description": intent["description"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.simulator.errors import invalid
-from payment_service.simulator.parameters import choice, integer, listed, merge_metadata, nested, require
+from payment_service.simulator.items import cost
+from payment_service.simulator.parameters import absent, choice, integer, listed, merge_metadata, nested, require
 from payment_service.simulator.shapes import shape
 from payment_service.simulator.state import random_text
 
@@ -53,7 +54,7 @@ class Checkout:
         items = self._items(params, mode)
         if params.get("customer"):
             self._state.referenced("customer", params, "customer")
-        now = self._state.now
+        now = self._state.real_now
         expires_at = integer(
             params,
             "expires_at",
@@ -100,9 +101,13 @@ class Checkout:
             price = self._state.get("price", str(item.get("price") or ""), param=f"{name}[price]", status=400)
             if price["recurring"] and mode == "payment":
                 raise invalid("You must provide at least one one-time price in `payment` mode.", param=f"{name}[price]")
-            quantity = integer(item, "quantity", default=1, least=1)
-            assert quantity is not None
-            amount = price["unit_amount"] * quantity
+            metered = bool(price["recurring"]) and price["recurring"]["usage_type"] == "metered"
+            if metered and not absent(item.get("quantity")):
+                raise invalid(
+                    "Quantity should not be specified where usage_type is `metered`.", param=f"{name}[quantity]"
+                )
+            quantity = None if metered else integer(item, "quantity", default=1, least=1)
+            amount = cost(price, quantity)
             found.append(
                 {
                     "id": self._state.new_id("li"),
@@ -148,7 +153,7 @@ class Checkout:
         """Expire what is over its time."""
         for name in list(self._open):
             session = self._state.objects[name]
-            if session["expires_at"] <= self._state.now:
+            if session["expires_at"] <= self._state.real_now:
                 self.expire(session)
 
     def complete(self, session: dict[str, Any], payment_method: str) -> dict[str, Any]:
@@ -208,7 +213,7 @@ class Checkout:
 
     def _subscribe(self, session: dict[str, Any], method: dict[str, Any], data: dict[str, Any]) -> None:
         items = [
-            {"price": item["price"]["id"], "quantity": item["quantity"]}
+            {"price": item["price"]["id"]} | ({} if item["quantity"] is None else {"quantity": item["quantity"]})
             for item in self.lines(session)["data"]
             if item["price"]["recurring"]
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from payment_service.platform.clock import MovableClock
+from payment_service.platform.printing import echo
 from payment_service.server import Servers, listen, stop_signals
 from payment_service.simulator.simulator import Simulator
 
@@ -43,7 +43,7 @@ async def run(*, host: str, port: int, control_port: int, state: Path | None) ->
         click.ClickException: live mode in production.
     """
     refuse_live(os.environ)
-    simulator = Simulator(path=state, clock=MovableClock())
+    simulator = Simulator(path=state)
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     servers = Servers()
@@ -52,7 +52,7 @@ async def run(*, host: str, port: int, control_port: int, state: Path | None) ->
     async with simulator:
         await servers.start(simulator.api, api)
         await servers.start(simulator.control, control)
-        click.echo(f"Stripe simulator on http://{host}:{port}, control on http://{host}:{control_port}")
+        echo(f"Stripe simulator on http://{host}:{port}, control on http://{host}:{control_port}")
         with stop_signals(stopped.set):
             await stopped.wait()
         await servers.stop()

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from payment_service.platform.clock import MovableClock
 from payment_service.platform.responses import read_body, respond
 from payment_service.simulator.errors import StripeFault
 from payment_service.simulator.faults import Fault, WebhookFault
@@ -82,7 +81,7 @@ class ControlApi:
         simulator, faults = self._simulator, self._simulator.faults
         calls: dict[tuple[str, str], Callable[[], Any]] = {
             ("GET", "/ledger"): lambda: ledger(world),
-            ("GET", "/clock"): lambda: {"now": simulator.clock.timestamp()},
+            ("GET", "/clock"): lambda: {"now": simulator.test_clock.timestamp(), "real": simulator.clock.timestamp()},
             ("POST", "/clock/advance"): lambda: self._advance(msgspec.json.decode(body)["seconds"]),
             ("GET", "/faults"): lambda: {"calls": faults.calls, "webhooks": faults.webhooks},
             ("POST", "/faults/calls"): lambda: faults.calls.append(msgspec.json.decode(body, type=Fault)),
@@ -91,6 +90,7 @@ class ControlApi:
             ("GET", "/keys"): lambda: {"keys": simulator.keys.all()},
             ("PUT", "/keys"): lambda: simulator.keys.register(msgspec.json.decode(body, type=Key)),
             ("DELETE", "/keys"): lambda: simulator.keys.forget(msgspec.json.decode(body)["key"]),
+            ("POST", "/event_destinations"): lambda: _destination(world, msgspec.json.decode(body)),
             ("PUT", "/settings"): lambda: self._set(msgspec.json.decode(body, type=Settings)),
         }
         call = calls.get((method, path))
@@ -100,10 +100,9 @@ class ControlApi:
         return {"ok": True} if answer is None else answer
 
     def _advance(self, seconds: float) -> None:
-        clock = self._simulator.clock
-        if not isinstance(clock, MovableClock):
-            raise ValueError("this simulator runs on the wall clock")  # noqa: TRY004 - an answer to the caller
-        clock.advance(seconds)
+        if seconds < 0:
+            raise ValueError("seconds: a test clock cannot go back")
+        self._simulator.test_clock.advance(seconds)
         self._simulator.tick()
 
     def _set(self, settings: Settings) -> None:
@@ -153,6 +152,11 @@ def _close(world: World, name: str, body: dict[str, Any]) -> Any:
 def _roll(world: World, name: str, body: dict[str, Any]) -> Any:
     endpoint = world.state.get("webhook_endpoint", name)
     return {"secret": world.endpoints.roll(endpoint, seconds=body.get("overlap_seconds", 0))}
+
+
+def _destination(world: World, body: dict[str, Any]) -> Any:
+    endpoint = world.endpoints.create({"enabled_events": ["*"], **body}, thin=True)
+    return endpoint | {"secret": world.endpoints.secret(endpoint)}
 
 
 def _resend(world: World, name: str, body: dict[str, Any]) -> Any:

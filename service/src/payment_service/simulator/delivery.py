@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import msgspec
 
+from payment_service.platform.tasks import end
 from payment_service.simulator.state import API_VERSION
+from payment_service.simulator.thin_events import thin_event
 from payment_service.simulator.versions import in_version
 from payment_service.webhooks.signature import sign
 
@@ -53,9 +55,7 @@ class Delivery:
 
     async def stop(self) -> None:
         """Stop; undelivered events stay so."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -123,8 +123,8 @@ class Delivery:
     async def _send(self, event: dict[str, Any], endpoint: dict[str, Any], fault: WebhookFault | None) -> bool:
         if self._session is None:
             return False
-        body = msgspec.json.encode(in_version(event, endpoint["api_version"] or API_VERSION))
-        timestamp = self._state.now
+        body = msgspec.json.encode(self._shown(event, endpoint))
+        timestamp = self._state.real_now
         secrets = self._endpoints.signing_secrets(endpoint)
         if fault is not None and fault.kind == "future_timestamp":
             timestamp += FUTURE_SECONDS
@@ -140,6 +140,12 @@ class Delivery:
                 return answer.ok
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    def _shown(self, event: dict[str, Any], endpoint: dict[str, Any]) -> dict[str, Any]:
+        """Return the event as the endpoint gets it."""
+        if self._state.hidden(endpoint).get("thin"):
+            return thin_event(event)
+        return in_version(event, endpoint["api_version"] or API_VERSION)
 
 
 def _signatures(body: bytes, secrets: list[str], *, timestamp: int) -> str:

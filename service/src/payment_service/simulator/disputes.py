@@ -35,13 +35,13 @@ class Disputes:
             "id": self._state.new_id("du"),
             "amount": charge["amount"],
             "charge": charge["id"],
-            "created": self._state.now,
+            "created": self._state.real_now,
             "currency": charge["currency"],
             "livemode": self._state.livemode,
             "payment_intent": charge["payment_intent"],
             "reason": reason,
         }
-        dispute["evidence_details"]["due_by"] = self._state.now + EVIDENCE_SECONDS
+        dispute["evidence_details"]["due_by"] = self._state.real_now + EVIDENCE_SECONDS
         self._state.add(dispute)
         dispute["balance_transactions"] = [self._move(dispute, -charge["amount"], fee=DISPUTE_FEE)]
         charge["disputed"] = True

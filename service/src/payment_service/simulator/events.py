@@ -12,6 +12,7 @@ from payment_service.simulator.forms import flag
 from payment_service.simulator.listing import in_range, page
 from payment_service.simulator.parameters import absent, listed
 from payment_service.simulator.state import API_VERSION
+from payment_service.simulator.thin_events import thin_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,12 +46,12 @@ class Events:
         data: dict[str, Any] = {"object": msgspec.Raw(_ENCODER.encode(obj))}
         if previous is not None:
             data["previous_attributes"] = previous
-        wanting = [endpoint for endpoint in self._state.newest("webhook_endpoint") if wants(endpoint, kind)]
+        wanting = [endpoint for endpoint in self._state.newest("webhook_endpoint") if self._wants(endpoint, kind)]
         event = {
             "id": self._state.new_id("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            "created": self._state.now,
+            "created": self._state.real_now,
             "data": data,
             "livemode": self._state.livemode,
             "pending_webhooks": len(wanting),
@@ -73,7 +74,7 @@ class Events:
             raise invalid("You may specify at most 20 types.", param="types")
         pattern = re.compile(re.escape(str(kind)).replace(r"\*", ".*")) if kind else None
         success = None if absent(params.get("delivery_success")) else flag(params["delivery_success"])
-        within, oldest = in_range(params), self._state.now - RETENTION_SECONDS
+        within, oldest = in_range(params), self._state.real_now - RETENTION_SECONDS
 
         def keep(event: dict[str, Any]) -> bool:
             return (
@@ -91,8 +92,8 @@ class Events:
         hidden = self._state.hidden(event)
         return not hidden["pending"] and not hidden["failed"]
 
-
-def wants(endpoint: dict[str, Any], kind: str) -> bool:
-    """Tell whether the endpoint is enabled for events of this kind."""
-    chosen = endpoint["enabled_events"]
-    return endpoint["status"] == "enabled" and ("*" in chosen or kind in chosen)
+    def _wants(self, endpoint: dict[str, Any], kind: str) -> bool:
+        """Tell whether the endpoint is enabled for events of this kind."""
+        name = thin_type(kind) if self._state.hidden(endpoint).get("thin") else kind
+        chosen = endpoint["enabled_events"]
+        return endpoint["status"] == "enabled" and ("*" in chosen or name in chosen)

@@ -30,7 +30,7 @@ class IdempotencyKeys:
         if len(key) > MAXIMUM_LENGTH:
             raise invalid(f"Idempotency keys cannot be longer than {MAXIMUM_LENGTH} characters.")
         saved = self._state.objects.get(f"idem_{key}")
-        if saved is not None and saved["created"] + KEPT_SECONDS < self._state.now:
+        if saved is not None and saved["created"] + KEPT_SECONDS < self._state.real_now:
             self._state.remove(saved)
             saved = None
         if saved is not None:
@@ -64,7 +64,7 @@ class IdempotencyKeys:
             "id": f"idem_{key}",
             "object": "_idempotency_key",
             "body": body.decode(),
-            "created": self._state.now,
+            "created": self._state.real_now,
             "fingerprint": fingerprint,
             "status": status,
         }

@@ -57,7 +57,7 @@ class Invoices:
         customer = self._state.objects[subscription["customer"]]
         subtotal, taken, total, due = self.due(subscription, lines)
         period = subscription["items"]["data"][0]
-        invoice_id = self._state.new_id("in")
+        invoice_id = self._state.hidden(subscription).pop("announced", None) or self._state.new_id("in")
         invoice = shape("invoice") | {
             "id": invoice_id,
             "amount_due": max(0, due),
@@ -124,6 +124,7 @@ class Invoices:
         invoice |= {
             "effective_at": self._state.now,
             "hosted_invoice_url": f"https://invoice.stripe.com/i/{self._state.account}/{invoice['id']}",
+            "invoice_pdf": f"https://pay.stripe.com/invoice/{self._state.account}/{invoice['id']}/pdf",
             "number": f"{customer['invoice_prefix']}-{sequence:04d}",
             "status": "open",
         }

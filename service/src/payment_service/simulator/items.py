@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.simulator.errors import invalid
 from payment_service.simulator.forms import flag
@@ -12,17 +12,30 @@ from payment_service.simulator.shapes import shape
 if TYPE_CHECKING:
     from payment_service.simulator.state import State
 
+ENDED: Final = frozenset({"canceled", "incomplete_expired"})
 MAXIMUM_ITEMS = 20
 """docs.stripe.com/billing/subscriptions/multiple-products: at most 20 items."""
 
 
 class Wanted(NamedTuple):
-    """An item as a call wants it; `item_id` None: a new one, `quantity` 0: none of it any more."""
+    """An item as a call wants it; `item_id` None: a new one."""
 
     item_id: str | None
     price: dict[str, Any]
-    quantity: int
+    quantity: int | None
+    """None of a metered price; 0 keeps the item and costs nothing."""
     metadata: dict[str, str]
+    deleted: bool = False
+
+    @property
+    def cost(self) -> int:
+        """Of a period."""
+        return cost(self.price, self.quantity)
+
+
+def cost(price: dict[str, Any], quantity: int | None) -> int:
+    """Return what a period costs before it begins: nothing of a metered price, whose usage is billed afterwards."""
+    return 0 if quantity is None else int(price["unit_amount"]) * quantity
 
 
 def wanted_items(state: State, given: list[Any], *, current: list[dict[str, Any]] | None = None) -> list[Wanted]:
@@ -38,18 +51,25 @@ def wanted_items(state: State, given: list[Any], *, current: list[dict[str, Any]
             raise invalid(f"No such subscription item: '{item['id']}'", param=f"{name}[id]", code="resource_missing")
         before = by_id.get(item.get("id"))
         price = _price(state, item, before, name)
-        quantity = integer(item, "quantity", default=before["quantity"] if before else 1, least=0, most=1_000_000)
-        if flag(item.get("deleted")):
-            quantity = 0
-        assert quantity is not None
+        quantity = _quantity(item, before, price, name)
         metadata = merge_metadata(before["metadata"] if before else {}, item)
-        found.append(Wanted(item.get("id"), price, quantity, metadata))
+        found.append(Wanted(item.get("id"), price, quantity, metadata, deleted=flag(item.get("deleted"))))
     if len(found) > MAXIMUM_ITEMS:
         raise invalid("A subscription can have up to 20 items.", param="items")
     named = {wanted.item_id for wanted in found}
     kept = [Wanted(i["id"], i["price"], i["quantity"], i["metadata"]) for i in by_id.values() if i["id"] not in named]
-    _check_together([wanted for wanted in [*kept, *found] if wanted.quantity or wanted.item_id is None])
+    _check_together([wanted for wanted in [*kept, *found] if not wanted.deleted])
     return [*kept, *found]
+
+
+def _quantity(item: dict[str, Any], before: dict[str, Any] | None, price: dict[str, Any], name: str) -> int | None:
+    """Return the quantity, which a metered price does not take (docs.stripe.com/api/subscriptions/create)."""
+    if price["recurring"]["usage_type"] == "metered":
+        if item.get("quantity") is not None:
+            raise invalid("You cannot set the quantity for metered plans.", param=f"{name}[quantity]")
+        return None
+    kept = None if before is None else before["quantity"]
+    return integer(item, "quantity", default=1 if kept is None else kept, least=0, most=1_000_000)
 
 
 def _price(state: State, item: dict[str, Any], before: dict[str, Any] | None, name: str) -> dict[str, Any]:
@@ -74,6 +94,25 @@ def _check_together(wanted: list[Wanted]) -> None:
         raise invalid("All prices on a subscription must have the same currency.", param="items")
     if len({(i.price["recurring"]["interval"], i.price["recurring"]["interval_count"]) for i in wanted}) > 1:
         raise invalid("All prices on a subscription must have the same recurring interval.", param="items")
+
+
+def check_currency(state: State, customer: str, wanted: list[Wanted], *, current: dict[str, Any] | None = None) -> None:
+    """Refuse prices of another currency than that of a running subscription of this customer.
+
+    docs.stripe.com/billing/customer#currency: invoices of other currencies are allowed, and a new subscription once the
+    other one has ended.
+    """
+    currencies = {item.price["currency"] for item in wanted if not item.deleted}
+    if current is not None and currencies - {current["currency"]}:
+        raise invalid("The currency of a subscription cannot be changed.", param="items")
+    for name in state.hidden(state.objects[customer]).get("subscriptions", ()):
+        other = state.objects[name]
+        if other["status"] not in ENDED and currencies - {other["currency"]}:
+            raise invalid(
+                "You cannot combine currencies on a single customer. This customer has an active subscription, "
+                f"subscription schedule, discount, quote, or invoice item with currency {other['currency']}.",
+                param="items",
+            )
 
 
 def new_item(state: State, wanted: Wanted, *, subscription: str, start: int, end: int) -> dict[str, Any]:
@@ -123,8 +162,8 @@ def line(
             "type": "price_details",
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
-        "quantity": item["quantity"],
-        "quantity_decimal": str(item["quantity"]),
+        "quantity": item["quantity"] or 0,
+        "quantity_decimal": str(item["quantity"] or 0),
         "subscription": item["subscription"],
         "subtotal": amount,
     }
@@ -136,7 +175,7 @@ def period_lines(state: State, subscription: dict[str, Any], *, free: bool = Fal
         line(
             state,
             item,
-            amount=0 if free else item["price"]["unit_amount"] * item["quantity"],
+            amount=0 if free else cost(item["price"], item["quantity"]),
             start=item["current_period_start"],
             end=item["current_period_end"],
             description=_description(state, item, free=free),
@@ -151,7 +190,7 @@ def _description(state: State, item: dict[str, Any], *, free: bool) -> str:
         return f"Trial period for {name}"
     price = item["price"]
     amount = f"{price['unit_amount'] / 100:.2f} {price['currency'].upper()}"
-    return f"{item['quantity']} × {name} (at {amount} / {price['recurring']['interval']})"  # noqa: RUF001 - as Stripe
+    return f"{item['quantity'] or 0} × {name} (at {amount} / {price['recurring']['interval']})"  # noqa: RUF001 - as Stripe
 
 
 def proration_lines(
@@ -180,3 +219,8 @@ def proration_lines(
         line(state, item, amount=amount, start=moment, end=end, description=text, proration=True)
         for amount, text in found
     ]
+
+
+def announce_invoice(state: State, subscription: dict[str, Any]) -> None:
+    """Name the invoice that comes next: the events of the subscription show it, as Stripe's do."""
+    subscription["latest_invoice"] = state.hidden(subscription)["announced"] = state.new_id("in")

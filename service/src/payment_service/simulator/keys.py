@@ -6,6 +6,7 @@ was registered as: of another account, of live mode, restricted, or revoked.
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, Final
 
@@ -77,8 +78,8 @@ class Keys:
             StripeFault: 401 without a key, with an unknown or malformed one, or with a revoked one; 403 with a
                 publishable one.
         """
-        scheme, _, text = (authorization or "").partition(" ")
-        if not text or scheme != "Bearer":
+        text = _given(authorization or "")
+        if not text:
             raise StripeFault(
                 401,
                 "invalid_request_error",
@@ -105,6 +106,22 @@ class Keys:
         if self.only_registered or not _FORM.fullmatch(text) or "_live_" in text[:8]:
             raise StripeFault(401, "invalid_request_error", f"Invalid API Key provided: {masked(text)}")
         return Key(key=text)
+
+
+def _given(authorization: str) -> str:
+    """Return the key, sent as a bearer token or as the user of Basic authentication; "": none.
+
+    docs.stripe.com/api/authentication: `curl -u sk_test_…:`, whose password is empty.
+    """
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return text
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(text, validate=True).decode().partition(":")[0]
+    except ValueError:
+        return ""
 
 
 def check_account(key: Key, account: str | None) -> None:

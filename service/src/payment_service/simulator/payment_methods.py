@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from payment_service.simulator.cards import CARDS, Card
@@ -9,7 +10,6 @@ from payment_service.simulator.errors import invalid, missing
 from payment_service.simulator.listing import page
 from payment_service.simulator.parameters import change, choice, merge_metadata, nested
 from payment_service.simulator.shapes import shape
-from payment_service.simulator.state import random_text
 
 if TYPE_CHECKING:
     from payment_service.simulator.events import Events
@@ -75,7 +75,7 @@ class PaymentMethods:
         method["card"] |= {
             "brand": card.brand,
             "display_brand": card.brand,
-            "fingerprint": random_text(16),
+            "fingerprint": hashlib.sha256(f"{card.brand} {card.last4}".encode()).hexdigest()[:16],  # of the number
             "last4": card.last4,
             "networks": {"available": [card.brand], "preferred": None},
         }

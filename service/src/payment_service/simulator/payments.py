@@ -75,7 +75,7 @@ class Payments:
             "id": intent_id,
             "amount": amount,
             "client_secret": f"{intent_id}_secret_{random_text(24)}",
-            "created": self._state.now,
+            "created": self._state.real_now,
             "currency": currency,
             "customer": customer,
             "description": description,
@@ -188,7 +188,7 @@ class Payments:
         intent |= {
             "status": "canceled",
             "amount_capturable": 0,
-            "canceled_at": self._state.now,
+            "canceled_at": self._state.real_now,
             "cancellation_reason": params.get("cancellation_reason") or None,
             "next_action": None,
         }

@@ -80,7 +80,7 @@ class Refunds:
             "amount": amount,
             "balance_transaction": transaction["id"],
             "charge": charge["id"],
-            "created": self._state.now,
+            "created": self._state.real_now,
             "currency": charge["currency"],
             "metadata": merge_metadata({}, params),
             "payment_intent": charge["payment_intent"],

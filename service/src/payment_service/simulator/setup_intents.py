@@ -54,7 +54,7 @@ class SetupIntents:
         intent = shape("setup_intent") | {
             "id": intent_id,
             "client_secret": f"{intent_id}_secret_{random_text(24)}",
-            "created": self._state.now,
+            "created": self._state.real_now,
             "customer": customer,
             "livemode": self._state.livemode,
         }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
-from payment_service.platform.clock import Clock
+from payment_service.platform.clock import Clock, MovableClock
+from payment_service.platform.tasks import end
 from payment_service.simulator.api import StripeApi
 from payment_service.simulator.control import ControlApi
 from payment_service.simulator.faults import Faults
@@ -14,6 +14,7 @@ from payment_service.simulator.keys import Keys
 from payment_service.simulator.worlds import Worlds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from payment_service.simulator.state import State
@@ -27,16 +28,19 @@ class Simulator:
 
     Args:
         path: a SQLite file that keeps the state over restarts; None: memory.
-        clock: Stripe's time; tests hand in one they can move.
+        clock: real time; tests hand in one they can move.
+
+    `test_clock` moves what Stripe's test clocks move, for all customers at once.
 
     `api` and `control` are ASGI applications. Inside `async with`, webhooks are delivered and time passes.
     """
 
     def __init__(self, *, path: Path | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+        self.test_clock = MovableClock(self.clock)
         self.faults = Faults()
         self.keys = Keys()
-        self.worlds = Worlds(path=path, clock=self.clock, faults=self.faults)
+        self.worlds = Worlds(path=path, clock=self.clock, billing=self.test_clock, faults=self.faults)
         self.api = StripeApi(self.worlds, self.keys, self.faults)
         self.control = ControlApi(self)
         self._ticking: asyncio.Task[None] | None = None
@@ -60,9 +64,7 @@ class Simulator:
     async def __aexit__(self, *_: object) -> None:
         """Stop and write the state."""
         assert self._ticking is not None
-        self._ticking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._ticking
+        await end([self._ticking])
         await self.worlds.stop()
 
     def close(self) -> None:
@@ -79,23 +81,36 @@ class Simulator:
             self.tick()
             await asyncio.sleep(TICK_SECONDS)
 
-    def ensure_webhook_endpoint(self, *, url: str, secret: str) -> dict[str, Any]:
+    def ensure_webhook_endpoint(
+        self, *, url: str, secret: str, enabled_events: Sequence[str] = ("*",)
+    ) -> dict[str, Any]:
         """Return the endpoint with this secret, made if there is none; an old address is updated."""
         endpoints = self.routes.endpoints
         for endpoint in self.state.all("webhook_endpoint"):
             if endpoints.secret(endpoint) == secret:
                 return endpoints.update(endpoint, {"url": url})
-        return endpoints.create({"url": url, "enabled_events": ["*"]}, secret=secret)
+        return endpoints.create({"url": url, "enabled_events": list(enabled_events)}, secret=secret)
 
     def ensure_price(
-        self, *, price_id: str, lookup_key: str, unit_amount: int, currency: str, interval: str, product_name: str
+        self,
+        *,
+        price_id: str,
+        lookup_key: str,
+        unit_amount: int,
+        currency: str,
+        interval: str,
+        product_name: str,
+        product_id: str | None = None,
+        usage_type: str = "licensed",
     ) -> dict[str, Any]:
-        """Return the price with this id, made with its product if there is none."""
+        """Return the price with this id, made if there is none; its product too, unless the one named is there."""
         found = self.state.by_kind.get("price", {}).get(price_id)
         if found is not None:
             return found
         catalog = self.routes.catalog
-        product = catalog.create_product({"name": product_name})
+        product = self.state.by_kind.get("product", {}).get(product_id or "")
+        if product is None:
+            product = catalog.create_product({"name": product_name} | ({"id": product_id} if product_id else {}))
         return catalog.create_price(
             {
                 "id": price_id,
@@ -103,6 +118,6 @@ class Simulator:
                 "lookup_key": lookup_key,
                 "unit_amount": unit_amount,
                 "currency": currency,
-                "recurring": {"interval": interval},
+                "recurring": {"interval": interval, "usage_type": usage_type},
             }
         )

@@ -29,7 +29,8 @@ class State:
     """Objects by id; insertion order is the order of creation.
 
     Args:
-        clock: Stripe's time.
+        clock: real time: of events, signatures, payments, and of what waits at the API.
+        billing: what a moved test clock tells, of all else; None: real time.
         account: whose objects these are.
         livemode: what `livemode` says on every object.
         storage: a file that keeps them; None: memory only.
@@ -41,11 +42,13 @@ class State:
         self,
         *,
         clock: Clock,
+        billing: Clock | None = None,
         account: str = DEFAULT_ACCOUNT,
         livemode: bool = False,
         storage: Storage | None = None,
     ) -> None:
         self.clock = clock
+        self.billing = billing or clock
         self.account = account
         self.livemode = livemode
         self.name = f"{account}/{'live' if livemode else 'test'}"
@@ -72,7 +75,16 @@ class State:
 
     @property
     def now(self) -> int:
-        """Stripe's time in whole seconds."""
+        """The time of customers, subscriptions and invoices, in whole seconds."""
+        return int(self.billing.timestamp())
+
+    @property
+    def real_now(self) -> int:
+        """The time that no test clock moves, in whole seconds.
+
+        docs.stripe.com/billing/testing/test-clocks: they move the objects of Billing; payment intents keep real time
+        (github.com/stripe/stripe-python/issues/1183).
+        """
         return int(self.clock.timestamp())
 
     def new_id(self, prefix: str) -> str:

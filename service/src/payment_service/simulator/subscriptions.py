@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.simulator.errors import StripeFault, invalid
 from payment_service.simulator.forms import flag
-from payment_service.simulator.items import new_item, period_lines, wanted_items
+from payment_service.simulator.items import announce_invoice, check_currency, new_item, period_lines, wanted_items
 from payment_service.simulator.parameters import choice, integer, listed, merge_metadata, nested, require
 from payment_service.simulator.periods import period_end
 from payment_service.simulator.shapes import shape
@@ -79,6 +79,7 @@ class Subscriptions:
             setup = self._setups.new(customer=subscription["customer"], subscription=subscription["id"])
             subscription["pending_setup_intent"] = setup["id"]
             self._events.emit("setup_intent.created", setup)
+        announce_invoice(self._state, subscription)
         self._events.emit("customer.subscription.created", subscription)
         self._collect(subscription, terms, lines)
         self._state.touch(subscription)
@@ -96,9 +97,11 @@ class Subscriptions:
         if (collection == "send_invoice") != (days is not None):
             raise invalid("days_until_due goes with collection_method=send_invoice.", param="days_until_due")
         merge_metadata({}, params)
+        items = wanted_items(self._state, params["items"])
+        check_currency(self._state, customer["id"], items)
         return Terms(
             customer=customer,
-            items=wanted_items(self._state, params["items"]),
+            items=items,
             method=self._method(customer, params),
             trial_end=trial_end(self._state, params),
             coupons=self._coupons.check(params),
@@ -113,7 +116,7 @@ class Subscriptions:
 
     def _refuse_early(self, terms: Terms) -> None:
         """Refuse what cannot become a subscription; nothing is stored then."""
-        owed = sum(item.price["unit_amount"] * item.quantity for item in terms.items)
+        owed = sum(item.cost for item in terms.items)
         if not owed or terms.behaviour == "default_incomplete":
             return
         if terms.method is None:
@@ -165,6 +168,8 @@ class Subscriptions:
         if flag(params.get("cancel_at_period_end")):
             subscription |= {"cancel_at_period_end": True, "cancel_at": end, "canceled_at": start}
         self._state.add(subscription, pending_lines=[], told_trial_end=False, **hidden)
+        self._state.hidden(terms.customer).setdefault("subscriptions", []).append(subscription_id)
+        self._state.touch(terms.customer)
         subscription["discounts"] = [
             self._coupons.redeem(coupon, customer=terms.customer["id"], subscription=subscription_id)
             for coupon in terms.coupons

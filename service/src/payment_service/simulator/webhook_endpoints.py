@@ -28,10 +28,11 @@ class WebhookEndpoints:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def create(self, params: dict[str, Any], *, secret: str | None = None) -> dict[str, Any]:
+    def create(self, params: dict[str, Any], *, secret: str | None = None, thin: bool = False) -> dict[str, Any]:
         """Create an endpoint (docs.stripe.com/api/webhook_endpoints/create); it is enabled at once.
 
-        `api_version` can be given only here; without it events are in the account's version.
+        `api_version` can be given only here; without it events are in the account's version. A `thin` one gets thin
+        events, as an event destination does (docs.stripe.com/api/v2/core/event_destinations).
         """
         require(params, "url", "enabled_events")
         self._check(params)
@@ -44,14 +45,14 @@ class WebhookEndpoints:
         endpoint = shape("webhook_endpoint") | {
             "id": self._state.new_id("we"),
             "api_version": version,
-            "created": self._state.now,
+            "created": self._state.real_now,
             "description": params.get("description") or None,
             "enabled_events": params["enabled_events"],
             "livemode": self._state.livemode,
             "metadata": merge_metadata({}, params),
             "url": params["url"],
         }
-        return self._state.add(endpoint, secrets=[[secret or f"whsec_{random_text(32)}", None]])
+        return self._state.add(endpoint, secrets=[[secret or f"whsec_{random_text(32)}", None]], thin=thin)
 
     def update(self, endpoint: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """Change an endpoint (docs.stripe.com/api/webhook_endpoints/update)."""
@@ -88,7 +89,7 @@ class WebhookEndpoints:
     def signing_secrets(self, endpoint: dict[str, Any]) -> list[str]:
         """Return the secrets that sign now, newest first (docs.stripe.com/webhooks#roll-endpoint-secrets)."""
         kept = self._state.hidden(endpoint)["secrets"]
-        return [secret for secret, end in kept if end is None or end > self._state.now]
+        return [secret for secret, end in kept if end is None or end > self._state.real_now]
 
     def roll(self, endpoint: dict[str, Any], *, seconds: int) -> str:
         """Replace the secret as the Dashboard's roll does; the former one signs too for `seconds`.
@@ -96,7 +97,7 @@ class WebhookEndpoints:
         docs.stripe.com/webhooks#roll-endpoint-secrets: at most 24 hours; the API has no such call.
         """
         hidden = self._state.hidden(endpoint)
-        end = self._state.now + min(seconds, ROLL_SECONDS)
+        end = self._state.real_now + min(seconds, ROLL_SECONDS)
         former = [[secret, end if until is None else until] for secret, until in hidden["secrets"]]
         hidden["secrets"] = [[f"whsec_{random_text(32)}", None], *former]
         self._state.touch(endpoint)

@@ -28,8 +28,8 @@ class Opened(NamedTuple):
 class Worlds:
     """All accounts, in both modes; each is made when a key first opens it."""
 
-    def __init__(self, *, path: Path | None, clock: Clock, faults: Faults) -> None:
-        self._clock = clock
+    def __init__(self, *, path: Path | None, clock: Clock, billing: Clock, faults: Faults) -> None:
+        self._clock, self._billing = clock, billing
         self._faults = faults
         self._storage = Storage(path) if path is not None else None
         self._opened: dict[tuple[str, bool], Opened] = {}
@@ -43,7 +43,9 @@ class Worlds:
         """Return the world of an account in a mode."""
         opened = self._opened.get((account, livemode))
         if opened is None:
-            state = State(clock=self._clock, account=account, livemode=livemode, storage=self._storage)
+            state = State(
+                clock=self._clock, billing=self._billing, account=account, livemode=livemode, storage=self._storage
+            )
             world = World(state, self._faults)
             opened = self._opened[account, livemode] = Opened(world, build_table(world))
             if self._delivering:

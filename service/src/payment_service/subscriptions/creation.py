@@ -5,43 +5,52 @@ started → customer_ready → payment_method_attached → [place_ready →] fin
                                                    └→ declined → finished
 ```
 Each arrow is one short transaction; the calls to Stripe lie between them. The row with the status `creating` holds the
-one place of customer and product from the first transaction on. An incomplete subscription in that place is resumed
-when it is for the same price and quantity, else cancelled and replaced.
+slot of customer and product from the first transaction on (see `slots`). An incomplete subscription in that slot is
+resumed when it is for the same price and quantity, else cancelled and replaced.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import structlog
 
 from payment_service.errors import (
+    Conflict,
     PaymentDeclined,
+    PaymentMethodRequired,
     PaymentsError,
-    SubscriptionExists,
     SubscriptionInProgress,
+    TooManyDeclines,
+    Unprocessable,
 )
 from payment_service.idempotency.schemas import Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
+from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.platform import stripe_calls
-from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.platform.stripe_gateway import StripeDeclined, StripeRejected
-from payment_service.subscriptions import store
-from payment_service.subscriptions.inquiry import declined_reason, find_by_operation
-from payment_service.subscriptions.schemas import CreateSubscription
+from payment_service.subscriptions import slots
+from payment_service.subscriptions.gone import is_of_customer, name_field
+from payment_service.subscriptions.inquiry import declined_reason, find_by_operation, find_other_live
+from payment_service.subscriptions.limits import payer_of
+from payment_service.subscriptions.placement import (
+    NEW,
+    charge_nothing_unnamed,
+    request_of,
+    terms_of,
+)
+from payment_service.subscriptions.schemas import TERMINAL
 from payment_service.subscriptions.store import to_created
 from payment_service.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
+    from payment_service.catalog.service import Catalog
     from payment_service.customers.service import Customers
-    from payment_service.platform.clock import Clock
     from payment_service.platform.mirroring import Seen
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.subscriptions.gone import Restart
+    from payment_service.subscriptions.placement import Placement
     from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "create_subscription"
@@ -54,13 +63,25 @@ class SubscriptionCreation:
     """The steps from a request to a subscription at Stripe and its row here."""
 
     def __init__(
-        self, gateway: StripeGateway, customers: Customers, *, recorder: Recorder, clock: Clock, livemode: bool
+        self,
+        gateway: StripeGateway,
+        customers: Customers,
+        *,
+        placement: Placement,
+        restart: Restart,
+        recorder: Recorder,
+        declines: Declines,
+        catalog: Catalog,
+        livemode: bool,
     ) -> None:
         self.gateway = gateway
+        self.placement = placement
+        self._restart = restart
         self.recorder = recorder
+        self._declines = declines
+        self._catalog = catalog
         self._customers = customers
-        self._clock = clock
-        self._livemode = livemode
+        self.livemode = livemode
         self.operations: Operations | None = None
 
     async def handle(self, operation: Operation) -> None:
@@ -74,8 +95,22 @@ class SubscriptionCreation:
         }[operation.phase]
         try:
             await step(operation)
-        except (StripeRejected, StripeDeclined) as error:
+        except (StripeDeclined, TooManyDeclines, PaymentMethodRequired) as error:
             await self._refuse(operation, error)
+        except StripeRejected as error:
+            await self._refuse_or_begin_again(operation, error)
+
+    async def _refuse_or_begin_again(self, operation: Operation, error: StripeRejected) -> None:
+        """End the operation with Stripe's refusal, unless it says that the customer is gone and another will do."""
+        refused: PaymentsError = error
+        if is_of_customer(error) and "stripe_customer_id" in operation.facts:
+            try:
+                if await self._restart.begin_again(operation, self._operations):
+                    return
+            except (StripeRejected, Conflict, Unprocessable) as final:
+                refused = final
+        await name_field(error, operation, self._catalog)
+        await self._refuse(operation, refused)
 
     async def _make_customer(self, operation: Operation) -> None:
         tries = operation.facts.get("tries", 0)
@@ -84,8 +119,9 @@ class SubscriptionCreation:
             await self._customers.record_stripe_id(connection, operation.facts["customer_id"], stripe_id=stripe_id)
 
     async def _attach_payment_method(self, operation: Operation) -> None:
-        request = _request(operation)
+        request = request_of(operation)
         if request.payment_method_id is None:
+            await charge_nothing_unnamed(self.gateway, operation)
             operation.phase = "payment_method_attached"
             return
         attached = await stripe_calls.attach_payment_method(
@@ -94,17 +130,22 @@ class SubscriptionCreation:
             key=operation.stripe_key("attach"),
             customer=operation.facts["stripe_customer_id"],
         )
-        async with self._operations.advance(operation, "payment_method_attached", payment_method=attached["id"]):
+        card = card_fingerprint(attached)
+        await self._declines.admit_card(payer_of(operation), card)
+        facts = {"payment_method": attached["id"], "card": card}
+        async with self._operations.advance(operation, "payment_method_attached", **facts):
             pass
 
     async def _take_place(self, operation: Operation) -> None:
-        """Deal with an incomplete subscription that holds the place, if there is one."""
+        """Deal with an incomplete subscription that holds the slot, if there is one."""
         holder = operation.facts.get("holder")
         if holder is None:
             operation.phase = "place_ready"
             return
         obj = await stripe_calls.retrieve_subscription(self.gateway, holder["stripe_id"])
-        if obj["status"] in LIVE_STATUSES and holder["same"] and operation.attempts > 1:
+        if holder.get("ours"):
+            await self._succeed(operation, obj, status=201)  # the database has lost that this operation made it
+        elif obj["status"] in LIVE_STATUSES and holder["same"] and operation.attempts > 1:
             await self._succeed(operation, obj, status=200)  # an earlier attempt paid it and could not say so
         elif obj["status"] in LIVE_STATUSES:
             await self._refuse_as_live(operation, obj)
@@ -119,32 +160,32 @@ class SubscriptionCreation:
         """Cancel an incomplete subscription, whoever is faster."""
         key = operation.stripe_key(call)
         try:
-            return await stripe_calls.cancel_subscription(self.gateway, stripe_id, key=key, operation_id=operation.id)
+            return await stripe_calls.cancel_subscription(self.gateway, stripe_id, key=key, mark=operation.mark)
         except StripeRejected:
             obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
-            if obj["status"] not in store.TERMINAL:
+            if obj["status"] not in TERMINAL:
                 raise
             return obj
 
     async def _refuse_as_live(self, operation: Operation, obj: StripeObject) -> None:
         async def write(current: StripeObject, seen: Seen | None) -> None:
             async with self._operations.finish(operation) as connection:
-                row = await self.recorder.record(connection, current, seen=seen, cause=operation.id)
-                operation.response = refusal(exists(row), operation)
+                row = await self.recorder.record_for(connection, operation, current, seen=seen)
+                operation.response = refusal(slots.exists(row), operation)
 
         await self.recorder.until_current(obj, write)
 
     async def _replace(self, operation: Operation, obj: StripeObject) -> None:
-        """Record that the former one has ended and reserve the place for the new one.
+        """Record that the former one has ended and reserve the slot for the new one.
 
         When another request was faster the operation ends: tried again later, it could charge when nobody waits for it.
         """
 
         async def write(current: StripeObject, seen: Seen | None) -> None:
             async with self._operations.advance(operation, "place_ready", holder=None) as connection:
-                await self.recorder.record(connection, current, seen=seen, cause=operation.id)
-                if not await self.reserve(connection, operation, _request(operation)):
-                    error = SubscriptionInProgress("Another request took the place of this customer and product")
+                await self.recorder.record_for(connection, operation, current, seen=seen)
+                if not await self.placement.reserve(connection, operation):
+                    error = SubscriptionInProgress("Another request took the slot of this customer and product")
                     operation.response = refusal(error, operation)
 
         await self.recorder.until_current(obj, write)
@@ -154,6 +195,8 @@ class SubscriptionCreation:
 
         Paying the same invoice cannot charge twice: Stripe refuses to pay a paid one.
         """
+        if await self._is_second(operation):
+            return
         if method := operation.facts.get("payment_method"):
             invoice = obj["latest_invoice"]
             try:
@@ -168,7 +211,24 @@ class SubscriptionCreation:
             obj = await stripe_calls.retrieve_subscription(self.gateway, obj["id"])
         await self._succeed(operation, obj, status=200)
 
+    async def _is_second(self, operation: Operation) -> bool:
+        """End the operation if Stripe shows another live subscription of the customer to the product.
+
+        The mirror was asked before, but an event may be on its way, or lost. A customer made just now has none.
+        """
+        made_now = operation.facts.get(NEW) and operation.attempts == 1
+        if request_of(operation).allow_multiple or made_now:
+            return False
+        customer, product = operation.facts["stripe_customer_id"], operation.facts["product_id"]
+        other = await find_other_live(self.gateway, operation.mark, customer=customer, product=product)
+        if other is None:
+            return False
+        await self._refuse_as_live(operation, other)
+        return True
+
     async def _create(self, operation: Operation) -> None:
+        if await self._is_second(operation):
+            return
         obj = await self._create_at_stripe(operation)
         declined = await declined_reason(self.gateway, obj) if operation.facts.get("payment_method") else None
         if declined is not None:
@@ -178,20 +238,13 @@ class SubscriptionCreation:
 
     async def _create_at_stripe(self, operation: Operation) -> dict[str, Any]:
         """Create the subscription, or find the one that an earlier try created under a key that is of no use now."""
-        request = _request(operation)
+        customer = operation.facts["stripe_customer_id"]
         if not operation.stripe_keys_hold:
-            found = await find_by_operation(self.gateway, operation.id, customer=operation.facts["stripe_customer_id"])
+            found = await find_by_operation(self.gateway, operation.mark, customer=customer)
             if found is not None:
                 return found
-        terms = stripe_calls.SubscriptionTerms(
-            customer=operation.facts["stripe_customer_id"],
-            price=operation.facts["price_id"],
-            quantity=request.quantity,
-            payment_method=operation.facts.get("payment_method"),
-            trial_days=request.trial_days,
-            metadata=request.metadata | {"lean_payments_operation": operation.id},
-        )
-        return await stripe_calls.create_subscription(self.gateway, terms, key=operation.stripe_key("subscription"))
+        key = operation.stripe_key("subscription")
+        return await stripe_calls.create_subscription(self.gateway, terms_of(operation), key=key)
 
     async def _decline(self, operation: Operation, obj: dict[str, Any], error: PaymentsError) -> None:
         """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""
@@ -199,9 +252,10 @@ class SubscriptionCreation:
 
         async def write(current: StripeObject, seen: Seen | None) -> None:
             async with self._operations.advance(operation, "declined", **facts) as connection:
-                await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                await self.recorder.record_for(connection, operation, current, seen=seen)
 
         await self.recorder.until_current(obj, write)
+        await self._declines.count(payer_of(operation), operation.facts.get("card"))
 
     async def _cancel_declined(self, operation: Operation) -> None:
         stripe_id = operation.facts["stripe_subscription_id"]
@@ -211,7 +265,7 @@ class SubscriptionCreation:
 
         async def write(current: StripeObject, seen: Seen | None) -> None:
             async with self._operations.finish(operation) as connection:
-                await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                await self.recorder.record_for(connection, operation, current, seen=seen)
                 operation.response = refusal(error, operation)
 
         await self.recorder.until_current(obj, write)
@@ -221,7 +275,7 @@ class SubscriptionCreation:
     async def _succeed(self, operation: Operation, obj: StripeObject, *, status: int) -> None:
         async def write(current: StripeObject, seen: Seen | None) -> None:
             async with self._operations.finish(operation) as connection:
-                row = await self.recorder.record(connection, current, seen=seen, cause=operation.id)
+                row = await self.recorder.record_for(connection, operation, current, seen=seen)
                 view = to_created(row, current, customer_id=operation.facts["customer_id"])
                 operation.response = StoredResponse.of(status, view)
             PAYMENT_ATTEMPTS.labels("requires_action" if view.status == "incomplete" else "succeeded").inc()
@@ -230,47 +284,16 @@ class SubscriptionCreation:
         await self.recorder.until_current(obj, write)
 
     async def _refuse(self, operation: Operation, error: PaymentsError) -> None:
-        """End the operation with Stripe's refusal; the reserved place is given back."""
+        """End the operation with Stripe's refusal; the reserved slot is given back."""
         async with self._operations.finish(operation) as connection:
             if reserved := operation.facts.get("subscription_id"):
-                await store.release(connection, reserved)
+                await slots.release(connection, reserved)
             operation.response = refusal(error, operation)
         PAYMENT_ATTEMPTS.labels("declined" if isinstance(error, StripeDeclined) else "refused").inc()
-
-    async def reserve(self, connection: AsyncConnection, operation: Operation, request: CreateSubscription) -> bool:
-        """Reserve the place of customer and product for this operation."""
-        subscription_id = new_id("lps")
-        reserved = await store.reserve(
-            connection,
-            subscription_id=subscription_id,
-            operation_id=operation.id,
-            livemode=self._livemode,
-            customer_id=operation.facts["customer_id"],
-            product_id=operation.facts["product_id"],
-            price_id=operation.facts["price_id"],
-            quantity=request.quantity,
-            metadata=request.metadata,
-            exclusive=not request.allow_multiple,
-            now=self._clock.now(),
-        )
-        if reserved:
-            operation.facts = {**operation.facts, "subscription_id": subscription_id}
-        return reserved
+        if isinstance(error, StripeDeclined):
+            await self._declines.count(payer_of(operation), card_fingerprint(error.payment_method))
 
     @property
     def _operations(self) -> Operations:
         assert self.operations is not None
         return self.operations
-
-
-def _request(operation: Operation) -> CreateSubscription:
-    return msgspec.convert(operation.request, CreateSubscription)
-
-
-def exists(row: Row[Any]) -> SubscriptionExists:
-    """Return the error that names the live subscription."""
-    return SubscriptionExists(
-        f"The customer already has the live subscription {row.id} to this product; set allow_multiple to add another",
-        subscription_id=row.id,
-        subscription_status=row.status,
-    )

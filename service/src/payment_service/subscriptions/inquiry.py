@@ -1,4 +1,4 @@
-"""Asks Stripe what became of a subscription."""
+"""Asks Stripe what became of a subscription, and what else a customer has."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from payment_service.errors import PaymentDeclined
 from payment_service.platform import stripe_calls
+from payment_service.platform.mirroring import object_id
 from payment_service.subscriptions.schemas import client_secret
+from payment_service.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
 
 
-async def find_by_operation(gateway: StripeGateway, operation_id: str, *, customer: str) -> StripeObject | None:
-    """Return the subscription that an operation made, by the id in its metadata.
+async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str) -> StripeObject | None:
+    """Return the subscription that an operation made, by its mark in the metadata.
 
     The customer's subscriptions are listed, because Stripe's search lags behind (docs.stripe.com/search).
     """
@@ -23,12 +25,38 @@ async def find_by_operation(gateway: StripeGateway, operation_id: str, *, custom
             gateway, customer=customer, status="all", limit=100, starting_after=starting_after
         )
         for obj in page["data"]:
-            if (obj.get("metadata") or {}).get("lean_payments_operation") == operation_id:
+            if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
                 found: dict[str, Any] = obj
                 return found
         if not page["has_more"]:
             return None
         starting_after = page["data"][-1]["id"]
+
+
+async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, product: str) -> StripeObject | None:
+    """Return a live subscription of the customer to the product; None also when the operation has made its own.
+
+    The list shows ten items of each subscription at most (docs.stripe.com/api/subscriptions/object).
+    """
+    other: StripeObject | None = None
+    after: dict[str, str] = {}
+    while True:
+        page = await stripe_calls.list_page(gateway, "subscriptions", customer=customer, **after)
+        for obj in page["data"]:
+            if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
+                return None
+            if other is None and obj["status"] in LIVE_STATUSES and product in await _products(gateway, obj):
+                other = obj
+        if not page["has_more"]:
+            return other
+        after = {"starting_after": page["data"][-1]["id"]}
+
+
+async def _products(gateway: StripeGateway, obj: StripeObject) -> set[str | None]:
+    items = obj["items"]
+    if items.get("has_more"):
+        items = await stripe_calls.list_page(gateway, "subscription_items", subscription=obj["id"])
+    return {object_id(item["price"]["product"]) for item in items["data"]}
 
 
 async def declined_reason(gateway: StripeGateway, obj: StripeObject) -> PaymentDeclined | None:
@@ -43,3 +71,13 @@ async def declined_reason(gateway: StripeGateway, obj: StripeObject) -> PaymentD
     if intent["status"] != "requires_payment_method" or not error:
         return None
     return PaymentDeclined(error.get("message"), stripe_code=error.get("code"), decline_code=error.get("decline_code"))
+
+
+def can_pay_by_itself(customer: StripeObject) -> bool:
+    """Tell whether an invoice of the customer may be paid by what no request names.
+
+    That is a default payment method (docs.stripe.com/api/customers/object), or a balance or discount that leaves
+    nothing due: then the subscription is active at once, and its renewals are charged to whatever is the default then.
+    """
+    default = (customer.get("invoice_settings") or {}).get("default_payment_method") or customer.get("default_source")
+    return bool(default) or (customer.get("balance") or 0) < 0 or bool(customer.get("discount"))

@@ -1,6 +1,7 @@
 """The fast way to read one subscription: a plain ASGI callable in front of the application, with the cache.
 
-What it does not know (other methods, ids of another form) goes to the application, which answers the same.
+What it does not know (other methods, ids of another form, any query) goes to the application, which answers the same.
+It stands in the place of one handler of the application's and lets in whom that one's declaration lets in.
 """
 
 from __future__ import annotations
@@ -13,38 +14,60 @@ import msgspec
 
 from payment_service.platform.failures import to_problem
 from payment_service.platform.responses import respond, respond_problem
+from payment_service.platform.route_access import declared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestar import Litestar
     from litestar.types import ASGIApp, Receive, Send
 
     from payment_service.platform.cache import ReadCache
+    from payment_service.platform.route_access import Access
     from payment_service.subscriptions.service import Subscriptions
 
 PREFIX: Final = "/api/v1/subscriptions/"
-TEMPLATE: Final = "/api/v1/subscriptions/{subscription_id}"
 TABLE: Final = "subscriptions"
-_ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
+_ID: Final = re.compile(r"lps_[A-Za-z0-9_]{1,250}")
 
 
 class SubscriptionReads:
-    """Answers GET of one subscription."""
+    """Answers GET of one subscription in place of its handler, whose declaration and template it goes by.
 
-    def __init__(self, application: ASGIApp, *, subscriptions: Subscriptions, cache: ReadCache) -> None:
-        self._application = application
+    Args:
+        api: everything else.
+        admission: wraps the answer in what lets callers of a route in.
+
+    Raises:
+        RuntimeError: another route of the API has the paths that this answers.
+    """
+
+    def __init__(
+        self,
+        api: Litestar,
+        *,
+        admission: Callable[[ASGIApp, Access], ASGIApp],
+        subscriptions: Subscriptions,
+        cache: ReadCache,
+    ) -> None:
+        self.api = api
+        self._template, access = _matched(api)
+        self._answer = admission(self._read_one, access)
         self._subscriptions = subscriptions
         self._cache = cache
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
         path = scope["path"]
-        if not path.startswith(PREFIX) or scope["type"] != "http" or scope["method"] != "GET":
-            await self._application(scope, receive, send)
+        known = path.startswith(PREFIX) and scope["method"] == "GET" and _ID.fullmatch(path, len(PREFIX))
+        if not known or scope["query_string"]:
+            await self.api(scope, receive, send)
             return
-        subscription_id = path[len(PREFIX) :]
-        if not _ID.fullmatch(subscription_id):
-            await self._application(scope, receive, send)
-            return
-        scope["path_template"] = TEMPLATE
+        scope["path_template"] = self._template
+        await self._answer(scope, receive, send)
+
+    async def _read_one(self, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        subscription_id = scope["path"][len(PREFIX) :]
         body = self._cache.look_up(subscription_id)
         if body is None:
             try:
@@ -58,3 +81,17 @@ class SubscriptionReads:
         """Read the row; one that is remembered must not come from a replica that lags."""
         view = await self._subscriptions.get(subscription_id, may_lag=not self._cache.enabled)
         return msgspec.json.encode(view)
+
+
+def _matched(api: Litestar) -> tuple[str, Access]:
+    """Return the template and the declaration of the handler in whose place this answers: the router's own match."""
+    _, handler, _, _, template = api.asgi_router.handle_routing(path=f"{PREFIX}lps_1", method="GET")
+    shadowed = [
+        route.path
+        for route in api.routes
+        if "GET" in route.methods and _ID.fullmatch(route.path_format.removeprefix(PREFIX))
+    ]
+    access = declared(handler)
+    if access is None or shadowed:
+        raise RuntimeError(f"reads of a subscription would answer for another route: {shadowed or template}")
+    return template, access

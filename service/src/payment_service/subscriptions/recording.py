@@ -6,12 +6,17 @@ Then the present object is fetched and written under the condition that the row 
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from sqlalchemy.exc import IntegrityError
 
 from payment_service.errors import StripeUnavailable
 from payment_service.platform import stripe_calls
 from payment_service.platform.mirroring import NeedsFetch, Seen, see
-from payment_service.subscriptions import store
+from payment_service.subscriptions import slots, store
 from payment_service.tables import subscriptions
 
 if TYPE_CHECKING:
@@ -20,11 +25,16 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.idempotency.schemas import Operation
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
 
-TRIES: Final = 5
+TRIES: Final = 10
+PAUSE_SECONDS: Final = 0.02
+"""At most, before the second try, and twice as long before each further one: callers who change one subscription at the
+same moment take turns instead of failing."""
+LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class Recorder:
@@ -34,23 +44,38 @@ class Recorder:
         self._database = database
         self._gateway = gateway
         self._clock = clock
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def until_current(
         self, obj: StripeObject, write: Callable[[StripeObject, Seen | None], Awaitable[None]]
     ) -> None:
         """Call `write` with `obj`, and again with the present object for as long as the row has moved on.
 
+        Another transaction may make the row at the same moment; then the next try finds it.
+
         Raises:
             StripeUnavailable: it moves on every time; the operation is completed later.
         """
+        turn = self._turns.setdefault(obj["id"], asyncio.Lock())
+        async with turn:
+            await self._until_current(obj, write)
+
+    async def _until_current(
+        self, obj: StripeObject, write: Callable[[StripeObject, Seen | None], Awaitable[None]]
+    ) -> None:
         seen: Seen | None = None
-        for _ in range(TRIES):
+        for left in reversed(range(TRIES)):
             try:
                 await write(obj, seen)
             except NeedsFetch:
+                pause = PAUSE_SECONDS * 2 ** (TRIES - 1 - left)
+                await asyncio.sleep(random.uniform(0, min(pause, LONGEST_PAUSE_SECONDS)))  # noqa: S311 - jitter
                 async with self._database.read() as connection:
                     seen = await see(connection, subscriptions, {"stripe_subscription_id": obj["id"]})
                 obj = await stripe_calls.retrieve_subscription(self._gateway, obj["id"])
+            except IntegrityError:
+                if not left:
+                    raise
             else:
                 return
         raise StripeUnavailable("The subscription changes faster than it can be recorded", retry_after=1)
@@ -65,3 +90,17 @@ class Recorder:
         """
         as_of = int(obj["created"])
         return await store.record(connection, obj, as_of=as_of, seen=seen, cause=cause, now=self._clock.now())
+
+    async def record_for(
+        self, connection: AsyncConnection, operation: Operation, obj: StripeObject, *, seen: Seen | None
+    ) -> Row[object]:
+        """Write the subscription of an operation; when it has a row that is not the reserved one, that is given back.
+
+        Raises:
+            NeedsFetch: see `until_current`.
+        """
+        row = await self.record(connection, obj, seen=seen, cause=operation.id)
+        reserved: str | None = operation.facts.get("subscription_id")
+        if reserved is not None and reserved != row.id:
+            await slots.release(connection, reserved)
+        return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from litestar import Response, get, post
@@ -12,7 +13,16 @@ from litestar.params import Body, PathParameter, QueryParameter
 
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.platform.body import JsonBody
-from payment_service.platform.openapi import READING, WRITING, IdempotencyKeyHeader, Limit, StartingAfter, problems
+from payment_service.platform.id_types import CUSTOMER, MAXIMUM_CHARACTERS, OBJECT, SUBSCRIPTION
+from payment_service.platform.openapi import (
+    READING,
+    WRITING,
+    EndUserAddressHeader,
+    IdempotencyKeyHeader,
+    problems,
+)
+from payment_service.platform.paging import Page
+from payment_service.platform.route_access import CREATE_LIMIT, READ, WRITE
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
     CreatedSubscription,
@@ -27,13 +37,25 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
 CREATE_PATH = "/api/v1/payments/create-subscription"
-_EXAMPLE = {"lookup_key": "pro_monthly", "email": "ada@example.com", "payment_method_id": "pm_card_visa"}
-SubscriptionId = Annotated[str, PathParameter(description="Our id of the subscription (`lps_…`).", max_length=255)]
+_EXAMPLE = {"lookup_key": "pro_monthly", "email": "hedy@example.com", "payment_method_id": "pm_card_visa"}
+SubscriptionId = Annotated[
+    str,
+    PathParameter(
+        pattern=SUBSCRIPTION,
+        max_length=MAXIMUM_CHARACTERS,
+        description="Our id of the subscription (`lps_…`) or Stripe's (`sub_…`).",
+    ),
+]
+
+
+def _of(kind: str) -> QueryParameter:
+    return QueryParameter(pattern=OBJECT, max_length=MAXIMUM_CHARACTERS, description=f"Only to this {kind}.")
 
 
 @post(
     CREATE_PATH,
     operation_id="createSubscription",
+    access=replace(WRITE, limit=CREATE_LIMIT),
     summary="Create a subscription",
     tags=["subscriptions"],
     dto=JsonBody[CreateSubscription],
@@ -50,17 +72,16 @@ async def create_subscription(
     caller: NamedDependency[Caller],
     subscriptions: NamedDependency[Subscriptions],
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+    end_user_address: EndUserAddressHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Create a subscription and, with a payment method, charge its first invoice at once."""
-    stored = await subscriptions.create(
-        data, principal=caller.principal, request_id=caller.request_id, key=caller.key(data)
-    )
-    return to_response(stored)
+    return to_response(await subscriptions.create(data, caller=caller, key=caller.key(data)))
 
 
 @get(
     "/api/v1/subscriptions/{subscription_id:str}",
     operation_id="getSubscription",
+    access=READ,
     summary="Read a subscription",
     tags=["subscriptions"],
     responses=problems(*READING, 404),
@@ -75,24 +96,35 @@ async def get_subscription(
 @get(
     "/api/v1/subscriptions",
     operation_id="listSubscriptions",
+    access=READ,
     summary="List subscriptions",
     tags=["subscriptions"],
     responses=problems(*READING),
 )
 async def list_subscriptions(
+    *,
     subscriptions: NamedDependency[Subscriptions],
-    customer_id: Annotated[str | None, QueryParameter(max_length=255, description="Only this customer's.")] = None,
+    page: NamedDependency[Page],
+    customer_id: Annotated[
+        str | None,
+        QueryParameter(
+            pattern=CUSTOMER, max_length=MAXIMUM_CHARACTERS, description="Only this customer's (`lpc_…` or `cus_…`)."
+        ),
+    ] = None,
+    price_id: Annotated[str | None, _of("price")] = None,
+    product_id: Annotated[str | None, _of("product")] = None,
     status: Annotated[SubscriptionStatus | None, QueryParameter(description="Only with this status.")] = None,
-    limit: Limit = 10,
-    starting_after: StartingAfter = None,
 ) -> SubscriptionList:
     """Return a page of subscriptions, newest first."""
-    return await subscriptions.list(customer_id=customer_id, status=status, limit=limit, starting_after=starting_after)
+    return await subscriptions.list(
+        page=page, customer_id=customer_id, price_id=price_id, product_id=product_id, status=status
+    )
 
 
 @post(
     "/api/v1/subscriptions/{subscription_id:str}/cancel",
     operation_id="cancelSubscription",
+    access=WRITE,
     summary="Cancel a subscription",
     tags=["subscriptions"],
     dto=JsonBody[CancelSubscription],

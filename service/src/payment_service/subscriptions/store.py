@@ -4,133 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Boolean, bindparam, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, or_, select, update
 
 from payment_service.customers.store import foreign_id
-from payment_service.platform.mirroring import Ended, Seen, lock, mirror
+from payment_service.platform.mirroring import Ended, Seen, created, lock, mirror
+from payment_service.platform.paging import Order, read_page
 from payment_service.subscriptions.schemas import (
+    TERMINAL,
     CreatedSubscription,
+    PauseCollection,
     SubscriptionView,
     client_secret,
     subscription_columns,
 )
-from payment_service.tables import LIVE_STATUSES, customers, subscriptions
+from payment_service.tables import customers, operations, subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-TERMINAL: Final = ("canceled", "incomplete_expired")
-"""Statuses that never change again (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""
+    from payment_service.platform.paging import Page
+
 ENDED: Final = Ended("status", frozenset(TERMINAL))
-_SAME_PLACE: Final = (
-    subscriptions.c.livemode == bindparam("livemode"),
-    subscriptions.c.customer_id == bindparam("customer_id"),
-    subscriptions.c.product_id == bindparam("product_id"),
-)
-_LIVE: Final = select(subscriptions).where(*_SAME_PLACE, subscriptions.c.status.in_(LIVE_STATUSES)).limit(1)
-_RESERVED: Final = (
-    "id",
-    "operation_id",
-    "livemode",
-    "customer_id",
-    "product_id",
-    "price_id",
-    "quantity",
-    "status",
-    "exclusive",
-    "metadata",
-    "created_at",
-    "updated_at",
-)
-_IF_ALONE: Final = select(*(bindparam(name, type_=subscriptions.c[name].type) for name in _RESERVED)).where(
-    or_(
-        ~bindparam("exclusive", type_=Boolean),
-        ~select(subscriptions.c.id).where(*_SAME_PLACE, subscriptions.c.status.in_(LIVE_STATUSES)).exists(),
-    )
-)
-_RESERVE: Final = {
-    name: dialect.insert(subscriptions)
-    .from_select(_RESERVED, _IF_ALONE)
-    .on_conflict_do_nothing()
-    .returning(subscriptions.c.id)
-    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-}
-_HOLDER: Final = select(subscriptions).where(
-    *_SAME_PLACE, subscriptions.c.exclusive, subscriptions.c.status.not_in(TERMINAL)
-)
 _BY_ID: Final = select(subscriptions).where(
-    subscriptions.c.livemode == bindparam("livemode"), subscriptions.c.id == bindparam("id")
+    subscriptions.c.livemode == bindparam("livemode"),
+    or_(subscriptions.c.id == bindparam("id"), subscriptions.c.stripe_subscription_id == bindparam("id")),
 )
+_ORDER: Final = Order(
+    noun="subscription",
+    key=(subscriptions.c.created_at, subscriptions.c.id),
+    ids=(subscriptions.c.id, subscriptions.c.stripe_subscription_id),
+    created=subscriptions.c.created_at,
+)
+_OTHER: Final = subscriptions.alias()
 _ADOPT: Final = (
     update(subscriptions)
-    .where(subscriptions.c.operation_id == bindparam("o_id"), subscriptions.c.stripe_subscription_id.is_(None))
+    .where(
+        subscriptions.c.operation_id == bindparam("o_id"),
+        subscriptions.c.stripe_subscription_id.is_(None),
+        ~select(_OTHER.c.id).where(_OTHER.c.stripe_subscription_id == bindparam("s_id")).exists(),
+    )
     .values(stripe_subscription_id=bindparam("s_id"))
     .returning(subscriptions)
 )
-"""Gives the row that an operation reserved to the subscription that Stripe made for it."""
-
-
-async def find_live(
-    connection: AsyncConnection, *, livemode: bool, customer_id: str, product_id: str
-) -> Row[Any] | None:
-    """Return a live subscription of this customer to this product, wherever it was made."""
-    parameters = {"livemode": livemode, "customer_id": customer_id, "product_id": product_id}
-    return (await connection.execute(_LIVE, parameters)).first()
-
-
-async def find_holder(
-    connection: AsyncConnection, *, livemode: bool, customer_id: str, product_id: str
-) -> Row[Any] | None:
-    """Return the row that holds the one place of this customer and product."""
-    parameters = {"livemode": livemode, "customer_id": customer_id, "product_id": product_id}
-    return (await connection.execute(_HOLDER, parameters)).first()
-
-
-async def reserve(
-    connection: AsyncConnection,
-    *,
-    subscription_id: str,
-    operation_id: str,
-    livemode: bool,
-    customer_id: str,
-    product_id: str,
-    price_id: str,
-    quantity: int,
-    metadata: Mapping[str, str],
-    exclusive: bool,
-    now: datetime,
-) -> bool:
-    """Insert the row of a subscription about to be made; False when another one holds the place or is live.
-
-    The partial unique index decides, so two requests at the same moment cannot both go on to Stripe.
-    """
-    values = {
-        "id": subscription_id,
-        "operation_id": operation_id,
-        "customer_id": customer_id,
-        "product_id": product_id,
-        "price_id": price_id,
-        "quantity": quantity,
-        "status": "creating",
-        "exclusive": exclusive,
-        "metadata": dict(metadata),
-        "livemode": livemode,
-        "created_at": now,
-        "updated_at": now,
-    }
-    return (await connection.execute(_RESERVE[connection.dialect.name], values)).first() is not None
-
-
-async def release(connection: AsyncConnection, subscription_id: str) -> None:
-    """Remove a reserved row for which nothing was made at Stripe."""
-    await connection.execute(
-        delete(subscriptions).where(subscriptions.c.id == subscription_id, subscriptions.c.status == "creating")
-    )
+"""Gives the row that an operation reserved to the subscription that Stripe made for it; one that has a row already
+keeps that, whatever a person writes into its metadata at Stripe."""
+_ORDERED: Final = select(operations.c.facts).where(operations.c.id == bindparam("id"))
 
 
 async def record(
@@ -138,48 +59,88 @@ async def record(
 ) -> Row[Any]:
     """Write what Stripe says of a subscription and return the row.
 
-    A row reserved by an operation of ours is found by the operation's id in the metadata, so that an event that
+    A row reserved by an operation of ours is found by the operation's mark in the metadata, so that an event that
     arrives before our own recording meets the same row. An ended subscription stays ended.
 
     Raises:
         NeedsFetch: an event's snapshot that may be older than the row.
     """
-    operation_id = (obj.get("metadata") or {}).get("lean_payments_operation")
+    mark = (obj.get("metadata") or {}).get("lean_payments_operation")
     key = {"stripe_subscription_id": obj["id"]}
     found = None
-    if operation_id is not None:
-        found = (await connection.execute(_ADOPT, {"o_id": operation_id, "s_id": obj["id"]})).first()
+    if mark is not None:
+        found = (await connection.execute(_ADOPT, {"o_id": mark, "s_id": obj["id"]})).first()
     if found is None:
         found = await lock(connection, subscriptions, key)
     foreign = await _columns_of_a_foreign_one(connection, obj) if found is None else None
+    ordered = None if found is None else await _ordered_product(connection, found)
+    columns = subscription_columns(obj, ordered=ordered)
+    if found is None or found.operation_id is None:
+        columns |= {"created_at": created(obj, otherwise=now if found is None else found.created_at)}
     return await mirror(
         connection,
         subscriptions,
         key=key,
-        columns=subscription_columns(obj),
+        columns=columns,
         as_of=as_of,
         seen=seen,
         cause=cause,
         now=now,
         insert_only=foreign,
+        update_only=None if found is None else _kept(found, ordered, columns),
         locked=found,
         ended=ENDED,
     )
 
 
+async def _ordered_product(connection: AsyncConnection, row: Row[Any]) -> str | None:
+    """Return the product that was ordered here; rows of earlier versions tell it by their operation."""
+    if row.operation_id is None or row.ordered_product_id is not None:
+        return _told_by_row(row)
+    found = (await connection.execute(_ORDERED, {"id": row.operation_id})).first()
+    ordered: str | None = None if found is None else found.facts.get("product_id")
+    return ordered or _told_by_row(row)
+
+
+def _told_by_row(row: Row[Any]) -> str | None:
+    """Return the product that was ordered here, as far as the row tells; None for a subscription made elsewhere."""
+    product: str | None = row.ordered_product_id or (row.product_id if row.operation_id is not None else None)
+    return product
+
+
+def columns_beside(obj: dict[str, Any], row: Row[Any]) -> dict[str, Any]:
+    """Return what the row is to hold when it shows `obj`, with the ordered product where the item depends on it."""
+    ordered = _told_by_row(row)
+    columns = subscription_columns(obj, ordered=ordered)
+    return columns if len(columns["items"]) < 2 else columns | {"ordered_product_id": ordered}  # noqa: PLR2004 - several
+
+
+def _kept(row: Row[Any], ordered: str | None, columns: dict[str, Any]) -> dict[str, Any]:
+    """Return what only we know of the row: it gives up its slot's entry when Stripe shows another product."""
+    return {
+        "ordered_product_id": ordered,
+        "exclusive": row.exclusive and columns["product_id"] == row.product_id,
+    }
+
+
 async def _columns_of_a_foreign_one(connection: AsyncConnection, obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns that only we know, for a subscription that was not made here."""
+    """Return the columns that only we know, for a subscription that was not made here or is not in a restored dump.
+
+    The operation that made the latter is named, so that a retry of it gets this one.
+    """
     customer = obj["customer"] if isinstance(obj["customer"], str) else str(obj["customer"]["id"])
     known = (await connection.execute(select(customers.c.id).where(customers.c.stripe_customer_id == customer))).first()
+    mark = (obj.get("metadata") or {}).get("lean_payments_operation")
     return {
         "id": f"lps_{obj['id'].removeprefix('sub_')}",
+        "operation_id": mark,
         "customer_id": known.id if known else foreign_id(customer),
         "exclusive": False,
     }
 
 
 async def get(connection: AsyncConnection, subscription_id: str, *, livemode: bool) -> Row[Any] | None:
-    """Return a subscription by our id."""
+    """Return a subscription by our id or Stripe's."""
     return (await connection.execute(_BY_ID, {"id": subscription_id, "livemode": livemode})).first()
 
 
@@ -188,43 +149,46 @@ async def list_page(
     *,
     livemode: bool,
     customer_id: str | None,
-    status: str | None,
-    limit: int,
-    starting_after: str | None,
-) -> list[Row[Any]]:
-    """Return up to `limit` subscriptions, newest first, that come after `starting_after`."""
-    statement = select(subscriptions).where(
-        subscriptions.c.livemode == livemode, subscriptions.c.stripe_subscription_id.is_not(None)
-    )
+    page: Page,
+    **exact: str | None,
+) -> tuple[list[Row[Any]], bool]:
+    """Return a page of subscriptions, newest first, and whether there are more.
+
+    Args:
+        connection: to read from.
+        livemode: of the account.
+        customer_id: our id of the customer, or Stripe's.
+        page: that was asked for.
+        exact: further columns and the values that they must have, if any.
+
+    Raises:
+        UnknownCursor: the page is to begin at no subscription.
+    """
+    statement = select(subscriptions)
     if customer_id is not None:
-        statement = statement.where(subscriptions.c.customer_id == customer_id)
-    if status is not None:
-        statement = statement.where(subscriptions.c.status == status)
-    if starting_after is not None:
-        statement = statement.where(subscriptions.c.id < starting_after)
-    rows = await connection.execute(statement.order_by(subscriptions.c.id.desc()).limit(limit))
-    return list(rows.all())
+        of_stripe = customer_id.startswith("cus_")
+        column = subscriptions.c.stripe_customer_id if of_stripe else subscriptions.c.customer_id
+        statement = statement.where(column == customer_id)
+    for name, value in exact.items():
+        if value is not None:
+            statement = statement.where(subscriptions.c[name] == value)
+    among = (subscriptions.c.livemode == livemode, subscriptions.c.stripe_subscription_id.is_not(None))
+    return await read_page(connection, statement, order=_ORDER, page=page, among=among)
 
 
 def to_view(row: Row[Any]) -> SubscriptionView:
     """Build the public view of a row."""
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    return SubscriptionView(**{name: values[name] for name in SubscriptionView.__struct_fields__})
+    shown = {name: values[name] for name in SubscriptionView.__struct_fields__ if name != "pause_collection"}
+    pause = None
+    if row.pause_behavior is not None:
+        pause = PauseCollection(behavior=row.pause_behavior, resumes_at=row.pause_resumes_at)
+    return SubscriptionView(**shown, pause_collection=pause)
 
 
 def to_created(row: Row[Any], obj: dict[str, Any], *, customer_id: str) -> CreatedSubscription:
     """Build the answer to create-subscription of a row and Stripe's object, which holds the client secret."""
     secret, kind = client_secret(obj)
-    return CreatedSubscription(
-        id=row.id,
-        stripe_subscription_id=row.stripe_subscription_id,
-        customer_id=customer_id,
-        status=row.status,
-        current_period_start=row.current_period_start,
-        current_period_end=row.current_period_end,
-        client_secret=secret,
-        client_secret_kind=kind,
-        latest_invoice_id=row.latest_invoice_id,
-        livemode=row.livemode,
-        created_at=row.created_at,
-    )
+    ours = {"customer_id": customer_id, "client_secret": secret, "client_secret_kind": kind}
+    values = {**row._mapping, **ours}  # noqa: SLF001 - see to_view
+    return CreatedSubscription(**{name: values[name] for name in CreatedSubscription.__struct_fields__})

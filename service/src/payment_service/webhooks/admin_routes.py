@@ -15,18 +15,24 @@ from payment_service.idempotency.at_once import run_at_once
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.idempotency.service import Operations
 from payment_service.platform.body import JsonBody
+from payment_service.platform.id_types import EVENT, EVENT_TYPES, MAXIMUM_CHARACTERS, OBJECT
 from payment_service.platform.openapi import (
     ADMIN_WRITING,
     READING,
     IdempotencyKeyHeader,
-    Limit,
-    Since,
-    StartingAfter,
-    parse_since,
     problems,
 )
-from payment_service.webhooks.administration import REPLAY, RETRY, InboxAdministration
-from payment_service.webhooks.schemas import EventList, EventState, EventView, ReplayRequest, ReplayResult
+from payment_service.platform.paging import Page
+from payment_service.platform.route_access import ADMIN
+from payment_service.webhooks.administration import DISCARD, REPLAY, RESTORE, RETRY, InboxAdministration
+from payment_service.webhooks.schemas import (
+    DiscardRequest,
+    EventList,
+    EventState,
+    EventView,
+    ReplayRequest,
+    ReplayResult,
+)
 from payment_service.webhooks.service import Inbox
 
 if TYPE_CHECKING:
@@ -34,16 +40,24 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 PATH = "/api/v1/admin/inbox"
-EventId = Annotated[str, PathParameter(description="Stripe's id of the event (`evt_…`).", max_length=255)]
+EventId = Annotated[
+    str,
+    PathParameter(pattern=EVENT, max_length=MAXIMUM_CHARACTERS, description="Stripe's id of the event (`evt_…`)."),
+]
 
 
 class RetryRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Nothing has to be said."""
 
 
+class RestoreRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Nothing has to be said."""
+
+
 @get(
     PATH,
     operation_id="listEvents",
+    access=ADMIN,
     summary="List the events of the inbox",
     tags=["administration"],
     responses=problems(*READING),
@@ -51,29 +65,29 @@ class RetryRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def list_events(
     *,
     inbox_administration: NamedDependency[InboxAdministration],
+    page: NamedDependency[Page],
     event_state: Annotated[EventState | None, QueryParameter(name="state", description="Only in this state.")] = None,
     type: Annotated[  # noqa: A002 - the name that Stripe gives it
-        str | None, QueryParameter(max_length=255, description="Of this type; `invoice.*`: every one that begins so.")
+        str | None,
+        QueryParameter(
+            pattern=EVENT_TYPES, max_length=255, description="Of this type; `invoice.*`: every one that begins so."
+        ),
     ] = None,
-    since: Since = None,
-    object_id: Annotated[str | None, QueryParameter(max_length=255, description="Only about this object.")] = None,
-    limit: Limit = 10,
-    starting_after: StartingAfter = None,
+    object_id: Annotated[
+        str | None,
+        QueryParameter(
+            pattern=OBJECT, max_length=MAXIMUM_CHARACTERS, description="Only about this object of Stripe's."
+        ),
+    ] = None,
 ) -> EventList:
-    """Return a page of events, the last received first."""
-    return await inbox_administration.list(
-        state=event_state,
-        kind=type,
-        since=parse_since(since),
-        object_id=object_id,
-        limit=limit,
-        starting_after=starting_after,
-    )
+    """Return a page of events, the last received first; `created[…]` is about when they were received."""
+    return await inbox_administration.list(page=page, state=event_state, kind=type, object_id=object_id)
 
 
 @get(
     f"{PATH}/{{event_id:str}}",
     operation_id="getEvent",
+    access=ADMIN,
     summary="Read an event of the inbox",
     tags=["administration"],
     responses=problems(*READING, 404),
@@ -92,6 +106,7 @@ async def get_event(
 @post(
     f"{PATH}/{{event_id:str}}/retry",
     operation_id="retryEvent",
+    access=ADMIN,
     summary="Apply an event now",
     tags=["administration"],
     dto=JsonBody[RetryRequest],
@@ -124,8 +139,80 @@ async def retry_event(
 
 
 @post(
+    f"{PATH}/{{event_id:str}}/discard",
+    access=ADMIN,
+    operation_id="discardEvent",
+    summary="Give up a dead event",
+    tags=["administration"],
+    dto=JsonBody[DiscardRequest],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(EventView, description="It is discarded", generate_examples=False),
+        **problems(*ADMIN_WRITING, 404, 409),
+    },
+)
+async def discard_event(
+    *,
+    event_id: EventId,
+    data: Annotated[DiscardRequest, Body(examples=[Example(summary="With why", value={"reason": "made by hand"})])],
+    caller: NamedDependency[Caller],
+    operations: NamedDependency[Operations],
+    inbox_administration: NamedDependency[InboxAdministration],
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Give up a dead event for good, with the reason; the alert stops, the payload stays until its retention.
+
+    `restoreEvent` takes it back; `reconcile` with `full` reads the present object from Stripe.
+    """
+
+    async def work(connection: AsyncConnection) -> EventView:
+        return await inbox_administration.discard(connection, event_id, data, actor=f"api:{caller.principal}")
+
+    request = {"event_id": event_id, **msgspec.to_builtins(data)}
+    return to_response(
+        await run_at_once(operations, DISCARD, work, caller=caller, request=request, key=caller.key(data))
+    )
+
+
+@post(
+    f"{PATH}/{{event_id:str}}/restore",
+    access=ADMIN,
+    operation_id="restoreEvent",
+    summary="Take a discarded event back",
+    tags=["administration"],
+    dto=JsonBody[RestoreRequest],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(EventView, description="It is dead again", generate_examples=False),
+        **problems(*ADMIN_WRITING, 404, 409),
+    },
+)
+async def restore_event(
+    *,
+    event_id: EventId,
+    data: Annotated[RestoreRequest, Body(examples=[Example(summary="Nothing", value={})])],
+    caller: NamedDependency[Caller],
+    operations: NamedDependency[Operations],
+    inbox_administration: NamedDependency[InboxAdministration],
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Make a discarded event dead again."""
+
+    async def work(connection: AsyncConnection) -> EventView:
+        return await inbox_administration.restore(connection, event_id, actor=f"api:{caller.principal}")
+
+    request = {"event_id": event_id}
+    return to_response(
+        await run_at_once(operations, RESTORE, work, caller=caller, request=request, key=caller.key(data))
+    )
+
+
+@post(
     f"{PATH}/replay",
     operation_id="replayEvents",
+    access=ADMIN,
     summary="Apply settled events again",
     tags=["administration"],
     dto=JsonBody[ReplayRequest],
@@ -156,4 +243,11 @@ async def replay_events(
     return to_response(stored)
 
 
-HANDLERS: list[ControllerRouterHandler] = [list_events, get_event, retry_event, replay_events]
+HANDLERS: list[ControllerRouterHandler] = [
+    list_events,
+    get_event,
+    retry_event,
+    discard_event,
+    restore_event,
+    replay_events,
+]

@@ -1,4 +1,7 @@
-"""What people do with the inbox: look, retry, replay. Whatever changes something or shows a payload is audited."""
+"""What people do with the inbox: look, retry, replay, discard.
+
+Whatever changes something or shows a payload is audited.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,24 @@ from payment_service.errors import Conflict, NotFound
 from payment_service.platform import audit
 from payment_service.tables import events
 from payment_service.webhooks import inspection
-from payment_service.webhooks.schemas import EventList, EventView, ReplayRequest, ReplayResult
+from payment_service.webhooks.schemas import DiscardRequest, EventList, EventView, ReplayRequest, ReplayResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
+    from payment_service.platform.paging import Page
 
 RETRY: Final = "retry_event"
 REPLAY: Final = "replay_events"
+DISCARD: Final = "discard_event"
+RESTORE: Final = "restore_event"
+
+
+_PAST: Final = {"discard": "discarded", "restore": "restored"}
 
 
 class InboxAdministration:
@@ -36,25 +44,19 @@ class InboxAdministration:
     async def list(
         self,
         *,
+        page: Page,
         state: str | None = None,
         kind: str | None = None,
-        since: datetime | None = None,
         object_id: str | None = None,
-        limit: int = 10,
-        starting_after: str | None = None,
     ) -> EventList:
-        """Return a page of events, the last received first."""
+        """Return a page of events, the last received first.
+
+        Raises:
+            Unprocessable: the page is to begin at no event.
+        """
         async with self._database.read() as connection:
-            rows = await inspection.list_page(
-                connection,
-                state=state,
-                kind=kind,
-                since=since,
-                object_id=object_id,
-                limit=limit + 1,
-                starting_after=starting_after,
-            )
-        return EventList(data=[inspection.to_view(row) for row in rows[:limit]], has_more=len(rows) > limit)
+            rows, more = await inspection.list_page(connection, page=page, state=state, kind=kind, object_id=object_id)
+        return EventList(data=[inspection.to_view(row) for row in rows], has_more=more)
 
     async def show(self, event_id: str, *, payload: bool, actor: str) -> EventView:
         """Return one event.
@@ -76,13 +78,15 @@ class InboxAdministration:
 
         Raises:
             NotFound: there is none with this id.
-            Conflict: it is applied already, or of the other mode.
+            Conflict: it is applied already, discarded, or of the other mode.
         """
         row = await inspection.get(connection, event_id)
         if row is None:
             raise _unknown(event_id)
         if row.state == "applied":
             raise Conflict(f"The event {event_id} is applied; replay applies it again")
+        if row.state == "discarded":
+            raise Conflict(f"The event {event_id} is discarded; restore it first")
         if row.livemode != self._livemode:
             raise Conflict(f"The event {event_id} is of the other mode and is never applied here")
         await inspection.rearm(connection, events.c.id == event_id, now=self._clock.now())
@@ -90,6 +94,50 @@ class InboxAdministration:
         fresh = await inspection.get(connection, event_id)
         assert fresh is not None
         return inspection.to_view(fresh)
+
+    async def discard(
+        self, connection: AsyncConnection, event_id: str, request: DiscardRequest, *, actor: str
+    ) -> EventView:
+        """Give up a dead event for good; its payload stays until its retention, and `restore` takes it back.
+
+        Raises:
+            NotFound: there is none with this id.
+            Conflict: it is not dead.
+        """
+        done = await inspection.discard(connection, event_id, reason=request.reason)
+        return await self._changed(
+            connection, event_id, "discard", done=done, needs="dead", actor=actor, details={"reason": request.reason}
+        )
+
+    async def restore(self, connection: AsyncConnection, event_id: str, *, actor: str) -> EventView:
+        """Make a discarded event dead again.
+
+        Raises:
+            NotFound: there is none with this id.
+            Conflict: it is not discarded.
+        """
+        done = await inspection.restore(connection, event_id)
+        return await self._changed(connection, event_id, "restore", done=done, needs="discarded", actor=actor)
+
+    async def _changed(
+        self,
+        connection: AsyncConnection,
+        event_id: str,
+        action: str,
+        *,
+        done: bool,
+        needs: str,
+        actor: str,
+        details: Mapping[str, object] | None = None,
+    ) -> EventView:
+        """Audit what was done, or say why it was not."""
+        row = await inspection.get(connection, event_id)
+        if row is None:
+            raise _unknown(event_id)
+        if not done:
+            raise Conflict(f"The event {event_id} is {row.state}; only one that is {needs} can be {_PAST[action]}")
+        await self._audit(connection, actor=actor, action=action, event_id=event_id, details=details)
+        return inspection.to_view(row)
 
     async def replay(self, connection: AsyncConnection, request: ReplayRequest, *, actor: str) -> ReplayResult:
         """Apply settled events again; with `dry_run` only count them. What Stripe says now decides, as always."""

@@ -12,10 +12,11 @@ from payment_service.customers.store import apply_stripe_customer
 from payment_service.payments import schemas
 from payment_service.platform import stripe_calls
 from payment_service.platform.mirroring import Ended, NeedsFetch, Seen, mirror
+from payment_service.platform.strict_json import storable
 from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.subscriptions.schemas import subscription_columns
 from payment_service.subscriptions.store import ENDED as ENDED_SUBSCRIPTION
-from payment_service.subscriptions.store import record
+from payment_service.subscriptions.store import columns_beside, record
 from payment_service.tables import customers, invoices, prices, products, subscriptions
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Table
+    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.stripe_gateway import StripeGateway
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     Columns = Callable[[dict[str, Any]], dict[str, Any]]
 
-NOT_FOUND: Final = 404
 _ALL: Final[Mapping[str, str]] = {}
 _DELETED: Final = Ended("deleted", frozenset({True}))
 
@@ -60,10 +61,16 @@ class Target:
     table: Table
     columns: Columns
     ended: Ended | None
+    beside: Callable[[dict[str, Any], Row[Any]], dict[str, Any]] | None = None
+    """The columns of the object beside its row, where they depend on what only the row knows."""
     key: str = "id"
     """The column that holds Stripe's id."""
     listing: Mapping[str, str] = field(default_factory=dict)
     """Parameters that make Stripe's list complete."""
+
+    def compared(self, obj: dict[str, Any], row: Row[Any]) -> dict[str, Any]:
+        """Return what the row is to hold when it shows `obj`."""
+        return self.columns(obj) if self.beside is None else self.beside(obj, row)
 
 
 def _plain(
@@ -114,6 +121,7 @@ TARGETS: Final = {
         subscriptions,
         subscription_columns,
         ENDED_SUBSCRIPTION,
+        beside=columns_beside,
         key="stripe_subscription_id",
         listing={"status": "all"},
     ),
@@ -147,31 +155,36 @@ RANKS: Final = {kind: rank for rank, kind in enumerate(TARGETS)}
 
 def kind_of(event: InboxEvent) -> str | None:
     """Return the kind of the event's object; None for a kind, or a connected account, that is only kept."""
-    obj = event.content["data"]["object"]
-    kind = obj.get("object")
-    return kind if kind in TARGETS and obj.get("id") and event.content.get("account") is None else None
+    kind = event.object.get("object")
+    return kind if kind in TARGETS and event.object.get("id") and event.account is None else None
 
 
 def deletes(event: InboxEvent) -> bool:
     """Tell whether the event says that the object is gone; only its type says so."""
-    return event.type in {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
+    named = event.type.removeprefix("v1.") if event.thin else event.type
+    return named in {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
 
 
 def snapshot_of(event: InboxEvent) -> dict[str, Any]:
-    """Return the object as the event shows it; some kinds do not tell their mode."""
-    obj: dict[str, Any] = {"livemode": event.livemode, **event.content["data"]["object"]}
+    """Return the object as the event shows it; some kinds do not tell their mode, and a thin event tells no more."""
+    obj: dict[str, Any] = {"livemode": event.livemode, **event.object}
     return obj | {"deleted": True} if deletes(event) else obj
+
+
+def marks_only(obj: dict[str, Any]) -> bool:
+    """Tell whether this can only mark a row as deleted: no snapshot says what else the row would hold."""
+    return obj.get("object") in {"price", "invoice"} and obj.keys() <= {"id", "object", "livemode", "deleted"}
 
 
 async def fetch_current(gateway: StripeGateway, target: Target, events: list[InboxEvent]) -> dict[str, Any] | None:
     """Return the object as Stripe has it now; None when it is gone and none of its events says why."""
     newest = events[-1]
     try:
-        obj = await stripe_calls.retrieve(gateway, target.collection, newest.object_id)
+        obj = storable(await stripe_calls.retrieve(gateway, target.collection, newest.object_id))
     except StripeRejected as error:
-        if error.http_status != NOT_FOUND:
+        if not error.not_found:
             raise
-        last_words = [event for event in events if deletes(event)]
+        last_words = sorted((event for event in events if deletes(event)), key=lambda event: not event.thin)
         return snapshot_of(last_words[-1]) if last_words else None
     if obj.get("deleted"):
         return {**snapshot_of(newest), **obj}
@@ -183,5 +196,5 @@ async def fetch_current(gateway: StripeGateway, target: Target, events: list[Inb
 async def _all_items(gateway: StripeGateway, subscription_id: str) -> list[dict[str, Any]]:
     """List a subscription's items; Stripe allows 20 (docs.stripe.com/api/subscription_items)."""
     page = await stripe_calls.list_page(gateway, "subscription_items", subscription=subscription_id)
-    found: list[dict[str, Any]] = page["data"]
+    found: list[dict[str, Any]] = storable(page["data"])
     return found

@@ -10,18 +10,30 @@ import asyncio
 import random
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from payment_service.errors import StripeUnavailable
-from payment_service.platform.database import is_unavailable
+from payment_service.platform.database import is_busy, is_unavailable
 from payment_service.platform.metrics import EVENTS
-from payment_service.platform.mirroring import NeedsFetch, see
+from payment_service.platform.mirroring import NeedsFetch, reach_of, see
+from payment_service.platform.tasks import end
 from payment_service.webhooks import store
-from payment_service.webhooks.application import RANKS, TARGETS, Target, fetch_current, kind_of, snapshot_of
+from payment_service.webhooks.application import (
+    RANKS,
+    TARGETS,
+    Target,
+    fetch_current,
+    kind_of,
+    marks_only,
+    snapshot_of,
+)
+from payment_service.webhooks.claiming import Claims, ids_of, tell
 from payment_service.webhooks.consequences import consequences
+from payment_service.webhooks.event_types import label_of
 from payment_service.webhooks.retrying import judge
+from payment_service.webhooks.rows import BURST_SECONDS, GONE, NOT_MIRRORED
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,15 +47,11 @@ if TYPE_CHECKING:
     from payment_service.webhooks.schemas import InboxEvent
 
 BATCH: Final = 100
-BURST_SECONDS: Final = 0.3
-"""How long a doubtful event waits for the rest of its burst before the object is fetched."""
 FETCHES: Final = 8
 """At a time, of one worker."""
 FETCH_TRIES: Final = 5
 SUSPECT_ATTEMPTS: Final = 3
 """From this attempt on an event is applied alone: it may be what ended the process that applied it before."""
-CLOCK_SECONDS: Final = 2
-"""How far our clock may be behind Stripe's without harm."""
 
 log = structlog.get_logger("payments")
 
@@ -76,43 +84,47 @@ class Applier:
         self._clock = clock
         self._settings = settings
         self._owner = owner
+        self._claims = Claims(database, clock=clock, settings=settings, owner=owner)
         self._fetching = asyncio.Semaphore(FETCHES)
+        self._bursts: set[asyncio.Task[None]] = set()
         self._chance = random.Random()  # noqa: S311 - jitter
 
     async def apply_snapshots(self) -> int:
         """Claim due events and write what they show; return how many were claimed."""
-        events = await self._claim(limit=BATCH, fetch=False)
+        count, events = await self._claims.take(limit=BATCH, fetch=False)
+        events.sort(key=_order)
         suspects = [event for event in events if event.attempts >= SUSPECT_ATTEMPTS]
         await self._apply([event for event in events if event.attempts < SUSPECT_ATTEMPTS])
         self._chance.shuffle(suspects)
         for event in suspects:
             await self._apply([event])
-        return len(events)
+        return count
 
-    async def fetch_doubtful(self) -> int:
-        """Claim events in doubt, all of an object together, and write the present objects; return how many."""
-        events = await self._claim(limit=BATCH, fetch=True)
-        bursts = [list(burst) for _, burst in groupby(events, key=lambda event: event.object_id)]
-        outcomes = await asyncio.gather(*map(self._fetch_burst, bursts), return_exceptions=True)
-        for failure in filter(None, outcomes):
+    async def fetch_doubtful(self, *, leave: int = 0) -> int:
+        """Claim events in doubt, all of an object together, and write the present objects; return how many.
+
+        Args:
+            leave: how many objects may be under way still on return: one that Stripe is slow with holds up no other.
+        """
+        count, events = await self._claims.take(limit=BATCH, fetch=True)
+        events.sort(key=_order)
+        for _, burst in groupby(events, key=lambda event: event.object_id):
+            self._bursts.add(asyncio.create_task(self._fetch_burst(list(burst))))
+        await self.fetched(leave=leave)
+        return count
+
+    async def fetched(self, *, leave: int = 0) -> None:
+        """Wait until no more objects than that are under way."""
+        failures: list[BaseException] = []
+        while len(self._bursts) > leave or any(task.done() for task in self._bursts):
+            done, self._bursts = await asyncio.wait(self._bursts, return_when=asyncio.FIRST_COMPLETED)
+            failures += filter(None, (task.exception() for task in done))
+        for failure in failures:
             raise failure
-        return len(events)
 
-    async def _claim(self, *, limit: int, fetch: bool) -> list[InboxEvent]:
-        """Claim events, in the order in which they are applied; one that ended every process that took it is dead."""
-        async with self._database.transaction() as connection:
-            claimed = await store.claim(
-                connection,
-                owner=self._owner,
-                now=self._clock.now(),
-                lease_seconds=self._settings.event_lease_seconds,
-                limit=limit,
-                fetch=fetch,
-            )
-        lethal = [event for event in claimed if event.attempts > self._settings.event_max_attempts]
-        if lethal:
-            await self._settle(lethal, "dead", error="worker_ended")
-        return sorted((event for event in claimed if event not in lethal), key=_order)
+    async def end(self) -> None:
+        """Give up what is under way: its events are claimed again when their lease has passed."""
+        await end(self._bursts)
 
     async def _apply(self, events: list[InboxEvent]) -> None:
         """Apply events in one transaction; when one fails, halve until it stands alone."""
@@ -121,7 +133,7 @@ class Applier:
         try:
             await self._write_together(events)
         except Exception as error:
-            if is_unavailable(error):
+            if is_unavailable(error) and not (is_busy(error) and len(events) == 1):
                 raise
             if len(events) == 1:
                 await self._failed(events, error)
@@ -143,26 +155,30 @@ class Applier:
                 while rest and await self._write_snapshot(connection, rest[0]):
                     applied.append(rest.pop(0))
                 doubtful += rest
-            await self._let_follow(connection, applied)
+            await self._let_follow(connection, [(event, snapshot_of(event)) for event in applied])
             held: set[str] = set()
-            for state, settled in (("applied", applied), ("ignored", ignored)):
+            for state, settled, why in (("applied", applied, None), ("ignored", ignored, NOT_MIRRORED)):
                 if settled:
-                    held |= await store.settle(connection, _ids(settled), state=state, now=now, owner=self._owner)
+                    held |= await store.settle(
+                        connection, ids_of(settled), state=state, now=now, owner=self._owner, error=why
+                    )
             if doubtful:
                 at = now + timedelta(seconds=BURST_SECONDS)
-                await store.try_again(connection, _ids(doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
-        _tell(applied, "applied", held=held)
-        _tell(ignored, "ignored", held=held)
+                await store.try_again(connection, ids_of(doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
+        tell(applied, "applied", held=held)
+        tell(ignored, "ignored", held=held)
 
-    async def _let_follow(self, connection: AsyncConnection, events: list[InboxEvent]) -> None:
+    async def _let_follow(self, connection: AsyncConnection, told: list[tuple[InboxEvent, dict[str, Any]]]) -> None:
         """Let objects be fetched that changed in silence with those just written."""
         now = self._clock.now()
-        rows = [row for event in events for row in consequences(event, now=now)]
+        rows = [row for event, obj in told for row in consequences(event, obj, now=now)]
         if rows:
             await store.insert_events(connection, rows)
 
     async def _write_snapshot(self, connection: AsyncConnection, event: InboxEvent) -> bool:
-        """Write what the event shows; False when that may be older than the row."""
+        """Write what the event shows; False when that may be older than the row, or when it shows no state at all."""
+        if event.thin:  # kept as of no kind of ours, and armed by a person or a later version that knows it
+            return False
         target = TARGETS[kind_of(event) or ""]
         try:
             await target.write(
@@ -179,13 +195,13 @@ class Applier:
 
     async def _fetch_burst(self, events: list[InboxEvent]) -> None:
         """Write the present object for all its events."""
-        kind = kind_of(events[-1])
         try:
+            kind = kind_of(events[-1])
             async with self._fetching:
                 if kind is None or not await self._fetch_and_write(TARGETS[kind], events):
-                    await self._settle(events, "ignored")
+                    await self._claims.settle(events, "ignored", error=NOT_MIRRORED if kind is None else GONE)
         except Exception as error:
-            if is_unavailable(error):
+            if is_unavailable(error) and not is_busy(error):
                 raise
             await self._failed(events, error)
 
@@ -197,18 +213,18 @@ class Applier:
         """
         for _ in range(FETCH_TRIES):
             await self._budget.take()
-            reach = int(self._clock.timestamp()) + CLOCK_SECONDS
+            reach = reach_of(self._clock)
             async with self._database.read() as connection:
                 seen = await see(connection, target.table, {target.key: events[-1].object_id}, reach=reach)
             current = await fetch_current(self._gateway, target, events)
-            if current is None:
+            if current is None or (seen.version is None and marks_only(current)):
                 return False
             if await self._write_current(target, events, current, seen=seen):
                 return True
         raise StripeUnavailable("The object changes faster than it can be written", retry_after=1)
 
     async def _write_current(
-        self, target: Target, events: list[InboxEvent], obj: dict[str, object], *, seen: Seen
+        self, target: Target, events: list[InboxEvent], obj: dict[str, Any], *, seen: Seen
     ) -> bool:
         """Write the object and settle its events in one transaction; False when the row has changed since."""
         now = self._clock.now()
@@ -216,18 +232,13 @@ class Applier:
         try:
             async with self._database.transaction() as connection:
                 await target.write(connection, obj, as_of=newest.stripe_created, seen=seen, cause=newest.id, now=now)
-                await self._let_follow(connection, events)
-                held = await store.settle(connection, _ids(events), state="applied", now=now, owner=self._owner)
+                shown = [(event, obj if event.thin else snapshot_of(event)) for event in events]
+                await self._let_follow(connection, shown)
+                held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False
-        _tell(events, "applied", held=held)
+        tell(events, "applied", held=held)
         return True
-
-    async def _settle(self, events: list[InboxEvent], state: str, *, error: str | None = None) -> None:
-        now = self._clock.now()
-        async with self._database.transaction() as connection:
-            held = await store.settle(connection, _ids(events), state=state, now=now, owner=self._owner, error=error)
-        _tell(events, state, held=held)
 
     async def _failed(self, events: list[InboxEvent], error: Exception) -> None:
         """Let events wait, or give them up after the last attempt; other events go on."""
@@ -236,7 +247,7 @@ class Applier:
             verdict = judge(error, attempts=event.attempts, maximum=maximum, chance=self._chance)
             log.warning("event_failed", event_id=event.id, type=event.type, dead=verdict.dead, error=verdict.reason)
             if verdict.dead:
-                await self._settle([event], "dead", error=verdict.reason)
+                await self._claims.settle([event], "dead", error=verdict.reason)
                 continue
             at = self._clock.now() + timedelta(seconds=verdict.wait_seconds)
             async with self._database.transaction() as connection:
@@ -248,21 +259,9 @@ class Applier:
                     forgive=verdict.forgive,
                     error=verdict.reason,
                 )
-            EVENTS.labels(event.type, "retry").inc()
+            EVENTS.labels(label_of(event.type), "retry").inc()
 
 
 def _order(event: InboxEvent) -> tuple[int, str, int, str]:
     """Order by kind and object, the events of an object by time."""
     return RANKS.get(kind_of(event) or "", -1), event.object_id, event.stripe_created, event.id
-
-
-def _ids(events: list[InboxEvent]) -> list[str]:
-    return [event.id for event in events]
-
-
-def _tell(events: list[InboxEvent], outcome: str, *, held: set[str]) -> None:
-    """Count and log what this worker settled; what it no longer held, another one settles."""
-    for event in events:
-        if event.id in held:
-            EVENTS.labels(event.type, outcome).inc()
-            log.info("event_settled", event_id=event.id, type=event.type, object=event.object_id, outcome=outcome)

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 import msgspec
 
 from payment_service.cli_settings import with_database
-from payment_service.cli_since import Since
+from payment_service.cli_values import Form, Since
+from payment_service.errors import PaymentsError
 from payment_service.platform.audit import cli_actor
 from payment_service.platform.clock import Clock, isoformat
+from payment_service.platform.id_types import EVENT, EVENT_TYPES, LINE, OBJECT
 from payment_service.platform.notifications import Notifier
+from payment_service.platform.paging import Page
+from payment_service.platform.printing import echo, table
+from payment_service.platform.redaction import redact
 from payment_service.webhooks.administration import InboxAdministration
-from payment_service.webhooks.schemas import EventState, EventView, ReplayRequest
+from payment_service.webhooks.schemas import MAXIMUM_REASON, DiscardRequest, EventState, EventView, ReplayRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from payment_service.platform.database import Database
     from payment_service.settings import Settings
 
+    Change = Callable[[InboxAdministration, AsyncConnection, str], Awaitable[EventView]]
+
+_HEADERS: Final = ("RECEIVED", "STATE", "TRIES", "EVENT", "TYPE", "OBJECT", "WHY")
+_events = click.argument("event_ids", metavar="EVENT...", type=Form(EVENT), nargs=-1, required=True)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _since = click.option("--since", type=Since(), help="Received since: 90m, 2h, 7d or an RFC 3339 moment.")
-_type = click.option("--type", "kind", help="Of this type; 'invoice.*' means every type that begins so.")
+_type = click.option(
+    "--type", "kind", type=Form(EVENT_TYPES), help="Of this type; 'invoice.*' means every type that begins so."
+)
 
 
 @click.group()
@@ -37,7 +50,7 @@ def inbox() -> None:
 @click.option("--dead", is_flag=True, help="Short for --state dead.")
 @_type
 @_since
-@click.option("--object", "object_id", help="Only about this object of Stripe's.")
+@click.option("--object", "object_id", type=Form(OBJECT), help="Only about this object of Stripe's.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
 @_json
 def list_events(
@@ -53,20 +66,20 @@ def list_events(
     """List events, the last received first."""
     page = _with_inbox(
         lambda found, _: found.list(
-            state="dead" if dead else state, kind=kind, since=since, object_id=object_id, limit=limit
+            page=Page.since(since, limit=limit), state="dead" if dead else state, kind=kind, object_id=object_id
         )
     )
     if as_json:
         _print(page)
         return
-    for event in page.data:
-        click.echo(_line(event))
+    for line in table(_HEADERS, [_line(event) for event in page.data]):
+        echo(line)
     if page.has_more:
-        click.echo(f"More than {limit}: give --limit, --since or --type.", err=True)
+        echo(f"More than {limit}: give --limit, --since or --type.", err=True)
 
 
 @inbox.command()
-@click.argument("event_id")
+@click.argument("event_id", type=Form(EVENT))
 @click.option("--payload", is_flag=True, help="Also what Stripe sent; it holds personal data, so this is audited.")
 def show(event_id: str, *, payload: bool) -> None:
     """Show one event as JSON."""
@@ -74,12 +87,37 @@ def show(event_id: str, *, payload: bool) -> None:
 
 
 @inbox.command()
-@click.argument("event_ids", nargs=-1, required=True)
+@_events
 def retry(event_ids: tuple[str, ...]) -> None:
     """Apply events now that are dead, ignored or wait."""
-    for event_id in event_ids:
-        event = _with_inbox(lambda found, database: _retry(found, database, event_id))  # noqa: B023 - called at once
-        click.echo(f"{event.id} {event.type} is {event.state} again")
+    _each(event_ids, lambda found, connection, event_id: found.retry(connection, event_id, actor=cli_actor()))
+
+
+@inbox.command()
+@_events
+@click.option(
+    "--reason",
+    type=Form(LINE, maximum=MAXIMUM_REASON),
+    required=True,
+    help="Why, for whoever asks later; it is audited.",
+)
+def discard(event_ids: tuple[str, ...], reason: str) -> None:
+    """Give up dead events: the alert stops, and nothing applies them again.
+
+    The payload stays until its retention, `payments inbox restore` takes it back. What Stripe has now of the object
+    comes with `payments reconcile --full`.
+    """
+    request = DiscardRequest(reason=reason)
+    _each(
+        event_ids, lambda found, connection, event_id: found.discard(connection, event_id, request, actor=cli_actor())
+    )
+
+
+@inbox.command()
+@_events
+def restore(event_ids: tuple[str, ...]) -> None:
+    """Take discarded events back: they are dead again."""
+    _each(event_ids, lambda found, connection, event_id: found.restore(connection, event_id, actor=cli_actor()))
 
 
 @inbox.command()
@@ -101,13 +139,29 @@ def replay(since: datetime | None, kind: str | None, *, dead: bool, dry_run: boo
         _print(result)
         return
     for name, count in result.by_type.items():
-        click.echo(f"{count:8} {name}")
-    click.echo(f"{result.count:8} {'would be applied again' if dry_run else 'wait to be applied again'}")
+        echo(f"{count:8} {name}")
+    echo(f"{result.count:8} {'would be applied again' if dry_run else 'wait to be applied again'}")
 
 
-async def _retry(found: InboxAdministration, database: Database, event_id: str) -> EventView:
-    async with database.transaction() as connection:
-        return await found.retry(connection, event_id, actor=cli_actor())
+def _each(event_ids: tuple[str, ...], change: Change) -> None:
+    """Change each event in a transaction of its own: one that is refused keeps no other from it."""
+
+    async def work(found: InboxAdministration, database: Database) -> int:
+        refused = 0
+        for event_id in event_ids:
+            try:
+                async with database.transaction() as connection:
+                    event = await change(found, connection, event_id)
+            except PaymentsError as error:
+                refused += 1
+                echo(f"Error: {redact(error.detail or error.title)}", err=True)
+            else:
+                again = "" if event.state == "discarded" else " again"
+                echo(f"{event.id} {event.type} is {event.state}{again}")
+        return refused
+
+    if _with_inbox(work):
+        raise click.exceptions.Exit(1)
 
 
 async def _replay(found: InboxAdministration, database: Database, request: ReplayRequest) -> Any:
@@ -126,12 +180,10 @@ def _with_inbox(work: Callable[[InboxAdministration, Database], Awaitable[Any]])
 
 
 def _print(content: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
+    echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
 
 
-def _line(event: EventView) -> str:
-    error = f"  {event.last_error}" if event.last_error else ""
-    return (
-        f"{isoformat(event.received_at):27}  {event.state:7}  {event.attempts:2}  {event.id}  {event.type}  "
-        f"{event.object_id}{error}"
-    )
+def _line(event: EventView) -> tuple[str, ...]:
+    why = " / ".join(filter(None, (event.last_error, event.discard_reason)))
+    received = isoformat(event.received_at)
+    return received, event.state, str(event.attempts), event.id, event.type, event.object_id, why

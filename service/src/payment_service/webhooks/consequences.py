@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from payment_service.platform.mirroring import object_id
-from payment_service.webhooks.application import kind_of, snapshot_of
-from payment_service.webhooks.schemas import EventEnvelope
-from payment_service.webhooks.store import row_values
+from payment_service.webhooks.application import kind_of
+from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
 _GIVEN_BACK: Final = ("failed", "canceled")
 
 
-def consequences(event: InboxEvent, *, now: datetime) -> list[dict[str, Any]]:
-    """Return inbox rows that let the objects that an applied event has changed too be fetched."""
+def consequences(event: InboxEvent, obj: dict[str, Any], *, now: datetime) -> list[dict[str, Any]]:
+    """Return inbox rows that let the objects be fetched that changed with `obj`, which an event has told of."""
     kind = kind_of(event)
-    obj = snapshot_of(event)
     silent = kind == "dispute" or (kind == "refund" and obj.get("status") in _GIVEN_BACK)
     charge = object_id(obj.get("charge")) if silent else None
     if charge is None:
@@ -39,11 +37,4 @@ def consequences(event: InboxEvent, *, now: datetime) -> list[dict[str, Any]]:
         "type": "reconcile.charge",
         "data": {"object": {"id": charge, "object": "charge"}},
     }
-    row = row_values(
-        msgspec.convert(told, EventEnvelope),
-        msgspec.json.encode(told),
-        source="reconcile",
-        livemode=event.livemode,
-        now=now,
-    )
-    return [row | {"fetch": True}]
+    return [row_of(msgspec.json.encode(told), source="reconcile", livemode=event.livemode, now=now) | {"fetch": True}]

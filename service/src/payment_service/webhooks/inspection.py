@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import func, select, update
 
+from payment_service.platform import strict_json
+from payment_service.platform.paging import Order, read_page
 from payment_service.tables import events
+from payment_service.webhooks.payloads import LAST_SECOND
 from payment_service.webhooks.schemas import EventView
 
 if TYPE_CHECKING:
@@ -16,35 +18,27 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.platform.paging import Page
     from payment_service.webhooks.schemas import ReplayRequest
 
 _SHOWN = [column for column in events.c if column.name != "payload"]
+_ORDER = Order(noun="event", key=(events.c.received_at, events.c.id), ids=(events.c.id,), created=events.c.received_at)
 _SETTLED = ("applied", "ignored", "dead")
 
 
 async def list_page(
-    connection: AsyncConnection,
-    *,
-    state: str | None,
-    kind: str | None,
-    since: datetime | None,
-    object_id: str | None,
-    limit: int,
-    starting_after: str | None,
-) -> list[Row[Any]]:
-    """Return events without their payloads, the last received first, that come after `starting_after`."""
+    connection: AsyncConnection, *, page: Page, state: str | None, kind: str | None, object_id: str | None
+) -> tuple[list[Row[Any]], bool]:
+    """Return a page of events without their payloads, the last received first, and whether there are more.
+
+    Raises:
+        UnknownCursor: the page is to begin at no event.
+    """
     statement = select(*_SHOWN).where(*_of_type(kind))
     for column, value in ((events.c.state, state), (events.c.object_id, object_id)):
         if value is not None:
             statement = statement.where(column == value)
-    if since is not None:
-        statement = statement.where(events.c.received_at >= since)
-    if starting_after is not None:
-        place = select(events.c.received_at).where(events.c.id == starting_after).scalar_subquery()
-        later = (events.c.received_at == place) & (events.c.id < starting_after)
-        statement = statement.where((events.c.received_at < place) | later)
-    newest = (events.c.received_at.desc(), events.c.id.desc())
-    return list((await connection.execute(statement.order_by(*newest).limit(limit))).all())
+    return await read_page(connection, statement, order=_ORDER, page=page)
 
 
 async def get(connection: AsyncConnection, event_id: str) -> Row[Any] | None:
@@ -56,6 +50,24 @@ async def rearm(connection: AsyncConnection, *conditions: ColumnElement[bool], n
     """Let events be applied anew, as if they had just come."""
     fresh = {"state": "pending", "attempts": 0, "available_at": now, "settled_at": None, "last_error": None}
     await connection.execute(update(events).where(*conditions).values(fresh))
+
+
+async def discard(connection: AsyncConnection, event_id: str, *, reason: str) -> bool:
+    """Give up a dead event for good; False when it is dead no more."""
+    values = {"state": "discarded", "discard_reason": reason}
+    done = await connection.execute(update(events).where(*_in_state(event_id, "dead")).values(values))
+    return bool(done.rowcount)
+
+
+async def restore(connection: AsyncConnection, event_id: str) -> bool:
+    """Make a discarded event dead again; False when it is discarded no more."""
+    values = {"state": "dead", "discard_reason": None}
+    done = await connection.execute(update(events).where(*_in_state(event_id, "discarded")).values(values))
+    return bool(done.rowcount)
+
+
+def _in_state(event_id: str, state: str) -> tuple[ColumnElement[bool], ...]:
+    return events.c.id == event_id, events.c.state == state
 
 
 async def count_by_type(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> dict[str, int]:
@@ -93,10 +105,22 @@ def to_view(row: Row[Any], *, payload: bool = False) -> EventView:
         attempts=row.attempts,
         source=row.source,
         api_version=row.api_version,
-        stripe_created=datetime.fromtimestamp(row.stripe_created, tz=UTC),
+        stripe_created=datetime.fromtimestamp(max(0, min(row.stripe_created, LAST_SECOND)), tz=UTC),
         received_at=row.received_at,
         available_at=row.available_at,
         settled_at=row.settled_at,
         last_error=row.last_error,
-        payload=msgspec.json.decode(bytes(row.payload)) if payload else None,
+        discard_reason=row.discard_reason,
+        **(_shown(bytes(row.payload)) if payload else {}),
     )
+
+
+def _shown(body: bytes) -> dict[str, Any]:
+    """Return the payload as JSON, or whatever it is as text."""
+    try:
+        content = strict_json.decode(body)
+    except strict_json.NotStrictJson:
+        content = None
+    if isinstance(content, dict):
+        return {"payload": content}
+    return {"payload_text": body.decode(errors="backslashreplace")}

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.platform.database import is_unavailable
+from payment_service.webhooks.store import REARMED
 
 if TYPE_CHECKING:
     from payment_service.platform.database import Database
@@ -33,12 +34,16 @@ _COLUMNS: Final = {
     "available_at": "timestamptz",
     "received_at": "timestamptz",
     "settled_at": "timestamptz",
+    "fetch": "boolean",
+    "last_error": "text",
 }
+_QUOTED: Final = ", ".join(f'"{name}"' for name in _COLUMNS)
 _ARRAYS: Final = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_COLUMNS.values(), start=1))
+_REARM: Final = ", ".join(f'"{name}" = excluded."{name}"' for name in REARMED)
 _STATEMENT: Final = (
-    f"INSERT INTO events ({', '.join(_COLUMNS)}) SELECT * FROM unnest({_ARRAYS}) "  # noqa: S608 - constants only
-    "ON CONFLICT (id) DO UPDATE SET state = 'pending', attempts = 0, available_at = excluded.available_at, "
-    "settled_at = NULL WHERE events.state = 'dead' OR (events.state = 'pending' AND events.last_error IS NOT NULL "
+    f"INSERT INTO events ({_QUOTED}) SELECT * FROM unnest({_ARRAYS}) "  # noqa: S608 - constants only
+    f"ON CONFLICT (id) DO UPDATE SET {_REARM} "
+    "WHERE events.state = 'dead' OR (events.state = 'pending' AND events.last_error IS NOT NULL "
     "AND events.available_at > excluded.available_at)"
 )
 

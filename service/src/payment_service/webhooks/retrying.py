@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.platform.database import is_busy
 
 if TYPE_CHECKING:
     import random
@@ -22,7 +23,7 @@ class Verdict:
 
     dead: bool
     forgive: bool
-    """The attempt does not count: Stripe failed, not the event."""
+    """The attempt does not count: Stripe or the database failed, not the event."""
     wait_seconds: float
     reason: str
 
@@ -33,6 +34,8 @@ def judge(error: Exception, *, attempts: int, maximum: int, chance: random.Rando
     if isinstance(error, StripeUnavailable | StripeTimeout | StripeMisconfigured):
         cap = max(OUTAGE_SECONDS, error.retry_after or 0)
         return Verdict(dead=False, forgive=True, wait_seconds=chance.uniform(0, cap), reason=reason)
+    if is_busy(error):
+        return Verdict(dead=False, forgive=True, wait_seconds=chance.uniform(0, OUTAGE_SECONDS), reason="database_busy")
     cap = min(CAP_SECONDS, BASE_SECONDS * 2 ** min(attempts, 30))
     dead = attempts >= maximum
     return Verdict(dead=dead, forgive=False, wait_seconds=chance.uniform(0, cap), reason=reason)

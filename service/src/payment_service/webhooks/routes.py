@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from payment_service.errors import MethodNotAllowed, PaymentsError, ServiceUnavailable
+from payment_service.errors import PaymentsError, ServiceUnavailable
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import DATABASE_ERRORS, WEBHOOKS_RECEIVED
-from payment_service.platform.responses import header, read_body, respond, respond_problem
+from payment_service.platform.responses import read_body, respond, respond_problem, sole_header
+from payment_service.platform.route_access import PlainRoute, public
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import Receive, Send
 
     from payment_service.webhooks.service import Inbox
 
 PATH: Final = "/api/v1/webhooks/stripe"
+SIGNED: Final = public("Stripe carries no key: the signature over the body says who sends", audience="machines")
 MAXIMUM_BYTES: Final = 512 * 1024
 _RECEIVED: Final = b'{"received":true}'
 
 log = structlog.get_logger("payments")
 
 
-def webhook_route(inbox: Inbox) -> ASGIApp:
+def webhook_route(inbox: Inbox) -> PlainRoute:
     """Return the route: 200 only after the commit, 400 unverified, 503 while the database is away."""
 
     async def route(scope: Any, receive: Receive, send: Send) -> None:
         try:
-            if scope["method"] != "POST":
-                raise MethodNotAllowed("Use POST", allow="POST")
             body = await read_body(receive, limit=MAXIMUM_BYTES)
-            await inbox.receive(body, header(scope, b"stripe-signature"))
+            await inbox.receive(body, sole_header(scope, b"stripe-signature"))
         except PaymentsError as error:
             await respond_problem(send, error, request_id=scope.get("request_id"))
         except Exception as error:
@@ -43,6 +43,7 @@ def webhook_route(inbox: Inbox) -> ASGIApp:
             refusal = ServiceUnavailable("The database cannot be reached; deliver the event again", retry_after=5)
             await respond_problem(send, refusal, request_id=scope.get("request_id"))
         else:
+            scope["admitted"] = True
             await respond(send, 200, _RECEIVED)
 
-    return route
+    return PlainRoute(path=PATH, methods=("POST",), answer=route, access=SIGNED)

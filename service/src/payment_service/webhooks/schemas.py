@@ -1,50 +1,23 @@
-"""The envelope of a Stripe event: only what the inbox needs; the body is kept as it came."""
+"""The inbox's events, as the worker claims them and as people see them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from payment_service.platform.id_types import EVENT_TYPES, LINE
 from payment_service.platform.moments import Moment, check_moment
 
-
-class EventObject(msgspec.Struct):
-    """The object that the event tells about; some (a balance) have no id."""
-
-    id: str | None = None
-
-
-class EventData(msgspec.Struct):
-    """Holds the object."""
-
-    object: EventObject
-
-
-class EventEnvelope(msgspec.Struct):
-    """A Stripe event (docs.stripe.com/api/events/object)."""
-
-    id: str
-    type: str
-    created: int
-    livemode: bool
-    data: EventData
-    api_version: str | None = None
-    account: str | None = None
-    """Set on events of connected accounts (docs.stripe.com/connect/webhooks)."""
-
-    @property
-    def object_id(self) -> str:
-        """The id of the object, or of the event itself when the object has none."""
-        return self.data.object.id or self.id
+MAXIMUM_REASON: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InboxEvent:
-    """A claimed inbox row."""
+class ClaimedEvent:
+    """A claimed inbox row; nothing of its payload is read yet, for one that cannot be must not end the claim."""
 
     id: str
     type: str
@@ -52,37 +25,65 @@ class InboxEvent:
     livemode: bool
     stripe_created: int
     attempts: int
-    content: dict[str, Any]
-    """The decoded event."""
+    payload: bytes
 
 
-EventState = Literal["pending", "applied", "ignored", "dead"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxEvent(ClaimedEvent):
+    """A claimed event that was read."""
+
+    object: dict[str, Any]
+    """The object as it was; of a thin event its id and kind alone."""
+    account: str | None
+    """The connected account that it is about."""
+    thin: bool
+
+
+EventState = Literal["pending", "applied", "ignored", "dead", "discarded"]
 
 
 class EventView(msgspec.Struct, kw_only=True):
     """An event of the inbox."""
 
     id: str
+    """Stripe's id."""
     type: str
+    """Stripe's type (docs.stripe.com/api/events/types)."""
     object_id: str
-    state: str
+    """Stripe's id of the object that it is about."""
+    state: Annotated[str, Meta(extra_json_schema={"enum": list(get_args(EventState))})]
+    """What became of it here."""
     attempts: int
+    """How often it was tried."""
     source: str
+    """How it came: by webhook, or found by reconciliation."""
     api_version: str | None
+    """Of Stripe's API, in which it is written; null for thin events."""
     stripe_created: datetime
+    """When it happened at Stripe."""
     received_at: datetime
+    """When it came here."""
     available_at: datetime
+    """When it is tried again, while it is pending."""
     settled_at: datetime | None
+    """When it was applied, ignored or given up."""
     last_error: str | None
+    """Why it failed, or why it is ignored."""
+    discard_reason: str | None
+    """Why a person gave it up."""
     payload: dict[str, Any] | None = None
     """As received; only when it is asked for."""
+    payload_text: str | None = None
+    """A payload that cannot be read as JSON, only when it is asked for; bytes that are no text stand as `\\xNN`."""
 
 
 class EventList(msgspec.Struct, kw_only=True):
     """A page of events, newest first."""
 
     data: list[EventView]
+    """The page."""
     has_more: bool
+    """Whether there are more in this direction."""
 
 
 class ReplayRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -90,7 +91,7 @@ class ReplayRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     since: Moment | None = None
     """Received from here on."""
-    type: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    type: Annotated[str, Meta(min_length=1, max_length=255, pattern=EVENT_TYPES)] | None = None
     """Of this type; `invoice.*` means every type that begins so."""
     dead: bool = False
     """Only those that were given up."""
@@ -109,8 +110,15 @@ class ReplayResult(msgspec.Struct, kw_only=True):
     """What was, or would be, applied again."""
 
     count: int
+    """How many events."""
     by_type: dict[str, int]
+    """How many of each type."""
     dry_run: bool
+    """Whether they were only counted."""
 
 
-envelope_decoder = msgspec.json.Decoder(EventEnvelope)
+class DiscardRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why a dead event is given up for good."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=MAXIMUM_REASON, pattern=LINE)]
+    """For whoever asks later; it is audited."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
+import structlog
 
-from payment_service.errors import BadRequest, InvalidSignature
-from payment_service.platform.metrics import WEBHOOKS_RECEIVED
+from payment_service.errors import InvalidSignature
+from payment_service.platform.metrics import EVENTS, WEBHOOKS_RECEIVED
 from payment_service.platform.notifications import Notifier
 from payment_service.platform.secrets import fingerprint
 from payment_service.webhooks import store
+from payment_service.webhooks.event_types import label_of
 from payment_service.webhooks.lane import InsertLane
-from payment_service.webhooks.schemas import envelope_decoder
+from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.signature import verify
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
     from payment_service.settings import Settings
+
+log = structlog.get_logger("payments")
 
 _ACCEPTED: Final = WEBHOOKS_RECEIVED.labels("accepted")
 
@@ -58,9 +61,12 @@ class Inbox:
     async def receive(self, body: bytes, signature: str | None) -> None:
         """Verify and commit one event; returning means that it will not be lost.
 
+        What is signed is stored, also when it cannot be read: then it is dead at once, with the reason, where people
+        see it. A refusal would be repeated by Stripe for three days and then be forgotten, and 400 is for a
+        body that Stripe did not sign (docs.stripe.com/webhooks#retries).
+
         Raises:
             InvalidSignature: nothing was written.
-            BadRequest: signed, but not an event.
         """
         try:
             secret = verify(
@@ -69,21 +75,17 @@ class Inbox:
                 secrets=self._settings.stripe.webhook_secret.parts(),
                 now=self._clock.timestamp(),
             )
-            event = envelope_decoder.decode(body)
         except InvalidSignature as error:
             WEBHOOKS_RECEIVED.labels(f"invalid_{error.extra['reason']}").inc()
             raise
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            WEBHOOKS_RECEIVED.labels("malformed").inc()
-            raise BadRequest("The body is not a Stripe event") from error
-        row = store.row_values(
-            event,
-            body,
-            source="webhook",
-            livemode=self._settings.stripe.livemode,
-            now=self._clock.now(),
-        )
+        row = row_of(body, source="webhook", livemode=self._settings.stripe.livemode, now=self._clock.now())
         await self._insert(row)
+        if row["state"] == "dead":
+            WEBHOOKS_RECEIVED.labels("unreadable").inc()
+            log.warning("webhook_unreadable", event_id=row["id"], error=row["last_error"])
+        elif row["state"] == "ignored":
+            EVENTS.labels(label_of(row["type"]), "ignored").inc()
+            log.info("event_ignored", event_id=row["id"], type=row["type"], reason=row["last_error"])
         self._count(secret)
         self.announce()
 

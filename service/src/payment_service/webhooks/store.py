@@ -7,6 +7,7 @@ has one writer.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,19 +16,36 @@ from sqlalchemy import ARRAY, Text, and_, any_, bindparam, delete, exists, func,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.tables import events
-from payment_service.webhooks.schemas import EventEnvelope, InboxEvent
+from payment_service.webhooks.schemas import ClaimedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _LOCK_SEED: Final = 7_261_001
 """Keeps these advisory locks apart from others in the same database."""
 _DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
+
+
+REARMED: Final = (
+    "type",
+    "object_id",
+    "group_key",
+    "api_version",
+    "livemode",
+    "stripe_created",
+    "payload",
+    "state",
+    "attempts",
+    "available_at",
+    "settled_at",
+    "fetch",
+    "last_error",
+)
+"""What a redelivery of an event that failed brings anew."""
 
 
 def _insert(dialect: Any) -> Any:
@@ -40,7 +58,7 @@ def _insert(dialect: Any) -> Any:
     )
     return statement.on_conflict_do_update(
         index_elements=[events.c.id],
-        set_={"state": "pending", "attempts": 0, "available_at": statement.excluded.available_at, "settled_at": None},
+        set_={name: statement.excluded[name] for name in REARMED},
         where=or_(events.c.state == "dead", waits_after_failure),
     )
 
@@ -81,6 +99,9 @@ def _objects(dialect: str) -> Any:
     return select(keys.c.group_key).where(mine if dialect == "postgresql" else true())
 
 
+_CLAIMED: Final = [events.c[field.name] for field in fields(ClaimedEvent)]
+
+
 def _claim(dialect: str) -> Any:
     """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all.
 
@@ -99,7 +120,7 @@ def _claim(dialect: str) -> Any:
         .where(events.c.id.in_(chosen))
         .values(lease_owner=bindparam("n_owner"), lease_expires_at=bindparam("n_expires"))
         .values(attempts=events.c.attempts + 1)
-        .returning(events)
+        .returning(*_CLAIMED)
     )
 
 
@@ -134,27 +155,6 @@ _OLDEST: Final = select(func.min(events.c.received_at)).where(_PENDING)
 _DEAD: Final = select(func.count()).where(events.c.state == "dead")
 
 
-def row_values(event: EventEnvelope, body: bytes, *, source: str, livemode: bool, now: datetime) -> dict[str, Any]:
-    """Return the row of a new event; one of the other mode or of a connected account is kept but not applied."""
-    ours = event.livemode == livemode and event.account is None
-    return {
-        "id": event.id,
-        "type": event.type,
-        "object_id": event.object_id,
-        "group_key": event.object_id,
-        "api_version": event.api_version,
-        "livemode": event.livemode,
-        "stripe_created": event.created,
-        "payload": body,
-        "source": source,
-        "state": "pending" if ours else "ignored",
-        "attempts": 0,
-        "available_at": now,
-        "received_at": now,
-        "settled_at": None if ours else now,
-    }
-
-
 async def insert_events(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert events that are not there yet."""
     await connection.execute(_INSERT[connection.dialect.name], list(rows))
@@ -169,7 +169,7 @@ async def insert_missed(connection: AsyncConnection, rows: Iterable[dict[str, An
 
 async def claim(
     connection: AsyncConnection, *, owner: str, now: datetime, lease_seconds: float, limit: int, fetch: bool
-) -> list[InboxEvent]:
+) -> list[ClaimedEvent]:
     """Take a lease on due events, those of an object together; with `fetch` those whose snapshots are in doubt."""
     dialect = connection.dialect.name
     due = {"now": now, "limit": limit, "in_doubt": fetch}
@@ -178,20 +178,7 @@ async def claim(
         return []
     lease = {"n_owner": owner, "n_expires": now + timedelta(seconds=lease_seconds)}
     rows = await connection.execute(_CLAIM[dialect], due | lease | {"keys": _list(keys, dialect=dialect)})
-    return [to_event(row) for row in rows]
-
-
-def to_event(row: Row[Any]) -> InboxEvent:
-    """Build the value from a row."""
-    return InboxEvent(
-        id=row.id,
-        type=row.type,
-        object_id=row.object_id,
-        livemode=row.livemode,
-        stripe_created=row.stripe_created,
-        attempts=row.attempts,
-        content=msgspec.json.decode(bytes(row.payload)),
-    )
+    return [ClaimedEvent(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
 
 
 async def settle(

@@ -15,7 +15,9 @@ import structlog
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import INBOX_DEAD, INBOX_OLDEST
 from payment_service.webhooks import store
-from payment_service.webhooks.applying import BURST_SECONDS, Applier
+from payment_service.webhooks.applying import FETCHES, Applier
+from payment_service.webhooks.claim_file import FOLLOW_SECONDS, ClaimFile
+from payment_service.webhooks.rows import BURST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,11 +83,27 @@ class Worker:
         self._woken = asyncio.Event()
         self._doubted = asyncio.Event()
         self._stopping = asyncio.Event()
-        self.claiming = settings.claim
+        self._file = ClaimFile(settings.claim_file, clock=clock) if settings.claim_file else None
+        self.claiming = self._file.claim if self._file else settings.claim
 
     def wake(self) -> None:
         """Look for events now instead of at the next poll."""
         self._woken.set()
+
+    def told(self, *, claim: bool) -> None:
+        """Claim from now on, or no more."""
+        self.claiming = claim
+        if self._file is not None:
+            self._file.overruled()
+        self.wake()
+
+    async def follow(self) -> None:
+        """Do as the followed file says when that changes."""
+        change = self._file.change() if self._file else None
+        if change is not None and change != self.claiming:
+            self.claiming = change
+            log.info("worker_follows", claiming=change)
+            self.wake()
 
     def stop(self) -> None:
         """End after the events that are being applied."""
@@ -98,8 +116,10 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listener.run(self.wake, stopping=self._stopping))
             group.create_task(self._work_forever(self.apply_batch, self._woken))
-            group.create_task(self._work_forever(self.fetch_doubtful, self._doubted))
+            group.create_task(self._fetch_forever())
             group.create_task(self._every(HOUSEKEEPING_SECONDS, self.keep_house))
+            if self._file is not None:
+                group.create_task(self._every(FOLLOW_SECONDS, self.follow))
             for duty in self.duties:
                 group.create_task(self._every(duty.seconds, self._while_claiming(duty.work)))
 
@@ -113,6 +133,13 @@ class Worker:
     async def fetch_doubtful(self) -> int:
         """Fetch the objects whose events are in doubt; return how many events were claimed."""
         return await self._applier.fetch_doubtful()
+
+    async def _fetch_forever(self) -> None:
+        try:
+            await self._work_forever(lambda: self._applier.fetch_doubtful(leave=FETCHES - 1), self._doubted)
+            await _guarded(self._applier.fetched)
+        finally:
+            await self._applier.end()
 
     async def _work_forever(self, work: Callable[[], Awaitable[int]], woken: asyncio.Event) -> None:
         """Call `work` for as long as it finds something, then wait for a wake-up or the next poll."""
@@ -134,14 +161,23 @@ class Worker:
         return guarded
 
     async def keep_house(self) -> None:
-        """Refresh the gauges and remove what is past its retention, in small batches."""
+        """Refresh the gauges and remove what is past its retention; what fails keeps nothing else from being done."""
+        for work in (self._measure, self._remove_operations, self._remove_events):
+            await _guarded(work)
+
+    async def _measure(self) -> None:
         now = self._clock.now()
         async with self._database.read() as connection:
             oldest, dead = await store.backlog(connection)
         INBOX_OLDEST.set(0 if oldest is None else max(0.0, (now - oldest).total_seconds()))
         INBOX_DEAD.set(dead)
+
+    async def _remove_operations(self) -> None:
         await self._operations.remove_expired(limit=CLEANUP_BATCH)
-        before = now - timedelta(days=self._settings.event_retention_days)
+
+    async def _remove_events(self) -> None:
+        """Remove settled events in small batches."""
+        before = self._clock.now() - timedelta(days=self._settings.event_retention_days)
         for _ in range(CLEANUP_ROUNDS):
             async with self._database.transaction() as connection:
                 removed = await store.remove_settled(connection, before=before, limit=CLEANUP_BATCH)

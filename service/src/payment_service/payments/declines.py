@@ -1,0 +1,159 @@
+"""Limits of declined payments, against card testing: trying stolen cards, each with a customer of its own.
+
+Successes count against nothing here. Each dimension bears its own declines and no more:
+
+- **card**: by Stripe's fingerprint of the card number (docs.stripe.com/api/payment_methods/object), of the whole
+  account, for a decline is Stripe's word. It is known without a further call: the answer to attaching holds it. A
+  PaymentMethod that nobody has seen is therefore attached before it is refused, but never charged; one that was
+  refused or declined is refused before any call.
+- **end user**: by the address that the caller passes on, within the caller's API key, for it is the caller's word and
+  must not lock anybody out elsewhere. Addresses are kept as keyed hashes only.
+- **key**: the last resort, for callers that pass no address on. A busy shop has many declines, so they count only when
+  they are also the larger part (`percent`) of all attempts, and for a minute only: it slows an attack down and lets
+  the shop sell on as soon as it ebbs away.
+
+Declines are counted when they are known, so attempts under way side by side may exceed a limit by their number.
+Payments that the customer's browser confirms with Stripe directly do not pass here: Stripe's own protection sees them
+(docs.stripe.com/disputes/prevention/card-testing). While Redis is away nothing is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from payment_service.errors import PaymentsError, TooManyDeclines, TooManyRequests
+from payment_service.platform.limiter import Rule
+from payment_service.platform.limits import limit_headers
+from payment_service.platform.metrics import DECLINES_REFUSED, LIMITER_DECISIONS
+
+if TYPE_CHECKING:
+    from payment_service.platform.limiter import Decision, Limiter
+    from payment_service.platform.secrets import Secret
+    from payment_service.settings import DeclineSettings
+
+HOUR: Final = 3600.0
+UNLIMITED: Final = 2**50
+CARD, END_USER, KEY, ATTEMPTS = "declines_card", "declines_end_user", "declines_key", "attempts_key"
+_WAYS_OUT: Final = {
+    CARD: "This card was declined too often: try another one, or this one later",
+    END_USER: "Too many payments from this end user's address were declined: try again later",
+    KEY: "Too many payments of this API key were declined, as when stolen cards are tried: try again later",
+}
+
+
+class Payer(NamedTuple):
+    """Who tries to pay, and with what."""
+
+    principal: str
+    payment_method: str
+    """As the request names it."""
+    end_user: str | None
+    """A mark of the end user's address, see `Declines.mark`."""
+
+
+class Declines:
+    """Looks before an attempt and counts after it.
+
+    Args:
+        limiter: shared by all pods.
+        settings: of each dimension; 0: no limit.
+        secret_key: what marks are made with.
+    """
+
+    def __init__(self, limiter: Limiter, settings: DeclineSettings, *, secret_key: Secret) -> None:
+        self._limiter = limiter
+        self._settings = settings
+        self._secret_key = secret_key
+
+    def mark(self, *parts: str) -> str:
+        """Return a keyed hash by which something personal is counted without being kept."""
+        text = "\0".join(parts).encode()
+        return hmac.digest(next(iter(self._secret_key.parts()), "").encode(), text, hashlib.sha256).hex()[:32]
+
+    async def admit(self, payer: Payer | None, *further: Rule) -> None:
+        """Let a new attempt begin, and count it; with `further` limits, all in one step.
+
+        Raises:
+            TooManyDeclines: too many before it were declined; nothing is counted.
+            TooManyRequests: one of `further` is reached; nothing is counted.
+        """
+        rules = (*further, *(self._looked_at(payer) if payer else ()))
+        if rules:
+            _raise(await self._limiter.check(*rules))
+
+    async def admit_card(self, payer: Payer, fingerprint: str | None) -> None:
+        """Let a card be charged whose fingerprint is known now.
+
+        Raises:
+            TooManyDeclines: it was declined too often; its PaymentMethod is refused at once from now on.
+        """
+        if fingerprint is None or not self._settings.card_per_hour:
+            return
+        decision = await self._limiter.check(self._card(fingerprint, amount=0))
+        if not decision.allowed:
+            await self._limiter.add(_refused_method(payer.payment_method, amount=1))
+        _raise(decision)
+
+    async def count(self, payer: Payer, fingerprint: str | None) -> None:
+        """Count a decline in each dimension."""
+        settings = self._settings
+        rules: list[Rule] = []
+        if settings.key_per_minute:
+            rules.append(Rule(KEY, payer.principal, settings.key_per_minute))
+        if settings.card_per_hour:
+            subjects = (payer.payment_method, fingerprint) if fingerprint else (payer.payment_method,)
+            rules += [self._card(subject, amount=1) for subject in subjects]
+        if settings.end_user_per_hour and payer.end_user:
+            rules.append(self._end_user(payer.end_user, amount=1))
+        if rules:
+            await self._limiter.add(*rules)
+
+    def _looked_at(self, payer: Payer) -> list[Rule]:
+        settings = self._settings
+        rules: list[Rule] = []
+        if settings.key_per_minute:
+            rules += [
+                Rule(ATTEMPTS, payer.principal, UNLIMITED),
+                Rule(KEY, payer.principal, settings.key_per_minute, amount=0, share=settings.key_percent),
+            ]
+        if settings.card_per_hour:
+            rules += [self._card(payer.payment_method, amount=0), _refused_method(payer.payment_method, amount=0)]
+        if settings.end_user_per_hour and payer.end_user:
+            rules.append(self._end_user(payer.end_user, amount=0))
+        return rules
+
+    def _card(self, subject: str, *, amount: int) -> Rule:
+        return Rule(CARD, subject, self._settings.card_per_hour, exact=True, amount=amount, window_seconds=HOUR)
+
+    def _end_user(self, subject: str, *, amount: int) -> Rule:
+        return Rule(END_USER, subject, self._settings.end_user_per_hour, exact=True, amount=amount, window_seconds=HOUR)
+
+
+def _refused_method(payment_method: str, *, amount: int) -> Rule:
+    """Return the rule that refuses a PaymentMethod whose card was found to be refused."""
+    return Rule(CARD, f"refused:{payment_method}", 1, exact=True, amount=amount, window_seconds=HOUR)
+
+
+def _raise(decision: Decision) -> None:
+    if decision.allowed:
+        return
+    LIMITER_DECISIONS.labels("refused").inc()
+    error: PaymentsError
+    if decision.name in _WAYS_OUT:
+        DECLINES_REFUSED.labels(decision.name.removeprefix("declines_")).inc()
+        error = TooManyDeclines(f"{_WAYS_OUT[decision.name]}, with a new Idempotency-Key")
+    else:
+        error = TooManyRequests(f"At most {decision.limit} requests in any minute ({decision.name}); try again later")
+        error.headers = {name.decode(): value.decode() for name, value in limit_headers(decision)}
+    error.retry_after = decision.reset_seconds
+    raise error
+
+
+def card_fingerprint(payment_method: dict[str, Any] | None) -> str | None:
+    """Return what Stripe knows the card or bank account by, whatever the PaymentMethod's type is."""
+    if not payment_method:
+        return None
+    details = payment_method.get(str(payment_method.get("type")))
+    return details.get("fingerprint") if isinstance(details, dict) else None

@@ -1,0 +1,156 @@
+"""Who may call a route, said where the route is defined; the decision is made on the handler that matched.
+
+A Litestar handler says it by `access=…` in its decorator, a plain ASGI route in the table that registers it. What acts
+is what decides: no text of a path is compared, so there is no other spelling of one that gets past. A route that says
+nothing keeps the process from starting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from payment_service.errors import MethodNotAllowed
+from payment_service.platform.responses import respond_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from litestar import Litestar
+    from litestar.types import ASGIApp, Receive, Send
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
+"""Each includes the ones before it."""
+Audience = Literal["clients", "browsers", "machines"]
+"""Who reads the answers, which decides their security headers: programs of customers, people's browsers with pages,
+or probes, scrapers and Stripe, which look at none."""
+OPT: Final = "access"
+"""The name under which a Litestar handler carries its declaration."""
+
+
+class UndeclaredRoute(Exception):
+    """A route says not who may call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a route declares."""
+
+    scope: Scope | None
+    """That an API key needs (on the admin port: the admin token); None: anybody may call."""
+    reason: str = ""
+    """Why anybody may."""
+    audience: Audience = "clients"
+    limit: str = ""
+    """The name of the exact limit that counts what this route begins; empty: only the general ones do."""
+
+
+READ: Final = Access(scope="read")
+WRITE: Final = Access(scope="write")
+ADMIN: Final = Access(scope="admin")
+CREATE_LIMIT: Final = "create"
+
+
+def public(reason: str, *, audience: Audience) -> Access:
+    """Return the declaration of a route that needs no key.
+
+    Raises:
+        ValueError: without a reason.
+    """
+    if not reason:
+        raise ValueError("a public route says why it is public")
+    return Access(scope=None, reason=reason, audience=audience)
+
+
+def declared(handler: Any) -> Access | None:
+    """Return what a Litestar handler declares; None: nothing."""
+    access = handler.opt.get(OPT)
+    return access if isinstance(access, Access) else None
+
+
+def check_declared(app: Litestar) -> None:
+    """Hold every route of an application to the rule.
+
+    Litestar adds an OPTIONS handler to each route, which tells the methods: who may call one of them may ask.
+
+    Raises:
+        UndeclaredRoute: naming the route.
+    """
+    for route in app.routes:
+        handlers = list(getattr(route, "route_handlers", ())) or [getattr(route, "route_handler", None)]
+        made = [handler for handler in handlers if _is_made_by_litestar(handler)]
+        said = [_required(route.path, handler) for handler in handlers if handler not in made]
+        for handler in made:
+            handler.opt.setdefault(OPT, min(said, key=_demand))
+
+
+def _is_made_by_litestar(handler: Any) -> bool:
+    return bool(handler.fn.__module__ == "litestar.routes.http")
+
+
+def _required(path: str, handler: Any) -> Access:
+    access = declared(handler)
+    if access is None or not hasattr(handler, "http_methods"):
+        what = f"{', '.join(sorted(getattr(handler, 'http_methods', ('connections',))))} {path}"
+        raise UndeclaredRoute(f"{what} ({handler.handler_name}): say who may call it, access=READ in its decorator")
+    return access
+
+
+def _demand(access: Access) -> int:
+    return -1 if access.scope is None else SCOPES.index(access.scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRoute:
+    """A plain ASGI callable at one exact path: what must be fast, or stands on the admin port."""
+
+    path: str
+    methods: tuple[str, ...]
+    answer: ASGIApp
+    access: Access
+
+
+class PlainRoutes:
+    """The plain routes of a port, found by one look-up of the path and one of the method.
+
+    Args:
+        routes: all of them.
+        guard: wraps the callable of a route that is not public in what lets its callers in.
+
+    Raises:
+        UndeclaredRoute: one says not who may call it.
+    """
+
+    def __init__(self, routes: Iterable[PlainRoute], *, guard: Callable[[ASGIApp, Access], ASGIApp]) -> None:
+        self.declared = tuple(routes)
+        self._paths: dict[str, dict[str, tuple[ASGIApp, Access]]] = {}
+        for route in self.declared:
+            if not isinstance(route.access, Access):
+                raise UndeclaredRoute(f"{', '.join(route.methods)} {route.path}: say who may call it")
+            answer = route.answer if route.access.scope is None else guard(route.answer, route.access)
+            methods = self._paths.setdefault(route.path, {})
+            methods.update(dict.fromkeys(route.methods, (answer, route.access)))
+
+    def find(self, scope: Any) -> ASGIApp | None:
+        """Return what answers, and note in `scope` what matched; None: there is no such path here."""
+        methods = self._paths.get(scope["path"])
+        if methods is None:
+            return None
+        scope["path_template"] = scope["path"]
+        found = methods.get(scope["method"])
+        if found is None:
+            return _other_method(methods)
+        answer, scope["access"] = found
+        return answer
+
+
+def _other_method(methods: Iterable[str]) -> ASGIApp:
+    """Answer as RFC 9110, section 15.5.6 asks."""
+    allowed = ", ".join(sorted(methods))
+
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        error = MethodNotAllowed(f"Use {allowed}", allow=allowed)
+        await respond_problem(send, error, request_id=scope.get("request_id"))
+
+    return answer

@@ -1,0 +1,44 @@
+"""What the decoder says of a value, in the words of the API: JSON's types, and what a pattern means."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Final
+
+from payment_service.platform.id_types import FORMS
+
+_PLACE: Final = re.compile(r" - at (?P<name>`key` in )?`(?P<path>[^`]*)`$")
+_PATTERN: Final = re.compile(r"(?P<type>`[^`]*`) matching regex (?P<pattern>['\"].*['\"])$", re.DOTALL)
+_TYPES: Final = {
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "dict": "object",
+    "list": "array",
+    "datetime": "moment",
+}
+_TYPE: Final = re.compile(rf"\b({'|'.join(_TYPES)})\b")
+_QUOTED: Final = re.compile(r"`([^`]*)`")
+
+
+def in_plain_words(message: str) -> str:
+    """Return a message of msgspec's for a person who knows JSON and not Python."""
+    place = _PLACE.search(message)
+    text = message[: place.start()] if place else message
+    pattern = _PATTERN.search(text)
+    if pattern is not None:
+        meaning = FORMS.get(_literal(pattern["pattern"]))
+        text = f"{text[: pattern.start()]}{meaning}" if meaning else text
+    text = _QUOTED.sub(lambda quoted: _TYPE.sub(lambda found: _TYPES[found[0]], quoted[1]), text)
+    if place is None or (place["path"] == "$" and not place["name"]):
+        return text
+    return f"{'a name' if place['name'] else 'a value'} in it: {text}"
+
+
+def _literal(text: str) -> str:
+    try:
+        return str(ast.literal_eval(text))
+    except (ValueError, SyntaxError):
+        return text

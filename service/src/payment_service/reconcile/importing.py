@@ -1,0 +1,161 @@
+"""Imports what the account held before this service came: `payments import`, and each worker until it is done.
+
+Until then a missing row is no proof, and creation by address is refused where none is found (`customers/history.py`).
+Stripe's lists are walked newest first, a page at a time; each page is written together with the place that the walk has
+reached, so that an interrupted one goes on there, whoever goes on. What is made while it lasts is told by events, which
+are read from its beginning on (`reconcile/polling.py`). `payments reconcile --full` brings what else Stripe holds.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+from sqlalchemy import bindparam, update
+
+from payment_service.customers.history import IMPORT
+from payment_service.platform import stripe_calls
+from payment_service.platform.cursors import read_cursor, write_cursor
+from payment_service.platform.database import is_unavailable
+from payment_service.platform.mirroring import NeedsFetch, reach_of
+from payment_service.reconcile.drift import told
+from payment_service.reconcile.schemas import has_id, last_id, readable
+from payment_service.tables import cursors
+from payment_service.webhooks.application import TARGETS, Target
+from payment_service.webhooks.rows import row_of
+from payment_service.webhooks.store import insert_missed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.budget import StripeBudget
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.platform.stripe_gateway import StripeGateway
+
+KINDS: Final = ("customer", "subscription")
+"""What the guards of a creation look at; prices are fetched when they are ordered."""
+CHECK_SECONDS: Final = 5.0
+ABANDONED_SECONDS: Final = 60.0
+"""After so long without a page another worker goes on."""
+_TAKE: Final = (
+    update(cursors)
+    .where(cursors.c.name == IMPORT, cursors.c.updated_at <= bindparam("c_before"))
+    .values(updated_at=bindparam("c_now"))
+)
+
+log = structlog.get_logger("payments")
+
+
+class Importer:
+    """Walks over the history of one account and mode.
+
+    Args:
+        database: the mirror, and how far the walk is.
+        gateway: lists objects.
+        budget: of calls to Stripe, shared with the workers' fetches and reconciliation.
+        clock: the time.
+        livemode: of the account.
+    """
+
+    def __init__(
+        self, database: Database, gateway: StripeGateway, *, budget: StripeBudget, clock: Clock, livemode: bool
+    ) -> None:
+        self._database = database
+        self._gateway = gateway
+        self._budget = budget
+        self._clock = clock
+        self._livemode = livemode
+        self._done = False
+
+    async def run_due(self) -> None:
+        """Import unless that is done, or another process does it."""
+        if self._done:
+            return
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            place = await read_cursor(connection, IMPORT)
+            self._done = place is not None and place.get("completed_at") is not None
+            before = now - timedelta(seconds=ABANDONED_SECONDS)
+            if self._done or not (place is None or await _take(connection, before=before, now=now)):
+                return
+            if place is None:
+                await write_cursor(connection, IMPORT, self._beginning(), now=now)
+        await self.run()
+
+    async def run(self, *, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+        """Import, from where an interrupted walk was; return how far it is: complete.
+
+        Raises:
+            PaymentsError: Stripe refuses the list, or is away; nothing is lost of what was written.
+        """
+        async with self._database.read() as connection:
+            place = await read_cursor(connection, IMPORT)
+        place = place or self._beginning()
+        while place.get("completed_at") is None:
+            place = await self._write_page(place)
+            counts = ", ".join(f"{count} {kind}s" for kind, count in place["counts"].items())
+            progress(f"imported: {counts or 'nothing yet'}")
+        return place
+
+    def _beginning(self) -> dict[str, Any]:
+        return {"began_at": int(self._clock.timestamp()), "kind": KINDS[0], "after": None, "counts": {}}
+
+    async def _write_page(self, place: dict[str, Any]) -> dict[str, Any]:
+        """Write the next page and how far that is, in one transaction."""
+        kind = place["kind"]
+        target = TARGETS[kind]
+        await self._budget.take()
+        as_of = reach_of(self._clock)
+        more = {"starting_after": place["after"]} if place["after"] else {}
+        page = await stripe_calls.list_page(self._gateway, target.collection, **target.listing, **more)
+        objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
+        counts = {**place["counts"], kind: place["counts"].get(kind, 0) + len(objects)}
+        following = {**place, **self._next(kind, page), "counts": counts}
+        try:
+            async with self._database.transaction() as connection:
+                unclear = [obj for obj in objects if not await self._write(connection, target, obj, as_of=as_of)]
+                await self._leave_to_workers(connection, kind, unclear, as_of=as_of)
+                await write_cursor(connection, IMPORT, following, now=self._clock.now())
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            log.warning("page_not_imported_at_once", kind=kind, error=type(error).__name__)
+            async with self._database.transaction() as connection:
+                await self._leave_to_workers(connection, kind, objects, as_of=as_of)
+                await write_cursor(connection, IMPORT, following, now=self._clock.now())
+        return following
+
+    async def _write(self, connection: AsyncConnection, target: Target, obj: dict[str, Any], *, as_of: int) -> bool:
+        """Write what the list shows; False when that is not the whole. A row that is newer stays."""
+        try:
+            await target.write(connection, obj, as_of=as_of, seen=None, cause=IMPORT, now=self._clock.now())
+        except NeedsFetch:
+            return not obj.get("items", {}).get("has_more")
+        return True
+
+    async def _leave_to_workers(
+        self, connection: AsyncConnection, kind: str, objects: list[dict[str, Any]], *, as_of: int
+    ) -> None:
+        """Bring objects through the inbox, where one that cannot be written costs no other."""
+        now = self._clock.now()
+        bodies = [msgspec.json.encode(told(kind, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
+        rows = [row_of(body, source="reconcile", livemode=self._livemode, now=now) for body in bodies]
+        await insert_missed(connection, rows)
+
+    def _next(self, kind: str, page: dict[str, Any]) -> dict[str, Any]:
+        if page["has_more"]:
+            return {"after": last_id(page["data"])}
+        if kind == KINDS[-1]:
+            return {"after": None, "completed_at": int(self._clock.timestamp())}
+        return {"after": None, "kind": KINDS[KINDS.index(kind) + 1]}
+
+
+async def _take(connection: AsyncConnection, *, before: datetime, now: datetime) -> bool:
+    """Go on with a walk that nobody has gone on with since `before`."""
+    return bool((await connection.execute(_TAKE, {"c_before": before, "c_now": now})).rowcount)

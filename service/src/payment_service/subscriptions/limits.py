@@ -1,0 +1,82 @@
+"""How often subscriptions may be created: looked at where a new operation would begin.
+
+Replays and refusals by validation never get here, so they take nothing. Callers with an API key are servers that create
+for many customers, so their requests count for the customer they name, within the key's principal: nobody can use up
+what another caller may do for the same customer. One customer named in several ways (id, reference, address) has as
+many counts. Requests without a key (development), and all with `PAYMENTS_CREATE_LIMIT_BY=address`, count for the
+client's address.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from payment_service.payments.declines import Payer
+from payment_service.platform.limiter import Rule
+from payment_service.platform.mail_addresses import mail_key
+
+if TYPE_CHECKING:
+    from payment_service.idempotency.requests import Caller
+    from payment_service.idempotency.schemas import Operation
+    from payment_service.payments.declines import Declines
+    from payment_service.settings import HttpSettings
+    from payment_service.subscriptions.schemas import CreateSubscription
+
+END_USER = "end_user"
+"""The fact under which an operation keeps the mark of its end user's address."""
+
+
+class CreationLimits:
+    """The limits of new operations."""
+
+    def __init__(self, declines: Declines, settings: HttpSettings) -> None:
+        self._declines = declines
+        self._settings = settings
+
+    def end_user(self, caller: Caller) -> str | None:
+        """Return the mark of the end user's address, if the caller passed one on.
+
+        Raises:
+            BadRequest: what it passed on is no address.
+        """
+        address = caller.end_user_address()
+        return None if address is None else self._declines.mark(caller.principal, address)
+
+    async def admit(
+        self, request: CreateSubscription, *, caller: Caller, customer: str | None, end_user: str | None
+    ) -> None:
+        """Let a new operation begin, and count it.
+
+        Args:
+            request: what is asked.
+            caller: who asks.
+            customer: our id of the customer, if the request names one by id.
+            end_user: see `end_user`.
+
+        Raises:
+            TooManyRequests: the limit is reached, or too many payments before it were declined; nothing is counted.
+        """
+        payer = None
+        if request.payment_method_id is not None:
+            payer = Payer(caller.principal, request.payment_method_id, end_user)
+        limit = self._settings.create_limit_per_minute
+        rules: list[Rule] = []
+        if limit and caller.limit:
+            rules.append(Rule(caller.limit, self._subject(request, caller, customer), limit, exact=True))
+        await self._declines.admit(payer, *rules)
+
+    def _subject(self, request: CreateSubscription, caller: Caller, customer: str | None) -> str:
+        if not caller.keyed or self._settings.create_limit_by == "address":
+            return caller.address
+        if customer is not None:
+            named = f"id {customer}"
+        elif request.customer_reference is not None:
+            named = f"reference {request.customer_reference}"
+        else:
+            named = f"email {mail_key(request.email or '')}"
+        return self._declines.mark(caller.principal, named)
+
+
+def payer_of(operation: Operation) -> Payer:
+    """Return who tries to pay; only of operations with a payment method."""
+    return Payer(operation.principal, operation.request["payment_method_id"], operation.facts.get(END_USER))

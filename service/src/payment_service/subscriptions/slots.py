@@ -1,0 +1,158 @@
+"""SQL of slots: the one live subscription that a customer may have to a product.
+
+A slot is taken in two ways. Whatever is live at Stripe takes the slots of all products among its items, wherever and
+by whom it was made; the mirrored rows are asked for that. Before Stripe knows of it, the row of a creation in progress
+(`creating`, then `incomplete`) holds the slot of its product by the unique index `uq_subscriptions_slot`, so that of
+two requests at the same moment one alone goes on to Stripe.
+
+The index guards what we are about to do and never what Stripe says: a row that Stripe moves to another product gives
+up its entry (`exclusive`) for good, for two subscriptions to one product are allowed there. It stays live, and that
+still takes the slot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from payment_service.errors import SubscriptionExists
+from payment_service.platform.columns import HasMember
+from payment_service.subscriptions.schemas import TERMINAL
+from payment_service.tables import LIVE_STATUSES, subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_SAME_CUSTOMER: Final = (
+    subscriptions.c.livemode == bindparam("livemode"),
+    or_(  # a subscription's event may have come before it was known whose customer that is
+        subscriptions.c.customer_id == bindparam("customer_id"),
+        subscriptions.c.stripe_customer_id == bindparam("stripe_customer_id", type_=Text),
+    ),
+)
+_LIVE: Final = select(subscriptions).where(
+    *_SAME_CUSTOMER,
+    subscriptions.c.status.in_(LIVE_STATUSES),
+    or_(
+        subscriptions.c.product_id == bindparam("product_id"),
+        HasMember(subscriptions.c["items"], "product_id", bindparam("product_id")),
+    ),
+)
+_RESERVED: Final = (
+    "id",
+    "operation_id",
+    "livemode",
+    "customer_id",
+    "product_id",
+    "ordered_product_id",
+    "price_id",
+    "quantity",
+    "status",
+    "exclusive",
+    "metadata",
+    "created_at",
+    "updated_at",
+)
+_IF_FREE: Final = select(*(bindparam(name, type_=subscriptions.c[name].type) for name in _RESERVED)).where(
+    or_(~bindparam("exclusive", type_=Boolean), ~_LIVE.with_only_columns(subscriptions.c.id).exists())
+)
+_RESERVE: Final = {
+    name: dialect.insert(subscriptions)
+    .from_select(_RESERVED, _IF_FREE)
+    .on_conflict_do_nothing()
+    .returning(subscriptions.c.id)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
+_FIRST_LIVE: Final = _LIVE.limit(1)
+_HOLDER: Final = select(subscriptions).where(
+    *_SAME_CUSTOMER,
+    subscriptions.c.product_id == bindparam("product_id"),
+    subscriptions.c.exclusive,
+    subscriptions.c.status.not_in(TERMINAL),
+)
+
+
+async def find_live(
+    connection: AsyncConnection, *, livemode: bool, customer_id: str, stripe_customer_id: str | None, product_id: str
+) -> Row[Any] | None:
+    """Return a live subscription of this customer with this product among its items, wherever it was made."""
+    parameters = {
+        "livemode": livemode,
+        "customer_id": customer_id,
+        "stripe_customer_id": stripe_customer_id,
+        "product_id": product_id,
+    }
+    return (await connection.execute(_FIRST_LIVE, parameters)).first()
+
+
+async def find_holder(
+    connection: AsyncConnection, *, livemode: bool, customer_id: str, stripe_customer_id: str | None, product_id: str
+) -> Row[Any] | None:
+    """Return the row that holds the slot of this customer and product in the index."""
+    parameters = {
+        "livemode": livemode,
+        "customer_id": customer_id,
+        "stripe_customer_id": stripe_customer_id,
+        "product_id": product_id,
+    }
+    return (await connection.execute(_HOLDER, parameters)).first()
+
+
+async def reserve(
+    connection: AsyncConnection,
+    *,
+    subscription_id: str,
+    mark: str,
+    livemode: bool,
+    customer_id: str,
+    stripe_customer_id: str | None,
+    product_id: str,
+    price_id: str,
+    quantity: int | None,
+    metadata: Mapping[str, str],
+    exclusive: bool,
+    now: datetime,
+) -> bool:
+    """Insert the row of a subscription about to be made; False when another one holds the slot or is live.
+
+    The partial unique index decides, so two requests at the same moment cannot both go on to Stripe.
+    """
+    values = {
+        "id": subscription_id,
+        "operation_id": mark,
+        "customer_id": customer_id,
+        "stripe_customer_id": stripe_customer_id,
+        "product_id": product_id,
+        "ordered_product_id": product_id,
+        "price_id": price_id,
+        "quantity": quantity,
+        "status": "creating",
+        "exclusive": exclusive,
+        "metadata": dict(metadata),
+        "livemode": livemode,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return (await connection.execute(_RESERVE[connection.dialect.name], values)).first() is not None
+
+
+async def release(connection: AsyncConnection, subscription_id: str) -> None:
+    """Remove a reserved row for which nothing was made at Stripe."""
+    await connection.execute(
+        delete(subscriptions).where(subscriptions.c.id == subscription_id, subscriptions.c.status == "creating")
+    )
+
+
+def exists(row: Row[Any]) -> SubscriptionExists:
+    """Return the error that names the live subscription."""
+    return SubscriptionExists(
+        f"The customer already has the live subscription {row.id} to this product; set allow_multiple to add another",
+        subscription_id=row.id,
+        subscription_status=row.status,
+    )

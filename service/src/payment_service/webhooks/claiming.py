@@ -1,0 +1,101 @@
+"""Takes due events for one worker and reads them: one that cannot be read never costs the others their claim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from payment_service.platform.metrics import EVENTS
+from payment_service.webhooks import store
+from payment_service.webhooks.event_types import label_of
+from payment_service.webhooks.payloads import Unreadable
+from payment_service.webhooks.rows import reason_of, to_event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.settings import WorkSettings
+    from payment_service.webhooks.schemas import ClaimedEvent, InboxEvent
+
+log = structlog.get_logger("payments")
+
+
+class Claims:
+    """The claims of one worker.
+
+    Args:
+        database: the inbox.
+        clock: the time.
+        settings: lease and attempts.
+        owner: of the leases, unique among all workers.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, settings: WorkSettings, owner: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._owner = owner
+
+    async def take(self, *, limit: int, fetch: bool) -> tuple[int, list[InboxEvent]]:
+        """Claim due events; return how many there were, and those that can be applied.
+
+        One that ended every process that took it is dead, and so is one that cannot be read: it never can be.
+        """
+        async with self._database.transaction() as connection:
+            claimed = await store.claim(
+                connection,
+                owner=self._owner,
+                now=self._clock.now(),
+                lease_seconds=self._settings.event_lease_seconds,
+                limit=limit,
+                fetch=fetch,
+            )
+        events: list[InboxEvent] = []
+        dead: dict[str, list[ClaimedEvent]] = {}
+        for row in claimed:
+            try:
+                if row.attempts > self._settings.event_max_attempts:
+                    dead.setdefault("worker_ended", []).append(row)
+                else:
+                    events.append(to_event(row))
+            except Unreadable as error:
+                dead.setdefault(reason_of(error), []).append(row)
+        if dead:
+            await self._bury(dead)
+        return len(claimed), events
+
+    async def settle(self, events: Sequence[ClaimedEvent], state: str, *, error: str | None = None) -> None:
+        """End events, as far as this worker still holds them."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            held = await store.settle(connection, ids_of(events), state=state, now=now, owner=self._owner, error=error)
+        tell(events, state, held=held)
+
+    async def _bury(self, dead: dict[str, list[ClaimedEvent]]) -> None:
+        """Give events up, by reason, in one transaction."""
+        now = self._clock.now()
+        held: set[str] = set()
+        async with self._database.transaction() as connection:
+            for reason, rows in dead.items():
+                held |= await store.settle(
+                    connection, ids_of(rows), state="dead", now=now, owner=self._owner, error=reason
+                )
+        for reason, rows in dead.items():
+            log.warning("events_given_up", event_ids=ids_of(rows), error=reason)
+            tell(rows, "dead", held=held)
+
+
+def ids_of(events: Sequence[ClaimedEvent]) -> list[str]:
+    """Return the events' ids."""
+    return [event.id for event in events]
+
+
+def tell(events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
+    """Count and log what this worker settled; what it no longer held, another one settles."""
+    for event in events:
+        if event.id in held:
+            EVENTS.labels(label_of(event.type), outcome).inc()
+            log.info("event_settled", event_id=event.id, type=event.type, object=event.object_id, outcome=outcome)

@@ -1,0 +1,95 @@
+"""The inbox row that a body becomes, wherever it comes from. What was signed is kept, whatever it holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from payment_service.platform.strict_json import storable
+from payment_service.webhooks import payloads
+from payment_service.webhooks.application import TARGETS
+from payment_service.webhooks.schemas import InboxEvent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from payment_service.webhooks.payloads import Payload
+    from payment_service.webhooks.schemas import ClaimedEvent
+
+BURST_SECONDS: Final = 0.3
+"""How long a doubtful event, or a hint, waits for the rest of its burst before the object is fetched."""
+UNREADABLE: Final = "unreadable"
+"""How the reason begins of an event that no attempt can read."""
+
+NOT_MIRRORED: Final = "not_mirrored"
+"""Why an event is ignored: objects of its kind have no rows here."""
+GONE: Final = "gone"
+"""Why an event is ignored: Stripe has no such object, and nothing tells what it was."""
+
+
+def row_of(body: bytes, *, source: str, livemode: bool, now: datetime) -> dict[str, Any]:
+    """Return the row of what was received; one that cannot be read is dead from the beginning, with the reason."""
+    try:
+        event = payloads.read(body)
+        state, reason = _state(event, livemode=livemode)
+    except payloads.Unreadable as error:
+        event = payloads.outline(body, livemode=livemode)
+        state, reason = "dead", reason_of(error)
+    return {
+        "id": event.id,
+        "type": event.type,
+        "object_id": event.object_id,
+        "group_key": event.object_id,
+        "api_version": event.api_version,
+        "livemode": livemode if event.livemode is None else event.livemode,
+        "stripe_created": event.created,
+        "payload": body,
+        "source": source,
+        "state": state,
+        "attempts": 0,
+        "available_at": now + timedelta(seconds=BURST_SECONDS) if event.thin else now,
+        "received_at": now,
+        "settled_at": None if state == "pending" else now,
+        "fetch": event.thin and state == "pending",
+        "last_error": reason,
+    }
+
+
+def reason_of(error: payloads.Unreadable) -> str:
+    """Return the reason as the row keeps it."""
+    return f"{UNREADABLE}: {error}"
+
+
+def to_event(row: ClaimedEvent) -> InboxEvent:
+    """Read a claimed row.
+
+    Raises:
+        Unreadable: its payload is no event, or not the one that the row is about.
+    """
+    payload = payloads.read(bytes(row.payload))
+    if (payload.id, payload.object_id) != (row.id, row.object_id):
+        raise payloads.Unreadable("the payload is of another event or object than its row")
+    obj = payload.object if b"\\u0000" not in row.payload else storable(payload.object)
+    return InboxEvent(
+        id=row.id,
+        type=row.type,
+        object_id=row.object_id,
+        livemode=row.livemode,
+        stripe_created=row.stripe_created,
+        attempts=row.attempts,
+        payload=row.payload,
+        object=obj,
+        account=payload.account,
+        thin=payload.thin,
+    )
+
+
+def _state(event: Payload, *, livemode: bool) -> tuple[str, str | None]:
+    """Return the state of a new event, and why it is kept but not applied if so."""
+    if event.livemode not in {None, livemode}:
+        return "ignored", "other_mode"
+    if event.account is not None:
+        return "ignored", "other_account"
+    if event.thin and not (event.object["object"] in TARGETS and event.object["id"]):
+        return "ignored", NOT_MIRRORED
+    return "pending", None

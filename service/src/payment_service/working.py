@@ -1,0 +1,71 @@
+"""Builds what works in the background: it receives, applies, imports, reconciles and recovers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from payment_service.platform.budget import StripeBudget
+from payment_service.platform.database import connect as connect_postgresql
+from payment_service.platform.notifications import Listener
+from payment_service.platform.recovery import BEAT_SECONDS
+from payment_service.reconcile.importing import CHECK_SECONDS, Importer
+from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
+from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
+from payment_service.webhooks.service import Inbox
+from payment_service.webhooks.worker import Duty, Worker
+
+if TYPE_CHECKING:
+    from payment_service.idempotency.service import Operations
+    from payment_service.platform.clock import Clock
+    from payment_service.platform.database import Database
+    from payment_service.platform.recovery import Recovery
+    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.settings import Settings
+
+
+def build_worker(
+    settings: Settings,
+    database: Database,
+    gateway: StripeGateway,
+    *,
+    operations: Operations,
+    recovery: Recovery,
+    clock: Clock,
+) -> tuple[Worker, Inbox, Importer, Reconciler]:
+    """Build the parts; the worker listens when the database can notify."""
+    budget = StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second)
+    listening = partial(
+        connect_postgresql,
+        settings.database.url,
+        settings=settings.database,
+        application_name="payments-listener",
+    )
+    worker = Worker(
+        database,
+        gateway,
+        budget=budget,
+        operations=operations,
+        listener=Listener(listening if database.dialect == "postgresql" else None),
+        clock=clock,
+        settings=settings.work,
+    )
+    inbox = Inbox(database, clock=clock, settings=settings, wake=worker.wake)
+    reconciler = Reconciler(
+        database,
+        gateway,
+        budget=budget,
+        clock=clock,
+        livemode=settings.stripe.livemode,
+        seconds=settings.work.reconcile_seconds,
+        announce=inbox.announce,
+    )
+    importer = Importer(database, gateway, budget=budget, clock=clock, livemode=settings.stripe.livemode)
+    worker.duties += (
+        Duty(CHECK_SECONDS, importer.run_due),
+        Duty(RECONCILE_CHECK_SECONDS, reconciler.run_due),
+        Duty(WATCH_SECONDS, reconciler.watch),
+        Duty(BEAT_SECONDS, recovery.beat),
+        Duty(STEP_SECONDS, Recovering(database, recovery, clock=clock).step),
+    )
+    return worker, inbox, importer, reconciler
