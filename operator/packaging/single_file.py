@@ -20,6 +20,9 @@ SHEBANG: Final = b"#!/usr/bin/env python3\n"
 NAME: Final = "kubectl-payments"
 COMPLETION: Final = "kubectl_complete-payments"
 
+ALONE: Final = ("__init__.py", "names.py", "card_numbers.py", "printable.py", "redaction.py", "uncaught.py")
+"""Modules beside the plugin's package."""
+
 # older interpreters must get as far as the message
 MAIN: Final = """import sys
 
@@ -35,7 +38,7 @@ main()
 def contents() -> dict[str, str]:
     """Return the files inside, by name."""
     package = SOURCES / "payment_operator"
-    modules = [package / "__init__.py", package / "names.py", *(package / "plugin").rglob("*.py")]
+    modules = [*(package / name for name in ALONE), *(package / "plugin").rglob("*.py")]
     found = {str(path.relative_to(SOURCES)): path.read_text(encoding="utf-8") for path in modules}
     found["__main__.py"] = MAIN
     found[f"payment_operator/plugin/{PACKED}"] = json.dumps(crd_manifest(), separators=(",", ":"))

@@ -125,17 +125,21 @@ class Event:
 
 
 @dataclass
-class Decision:
-    """What to do now, what to tell, and when to look again."""
+class Part:
+    """One concern's share of a decision: where one fails, the others are carried out all the same."""
 
+    name: str = ""
     actions: list[Action] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    status: Manifest = field(default_factory=dict)
     again_after: float | None = None
     durations: list[tuple[str, float]] = field(default_factory=list)
     """Finished steps with their seconds."""
     outcomes: list[str] = field(default_factory=list)
-    """Releases that ended: released, failed, rolled_back, superseded."""
+    """Releases that ended: released, unproven, failed, rolled_back, superseded."""
+    independent: bool = False
+    """Whether its actions do not rest on each other: one that is refused keeps none of the rest back."""
+    fault: Exception | None = None
+    """What it died of while it was decided."""
 
     def look_again(self, seconds: float) -> None:
         """Look again after at most this long."""
@@ -144,6 +148,29 @@ class Decision:
     def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
         """Write an Event."""
         self.events.append(Event(reason, message, warning))
+
+
+@dataclass
+class Decision:
+    """What to do now, the upkeep of what serves first, and the status."""
+
+    parts: list[Part] = field(default_factory=list)
+    status: Manifest = field(default_factory=dict)
+
+    @property
+    def actions(self) -> list[Action]:
+        """All that is to be done."""
+        return [action for part in self.parts for action in part.actions]
+
+    @property
+    def events(self) -> list[Event]:
+        """All that is to be told."""
+        return [event for part in self.parts for event in part.events]
+
+    @property
+    def again_after(self) -> float | None:
+        """After how many seconds to look again; None: at the next resync."""
+        return min((part.again_after for part in self.parts if part.again_after is not None), default=None)
 
 
 def pointer(key: str) -> str:
@@ -159,8 +186,10 @@ def write_record(environment: str, revision: Revision, record: ReleaseRecord) ->
     place = pointer(names.ANNOTATION_RELEASE)
     operations: list[dict[str, Any]] = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": revision.version},
-        {"op": "replace", "path": place, "value": record.encode()},
+        {"op": "add", "path": place, "value": record.encode()},
     ]
+    if revision.bare:
+        operations.insert(1, {"op": "add", "path": "/metadata/annotations", "value": {}})
     return Patch("ControllerRevision", names.revision(environment, revision.digest), tuple(operations))
 
 

@@ -50,8 +50,8 @@ class Admin:
     async def probe(self, pod: Pod, *, token: str) -> Probe:
         """Whether the pod works with the database's schema, and whether Stripe takes its key."""
         status = await self.status(pod, token=token)
-        checks = (await self._json(_url(pod, HTTP_PORT, "/health"), token)).get("checks") or {}
-        schema = status.get("schema") or {}
+        checks = _object(await self._json(_url(pod, HTTP_PORT, "/health"), token), "checks")
+        schema = _object(status, "schema")
         known = schema.get("database") is not None
         return Probe(
             schema_supported=bool(schema.get("supported")) if known else None,
@@ -69,6 +69,11 @@ class Admin:
                 return dict(await answer.json(content_type=None))
         except (*FAULTS, TypeError):
             return {}
+
+
+def _object(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    found = answer.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _url(pod: Pod, port: int, path: str) -> str:

@@ -7,10 +7,12 @@ import sys
 from importlib.metadata import version
 
 from payment_operator.api.crd import crd_yaml
+from payment_operator.uncaught import redact_uncaught
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command of the operator."""
+    redact_uncaught()
     given = _parser().parse_args(arguments)
     if given.command == "crd":
         _crd(apply=given.apply, kubeconfig=given.kubeconfig)
@@ -32,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", default="0.0.0.0", help="of /healthz, /readyz and /metrics")  # noqa: S104 - see run.py
     run.add_argument("--port", type=int, default=8080)
     run.add_argument("--resync", type=float, default=30.0, metavar="SECONDS", help="time between two full reads")
+    run.add_argument(
+        "--allow-unsafe-pod-templates", action="store_true", help="take host paths, privileges, other images in specs"
+    )
     run.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
     return parser
 
@@ -60,5 +65,6 @@ def _run(given: argparse.Namespace) -> int:
         port=given.port,
         resync=given.resync,
         kubeconfig=given.kubeconfig,
+        unsafe_pods=given.allow_unsafe_pod_templates,
     )
     return asyncio.run(run(options))

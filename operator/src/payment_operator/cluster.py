@@ -75,10 +75,13 @@ class Cluster:
         """Close all connections."""
         await self._client.close()  # type: ignore[no-untyped-call]
 
-    async def list_all(self, kind: str, namespace: str | None, *, selector: str = "") -> list[Manifest]:
+    async def list_all(
+        self, kind: str, namespace: str | None, *, selector: str = "", fields: str = ""
+    ) -> list[Manifest]:
         """All objects of a kind, in a namespace or everywhere, as the store has them now."""
         found: list[Manifest] = []
-        query = [("limit", str(PAGE))] + ([("labelSelector", selector)] if selector else [])
+        selectors = {"labelSelector": selector, "fieldSelector": fields}
+        query = [("limit", str(PAGE)), *((name, value) for name, value in selectors.items() if value)]
         token = ""
         while True:
             paged = [*query, ("continue", token)] if token else query
@@ -153,8 +156,8 @@ class Cluster:
             return
 
     async def log(self, namespace: str, pod: str) -> str:
-        """The first lines that a pod has written."""
-        query = [("limitBytes", "4096")]
+        """The first lines that a Job's pod has written; the API server refuses to choose among containers."""
+        query = [("container", names.JOB), ("limitBytes", "4096")]
         content = await self._send("GET", "Pod", namespace, f"{pod}/log", query=query)
         return content.decode(errors="replace")
 

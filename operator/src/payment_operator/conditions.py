@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from payment_operator.api.status import Condition
+from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
 
 Status = Literal["True", "False", "Unknown"]
@@ -33,7 +34,7 @@ def stamped(findings: list[Finding], *, former: list[Manifest], generation: int,
             type=finding.type,
             status=finding.status,
             reason=finding.reason,
-            message=finding.message[:1000],
+            message=redact(finding.message)[:1000],
             observed_generation=generation,
             last_transition_time=_since(before.get(finding.type), finding, now),
         )

@@ -1,6 +1,6 @@
 """Does at Stripe what a webhook rotation asks for, and returns the write that records it."""
 
-from payment_operator.actions import Apply, CreateEndpoint, Decision, EndpointAction, UpdateEndpoint
+from payment_operator.actions import Apply, CreateEndpoint, EndpointAction, Part, UpdateEndpoint
 from payment_operator.decide import webhook_endpoints, webhook_secrets
 from payment_operator.observed import Observed
 from payment_operator.redaction import redact
@@ -20,7 +20,7 @@ async def work_on_endpoint(
     action: EndpointAction,
     stripe: Endpoints,
     observed: Observed,
-    decision: Decision,
+    part: Part,
 ) -> Apply | None:
     """Do it; return what records it.
 
@@ -29,19 +29,19 @@ async def work_on_endpoint(
     """
     account = account_of(observed)
     if isinstance(action, CreateEndpoint):
-        return await _create(action, stripe, observed, decision)
+        return await _create(action, stripe, observed, part)
     if isinstance(action, UpdateEndpoint):
         await stripe.update(account, action.endpoint, form=_form(action))
         if action.warning:
-            decision.tell("WebhookEventsUndelivered", action.warning, warning=True)
+            part.tell("WebhookEventsUndelivered", action.warning, warning=True)
     else:
         await stripe.delete(account, action.endpoint)
     if action.told:
-        decision.tell("WebhookEndpoint", action.told)
+        part.tell("WebhookEndpoint", action.told)
     return action.then
 
 
-async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed, decision: Decision) -> Apply:
+async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed, part: Part) -> Apply:
     account, record = account_of(observed), action.record
     try:
         made = await stripe.create(account, key=action.key, form=_creation(action))
@@ -50,7 +50,7 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
             raise
         if fault.status < BROKEN:
             message = redact(str(fault), observed.sources.secrets)
-            decision.tell("WebhookRotationFailed", message, warning=True)
+            part.tell("WebhookRotationFailed", message, warning=True)
             return webhook_secrets.write(observed, webhook_endpoints.refused(observed, record, message))
         # Stripe would give the same answer to the same key for a day
         return webhook_secrets.write(observed, webhook_endpoints.attempted(observed, record))

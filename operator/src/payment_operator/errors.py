@@ -27,5 +27,12 @@ class Refused(ApiError):
     """400, 403, 413 or 422: sending the same again does not help."""
 
 
+class NameTaken(Refused):
+    """An object of somebody else's has the name; it is left alone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(409, "NameTaken", message)
+
+
 class Unreachable(OperatorError):
     """No answer: whether a write was done is unknown."""

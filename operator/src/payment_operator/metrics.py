@@ -15,7 +15,7 @@ QUEUE_DEPTH: Final = Gauge("payment_operator_queue_depth", "Environments that wa
 RELEASES: Final = Counter(
     "payment_operator_releases", "Releases that ended, by outcome", ["outcome"], registry=REGISTRY
 )
-for _outcome in ("released", "rolled_back", "failed", "superseded"):
+for _outcome in ("released", "unproven", "rolled_back", "failed", "superseded"):
     RELEASES.labels(_outcome)  # from zero on: the first failure must be an increase, or no alert sees it
 STEP_SECONDS: Final = Histogram(
     "payment_operator_release_step_duration_seconds",
@@ -26,6 +26,25 @@ STEP_SECONDS: Final = Histogram(
 )
 ENVIRONMENTS: Final = Gauge("payment_operator_environments", "Environments that are looked after", registry=REGISTRY)
 LEADER: Final = Gauge("payment_operator_leader", "1 while this process holds the Lease", registry=REGISTRY)
+
+TRAFFIC_OVERRIDDEN: Final = Gauge(
+    "payment_operator_traffic_overridden",
+    "1 while the Service's selector is not what the operator's commit record says",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+FAILING: Final = Gauge(
+    "payment_operator_environment_failing",
+    "1 while writes for an environment are refused, or a part of its passes fails",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+BAKE_INCONCLUSIVE: Final = Gauge(
+    "payment_operator_bake_inconclusive",
+    "1 while a bake that is long enough goes on because it has proven nothing",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
 
 
 class Rotation(NamedTuple):
@@ -57,4 +76,16 @@ DATABASE: Final = _rotation(
     "database",
     what="database password",
     failed=("rotation_failed", "1 while a rotation cannot go on"),
+)
+SECRET_KEY_FAILED: Final = Gauge(
+    "payment_operator_secret_key_failed",
+    "1 while API keys are refused for want of a value of SECRET_KEY, or there are too many values",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+SECRET_KEY_STILL_NEEDED: Final = Gauge(
+    "payment_operator_secret_key_still_needed",
+    "1 while a value of SECRET_KEY that API keys need is gone from its Secret",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
 )

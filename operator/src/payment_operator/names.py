@@ -33,6 +33,13 @@ ANNOTATION_CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
 
 API: Final = "api"
 WORKER: Final = "worker"
+JOB: Final = "job"
+"""The container of a Job's pod."""
+
+
+def container(component: str, *, job: bool) -> str:
+    """Our container's name in a pod; what others in it (meshes, agents) answer is not ours."""
+    return JOB if job else component
 
 
 def api_service(environment: str) -> str:
@@ -78,6 +85,11 @@ def credentials(environment: str, digest: str) -> str:
 def webhook_secrets(environment: str) -> str:
     """The Secret with the webhook signing secrets that every revision accepts; it changes while pods run."""
     return f"{environment}-webhook-secrets"
+
+
+def secret_keys(environment: str) -> str:
+    """The Secret with the values of SECRET_KEY that API pods have; it changes while pods run."""
+    return f"{environment}-secret-keys"
 
 
 def migration_secret(environment: str) -> str:

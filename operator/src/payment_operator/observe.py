@@ -8,6 +8,7 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.api.environment import Environment
+from payment_operator.api.status import EnvironmentStatus
 from payment_operator.cluster import Cluster
 from payment_operator.decide.jobs import ended
 from payment_operator.errors import ApiError
@@ -59,42 +60,81 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime) -> 
     sources, (*owned, pods, slices) = await asyncio.gather(_sources(cluster, owner, spec), asyncio.gather(*reads))
     objects = {key: item for items in owned for key, item in _mine(items, owner).items()}
     read_pods = tuple(read_pod(item) for item in pods)
+    logs, unstarted = await asyncio.gather(
+        _plan_logs(cluster, owner, objects, read_pods, sources, now=now),
+        _unstarted(cluster, owner, objects, read_pods, now=now),
+    )
     return Observed(
         owner=owner,
         metadata=metadata,
         spec=spec,
         now=now,
         sources=sources,
-        status=environment.get("status") or {},
+        status=_status(environment),
         objects=objects,
         pods=read_pods,
         serving=read_endpoints(slices),
-        logs=await _plan_logs(cluster, owner, objects, read_pods, sources),
+        unstarted=unstarted,
+        logs=logs,
     )
+
+
+def _status(environment: Manifest) -> Manifest:
+    """The status as it is; empty when it is none."""
+    status = environment.get("status") or {}
+    try:
+        msgspec.convert(status, EnvironmentStatus)
+    except msgspec.ValidationError:
+        return {}
+    return dict(status)
 
 
 async def _sources(cluster: Cluster, owner: Owner, spec: Environment) -> Sources:
     wanted = sorted({reference.name for reference in references(spec).values()})
-    found = await asyncio.gather(*(cluster.get("Secret", owner.namespace, name) for name in wanted))
-    return read_sources(spec, dict(zip(wanted, found, strict=True)))
+    reads = [cluster.get("Secret", owner.namespace, name) for name in wanted]
+    if spec.database.ca is not None:
+        kind, name = spec.database.ca.source
+        reads.append(cluster.get(kind, owner.namespace, name))
+    found = await asyncio.gather(*reads)
+    authority = found.pop() if spec.database.ca is not None else None
+    return read_sources(spec, dict(zip(wanted, found, strict=True)), authority=authority)
 
 
 def _mine(items: list[Manifest], owner: Owner) -> dict[Key, Manifest]:
     """Objects of this very environment, not of a deleted one of the same name."""
-    return {
-        (item["kind"], item["metadata"]["name"]): item
-        for item in items
-        if any(reference["uid"] == owner.uid for reference in item["metadata"].get("ownerReferences") or [])
-    }
+    return {(item["kind"], item["metadata"]["name"]): item for item in items if owner.owns(item)}
+
+
+async def _unstarted(
+    cluster: Cluster, owner: Owner, objects: dict[Key, Any], pods: tuple[Pod, ...], *, now: datetime
+) -> dict[str, str]:
+    """Why running Jobs have no pods (a quota, a policy): only Events tell, so these are asked for only then."""
+    populated, found = {pod.job for pod in pods}, {}
+    for (kind, name), job in objects.items():
+        if kind != "Job" or name in populated or ended(job, (), now=now) is not None:
+            continue
+        fields = f"involvedObject.uid={job['metadata']['uid']},type=Warning"
+        try:
+            events = await cluster.list_all("Event", owner.namespace, fields=fields)
+        except ApiError:
+            continue  # it is waited for all the same
+        if events:
+            last = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+            found[name] = redact(f"{last.get('reason', '')}: {last.get('message', '')}".strip(": "))
+    return found
 
 
 async def _plan_logs(
-    cluster: Cluster, owner: Owner, objects: dict[Key, Any], pods: tuple[Pod, ...], sources: Sources
+    cluster: Cluster, owner: Owner, objects: dict[Key, Any], pods: tuple[Pod, ...], sources: Sources, *, now: datetime
 ) -> dict[str, str]:
     """What finished plans have printed, as long as no record holds it: the SQL."""
     found: dict[str, str] = {}
     for (kind, name), job in objects.items():
-        if kind != "Job" or job["metadata"]["labels"].get(names.LABEL_STEP) != jobs.PLAN or not ended(job):
+        if (
+            kind != "Job"
+            or job["metadata"]["labels"].get(names.LABEL_STEP) != jobs.PLAN
+            or not ended(job, pods, now=now)
+        ):
             continue
         revision = objects.get(
             ("ControllerRevision", names.revision(owner.name, job["metadata"]["labels"][names.LABEL_REVISION]))

@@ -5,11 +5,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from payment_operator import names, record
 from payment_operator.api.environment import Environment
 from payment_operator.backoff import Fault
+from payment_operator.commit import commit_record, selector_of
 from payment_operator.key_check import KeyCheck
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources import database_roles, webhook_record
@@ -18,6 +17,7 @@ from payment_operator.resources.database_roles import RoleRotation
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.services import Cutover
 from payment_operator.resources.webhook_record import WebhookRecord
+from payment_operator.secret_key_sight import SecretKeySight
 from payment_operator.webhook_sight import WebhookSight
 
 Key = tuple[str, str]
@@ -44,6 +44,10 @@ class Pod:
     job: str = ""
     exit_code: int | None = None
     last_words: str = ""
+    ended_at: str = ""
+    """Since when our container has ended while others in the pod run on."""
+    disrupted: bool = False
+    """It was evicted: by a drain, a preemption, a taint."""
 
     @property
     def proof(self) -> str:
@@ -62,6 +66,8 @@ class Revision:
     record: ReleaseRecord
     version: str
     """The object's resourceVersion; patches test it."""
+    bare: bool = False
+    """Somebody took all its annotations."""
 
     @property
     def image(self) -> str:
@@ -91,6 +97,12 @@ class Bake:
     breaches: int = 0
     """In a row."""
     breach: str = ""
+    overall: str = ""
+    """What is wrong with all answers since the switch."""
+    lacking: str = ""
+    """Why the bake is inconclusive so far."""
+    unread: str = ""
+    """Which pods' metrics cannot be read, and what came."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,7 @@ class Observed:
     probes: dict[str, Probe] = field(default_factory=dict)
     bake: Bake = Bake()
     webhook: WebhookSight = field(default_factory=WebhookSight)
+    secret_keys: SecretKeySight = field(default_factory=SecretKeySight)
     key_check: KeyCheck | None = None
     """What is known of the API key in the source Secret, when it is not in use."""
     account: str = ""
@@ -121,7 +134,15 @@ class Observed:
     fresh_password: str = field(default="", repr=False)
     """Random, new in every pass."""
     refusals: dict[Key, str] = field(default_factory=dict)
-    """Objects that the API server would not take, with its answer."""
+    """Objects that the API server would not take in the last pass, with its answer."""
+    unsafe: tuple[str, ...] = ()
+    """Fields of the spec that this operator does not put into pods."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """What else has failed, by the object or the concern, twice in a row."""
+    untaken: frozenset[tuple[str, str]] = frozenset()
+    """Pods, by uid, and the commands that they have not taken on their admin port for a while."""
+    unstarted: dict[str, str] = field(default_factory=dict)
+    """Why Jobs have no pods, by name, in the words of Kubernetes' Events."""
     logs: dict[str, str] = field(default_factory=dict)
     """Output of finished plan Jobs, by name."""
 
@@ -131,15 +152,21 @@ class Observed:
         found = (_revision(item) for (kind, _), item in self.objects.items() if kind == "ControllerRevision")
         return {revision.digest: revision for revision in found}
 
+    @property
+    def service(self) -> Manifest | None:
+        """The Service that traffic comes through."""
+        return self.objects.get(("Service", names.api_service(self.owner.name)))
+
     @cached_property
     def cutover(self) -> Cutover | None:
-        """The commit record on the Service."""
-        service = self.objects.get(("Service", names.api_service(self.owner.name)))
-        text = ((service or {}).get("metadata", {}).get("annotations") or {}).get(names.ANNOTATION_CUTOVER)
-        try:
-            return msgspec.json.decode(text, type=Cutover) if text else None
-        except msgspec.DecodeError:
-            return None
+        """The commit record of where traffic goes; None without a Service."""
+        records = {digest: revision.record for digest, revision in self.revisions.items()}
+        return commit_record(self.service, records, self.owner) if self.service is not None else None
+
+    @property
+    def behind(self) -> frozenset[str]:
+        """Uids of the ready endpoints behind the Service that traffic comes through."""
+        return self.serving.get(names.api_service(self.owner.name), frozenset())
 
     @cached_property
     def webhook_record(self) -> WebhookRecord:
@@ -163,8 +190,15 @@ class Observed:
     @property
     def overlapping(self) -> bool:
         """Whether the Service selects more than one revision."""
-        service = self.objects.get(("Service", names.api_service(self.owner.name)))
-        return service is not None and names.LABEL_REVISION not in (service["spec"].get("selector") or {})
+        return self.service is not None and selector_of(self.service) == self.owner.selector(names.API)
+
+    def selects(self, revision: str) -> bool:
+        """Whether the Service's selector, as it is, names a revision's pods."""
+        if self.service is None:
+            return False
+        selector = selector_of(self.service)
+        own = self.owner.selector(names.API, revision)
+        return bool(selector) and all(value == selector.get(key, value) for key, value in own.items())
 
     def of(self, revision: str, component: str) -> list[Pod]:
         """The pods of a revision's component, those that end included."""
@@ -189,6 +223,7 @@ def _revision(item: Manifest) -> Revision:
         manifests=data.get("manifests") or {},
         record=record.decode(annotations),
         version=item["metadata"].get("resourceVersion", ""),
+        bare=not annotations,
     )
 
 
@@ -196,29 +231,33 @@ def read_pod(item: Manifest) -> Pod:
     """Read what matters of a pod."""
     metadata, status = item["metadata"], item.get("status") or {}
     labels = metadata.get("labels") or {}
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    states = [container.get("state") or {} for container in containers]
-    ended = [state["terminated"] for state in states if "terminated" in state]
-    lasts = [container.get("lastState") or {} for container in containers]
-    former = [state["terminated"] for state in lasts if "terminated" in state]
+    component, job = labels.get(names.LABEL_COMPONENT, ""), labels.get("batch.kubernetes.io/job-name", "")
+    containers = status.get("containerStatuses") or []
+    waits = [entry.get("state") or {} for entry in (*(status.get("initContainerStatuses") or []), *containers)]
+    ours = names.container(component, job=bool(job))
+    own: Manifest = next((entry for entry in containers if entry.get("name") == ours), {})
+    state, former = own.get("state") or {}, (own.get("lastState") or {}).get("terminated")
+    ended = state.get("terminated")
+    others = any("running" in (entry.get("state") or {}) for entry in containers if entry is not own)
     conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or []}
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         ip=status.get("podIP", ""),
-        component=labels.get(names.LABEL_COMPONENT, ""),
+        component=component,
         revision=labels.get(names.LABEL_REVISION, ""),
         ready=conditions.get("Ready") == "True",
         terminating="deletionTimestamp" in metadata,
         finished=status.get("phase") in {"Succeeded", "Failed"},
-        running=any("running" in state for state in states),
-        restarts=sum(container.get("restartCount", 0) for container in containers),
-        containers=tuple(container.get("containerID", "") for container in containers),
-        waiting=next((_waiting(state["waiting"]) for state in states if "waiting" in state), "")
-        or _unscheduled(status),
-        job=labels.get("batch.kubernetes.io/job-name", ""),
-        exit_code=ended[-1].get("exitCode") if ended else None,
-        last_words=(ended or former or [{}])[-1].get("message", ""),
+        running="running" in state,
+        restarts=own.get("restartCount", 0),
+        containers=(own.get("containerID", ""),) if own else (),
+        waiting=next((_waiting(state["waiting"]) for state in waits if "waiting" in state), "") or _unscheduled(status),
+        job=job,
+        exit_code=ended.get("exitCode") if ended else None,
+        last_words=(ended or former or {}).get("message", ""),
+        disrupted=conditions.get("DisruptionTarget") == "True",
+        ended_at=(ended.get("finishedAt") or "") if ended and others else "",
     )
 
 

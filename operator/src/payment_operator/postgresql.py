@@ -3,14 +3,17 @@
 The password never reaches the server: it gets a SCRAM verifier. Every statement can be run again.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
+from urllib.parse import parse_qs, urlencode
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from payment_operator.errors import OperatorError
+from payment_operator.plaintext import VERIFY
 from payment_operator.resources.login import Login, login_of
 from payment_operator.scram import verifier
 
@@ -24,28 +27,30 @@ class DatabaseFault(OperatorError):
     """PostgreSQL did not do it; the message tells the fix where we know one."""
 
 
-async def prepare_role(*, admin_url: str, url: str, group: str) -> None:
+async def prepare_role(*, admin_url: str, url: str, group: str, authority: str = "") -> None:
     """Let the role of `url` log in with its password and with the rights of `group`, and prove that it does.
+
+    `authority` holds the certificates in PEM that the server is verified by; empty: the URLs say how.
 
     Raises:
         DatabaseFault: it does not.
     """
     login = login_of(url)
-    async with _connected(admin_url, "the administrator's login") as admin:
+    async with _connected(admin_url, "the administrator's login", authority) as admin:
         await _make(admin, login, group)
-    async with _connected(url, f"the login test of {login.role}") as connection:
+    async with _connected(url, f"the login test of {login.role}", authority) as connection:
         member = await connection.fetchval("SELECT pg_has_role(current_user, $1, 'USAGE')", group)
     if not member:
         raise DatabaseFault(f"{login.role} does not have the rights of {group}: GRANT {group} TO {login.role}")
 
 
-async def lock_role(*, admin_url: str, role: str) -> bool:
+async def lock_role(*, admin_url: str, role: str, authority: str = "") -> bool:
     """Let the role log in no more and end its sessions; tell whether it was locked: a superuser is left as it is.
 
     Raises:
         DatabaseFault: PostgreSQL refuses it.
     """
-    async with _connected(admin_url, "the administrator's login") as admin:
+    async with _connected(admin_url, "the administrator's login", authority) as admin:
         superuser = await admin.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = $1", role)
         if superuser:
             return False
@@ -82,13 +87,17 @@ async def _run(admin: "asyncpg.Connection[Any]", statement: str, what: str) -> N
 
 
 @asynccontextmanager
-async def _connected(url: str, what: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def _connected(url: str, what: str, authority: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     scheme, _, rest = url.partition("://")
     dsn = f"{scheme.partition('+')[0]}://{rest}"
     try:
-        connection = await asyncpg.connect(
-            dsn, timeout=SECONDS, command_timeout=SECONDS, target_session_attrs=SessionAttribute.read_write
-        )
+        with _authority_file(authority) as file:
+            connection = await asyncpg.connect(
+                _verifying(dsn, file) if file else dsn,
+                timeout=SECONDS,
+                command_timeout=SECONDS,
+                target_session_attrs=SessionAttribute.read_write,
+            )
     except _FAULTS as error:
         raise DatabaseFault(f"{what}: {told(error)}") from error
     try:
@@ -99,6 +108,27 @@ async def _connected(url: str, what: str) -> AsyncIterator["asyncpg.Connection[a
         raise DatabaseFault(f"{what}: {str(error) or type(error).__name__}") from error
     finally:
         connection.terminate()
+
+
+@contextmanager
+def _authority_file(authority: str) -> Iterator[str]:
+    """The certificates as a file, for as long as a connection is made; empty without them."""
+    if not authority:
+        yield ""
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".crt") as file:
+        file.write(authority)
+        file.flush()
+        yield file.name
+
+
+def _verifying(dsn: str, file: str) -> str:
+    """The address with what pods have in PGSSLMODE and PGSSLROOTCERT, unless it says otherwise itself."""
+    dsn = dsn.rstrip("?&")
+    given = parse_qs(dsn.partition("?")[2])
+    added = {"sslmode": VERIFY, "sslrootcert": file}
+    more = urlencode({name: value for name, value in added.items() if name not in given})
+    return f"{dsn}{'&' if given else '?'}{more}" if more else dsn
 
 
 def told(error: Exception) -> str:

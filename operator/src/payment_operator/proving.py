@@ -12,7 +12,7 @@ from payment_operator.api.api_key import COLLECTIONS, MANAGING
 from payment_operator.api.environment import Environment
 from payment_operator.key_check import Answer, KeyCheck, Proof, account_of, judge
 from payment_operator.resources.credentials import malformed
-from payment_operator.stripe_http import base_of
+from payment_operator.stripe_http import address, base_of
 
 NOBODY: Final = "lean_payments_no_such_object"
 _WITHOUT_LIST: Final = frozenset({"balance"})
@@ -38,7 +38,7 @@ async def prove(
     if proof.opens:
         proof = Proof(
             proof.whose,
-            await stripe.ask(key, "GET", f"{base}/v1/balance"),
+            await stripe.ask(key, "GET", address(base, "balance")),
             await _permissions(stripe, key, spec, base),
             wanted=wanted,
             present=await whose(stripe, in_use, spec) if in_use and not wanted else None,
@@ -50,7 +50,7 @@ async def prove(
 
 async def whose(stripe: Asks, key: str, spec: Environment) -> Answer:
     """Ask whose a key is."""
-    return await stripe.ask(key, "GET", f"{base_of(spec)}/v1/account")
+    return await stripe.ask(key, "GET", address(base_of(spec), "account"))
 
 
 async def _permissions(stripe: Asks, key: str, spec: Environment, base: str) -> dict[str, Answer]:
@@ -62,7 +62,7 @@ async def _permissions(stripe: Asks, key: str, spec: Environment, base: str) -> 
 
 def _trial(permission: str, base: str) -> tuple[str, str]:
     resource, _, access = permission.rpartition("_")
-    collection = COLLECTIONS[resource]
+    collection = COLLECTIONS[resource].split("/")
     if access == "write":
-        return "POST", f"{base}/v1/{collection}/{NOBODY}"
-    return "GET", f"{base}/v1/{collection}" + ("" if resource in _WITHOUT_LIST else "?limit=1")
+        return "POST", address(base, *collection, NOBODY)
+    return "GET", address(base, *collection) + ("" if resource in _WITHOUT_LIST else "?limit=1")

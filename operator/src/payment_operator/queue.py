@@ -63,12 +63,11 @@ class WorkQueue:
             wake.clear()
             async with self._slots:
                 again, failures = await self._pass(key, failures)
+            self._waiting.pop(key, None)  # it had its pass; whether that failed is no matter of the queue
+            QUEUE_DEPTH.set(len(self._waiting))
             if failures:
                 await asyncio.sleep(again or 0)  # events do not shorten a backoff
                 again = 0.0
-            else:
-                self._waiting.pop(key, None)
-            QUEUE_DEPTH.set(len(self._waiting))
         self._tasks.pop(key, None)
         ENVIRONMENTS.set(len(self._tasks))
 

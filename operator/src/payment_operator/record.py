@@ -11,7 +11,10 @@ import msgspec
 
 from payment_operator import names
 
-State = Literal["Releasing", "Active", "Replaced", "Superseded", "Failed"]
+State = Literal["Releasing", "Active", "Replaced", "Superseded", "Failed", "Unknown"]
+"""Unknown is never written: it stands for a record that this version cannot read, and nothing acts on it."""
+VERSION: Final = 1
+"""Of the record; a newer operator's is left alone."""
 StepState = Literal["", "Running", "Succeeded", "Failed"]
 ACTIVATED: Final = frozenset({"Active", "Replaced"})
 
@@ -32,6 +35,10 @@ class StepRecord(Part, frozen=True, kw_only=True):
     """Smoke: the pods it proves, as `uid:restarts`."""
     failures: int = 0
     """Smoke: runs of this attempt that failed."""
+    moved: int = 0
+    """Smoke: runs of this attempt that count as nothing, for pods were moved to other nodes."""
+    made: int = 0
+    """How often its Job was made in this attempt; Jobs that vanish, or whose answer does, are not made for ever."""
 
 
 class MigrationRecord(Part, frozen=True, kw_only=True):
@@ -59,6 +66,7 @@ class Failure(Part, frozen=True, kw_only=True):
 class ReleaseRecord(Part, frozen=True, kw_only=True):
     """How far the release of one revision is."""
 
+    version: int = VERSION
     state: State = "Releasing"
     attempt: int = 1
     started_at: str = ""
@@ -67,8 +75,12 @@ class ReleaseRecord(Part, frozen=True, kw_only=True):
     promoted: bool = False
     key_leaked: bool = False
     """Whether the API key in its credentials has leaked: what replaces it is not held, and it is not retained."""
+    switch: int = 0
+    """Which switch of the environment, counted from 1, gave it the traffic: no clock tells their order."""
     active_at: str = ""
     stable_at: str = ""
+    unproven: str = ""
+    """Why it counts as stable though its bake has proven nothing."""
     replaced_at: str = ""
     retired_at: str = ""
     failure: Failure | None = None
@@ -108,22 +120,45 @@ class ReleaseRecord(Part, frozen=True, kw_only=True):
         operation = operation or self.operation
         return msgspec.structs.replace(self, state="Failed", failure=failure, operation=operation)
 
+    @property
+    def times(self) -> list[str]:
+        """Every moment in it."""
+        own = [self.started_at, self.active_at, self.stable_at, self.replaced_at, self.retired_at]
+        return own + [step.at for step in self.steps.values()] + ([self.failure.at] if self.failure else [])
+
     def encode(self) -> str:
         """The annotation's text."""
         return msgspec.json.encode(self, order="sorted").decode()
 
 
 def decode(annotations: dict[str, str]) -> ReleaseRecord:
-    """Read the record of a ControllerRevision; an unreadable one counts as failed, so that nothing acts on it."""
+    """Read the record of a ControllerRevision; one that cannot be read is Unknown, with the reason as its failure."""
     try:
-        return msgspec.json.decode(annotations.get(names.ANNOTATION_RELEASE, "{}"), type=ReleaseRecord)
+        found = msgspec.json.decode(annotations.get(names.ANNOTATION_RELEASE, "{}"), type=ReleaseRecord)
     except msgspec.DecodeError as error:
-        return ReleaseRecord(state="Failed", failure=Failure(reason="RecordUnreadable", message=str(error)))
+        return _unknown(str(error))
+    if found.version > VERSION:
+        return _unknown(f"its version is {found.version}, this operator reads {VERSION}")
+    if wrong := next((at for at in found.times if at and not readable(at)), ""):
+        return _unknown(f"{wrong[:40]!r} is no moment")
+    return found
+
+
+def _unknown(why: str) -> ReleaseRecord:
+    return ReleaseRecord(state="Unknown", failure=Failure(reason="RecordUnknown", message=why))
 
 
 def stamp(at: datetime) -> str:
     """A moment as the API writes it, to the second."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def readable(text: str) -> bool:
+    """Whether `moment` can read it."""
+    try:
+        return moment(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def moment(text: str) -> datetime:

@@ -13,9 +13,11 @@ from msgspec import Meta
 from payment_operator import names
 
 Verb = Literal["promote", "abort", "retry", "rollback", "rotate"]
-Credential = Literal["webhook", "api-key", "database"]
+Credential = Literal["webhook", "api-key", "database", "secret-key"]
 CREDENTIALS: Final[tuple[Credential, ...]] = get_args(Credential)
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
+LONGEST_NUMBER: Final = 9
+"""Digits of a revision."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,7 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     """Chosen by who asks; a request with the id of an earlier one is refused."""
     verb: Verb
-    revision: int | None = None
+    revision: Annotated[int, Meta(ge=0, lt=10**LONGEST_NUMBER)] | None = None
     """The revision that is meant. None: the only one that the verb can mean."""
     reason: str = ""
     what: Credential | None = None
@@ -75,7 +77,7 @@ def parse(key: str, value: str, *, resource_version: str) -> Request:
         if number not in CREDENTIALS:
             raise RequestRefused(f"{key}: {value[:40]!r} is none of {', '.join(CREDENTIALS)}; write {key}=webhook")
         return Request(id=f"{verb}-{resource_version}", verb=verb, what=number)
-    if number and not number.isdecimal():
+    if number and not (number.isascii() and number.isdecimal() and len(number) <= LONGEST_NUMBER):
         raise RequestRefused(f"{key}: {value[:40]!r} is no revision number; write {key}=18, or leave the value empty")
     return Request(id=f"{verb}-{resource_version}", verb=verb, revision=int(number) if number else None)
 

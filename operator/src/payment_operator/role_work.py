@@ -1,7 +1,7 @@
 """Does what a rotation asks of the database, and tells what came of it."""
 
 from payment_operator import postgresql
-from payment_operator.actions import Decision, LockRole, PrepareRole
+from payment_operator.actions import LockRole, Part, PrepareRole
 from payment_operator.backoff import Backoff
 from payment_operator.observed import Observed
 from payment_operator.postgresql import DatabaseFault
@@ -9,26 +9,27 @@ from payment_operator.redaction import redact
 from payment_operator.resources.login import login_of
 
 
-async def work_on_role(
-    action: PrepareRole | LockRole, backoff: Backoff, observed: Observed, decision: Decision
-) -> bool:
+async def work_on_role(action: PrepareRole | LockRole, backoff: Backoff, observed: Observed, part: Part) -> bool:
     """Do it; tell whether it may be written down as done."""
+    authority = observed.sources.authority
     try:
         if isinstance(action, PrepareRole):
-            await postgresql.prepare_role(admin_url=action.admin_url, url=action.url, group=action.group)
+            await postgresql.prepare_role(
+                admin_url=action.admin_url, url=action.url, group=action.group, authority=authority
+            )
             role = login_of(action.url).role
-            decision.tell("DatabasePasswordMade", f"{role} logs in with its new password; it is released now")
-        elif await postgresql.lock_role(admin_url=action.admin_url, role=action.role):
-            decision.tell("DatabaseRoleLocked", f"{action.role} logs in no more, its sessions were ended")
+            part.tell("DatabasePasswordMade", f"{role} logs in with its new password; it is released now")
+        elif await postgresql.lock_role(admin_url=action.admin_url, role=action.role, authority=authority):
+            part.tell("DatabaseRoleLocked", f"{action.role} logs in no more, its sessions were ended")
         else:
             why = f"{action.role} is a superuser and was not locked; if its password has leaked, change it by hand"
-            decision.tell("DatabaseRoleKept", why, warning=True)
+            part.tell("DatabaseRoleKept", why, warning=True)
     except DatabaseFault as error:
         message = redact(str(error), observed.sources.secrets)
         known = backoff.fault is not None and backoff.fault.message == message
-        decision.look_again(backoff.failed(message, now=observed.now))
+        part.look_again(backoff.failed(message, now=observed.now))
         if not known:
-            decision.tell("DatabaseRotationFailed", message, warning=True)
+            part.tell("DatabaseRotationFailed", message, warning=True)
         return False
     backoff.done()
     return True

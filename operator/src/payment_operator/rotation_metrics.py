@@ -5,8 +5,14 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from payment_operator.api.rotation import ApiKeyStatus, DatabasePasswordStatus, RotationStatus, WebhookSecretStatus
-from payment_operator.metrics import API_KEY, DATABASE, WEBHOOK, Rotation
+from payment_operator.api.rotation import (
+    ApiKeyStatus,
+    DatabasePasswordStatus,
+    RotationStatus,
+    SecretKeyStatus,
+    WebhookSecretStatus,
+)
+from payment_operator.metrics import API_KEY, DATABASE, SECRET_KEY_FAILED, SECRET_KEY_STILL_NEEDED, WEBHOOK, Rotation
 from payment_operator.record import moment
 
 Where = tuple[str, str]
@@ -20,6 +26,7 @@ def measure(where: Where, rotation: RotationStatus | None) -> None:
     _measure(where, WEBHOOK, found.webhook)
     _measure(where, API_KEY, found.api_key)
     _measure(where, DATABASE, found.database)
+    _measure_secret_key(where, found.secret_key)
 
 
 def _measure(
@@ -31,6 +38,14 @@ def _measure(
         _remove(where, gauges.failed)
     else:
         gauges.failed.labels(*where).set(status.state in _FAILED)
+
+
+def _measure_secret_key(where: Where, status: SecretKeyStatus | None) -> None:
+    for gauge, state in ((SECRET_KEY_FAILED, "Failed"), (SECRET_KEY_STILL_NEEDED, "Retaining")):
+        if status is None:
+            _remove(where, gauge)
+        else:
+            gauge.labels(*where).set(status.state == state)
 
 
 def _at(where: Where, gauge: Gauge, at: str | None) -> None:

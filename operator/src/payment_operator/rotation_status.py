@@ -20,6 +20,7 @@ from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources.credentials import API_KEY, DATABASE, held
 from payment_operator.resources.login import login_of
+from payment_operator.secret_key_status import secret_key_status
 from payment_operator.webhook_status import webhook_status
 
 
@@ -29,6 +30,7 @@ def rotation_of(turn: Turn, former: RotationStatus | None) -> RotationStatus | N
         webhook=webhook_status(turn),
         api_key=_api_key(turn, former.api_key if former else None),
         database=_database(turn),
+        secret_key=secret_key_status(turn.observed),
     )
     return None if found == RotationStatus() else found
 

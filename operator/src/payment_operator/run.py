@@ -19,11 +19,12 @@ from payment_operator.admin import Admin
 from payment_operator.api.crd import crd_manifest
 from payment_operator.cluster import Cluster
 from payment_operator.errors import OperatorError
+from payment_operator.events import post_event
 from payment_operator.health import Staleness, application
 from payment_operator.lease import Lease
 from payment_operator.metrics import LEADER
 from payment_operator.queue import WorkQueue
-from payment_operator.reconcile import Reconciler, post_event
+from payment_operator.reconcile import Reconciler
 from payment_operator.resources.metadata import Manifest
 from payment_operator.stripe_http import StripeHttp
 
@@ -46,6 +47,7 @@ class Options:
     port: int = 8080
     resync: float = 30.0
     kubeconfig: str = ""
+    unsafe_pods: bool = False
 
 
 class Operator:
@@ -56,12 +58,16 @@ class Operator:
         self.cluster = cluster
         self.admin = Admin()
         self.stripe = StripeHttp()
-        self.queue = WorkQueue(Reconciler(cluster, self.admin, self.stripe, resync=options.resync))
+        self.queue = WorkQueue(self._reconciler())
         self.staleness = Staleness(options.resync)
         identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         namespace = options.lease_namespace or os.environ.get("POD_NAMESPACE", "default")
         self.lease = Lease(cluster, namespace=namespace, name=options.lease, identity=identity)
         self._events: set[asyncio.Task[None]] = set()
+
+    def _reconciler(self) -> Reconciler:
+        options = self.options
+        return Reconciler(self.cluster, self.admin, self.stripe, resync=options.resync, unsafe_pods=options.unsafe_pods)
 
     async def lead(self) -> None:
         """Hold the Lease and do the work until one of them ends.

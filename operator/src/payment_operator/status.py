@@ -17,10 +17,13 @@ from payment_operator.api.status import (
 )
 from payment_operator.conditions import stamped
 from payment_operator.decide.findings import findings
+from payment_operator.decide.jobs import number_of
+from payment_operator.decide.override import serving
 from payment_operator.decide.traffic import blockers
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import moment, stamp
+from payment_operator.resources import jobs
 from payment_operator.resources.metadata import Manifest
 from payment_operator.rotation_status import rotation_of, version_of
 
@@ -31,7 +34,7 @@ def report(turn: Turn, progress: Progress | None, operation: dict[str, str] | No
     """The whole status; equal to the former one when nothing has changed."""
     observed, roles = turn.observed, turn.roles
     former = read(observed.status)
-    active = roles.active
+    active = serving(turn)
     now = stamp(observed.now)
     found = EnvironmentStatus(
         observed_generation=observed.metadata.get("generation", 0),
@@ -43,7 +46,7 @@ def report(turn: Turn, progress: Progress | None, operation: dict[str, str] | No
         stable=_stable(observed),
         previous=_previous(turn),
         failed=_failed(observed),
-        migration=_migration(roles.candidate or active),
+        migration=_migration(observed, roles.candidate, roles.active),
         rotation=rotation_of(turn, former.rotation),
         last_operation=OperationStatus(**operation) if operation else former.last_operation,  # type: ignore[arg-type]
         conditions=stamped(
@@ -99,6 +102,7 @@ def _candidate(turn: Turn, progress: Progress | None) -> CandidateStatus | None:
         started_at=revision.record.started_at or None,
         deadline=stamp(progress.deadline) if progress.deadline else None,
         waiting_for=progress.waiting,
+        cause=progress.cause,
         attempt=revision.record.attempt,
         ready_replicas=len(turn.observed.ready(revision.digest)),
     )
@@ -106,14 +110,14 @@ def _candidate(turn: Turn, progress: Progress | None) -> CandidateStatus | None:
 
 def _stable(observed: Observed) -> int | None:
     stable = [r for r in observed.revisions.values() if r.record.stable_at and r.record.state != "Failed"]
-    return max(stable, key=lambda revision: revision.record.active_at).number if stable else None
+    return max(stable, key=lambda r: (r.record.switch, r.record.active_at)).number if stable else None
 
 
 def _previous(turn: Turn) -> PreviousStatus | None:
     observed, running = turn.observed, turn.roles.previous
     left = [r for r in observed.revisions.values() if r.record.replaced_at and r.record.state == "Replaced"]
     revision = running or max(left, key=lambda r: r.record.replaced_at, default=None)
-    if revision is None:
+    if revision is None or revision is serving(turn):
         return None
     again = f"its pods have ended; a rollback to {revision.number} releases it again, with plan and smoke"
     blocked = "; ".join(blockers(turn)) if running else again
@@ -146,20 +150,33 @@ def _failed(observed: Observed) -> list[FailedStatus]:
             at=failure.at,
         )
         for revision in observed.revisions.values()
-        if (failure := revision.record.failure) is not None
+        if (failure := revision.record.failure) is not None and revision.record.state != "Unknown"
     ]
     return sorted(found, key=lambda entry: (entry.at, entry.revision), reverse=True)[:MOST_FAILURES]
 
 
-def _migration(revision: Revision | None) -> MigrationStatus | None:
-    planned = revision.record.migration if revision else None
+def _migration(observed: Observed, *revisions: Revision | None) -> MigrationStatus | None:
+    """What the first of these that has a plan still has to run, and what the last Job of any has left."""
+    planned = next((r.record.migration for r in revisions if r is not None and r.record.migration), None)
     if planned is None:
         return None
+    current = _schema(observed)
     return MigrationStatus(
-        current=planned.current,
+        current=current,
         target=planned.target,
-        pending=list(planned.pending),
+        pending=[entry for entry in planned.pending if not current.isdigit() or number_of(entry) > int(current)],
         lint=list(planned.lint),
         sql=planned.sql,
         contract_pending=planned.contract,
     )
+
+
+def _schema(observed: Observed) -> str:
+    """The database's schema as the last Job that saw or changed it has told."""
+    told = [
+        (record.step(step).at, order, record.migration.current)
+        for record in (revision.record for revision in observed.revisions.values())
+        for order, step in enumerate((jobs.PLAN, jobs.EXPAND, jobs.CONTRACT))
+        if record.migration is not None and record.done(step)
+    ]
+    return max(told)[2] if told else ""

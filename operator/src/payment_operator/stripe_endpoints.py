@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 from payment_operator.errors import OperatorError
-from payment_operator.stripe_http import FAULTS, Form, StripeHttp
+from payment_operator.stripe_http import FAULTS, Form, StripeHttp, address
 from payment_operator.webhook_sight import Endpoint
 
 SECONDS: Final = 20.0
@@ -58,7 +58,7 @@ class StripeEndpoints:
         Raises:
             StripeFault: nothing was made, or it is not known.
         """
-        return _read(await self._call(account, "POST", "/v1/webhook_endpoints", form=form, key=key))
+        return _read(await self._call(account, "POST", "webhook_endpoints", form=form, key=key))
 
     async def update(self, account: Account, endpoint: str, *, form: Form) -> bool:
         """Change an endpoint; tell whether it exists. It says the same when it is done again, so it needs no key.
@@ -67,7 +67,7 @@ class StripeEndpoints:
             StripeFault: it was not changed, or it is not known.
         """
         try:
-            await self._call(account, "POST", f"/v1/webhook_endpoints/{endpoint}", form=form)
+            await self._call(account, "POST", "webhook_endpoints", endpoint, form=form)
         except StripeFault as fault:
             if fault.status == NOT_FOUND:
                 return False
@@ -81,7 +81,7 @@ class StripeEndpoints:
             StripeFault: it was not deleted, or it is not known.
         """
         try:
-            await self._call(account, "DELETE", f"/v1/webhook_endpoints/{endpoint}")
+            await self._call(account, "DELETE", "webhook_endpoints", endpoint)
         except StripeFault as fault:
             if fault.status != NOT_FOUND:
                 raise
@@ -92,7 +92,7 @@ class StripeEndpoints:
         Raises:
             StripeFault: no answer.
         """
-        page = await self._call(account, "GET", "/v1/webhook_endpoints", query=[("limit", str(PAGE))])
+        page = await self._call(account, "GET", "webhook_endpoints", query=[("limit", str(PAGE))])
         found = [_read(item) for item in page["data"]]
         return tuple(item for item in found if item.metadata.get(key) == value)
 
@@ -112,7 +112,7 @@ class StripeEndpoints:
                 ("created[lte]", str(int(until.timestamp()))),
                 ("limit", str(PAGE)),
             ]
-            page = await self._call(account, "GET", "/v1/events", query=[*query, *after_item(after)])
+            page = await self._call(account, "GET", "events", query=[*query, *after_item(after)])
             found += [item["id"] for item in page["data"] if "*" in wanted or item["type"] in wanted]
             if not page.get("has_more"):
                 break
@@ -125,13 +125,15 @@ class StripeEndpoints:
         self,
         account: Account,
         method: str,
-        path: str,
-        *,
+        *segments: str,
         form: Form | None = None,
         query: Form | None = None,
         key: str = "",
     ) -> dict[str, Any]:
-        url = account.base + path
+        try:
+            url = address(account.base, *segments)
+        except ValueError as error:
+            raise StripeFault(0, str(error)) from error
         try:
             status, body = await self._http.request(
                 account.key, method, url, seconds=SECONDS, form=form, query=query, idempotency_key=key

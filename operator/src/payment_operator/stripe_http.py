@@ -3,7 +3,9 @@
 aiohttp, which Kopf brings, and not the `stripe` SDK: the image stays small, and every idempotency key is explicit.
 """
 
+import re
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
 
@@ -13,11 +15,23 @@ STRIPE: Final = "https://api.stripe.com"
 FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """What `request` raises when no usable answer came."""
 Form = list[tuple[str, str]]
+_UNSAFE: Final = re.compile(r"\.{0,2}|.*[\u0000-\u001f\u007f-\u009f\ud800-\udfff].*", re.DOTALL)
 
 
 def base_of(spec: Environment) -> str:
     """Where the environment's Stripe is."""
     return (spec.stripe.api_base or STRIPE).rstrip("/")
+
+
+def address(base: str, *segments: str) -> str:
+    """The address of an API call, each segment percent-encoded, so that an id cannot leave its place in the path.
+
+    Raises:
+        ValueError: a segment is empty, a dot segment, or holds a control character or half of a surrogate pair.
+    """
+    if any(_UNSAFE.fullmatch(segment) for segment in segments):
+        raise ValueError("an id for Stripe is empty, a dot segment or holds a control character")
+    return base + "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
 class StripeHttp:

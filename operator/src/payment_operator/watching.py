@@ -8,24 +8,30 @@ from typing import Final
 from payment_operator import names
 from payment_operator.actions import Tell
 from payment_operator.admin import Admin
-from payment_operator.bake import Sample, judge, parse
+from payment_operator.backoff import wait_after
+from payment_operator.bake import Looks, Sample, Unreadable, parse
 from payment_operator.decide.roles import Roles, baking
 from payment_operator.observed import Bake, Observed, Pod, Probe, Revision
+from payment_operator.record import moment
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import ADMIN_TOKEN
 
 PROBE_SECONDS: Final = 5.0
+TAKE_SECONDS: Final = 60.0
+"""A command that a running pod has not taken by then is told of."""
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
+LATE: Final = timedelta(seconds=60)
+"""After a switch: no look was taken before it, as far as this process knows."""
 
 
 @dataclass
-class Looks:
-    """The looks at one revision since one switch."""
+class Untaken:
+    """A command that a pod has not taken yet."""
 
-    switch: str
-    restarts: dict[str, int]
-    samples: dict[str, Sample] = field(default_factory=dict)
-    at: datetime | None = None
-    seen: Bake = field(default_factory=Bake)
+    state: tuple[object, ...]
+    since: datetime
+    again_at: datetime
+    faults: int = 0
 
 
 @dataclass
@@ -36,29 +42,42 @@ class Watching:
     looks: Looks | None = None
     probes: dict[str, tuple[datetime, Probe]] = field(default_factory=dict)
     told: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
+    untaken: dict[tuple[str, str], Untaken] = field(default_factory=dict)
 
     async def look(self, observed: Observed, roles: Roles) -> Observed:
         """The observation with what the pods say, as far as a decision needs it."""
         bake = await self._bake(observed, roles)
         probes = await self._probe(observed, roles)
-        return replace(observed, bake=bake, probes=probes)
+        long = timedelta(seconds=TAKE_SECONDS)
+        late = frozenset(key for key, left in self.untaken.items() if observed.now - left.since >= long)
+        return replace(observed, bake=bake, probes=probes, untaken=late)
 
-    async def tell(self, observed: Observed, action: Tell) -> bool:
-        """Send a command unless the pod's containers have taken it already; tell whether they have."""
+    async def tell(self, observed: Observed, action: Tell) -> float | None:
+        """Send a command unless the pod's containers have taken it; return after how many seconds to try again."""
         key, state = (action.pod.uid, action.path), (action.pod.containers, action.body)
         if self.told.get(key) == state:
-            return True
+            return None
+        left = self.untaken.get(key)
+        if left is None or left.state != state:
+            left = Untaken(state, left.since if left else observed.now, observed.now)
+        if observed.now < left.again_at:  # each attempt may cost its whole time-out
+            return (left.again_at - observed.now).total_seconds()
         taken = await self.admin.put(
             action.pod, action.path, dict([action.body]), token=token(observed, action.pod.revision)
         )
         if taken:
             self.told[key] = state
-        return taken
+            self.untaken.pop(key, None)
+            return None
+        seconds = wait_after(left.faults, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
+        self.untaken[key] = Untaken(state, left.since, observed.now + timedelta(seconds=seconds), left.faults + 1)
+        return seconds
 
     def forget(self, observed: Observed) -> None:
         """Drop what is known of pods that are gone."""
         present = {pod.uid for pod in observed.pods}
         self.told = {key: state for key, state in self.told.items() if key[0] in present}
+        self.untaken = {key: left for key, left in self.untaken.items() if key[0] in present}
 
     async def _bake(self, observed: Observed, roles: Roles) -> Bake:
         active, cutover = roles.active, observed.cutover
@@ -66,7 +85,8 @@ class Watching:
             self.looks = None
             return Bake()
         if self.looks is None or self.looks.switch != f"{active.digest} {cutover.at}":
-            self.looks = Looks(f"{active.digest} {cutover.at}", _baseline(observed, active))
+            late = observed.now - moment(cutover.at) > LATE
+            self.looks = Looks(f"{active.digest} {cutover.at}", _baseline(observed, active), late=late)
         looks, limits = self.looks, observed.spec.release.bake
         if looks.at is None or observed.now - looks.at >= timedelta(seconds=limits.interval_seconds):
             await self._look_once(observed, active, looks)
@@ -74,18 +94,20 @@ class Watching:
 
     async def _look_once(self, observed: Observed, active: Revision, looks: Looks) -> None:
         pods = [pod for pod in observed.of(active.digest, names.API) if pod.running and pod.ip]
-        texts = await asyncio.gather(*(self.admin.metrics(pod) for pod in pods))
-        samples = {pod.uid: parse(text) for pod, text in zip(pods, texts, strict=True) if text is not None}
-        first, looks.at = looks.at is None, observed.now
-        growth = Sample()
-        for uid, sample in samples.items():
-            growth = growth.plus(sample.since(looks.samples.get(uid, sample if first else Sample())))
-        looks.samples = samples
-        wrong = _judged(observed, active, looks, growth)
-        if first and not wrong:
-            return
-        breaches = looks.seen.breaches + 1 if wrong else 0
-        looks.seen = Bake(looks=looks.seen.looks + 1, breaches=breaches, breach=wrong)
+        answers = dict(zip(pods, await asyncio.gather(*(self._sample(pod) for pod in pods)), strict=True))
+        restarts = sum(pod.restarts - looks.restarts.get(pod.uid, 0) for pod in _pods(observed, active))
+        ready = len(observed.ready(active.digest)) if observed.spec.replicas else 1
+        looks.take(answers, restarts=restarts, ready=ready, limits=observed.spec.release.bake)
+        looks.at = observed.now
+
+    async def _sample(self, pod: Pod) -> Sample | Unreadable:
+        text = await self.admin.metrics(pod)
+        if text is None:
+            return Unreadable("/metrics on its admin port does not answer with 200")
+        try:
+            return parse(text)
+        except Unreadable as error:
+            return error
 
     async def _probe(self, observed: Observed, roles: Roles) -> dict[str, Probe]:
         if roles.previous is None or roles.active is None:
@@ -108,12 +130,6 @@ def _baseline(observed: Observed, active: Revision) -> dict[str, int]:
 
 def _pods(observed: Observed, active: Revision) -> list[Pod]:
     return [*observed.of(active.digest, names.API), *observed.of(active.digest, names.WORKER)]
-
-
-def _judged(observed: Observed, active: Revision, looks: Looks, growth: Sample) -> str:
-    restarts = sum(pod.restarts - looks.restarts.get(pod.uid, 0) for pod in _pods(observed, active))
-    ready = len(observed.ready(active.digest)) if observed.spec.replicas else 1
-    return judge(growth, restarts=restarts, ready=ready, limits=observed.spec.release.bake)
 
 
 def token(observed: Observed, digest: str) -> str:

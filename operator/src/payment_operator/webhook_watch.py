@@ -92,8 +92,11 @@ def read_report(answer: dict[str, Any]) -> PodReport | None:
     """What a pod's /status says of webhooks (docs/contracts.md, "Admin port")."""
     if not answer:
         return None
-    return PodReport(
-        frozenset((answer.get("secrets") or {}).get("stripe_webhook_secret") or ()),
-        frozenset(mark for mark, count in (answer.get("webhooks_verified") or {}).items() if count),
-        str((answer.get("build") or {}).get("stripe_api_version", "")),
-    )
+    try:
+        return PodReport(
+            frozenset((answer.get("secrets") or {}).get("stripe_webhook_secret") or ()),
+            frozenset(mark for mark, count in (answer.get("webhooks_verified") or {}).items() if count),
+            str((answer.get("build") or {}).get("stripe_api_version", "")),
+        )
+    except (AttributeError, TypeError, ValueError):  # of another form than the contract's
+        return None

@@ -6,7 +6,7 @@ import msgspec
 import yaml
 
 from payment_operator import names
-from payment_operator.api.database import Database, DatabaseRotation
+from payment_operator.api.database import Authority, Database, DatabaseRotation
 from payment_operator.api.environment import Environment, Stripe
 from payment_operator.api.release import Release
 from payment_operator.api.schema import Rules, Schema, structural_schema
@@ -28,7 +28,7 @@ RULES: Final[Rules] = {
             "spec.image can change without a release: name a tag other than latest, or a digest (image@sha256:...)",
         ),
         (
-            "self.stripe.mode != 'Live' || self.image.contains('@sha256:')",
+            "self.stripe.mode != 'Live' || self.image.matches('@sha256:[0-9a-f]{64}$')",
             "spec.image needs a digest in Live mode: write image@sha256:...",
         ),
         (
@@ -76,6 +76,12 @@ RULES: Final[Rules] = {
         (
             "self.rotation.mode != 'AlternatingRoles' || has(self.migrationUrlSecretRef)",
             "spec.database.migrationUrlSecretRef is missing: the alternating roles own no tables, name the owner's URL",
+        ),
+    ],
+    Authority: [
+        (
+            "has(self.configMap) != has(self.secret)",
+            "spec.database.ca needs configMap or secret, and not both: name the object with the certificates",
         ),
     ],
     DatabaseRotation: [

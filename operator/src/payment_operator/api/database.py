@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from payment_operator.api.fields import Fields, SecretRef
+from payment_operator.api.fields import Fields, Name, SecretRef
 
 RoleName = Annotated[str, Meta(min_length=1, max_length=63)]
 """At most what PostgreSQL takes as an identifier."""
@@ -45,6 +45,21 @@ class DatabaseRotation(Fields, frozen=True, kw_only=True):
     ] = None
 
 
+class Authority(Fields, frozen=True, kw_only=True):
+    """The certificates of the authority that has signed PostgreSQL's, in a ConfigMap or a Secret."""
+
+    config_map: Annotated[Name | None, Meta(description="Name of a ConfigMap in the same namespace.")] = None
+    secret: Annotated[
+        Name | None, Meta(description="Name of a Secret in the same namespace. Pods mount this key of it.")
+    ] = None
+    key: Annotated[Name, Meta(description="Key with the certificates in PEM.")] = "ca.crt"
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Kind and name of the object."""
+        return ("ConfigMap", self.config_map) if self.config_map else ("Secret", self.secret or "")
+
+
 class Database(Fields, frozen=True, kw_only=True):
     """PostgreSQL."""
 
@@ -56,6 +71,20 @@ class Database(Fields, frozen=True, kw_only=True):
     replica_url_secret_ref: Annotated[
         SecretRef | None, Meta(description="URL of a read replica (key DATABASE_REPLICA_URL).")
     ] = None
+    ca: Annotated[
+        Authority | None,
+        Meta(
+            description="Verify PostgreSQL's certificate by this authority (PGSSLROOTCERT), from every container and "
+            "the operator; URLs without an sslmode then mean verify-full (PGSSLMODE)."
+        ),
+    ] = None
+    allow_plaintext: Annotated[
+        bool,
+        Meta(
+            description="Let PostgreSQL be reached unencrypted on another host: only where the network itself "
+            "encrypts, as a service mesh does."
+        ),
+    ] = False
     rotation: Annotated[DatabaseRotation, Meta(description="Rotation of the application's password.")] = (
         DatabaseRotation()
     )

@@ -8,6 +8,7 @@ from msgspec import Meta
 from payment_operator.api.api_key import AccountId, ApiKey
 from payment_operator.api.database import Database
 from payment_operator.api.fields import Count, Fields, SecretRef, Url
+from payment_operator.api.pods import Pods
 from payment_operator.api.release import Migrations, Release
 from payment_operator.api.webhook import Webhook
 from payment_operator.api.workload import Api, Autoscaling, Service, Worker
@@ -17,6 +18,13 @@ class Redis(Fields, frozen=True, kw_only=True):
     """Redis or Valkey."""
 
     url_secret_ref: Annotated[SecretRef, Meta(description="URL (key REDIS_URL).")]
+    allow_plaintext: Annotated[
+        bool,
+        Meta(
+            description="Let Redis be reached unencrypted on another host: only where the network itself "
+            "encrypts, as a service mesh does."
+        ),
+    ] = False
 
 
 class Stripe(Fields, frozen=True, kw_only=True):
@@ -56,13 +64,18 @@ class Environment(Fields, frozen=True, kw_only=True):
     autoscaling: Annotated[Autoscaling | None, Meta(description="Scale the API on CPU.")] = Autoscaling()
     api: Annotated[Api, Meta(description="The API's pods.")] = Api()
     worker: Annotated[Worker, Meta(description="The worker's pods.")] = Worker()
+    pods: Annotated[Pods, Meta(description="What all pods have: placement, labels, volumes, account.")] = Pods()
     service: Annotated[Service, Meta(description="The Service in front of the API.")] = Service()
     allowed_origins: Annotated[
         list[Url],
         Meta(max_length=100, description="Origins that browsers may call the API from."),
     ] = msgspec.field(default_factory=list)
     secret_key_ref: Annotated[
-        SecretRef, Meta(description="The service's own key, 32 characters or more (key SECRET_KEY).")
+        SecretRef,
+        Meta(
+            description="The service's own key, 32 characters or more (key SECRET_KEY). While it is rotated several, "
+            "separated by commas, the first signs; pods take a change without a restart, and keep what keys need."
+        ),
     ]
     database: Annotated[Database, Meta(description="PostgreSQL.")]
     redis: Annotated[Redis, Meta(description="Redis or Valkey.")]

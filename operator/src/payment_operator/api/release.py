@@ -77,11 +77,23 @@ class Bake(Fields, frozen=True, kw_only=True):
         int, Meta(ge=0, le=1000, description="Largest share of Stripe calls that fail, in thousandths.")
     ] = 200
     min_requests: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="A look with fewer requests than this judges no ratio.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Answers, over as many looks as it takes, that a verdict needs: over the whole bake too.",
+        ),
     ] = 20
+    min_payment_attempts: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Payment attempts during the bake without which it proves nothing.")
+    ] = 1
     failure_limit: Annotated[
         int, Meta(ge=1, le=100, description="This many breaches in a row roll the release back.")
     ] = 3
+    max_seconds: Annotated[
+        Seconds,
+        Meta(description="The longest bake of onInconclusive: Extend, from the switch on."),
+    ] = 3600
 
 
 class Release(Fields, frozen=True, kw_only=True):
@@ -100,6 +112,23 @@ class Release(Fields, frozen=True, kw_only=True):
     smoke: Annotated[Smoke, Meta(description="The check of the candidate's pods.")] = Smoke()
     cutover: Annotated[Cutover, Meta(description="How traffic moves.")] = Cutover()
     bake: Annotated[Bake, Meta(description="What is watched after the switch.")] = Bake()
+    on_override: Annotated[
+        Literal["Hold", "Restore", "Adopt"] | None,
+        Meta(
+            description="What follows when somebody else moves the Service's selector. Hold: it stays, nothing is "
+            "drained or retired, releases wait. Restore: it is put back. Adopt: the revision that it names becomes the "
+            "active one. Left out: Hold in Live mode, Restore in Test mode."
+        ),
+    ] = None
+    on_inconclusive: Annotated[
+        Literal["Hold", "Extend", "Proceed"] | None,
+        Meta(
+            description="What follows a bake that has proven nothing: too few answers or payment attempts, metrics "
+            "that cannot be read. Hold: it goes on until there is enough, or a person promotes or rolls back; the way "
+            "back stays open. Extend: the same until bake.maxSeconds, then as Proceed. Proceed: the revision counts as "
+            "stable, and the status says that it is unproven. Left out: Hold in Live mode, Proceed in Test mode."
+        ),
+    ] = None
     auto_rollback: Annotated[
         Literal["Enabled", "Disabled"], Meta(description="Disabled: a breach in the bake is only reported.")
     ] = "Enabled"

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from payment_operator.api.fields import Fields
@@ -87,9 +88,45 @@ class DatabasePasswordStatus(Fields, frozen=True, kw_only=True):
     message: Annotated[str, Meta(description="What it waits for, or why it failed.")] = ""
 
 
+class SecretKeyValue(Fields, frozen=True, kw_only=True):
+    """A value of SECRET_KEY that pods have."""
+
+    fingerprint: Annotated[str, Meta(description="Salted fingerprint, as the pods report it.")]
+    id: Annotated[str, Meta(description="As payments secret-key names it; empty until a pod has told it.")] = ""
+    signs: Annotated[bool, Meta(description="Whether new API keys are made under it: one value does.")] = False
+    keys_needing: Annotated[
+        int | None, Meta(description="API keys that no other value finds; left out while pods do not tell.")
+    ] = None
+    retained: Annotated[
+        bool, Meta(description="Whether it is gone from the Secret that secretKeyRef names, and kept for these keys.")
+    ] = False
+
+
+class SecretKeyStatus(Fields, frozen=True, kw_only=True):
+    """SECRET_KEY, which API keys are hashed under."""
+
+    state: Annotated[
+        Literal["Current", "Accepting", "Moving", "Removable", "Retaining", "Failed"],
+        Meta(
+            description="Current: one value is in use. Accepting: pods learn a new value or order. Moving: API keys "
+            "move to the first value when they are used. Removable: none needs the others; take them out of the "
+            "Secret. Retaining: a value is gone from the Secret and kept, for keys need it. Failed: keys are refused, "
+            "or there are too many values; see the message."
+        ),
+    ]
+    version: Annotated[int, Meta(description="How many values have signed.")] = 0
+    fingerprint: Annotated[str, Meta(description="Salted fingerprint of the value that signs.")] = ""
+    rotated_at: Annotated[str | None, Meta(description="Since when it signs.")] = None
+    values: Annotated[list[SecretKeyValue], Meta(description="Every value that pods have.")] = msgspec.field(
+        default_factory=list
+    )
+    message: Annotated[str, Meta(description="What it waits for, or what is to be done.")] = ""
+
+
 class RotationStatus(Fields, frozen=True, kw_only=True):
     """The secrets that are rotated."""
 
     webhook: Annotated[WebhookSecretStatus | None, Meta(description="The webhook signing secret.")] = None
     api_key: Annotated[ApiKeyStatus | None, Meta(description="The Stripe API key.")] = None
     database: Annotated[DatabasePasswordStatus | None, Meta(description="The database's password.")] = None
+    secret_key: Annotated[SecretKeyStatus | None, Meta(description="SECRET_KEY.")] = None

@@ -50,6 +50,7 @@ class CandidateStatus(Fields, frozen=True, kw_only=True):
         str | None, Meta(description="When the step ends by itself: it fails, or its time is over.")
     ] = None
     waiting_for: Annotated[str, Meta(description="What the step waits for.")] = ""
+    cause: Annotated[str, Meta(description="What keeps it, as far as Kubernetes has told.")] = ""
     attempt: Annotated[int, Meta(description="Which attempt this is.")] = 1
     ready_replicas: Annotated[int, Meta(description="Its ready API pods.")] = 0
 
@@ -78,15 +79,15 @@ class FailedStatus(Fields, frozen=True, kw_only=True):
 
 
 class MigrationStatus(Fields, frozen=True, kw_only=True):
-    """The database's schema as the last plan saw it."""
+    """The database's schema as the last migration Job left it, and what is left to run."""
 
-    current: Annotated[str, Meta(description="Schema of the database.")] = ""
+    current: Annotated[str, Meta(description="Schema of the database, by the last Job's answer.")] = ""
     target: Annotated[str, Meta(description="Schema that the image wants.")] = ""
-    pending: Annotated[list[str], Meta(description="Migrations to run, with their phase.")] = msgspec.field(
+    pending: Annotated[list[str], Meta(description="Migrations still to run, with their phase.")] = msgspec.field(
         default_factory=list
     )
     lint: Annotated[list[str], Meta(description="What the plan found.")] = msgspec.field(default_factory=list)
-    sql: Annotated[str, Meta(description="The first lines of the plan's SQL; the Job's log has all of it.")] = ""
+    sql: Annotated[str, Meta(description="The first lines of the SQL still to run; the Job's log has all.")] = ""
     contract_pending: Annotated[bool, Meta(description="Whether contract migrations wait.")] = False
 
 

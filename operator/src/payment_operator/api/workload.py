@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from payment_operator.api.fields import Count, Fields, KubernetesObject, Name
+from payment_operator.api.fields import Count, Fields, KubernetesObject
 
 
 class Autoscaling(Fields, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Autoscaling(Fields, frozen=True, kw_only=True):
 
 
 class Api(Fields, frozen=True, kw_only=True):
-    """The API's pods. Everything except ``resources`` and ``podTemplate`` holds for the worker's pods too."""
+    """The API's pods. ``env``, ``envFrom`` and ``config`` hold for the worker's pods too."""
 
     resources: Annotated[KubernetesObject, Meta(description="Requests and limits of an API container.")] = (
         msgspec.field(default_factory=dict)
@@ -43,30 +43,12 @@ class Api(Fields, frozen=True, kw_only=True):
         dict[str, str],
         Meta(description="Settings of the service by name, for example PAYMENTS_LOG_SAMPLE or LOG_LEVEL."),
     ] = msgspec.field(default_factory=dict)
-    node_selector: Annotated[dict[str, str], Meta(description="Nodes on which pods may run.")] = msgspec.field(
-        default_factory=dict
-    )
-    tolerations: Annotated[list[KubernetesObject], Meta(max_length=50, description="Taints that pods tolerate.")] = (
-        msgspec.field(default_factory=list)
-    )
-    affinity: Annotated[KubernetesObject, Meta(description="Affinity rules of the pods.")] = msgspec.field(
-        default_factory=dict
-    )
-    topology_spread_constraints: Annotated[
-        list[KubernetesObject],
-        Meta(max_length=20, description="How pods spread. Left out: over nodes, when possible."),
-    ] = msgspec.field(default_factory=list)
-    service_account_name: Annotated[
-        Name | None, Meta(description="ServiceAccount of the pods. Left out: the namespace's default.")
-    ] = None
-    pod_annotations: Annotated[dict[str, str], Meta(description="Annotations of the pods.")] = msgspec.field(
-        default_factory=dict
-    )
     pod_template: Annotated[
         KubernetesObject,
         Meta(
             description="Laid over the API's pod template as the last step: objects are merged, lists of named "
-            "objects (containers, volumes, env) are merged by name, other lists are replaced."
+            "objects (containers, volumes, env) are merged by name, other lists are replaced. Whatever gives "
+            "more rights (host paths, host namespaces, privileged, other accounts and images) makes the spec invalid."
         ),
     ] = msgspec.field(default_factory=dict)
 

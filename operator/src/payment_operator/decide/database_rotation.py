@@ -54,7 +54,7 @@ def _written(turn: Turn) -> bool:
     return any(
         (isinstance(action, Patch) and (action.kind, action.name) == key)
         or (isinstance(action, Create) and key_of(action.manifest) == key)
-        for action in turn.decision.actions
+        for action in turn.planned
     )
 
 

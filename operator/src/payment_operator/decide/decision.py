@@ -1,16 +1,23 @@
 """From what was observed to what to do: a pure function, safe to call at any moment and any number of times.
 
 One turn makes at most one step of a release, and each step rests on what the last one wrote, so a lost event, a
-restart or an old view costs time and nothing else. Repairs are made in every turn.
+restart or an old view costs time and nothing else. The upkeep of what serves comes first in every turn, whatever a
+release does; a concern that fails keeps none of the others back.
 """
 
-from payment_operator.actions import Decision
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from payment_operator.actions import Decision, Part
 from payment_operator.decide import (
     api_key,
     contract,
     database_rotation,
+    faults,
     ledger,
     operations,
+    override,
+    secret_keys,
     steps,
     traffic,
     upkeep,
@@ -32,25 +39,55 @@ STAGES = (
     steps.advance,
     contract.contract,
 )
+REQUESTS: Final = "requests"
+UPKEEP: Final = "upkeep"
+RELEASE: Final = "release"
+CONCERNS: Final[dict[str, Callable[[Turn], Any]]] = {
+    UPKEEP: upkeep.upkeep,
+    "webhook": webhook_rotation.advance,
+    "secret keys": secret_keys.advance,
+    "database": database_rotation.advance,
+    "API key": api_key.tell_of_refusal,
+}
+T = TypeVar("T")
+OTHERS: Final = tuple(name for name in CONCERNS if name != UPKEEP)
 
 
 def decide(observed: Observed) -> Decision:
-    """Say what to do now."""
+    """Say what to do now, in parts; where one cannot be decided, the others are."""
     if (taken := operations.take(observed)) is not None:
-        return Decision(actions=[taken], status=observed.status, again_after=0.05)
-    turn = Turn(observed, assign(observed))
-    operation = operations.answer(turn)
-    progress = _work(turn) if operation is None else None
-    upkeep.upkeep(turn)
-    webhook_rotation.advance(turn)
-    database_rotation.advance(turn)
-    api_key.tell_of_refusal(turn)
-    turn.decision.status = report(turn, progress, operation)
-    return turn.decision
+        return Decision([Part(REQUESTS, [taken], again_after=0.05)], observed.status)
+    roles = assign(observed)
+    parts = tuple(Part(name, independent=name == UPKEEP) for name in (*CONCERNS, RELEASE))
+    turns = {part.name: Turn(observed, roles, part, parts) for part in parts}
+    release = turns[RELEASE]
+    operation = _contained(release, operations.answer)
+    progress = _contained(release, _work) if operation is None else None
+    for name, concern in CONCERNS.items():
+        _contained(turns[name], concern)
+    status = report(release, progress, operation)
+    told = [*faults.told(observed, status), *faults.held_up(observed, status)]
+    others = [turns[name].decision for name in OTHERS]
+    return Decision([turns[UPKEEP].decision, release.decision, *others, Part("faults", events=told)], status)
+
+
+def _contained(turn: Turn, decide_part: Callable[[Turn], T | None]) -> T | None:
+    """Decide a part; one that fails asks for nothing, and the fault is told."""
+    if turn.decision.fault is not None:
+        return None
+    try:
+        return decide_part(turn)
+    except Exception as error:  # noqa: BLE001 - a fault stays where it is, whatever it is
+        turn.decision.actions.clear()
+        turn.decision.events.clear()
+        turn.decision.fault = error
+        return None
 
 
 def _work(turn: Turn) -> Progress | None:
-    """Let the first stage act that has something to do."""
+    """Let the first stage act that has something to do; none while traffic or a record is not what it is taken for."""
+    if ledger.unknown(turn) or override.honour(turn):
+        return None
     for stage in STAGES:
         progress = stage(turn)
         if progress is not None:

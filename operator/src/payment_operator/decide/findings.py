@@ -1,7 +1,19 @@
 """What the conditions of an environment say."""
 
+from payment_operator import names
 from payment_operator.conditions import UNKNOWN, Finding, true_or_false
-from payment_operator.decide import contract, sizes
+from payment_operator.decide import (
+    analysis,
+    claims,
+    contract,
+    faults,
+    ledger,
+    override,
+    secret_key_words,
+    secret_keys,
+    sizes,
+    unsafe_pods,
+)
 from payment_operator.decide.roles import baking
 from payment_operator.decide.staging import checked
 from payment_operator.decide.traffic import blockers
@@ -13,17 +25,21 @@ from payment_operator.resources import jobs
 
 def findings(turn: Turn, progress: Progress | None) -> list[Finding]:
     """Every condition, whether it is known or not."""
-    stalled = _stalled(turn)
-    reconciling = _reconciling(turn, progress)
+    stalled, failing = _stalled(turn), faults.failing(turn.observed)
+    reconciling, overridden = _reconciling(turn, progress), _overridden(turn)
     return [
-        _ready(turn, stalled, reconciling),
+        _ready(turn, stalled, failing, reconciling, overridden),
         _available(turn),
         reconciling,
         stalled,
+        failing,
         _secrets(turn),
         _migrated(turn),
         _candidate(turn),
         _switched(turn),
+        overridden,
+        claims.workers(turn),
+        claims.commands(turn),
         _baking(turn),
         _rollback(turn),
         Finding(
@@ -32,14 +48,17 @@ def findings(turn: Turn, progress: Progress | None) -> list[Finding]:
     ]
 
 
-def _ready(turn: Turn, stalled: Finding, reconciling: Finding) -> Finding:
+def _ready(turn: Turn, *others: Finding) -> Finding:
     active = turn.roles.active
-    for other in (stalled, reconciling):
+    for other in others:
         if other.status == "True":
             return Finding("Ready", "False", other.reason, other.message)
     available = _available(turn)
     if active is None or available.status != "True":
         return Finding("Ready", "False", available.reason, available.message)
+    workers = claims.workers(turn)
+    if workers.status == "False":
+        return Finding("Ready", "False", workers.reason, workers.message)
     return Finding("Ready", "True", "Serving", f"revision {active.number} serves what the spec asks for")
 
 
@@ -47,12 +66,27 @@ def _available(turn: Turn) -> Finding:
     active = turn.roles.active
     if active is None:
         return Finding("Available", "False", "NoActiveRevision", "no revision has had traffic yet")
-    ready = len(turn.observed.ready(active.digest))
-    wanted = turn.observed.spec.replicas
-    if not ready and wanted:
-        missing = sizes.lacking(turn.observed, turn.roles, active)
-        return Finding("Available", "False", "NoReadyPods", f"revision {active.number}: {missing}")
-    return Finding("Available", "True", "Serving", f"revision {active.number} serves")
+    observed = turn.observed
+    found = override.override_of(observed)
+    which = override.shown(found) if found is not None else f"revision {active.number}"
+    if observed.behind or (not observed.spec.replicas and found is None):
+        workers = claims.workers(turn)
+        idle = f"; {workers.message}" if workers.status == "False" else ""
+        return Finding("Available", "True", "Serving", f"{which} serves{idle}")
+    if found is None and not observed.ready(active.digest):
+        missing = sizes.lacking(observed, turn.roles, active)
+        return Finding("Available", "False", "NoReadyPods", f"{which}: {missing}")
+    service = names.api_service(observed.owner.name)
+    message = f"no ready endpoint is behind the Service {service}, which is to reach {which}"
+    return Finding("Available", "False", "NoReadyEndpoints", message)
+
+
+def _overridden(turn: Turn) -> Finding:
+    """Whether the Service's selector is what the commit record says."""
+    found = override.override_of(turn.observed)
+    if found is None:
+        return Finding("TrafficOverridden", "False", "AsRecorded")
+    return Finding("TrafficOverridden", "True", "TrafficOverridden", override.message(turn, found))
 
 
 def _reconciling(turn: Turn, progress: Progress | None) -> Finding:
@@ -67,8 +101,10 @@ def _reconciling(turn: Turn, progress: Progress | None) -> Finding:
 
 def _stalled(turn: Turn) -> Finding:
     observed, roles = turn.observed, turn.roles
-    if not observed.sources.usable:
-        return Finding("Stalled", "True", "SecretsInvalid", "; ".join(observed.sources.problems))
+    if left := ledger.unknown(turn):
+        return _record_unknown(turn, left[0])
+    if observed.unsafe or not observed.sources.usable:
+        return _unusable(observed)
     if lost := lost_credentials(turn):
         which = ", ".join(str(revision.number) for revision in lost)
         message = (
@@ -79,10 +115,26 @@ def _stalled(turn: Turn) -> Finding:
     active = roles.active
     if active is not None and active.record.state == "Failed" and (found := blockers(turn)):
         return Finding("Stalled", "True", "RollbackBlocked", "; ".join(found))
-    limit = observed.spec.release.bake.failure_limit
-    if baking(active) and observed.bake.breaches >= limit and (found := blockers(turn)):
-        return Finding("Stalled", "True", "RollbackBlocked", f"{observed.bake.breach}; {'; '.join(found)}")
+    if baking(active) and (wrong := analysis.failing(observed)) and (found := blockers(turn)):
+        return Finding("Stalled", "True", "RollbackBlocked", f"{wrong}; {'; '.join(found)}")
     return _contract_failed(active) or _key_refused(observed) or _release_failed(turn)
+
+
+def _unusable(observed: Observed) -> Finding:
+    if observed.unsafe:
+        return Finding("Stalled", "True", "SpecInvalid", unsafe_pods.message(observed.unsafe))
+    return Finding("Stalled", "True", "SecretsInvalid", "; ".join(observed.sources.problems))
+
+
+def _record_unknown(turn: Turn, revision: Revision) -> Finding:
+    name = names.revision(turn.observed.owner.name, revision.digest)
+    why = revision.record.failure.message if revision.record.failure else ""
+    message = (
+        f"the release record of revision {revision.number} cannot be read: {why}; nothing is released and no traffic "
+        f"moves: run the operator that wrote it, or `kubectl delete controllerrevision {name}`: it is made again from "
+        "its running pods"
+    )
+    return Finding("Stalled", "True", "RecordUnknown", message)
 
 
 def _successor(turn: Turn) -> str:
@@ -123,8 +175,17 @@ def _secrets(turn: Turn) -> Finding:
     if turn.observed.sources.usable and check is not None and check.state == "Unknown":
         return Finding("SecretsValid", UNKNOWN, check.reason, check.message)
     if turn.observed.sources.usable:
-        return Finding("SecretsValid", "True", "Valid")
+        return _secret_keys(turn.observed)
     return Finding("SecretsValid", "False", "Invalid", "; ".join(turn.observed.sources.problems))
+
+
+def _secret_keys(observed: Observed) -> Finding:
+    """Whether each API key has its value of SECRET_KEY, and the user's Secret has every value that they need."""
+    if lost := secret_keys.missing(observed):
+        return Finding("SecretsValid", "False", "SecretKeyMissing", secret_key_words.missing(lost))
+    if kept := secret_keys.retained(observed):
+        return Finding("SecretsValid", "False", "SecretKeyStillNeeded", secret_key_words.kept(observed, kept))
+    return Finding("SecretsValid", "True", "Valid")
 
 
 def _migrated(turn: Turn) -> Finding:
@@ -160,10 +221,15 @@ def _switched(turn: Turn) -> Finding:
 
 
 def _baking(turn: Turn) -> Finding:
-    if not baking(turn.roles.active):
-        return Finding("Baking", "False", "No")
-    breach = turn.observed.bake.breach if turn.observed.bake.breaches else ""
-    return Finding("Baking", "True", "Breach" if breach else "Watching", breach)
+    active, observed = turn.roles.active, turn.observed
+    if active is None or not baking(active):
+        unproven = active.record.unproven if active is not None else ""
+        return Finding("Baking", "False", "Unproven" if unproven else "No", unproven)
+    if observed.bake.breaches:
+        return Finding("Baking", "True", "Breach", observed.bake.breach)
+    if lacking := analysis.inconclusive(observed):
+        return Finding("Baking", "True", "Inconclusive", analysis.message(turn, active, lacking))
+    return Finding("Baking", "True", "Unreadable" if observed.bake.unread else "Watching", observed.bake.unread)
 
 
 def _rollback(turn: Turn) -> Finding:

@@ -1,5 +1,7 @@
 """Runs the Jobs of a release: written down before they are made, their results written down before they are used."""
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -8,12 +10,13 @@ from payment_operator import names
 from payment_operator.actions import Create
 from payment_operator.decide.staging import group_of
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.decide.words import shortened
+from payment_operator.decide.words import decoded, shortened
 from payment_operator.observed import Observed, Pod, Revision
-from payment_operator.record import MigrationRecord, StepRecord, stamp
+from payment_operator.record import MigrationRecord, StepRecord, moment, stamp
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import MIGRATION
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.pods import MIGRATE
 
 REASONS: Final = {
     2: "SettingsRefused",
@@ -22,7 +25,11 @@ REASONS: Final = {
     5: "SchemaUnsupported",
     6: "ContractPending",
 }
+MOST_JOBS: Final = 5
+SIDECARS_END: Final = timedelta(seconds=30)
 SQL_LIMIT: Final = 1500
+LONGEST_NUMBER: Final = 10
+"""Digits of a migration's number."""
 
 
 def name_of(observed: Observed, revision: Revision, step: str) -> str:
@@ -30,19 +37,33 @@ def name_of(observed: Observed, revision: Revision, step: str) -> str:
     return names.job(observed.owner.name, step, revision.digest, revision.record.step(step).run)
 
 
-def ended(job: Manifest) -> bool | None:
-    """Whether a Job has succeeded; None while it runs."""
+def ended(job: Manifest, pods: Iterable[Pod], *, now: datetime) -> bool | None:
+    """Whether a Job has succeeded; None while it runs.
+
+    A plain sidecar that never ends keeps a Job from its end: our container's own counts then. Its failure does after
+    a moment only, in which a sidecar that ends with it lets the Job try again.
+    """
     conditions = {entry["type"]: entry["status"] for entry in (job.get("status") or {}).get("conditions") or []}
     if conditions.get("Complete") == "True":
         return True
-    return False if conditions.get("Failed") == "True" else None
+    if conditions.get("Failed") == "True":
+        return False
+    left = [pod for pod in pods if pod.job == job["metadata"]["name"] and pod.ended_at]
+    if any(pod.exit_code == 0 for pod in left):
+        return True
+    return False if any(now - moment(pod.ended_at) > SIDECARS_END for pod in left) else None
+
+
+def ended_in(observed: Observed, job: Manifest) -> bool | None:
+    """Whether a Job has succeeded, as far as it was observed; None while it runs."""
+    return ended(job, observed.pods, now=observed.now)
 
 
 def busy(observed: Observed, *, but: str) -> str:
     """The name of another migration Job that runs."""
     for (kind, name), job in observed.objects.items():
         step = kind == "Job" and job["metadata"]["labels"].get(names.LABEL_STEP)
-        if step in jobs.MIGRATIONS and name != but and ended(job) is None:
+        if step in jobs.MIGRATIONS and name != but and ended_in(observed, job) is None:
             return name
     return ""
 
@@ -59,16 +80,38 @@ def migrate(turn: Turn, revision: Revision, step: str) -> Progress:
         turn.begin(revision, step)
         return Progress(title, "", stamp(turn.observed.now))
     job = turn.observed.objects.get(("Job", name))
-    if job is None:
-        turn.decision.actions.append(Create(_manifest(turn.observed, revision, step)))
-    elif ended(job) is None:
+    if job is None and gone(record):
+        _give_up(turn, revision, step, reason="JobVanished", message=gone_words(name))
+    elif job is None:
+        make(turn, revision, step, _manifest(turn.observed, revision, step))
+    elif ended_in(turn.observed, job) is None:
         _await(turn, revision, step, name)
-    elif ended(job):
+    elif ended_in(turn.observed, job):
         _succeeded(turn, revision, step, name)
     else:
         _failed(turn, revision, step, job)
-    limit = turn.deadline(revision, step, seconds=turn.observed.spec.migrations.active_deadline_seconds)
-    return Progress(title, f"the Job {name}", record.at, limit)
+    return awaited(turn, revision, step, seconds=turn.observed.spec.migrations.active_deadline_seconds)
+
+
+def make(turn: Turn, revision: Revision, step: str, manifest: Manifest) -> None:
+    """Make a step's Job, then count it: one that the API server refuses is not counted."""
+    record = revision.record.step(step)
+    counted = msgspec.structs.replace(record, made=record.made + 1)
+    turn.decision.actions.append(Create(manifest))
+    turn.save(revision, revision.record.with_step(step, counted))
+
+
+def gone(record: StepRecord) -> bool:
+    """Whether a step's Job has been made as often as is tried."""
+    return record.made >= MOST_JOBS
+
+
+def gone_words(name: str) -> str:
+    """What a person would find: nothing."""
+    return (
+        f"the Job {name} was made {MOST_JOBS} times and was gone before its end was seen: somebody deletes it, or a "
+        "policy sets ttlSecondsAfterFinished"
+    )
 
 
 def _manifest(observed: Observed, revision: Revision, step: str) -> Manifest:
@@ -78,7 +121,7 @@ def _manifest(observed: Observed, revision: Revision, step: str) -> Manifest:
         step=step,
         revision=revision.digest,
         run=revision.record.step(step).run,
-        pod=revision.manifests["job"],
+        pod=revision.manifests[MIGRATE],
         owner_role=MIGRATION in observed.sources.values,
         group=group_of(observed),
     )
@@ -97,7 +140,24 @@ def not_started(turn: Turn, revision: Revision, step: str, name: str) -> str:
     seconds = turn.observed.spec.release.progress_deadline_seconds
     if turn.observed.now < turn.deadline(revision, step, seconds=seconds):
         return ""
-    return next((pod.waiting for pod in pods if pod.waiting), "no pod of it has started")
+    return cause(turn.observed, name) or "no pod of it has started"
+
+
+def cause(observed: Observed, name: str) -> str:
+    """Why no pod of a Job runs, as a person would find it; empty while nothing is known to be wrong."""
+    return next((pod.waiting for pod in pods_of(observed, name) if pod.waiting), observed.unstarted.get(name, ""))
+
+
+def awaited(turn: Turn, revision: Revision, step: str, *, seconds: float) -> Progress:
+    """The wait for a step's Job: which one, how often it was made, what keeps it, until when."""
+    observed, record = turn.observed, revision.record.step(step)
+    name = name_of(observed, revision, step)
+    why, pods = cause(observed, name), pods_of(observed, name)
+    made = f", made {record.made} times of {MOST_JOBS}" if record.made > 1 else ""
+    if not any(pod.running or pod.finished for pod in pods):
+        seconds = min(seconds, observed.spec.release.progress_deadline_seconds)
+    waiting = f"the Job {name}{made}" + (f" ({why})" if why else "")
+    return Progress(step.capitalize(), waiting, record.at, turn.deadline(revision, step, seconds=seconds), why)
 
 
 def _await(turn: Turn, revision: Revision, step: str, name: str) -> None:
@@ -110,15 +170,25 @@ def _succeeded(turn: Turn, revision: Revision, step: str, name: str) -> None:
     record = revision.record
     words = [pod.last_words for pod in pods_of(turn.observed, name) if pod.exit_code == 0 and pod.last_words]
     if step == jobs.PLAN and not words:
-        again = StepRecord(run=record.step(step).run + 1)  # its pod is gone, and with it what it said
-        turn.save(revision, record.with_step(step, again))
+        _plan_again(turn, revision, name)
         return
     if step == jobs.PLAN:
         record = msgspec.structs.replace(record, migration=_plan(words[-1], turn.observed.logs.get(name, "")))
-    elif step == jobs.CONTRACT and record.migration is not None:
-        migration = msgspec.structs.replace(record.migration, contract=False, pending=())
-        record = msgspec.structs.replace(record, migration=migration)
+    elif record.migration is not None:
+        ran = _ran(record.migration, words[-1] if words else "", contract=step == jobs.CONTRACT)
+        record = msgspec.structs.replace(record, migration=ran)
     turn.finish(revision, step, record)
+
+
+def _plan_again(turn: Turn, revision: Revision, name: str) -> None:
+    """Run it once more: its pod is gone, and with it what it said."""
+    former = revision.record.step(jobs.PLAN)
+    if gone(former):
+        why = f"{MOST_JOBS} Jobs, {name} the last, have ended without an answer in their pod's termination message"
+        _give_up(turn, revision, jobs.PLAN, reason="PlanUnread", message=why)
+        return
+    again = StepRecord(run=former.run + 1, made=former.made)
+    turn.save(revision, revision.record.with_step(jobs.PLAN, again))
 
 
 def _plan(words: str, log: str) -> MigrationRecord:
@@ -136,6 +206,31 @@ def _plan(words: str, log: str) -> MigrationRecord:
         expand=bool(runnable),
         contract=len(pending) > len(runnable),
     )
+
+
+def _ran(plan: MigrationRecord, words: str, *, contract: bool) -> MigrationRecord:
+    """What is after a Job that migrated: by its own answer, or else by the plan that it carried out.
+
+    The answer is of `payments migrate`; where grants follow, theirs stands in its place.
+    """
+    answer = decoded(words)
+    numbers = [number_of(entry) for entry in plan.pending]
+    planned = max(numbers, default=0) if contract else _number(plan.target)
+    reached = max(_number(answer.get("target")), planned) or plan.current
+    left = tuple(entry for entry in plan.pending if number_of(entry) > _number(reached))
+    return msgspec.structs.replace(
+        plan, current=str(reached), pending=left, sql="", contract=plan.contract and not contract
+    )
+
+
+def number_of(pending: str) -> int:
+    """The number of a migration as the record writes it: `3 expand: adds a column`."""
+    return _number(pending.partition(" ")[0])
+
+
+def _number(value: object) -> int:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST_NUMBER else 0
 
 
 def _failed(turn: Turn, revision: Revision, step: str, job: Manifest) -> None:

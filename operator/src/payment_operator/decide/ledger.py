@@ -7,7 +7,9 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Create
+from payment_operator.decide import traffic
 from payment_operator.decide.turn import Progress, Turn
+from payment_operator.observed import Revision
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources import pods
 from payment_operator.resources.metadata import Manifest
@@ -27,6 +29,14 @@ def supersede(turn: Turn) -> Progress | None:
         turn.decision.tell("Superseded", f"Revision {revision.number}: the spec asks for another one")
         turn.decision.outcomes.append("superseded")
     return Progress("Validate")
+
+
+def unknown(turn: Turn) -> list[Revision]:
+    """Revisions with pods or a part whose record this version cannot read: they are left alone, and so is the rest."""
+    roles, populated = turn.roles, turn.observed.populated()
+    parts = {revision.digest for revision in (roles.active, roles.previous, roles.candidate) if revision is not None}
+    found = (revision for revision in turn.observed.revisions.values() if revision.record.state == "Unknown")
+    return [revision for revision in found if revision.digest in parts | populated]
 
 
 def recover(turn: Turn) -> Progress | None:
@@ -58,12 +68,13 @@ def _rebuilt(turn: Turn, digest: str) -> Manifest | None:
     image = manifests[names.API]["spec"]["template"]["spec"]["containers"][0]["image"]
     spec = msgspec.structs.replace(observed.spec, image=image)
     credentials = (content or {}).get("credentials", "")
-    manifests["job"] = pods.manifests(
-        observed.owner, spec, revision=digest, credentials=credentials, replica=_has_replica(manifests)
-    )["job"]
+    secret = names.credentials(observed.owner.name, credentials)
+    for use in (pods.MIGRATE, pods.SMOKE):
+        manifests[use] = pods.job_pod(observed.owner, spec, use=use, revision=digest, credentials=secret)
     active = digest == cutover.to
     record = ReleaseRecord(
         state="Active" if active else "Replaced",
+        switch=traffic.next_switch(observed) if active else 0,
         started_at=cutover.at,
         active_at=cutover.at,
         stable_at=cutover.at,
@@ -95,11 +106,6 @@ def _read_back(environment: str, manifests: Manifest) -> dict[str, Any]:
     prefix = names.credentials(environment, "")
     digests = [name.removeprefix(prefix) for name in secrets if name.startswith(prefix)]
     return {"image": pod["containers"][0]["image"], "credentials": digests[0] if digests else ""}
-
-
-def _has_replica(manifests: Manifest) -> bool:
-    (container, *_) = manifests[names.API]["spec"]["template"]["spec"]["containers"]
-    return any(variable["name"].startswith("DATABASE_REPLICA_URL") for variable in container["env"])
 
 
 def _number(turn: Turn, digest: str) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from payment_operator import names, requests
 from payment_operator.actions import Patch, pointer
-from payment_operator.decide import api_key, database_rotation, traffic, webhook_rotation
+from payment_operator.decide import api_key, database_rotation, ledger, override, traffic, webhook_rotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.observed import Observed, Revision
@@ -109,6 +109,8 @@ def answer(turn: Turn) -> dict[str, str] | None:
 def _result(turn: Turn, operation: Operation) -> Answer:
     if operation.refused:
         return Answer(accepted=False, message=operation.refused)
+    if operation.verb != "rotate" and (left := ledger.unknown(turn)):
+        return _no(f"the release record of revision {left[0].number} cannot be read; see the condition Stalled")
     done = next((r for r in turn.observed.revisions.values() if r.record.operation == operation.id), None)
     if done is not None:
         return Answer(accepted=True, message=f"revision {done.number}: done", target=done)
@@ -116,6 +118,9 @@ def _result(turn: Turn, operation: Operation) -> Answer:
 
 
 def _rotate(turn: Turn, operation: Operation) -> Answer:
+    if operation.what == "secret-key":
+        where = f"the Secret {turn.observed.spec.secret_key_ref.name}"
+        return _no(f"the values of SECRET_KEY are yours; put a new one before the others into {where}")
     if operation.what not in _ROTATIONS:
         return _replace_key(turn, operation)
     ask = _ROTATIONS[operation.what]
@@ -203,6 +208,8 @@ def _rollback(turn: Turn, operation: Operation) -> Answer:
     observed, active, previous = turn.observed, turn.roles.active, turn.roles.previous
     if active is None or active.record.state != "Active":
         return _no("no revision is active, or its way back has begun")
+    if (moved := override.override_of(observed)) is not None:
+        return _no(f"traffic is not where the record says: {override.message(turn, moved)}")
     if previous is not None and not _other(operation, previous):
         if found := traffic.blockers(turn):
             return _no("; ".join(found))

@@ -21,7 +21,7 @@ class Roles:
     """The parts that revisions play now."""
 
     desired: str = ""
-    """Hash of what the spec asks for; empty while the credentials cannot be read."""
+    """Hash of what the spec asks for; empty while the credentials cannot be read, or its pods are refused."""
     content: dict[str, Any] | None = None
     active: Revision | None = None
     """Where the Service sends traffic, or begins to."""
@@ -76,7 +76,7 @@ def baking(revision: Revision | None) -> bool:
 def assign(observed: Observed) -> Roles:
     """Tell which revision plays which part."""
     desired, content = "", None
-    if observed.sources.usable:
+    if observed.sources.usable and not observed.unsafe:
         content = revision_input(observed.spec, credentials=observed.sources.digest)
         desired = revision_hash(content)
     active = active_of(observed)
@@ -134,7 +134,11 @@ def active_of(observed: Observed) -> Revision | None:
     if (cutover := observed.cutover) is not None:
         return observed.revisions.get(cutover.to)
     served = [r for r in observed.revisions.values() if r.record.active_at and r.record.state == "Active"]
-    return max(served, key=lambda revision: revision.record.active_at, default=None)
+    return max(served, key=_switched, default=None)
+
+
+def _switched(revision: Revision) -> tuple[int, str]:
+    return revision.record.switch, revision.record.active_at
 
 
 def _previous(observed: Observed, active: Revision | None) -> Revision | None:
@@ -144,7 +148,7 @@ def _previous(observed: Observed, active: Revision | None) -> Revision | None:
         source = observed.revisions.get(cutover.source)
     else:
         left = [r for r in observed.revisions.values() if r.record.replaced_at and not r.record.retired_at]
-        source = max(left, key=lambda revision: revision.record.replaced_at, default=None)
+        source = max(left, key=_switched, default=None)
     if source is None or source.record.retired_at or source.digest == active.digest:
         return None
     return source

@@ -36,13 +36,40 @@ def worker_replicas(observed: Observed, roles: Roles, revision: Revision) -> int
 
 def lacking(observed: Observed, roles: Roles, revision: Revision) -> str:
     """What keeps the revision from having all its pods ready; empty when it has."""
+    if (short := _short(observed, roles, revision)) is None:
+        return ""
+    component, ready, count = short
+    why = cause(observed, revision, component)
+    return f"{ready} of {count} {component} pods are ready" + (f" ({why})" if why else "")
+
+
+def why(observed: Observed, roles: Roles, revision: Revision) -> str:
+    """The cause alone; empty when all pods are ready, or it is not known."""
+    short = _short(observed, roles, revision)
+    return cause(observed, revision, short[0]) if short else ""
+
+
+def _short(observed: Observed, roles: Roles, revision: Revision) -> tuple[str, int, int] | None:
+    """The first component that lacks ready pods, how many it has and how many it is to have."""
     wanted = {
         names.API: api_replicas(observed, roles, revision),
         names.WORKER: worker_replicas(observed, roles, revision),
     }
-    for component, count in wanted.items():
-        ready = len(observed.ready(revision.digest, component))
-        if ready < count:
-            why = next((pod.waiting for pod in observed.of(revision.digest, component) if pod.waiting), "")
-            return f"{ready} of {count} {component} pods are ready" + (f" ({why})" if why else "")
-    return ""
+    counts = ((name, len(observed.ready(revision.digest, name)), count) for name, count in wanted.items())
+    return next((found for found in counts if found[1] < found[2]), None)
+
+
+def cause(observed: Observed, revision: Revision, component: str) -> str:
+    """Why pods do not become ready, as a person would find it: what a pod says, or why none is made."""
+    if why := next((pod.waiting for pod in observed.of(revision.digest, component) if pod.waiting), ""):
+        return why
+    key = ("Deployment", names.deployment(observed.owner.name, component, revision.digest))
+    live = observed.objects.get(key) or {}
+    if refused := observed.refusals.get(key):
+        return refused
+    failures = [
+        f"{entry.get('reason', '')}: {entry.get('message', '')}"
+        for entry in (live.get("status") or {}).get("conditions") or []
+        if entry.get("type") == "ReplicaFailure" and entry.get("status") == "True"
+    ]
+    return failures[0] if failures else ""

@@ -1,20 +1,34 @@
 """The steps of a release until the switch: Plan, Expand, Deploy, Smoke, Hold, Scale, Cutover."""
 
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create, Decision
+from payment_operator.actions import Create, Part
 from payment_operator.decide import sizes, traffic
 from payment_operator.decide.compromise import hurries, replaces_leaked
-from payment_operator.decide.jobs import ended, migrate, name_of, not_started, pods_of
+from payment_operator.decide.jobs import (
+    awaited,
+    ended_in,
+    gone,
+    gone_words,
+    make,
+    migrate,
+    name_of,
+    not_started,
+    pods_of,
+)
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.resources import credentials, jobs, pods
 from payment_operator.resources.revisions import controller_revision
+
+MOST_MOVES: Final = 10
+"""Runs of one attempt at smoke that count as nothing; more, and a release would wait for ever."""
 
 
 def advance(turn: Turn) -> Progress | None:
@@ -25,7 +39,7 @@ def advance(turn: Turn) -> Progress | None:
     if roles.candidate is None:
         return None
     if observed.spec.suspend:
-        rehearsal = Turn(observed, roles, Decision())
+        rehearsal = Turn(observed, roles, Part())
         progress = _next(rehearsal, roles.candidate)
         return Progress(progress.step, "spec.suspend to be false", progress.since)
     return _next(turn, roles.candidate)
@@ -120,9 +134,26 @@ def _make_room(turn: Turn, revision: Revision) -> Progress | None:
         return Progress("Deploy", f"the pods of revision {roles.previous.number} to end")
     kept = {revision.digest} | ({roles.active.digest} if roles.active else set())
     if others := observed.populated() - kept:
-        turn.decision.look_again(1)
-        return Progress("Deploy", f"the pods of {', '.join(sorted(others))} to end", turn.since(revision, "expand"))
+        return _await_ends(turn, revision, others)
     return None
+
+
+def _await_ends(turn: Turn, revision: Revision, others: set[str]) -> Progress:
+    """Wait until pods of other revisions are gone; on a node that is lost they never are."""
+    observed = turn.observed
+    left = [pod.name for pod in observed.pods if pod.revision in others and not pod.job and not pod.finished]
+    retired = [observed.revisions[digest].record.retired_at for digest in others if digest in observed.revisions]
+    begun = [turn.since(revision, jobs.PLAN), turn.since(revision, jobs.EXPAND), *retired]
+    since = max(moment(at) for at in begun if at)
+    limit = since + timedelta(
+        seconds=observed.spec.release.progress_deadline_seconds + observed.spec.release.drain_seconds
+    )
+    waiting = f"{len(left)} pods of {', '.join(sorted(others))} to end ({', '.join(sorted(left)[:2])})"
+    if observed.now >= limit:
+        why = f"waited for {waiting}; pods of a lost node end once the node is removed (`kubectl delete node`)"
+        turn.fail(revision, "ProgressDeadlineExceeded", why)
+    turn.decision.look_again(1)
+    return Progress("Deploy", waiting, stamp(since), limit)
 
 
 def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None:
@@ -137,7 +168,8 @@ def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None
         words = [pod.last_words for pod in own if pod.last_words]
         turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *map(shortened, words[:1])]))
     turn.decision.look_again(min(5.0, turn.seconds_until(limit)))
-    return Progress(step.capitalize(), missing, turn.since(revision, step), limit)
+    why = sizes.why(observed, turn.roles, revision)
+    return Progress(step.capitalize(), missing, turn.since(revision, step), limit, why)
 
 
 def _smoke(turn: Turn, revision: Revision) -> Progress | None:
@@ -148,23 +180,28 @@ def _smoke(turn: Turn, revision: Revision) -> Progress | None:
     proofs = tuple(sorted(pod.proof for pod in observed.ready(revision.digest)))
     if record.state != "Running":
         if not traffic.reached(observed, revision):
-            turn.decision.look_again(0.5)
-            return Progress("Smoke", "the preview Service to reach the candidate", turn.since(revision, "deploy"))
+            return traffic.await_endpoints(turn, revision, "Smoke", after=jobs.SMOKE if record.at else "deploy")
         return turn.begin(revision, jobs.SMOKE, pods=proofs)
+    return _run_smoke(turn, revision, proofs)
+
+
+def _run_smoke(turn: Turn, revision: Revision, proofs: tuple[str, ...]) -> Progress:
+    observed, record = turn.observed, revision.record.step(jobs.SMOKE)
     name = name_of(observed, revision, jobs.SMOKE)
     job = observed.objects.get(("Job", name))
-    if job is None:
-        turn.decision.actions.append(Create(_smoke_manifest(turn, revision)))
-    elif ended(job) is None:
+    if job is None and gone(record):
+        turn.fail(revision, "JobVanished", gone_words(name))
+    elif job is None:
+        make(turn, revision, jobs.SMOKE, _smoke_manifest(turn, revision))
+    elif (passed := ended_in(observed, job)) is None:
         turn.decision.look_again(5)
         if why := not_started(turn, revision, jobs.SMOKE, name):
             turn.fail(revision, "JobNotStarted", f"{name}: {why}")
-    elif ended(job) and set(record.pods) <= set(proofs):
+    elif passed and set(record.pods) <= set(proofs):
         return turn.finish(revision, jobs.SMOKE)
     else:
-        _smoke_failed(turn, revision, name, passed=bool(ended(job)))
-    limit = turn.deadline(revision, jobs.SMOKE, seconds=observed.spec.release.smoke.timeout_seconds)
-    return Progress("Smoke", f"the Job {name}", record.at, limit)
+        _smoke_failed(turn, revision, name, passed=passed)
+    return awaited(turn, revision, jobs.SMOKE, seconds=observed.spec.release.smoke.timeout_seconds)
 
 
 def _smoke_manifest(turn: Turn, revision: Revision) -> dict[str, object]:
@@ -174,25 +211,44 @@ def _smoke_manifest(turn: Turn, revision: Revision) -> dict[str, object]:
         turn.observed.spec,
         revision=revision.digest,
         run=record.run,
-        pod=revision.manifests["job"],
+        pod=revision.manifests.get(pods.SMOKE) or revision.manifests[pods.MIGRATE],  # an older record has one for all
         proves=record.pods,
     )
 
 
 def _smoke_failed(turn: Turn, revision: Revision, name: str, *, passed: bool) -> None:
-    words = [pod.last_words for pod in pods_of(turn.observed, name) if pod.last_words]
-    said = shortened(words[-1]) if words else "no answer in time"
-    why = "the pods it proved are not the ready ones any more" if passed else said
-    _smoke_again(turn, revision, why)
+    if passed:
+        _smoke_again(turn, revision, "the pods it proved are not the ready ones any more", moved=_moved(turn, revision))
+        return
+    pods = pods_of(turn.observed, name)
+    words = [pod.last_words for pod in pods if pod.last_words]
+    evicted = any(pod.disrupted for pod in pods) and not any(pod.exit_code and not pod.disrupted for pod in pods)
+    _smoke_again(turn, revision, shortened(words[-1]) if words else "no answer in time", moved=evicted)
 
 
-def _smoke_again(turn: Turn, revision: Revision, why: str) -> None:
-    """Run smoke once more, or fail the release when that was the last attempt."""
+def _moved(turn: Turn, revision: Revision) -> bool:
+    """Whether the pods that were proved and are not ready any more are gone; one that restarted is not."""
+    proofs = {pod.proof for pod in turn.observed.ready(revision.digest)}
+    here = {pod.uid for pod in turn.observed.of(revision.digest, names.API) if not (pod.terminating or pod.disrupted)}
+    lost = set(revision.record.step(jobs.SMOKE).pods) - proofs
+    return not any(proof.rpartition(":")[0] in here for proof in lost)
+
+
+def _smoke_again(turn: Turn, revision: Revision, why: str, *, moved: bool) -> None:
+    """Run smoke once more, or fail the release after the last attempt; pods that were moved count as nothing."""
     record = revision.record.step(jobs.SMOKE)
+    if moved and record.moved < MOST_MOVES:
+        again = StepRecord(
+            run=record.run + 1, at=stamp(turn.observed.now), failures=record.failures, moved=record.moved + 1
+        )
+        turn.save(revision, revision.record.with_step(jobs.SMOKE, again))
+        return
     if record.failures + 1 >= turn.observed.spec.release.smoke.attempts:
         turn.fail(revision, "SmokeFailed", why)
         return
-    again = StepRecord(run=record.run + 1, failures=record.failures + 1)
+    again = StepRecord(
+        run=record.run + 1, at=stamp(turn.observed.now), failures=record.failures + 1, moved=record.moved
+    )
     turn.save(revision, revision.record.with_step(jobs.SMOKE, again))
 
 
@@ -212,12 +268,14 @@ def _still_proven(turn: Turn, revision: Revision) -> Progress | None:
     record = revision.record.step(jobs.SMOKE)
     proofs = {pod.proof for pod in turn.observed.ready(revision.digest)}
     if not set(record.pods) <= proofs:
-        _smoke_again(turn, revision, "the pods it proved are not ready any more, or have restarted")
+        why = "the pods it proved are not ready any more, or have restarted"
+        _smoke_again(turn, revision, why, moved=_moved(turn, revision))
         return Progress("Smoke", "", record.at)
     valid = timedelta(seconds=turn.observed.spec.release.smoke.valid_seconds)
     if revision.record.step("scale").state or turn.observed.now <= moment(record.at) + valid:
         return None
-    turn.save(revision, revision.record.with_step(jobs.SMOKE, StepRecord(run=record.run + 1)))
+    again = StepRecord(run=record.run + 1, at=stamp(turn.observed.now))
+    turn.save(revision, revision.record.with_step(jobs.SMOKE, again))
     return Progress("Smoke", "a new result, the last one is too old", record.at)
 
 

@@ -5,32 +5,51 @@ patch, which tests the selector that was read. It never selects a revision witho
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from payment_operator import names
 from payment_operator.actions import Create, Patch, pointer
-from payment_operator.decide import api_key, database_rotation, sizes
+from payment_operator.commit import written
+from payment_operator.decide import analysis, api_key, database_rotation, sizes
 from payment_operator.decide.compromise import replaces_leaked
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.observed import Observed, Revision
-from payment_operator.record import moment, stamp
+from payment_operator.record import ReleaseRecord, moment, stamp
 from payment_operator.resources.services import Cutover, new_api_service
+
+ENDPOINT_SECONDS: Final = 60
+"""What endpoints get beyond the time in which the pods must be ready."""
 
 
 def cut_over(turn: Turn, revision: Revision) -> Progress:
     """Send traffic to the candidate, whose pods are ready and proven."""
     observed, active = turn.observed, turn.roles.active
     since = turn.since(revision, "scale")
-    missing = sizes.lacking(observed, turn.roles, revision)
-    if missing or not reached(observed, revision):
-        turn.decision.look_again(0.5)
-        return Progress("CutOver", missing or "the endpoints of the candidate", since)
-    union = active is not None and observed.spec.release.cutover.mode == "Overlap"
-    point(turn, to=revision, source=active, union=union)
+    if sizes.lacking(observed, turn.roles, revision) or not reached(observed, revision):
+        return await_endpoints(turn, revision, "CutOver", after="scale" if active else "smoke")
+    overlap = active is not None and observed.spec.release.cutover.mode == "Overlap"
+    point(turn, to=revision, source=active, overlap=overlap)
     return Progress("CutOver", "", since)
+
+
+def await_endpoints(turn: Turn, revision: Revision, step: str, *, after: str) -> Progress:
+    """Wait until the preview Service reaches the candidate's pods, which were ready once; fail at the deadline."""
+    observed, service = turn.observed, names.preview_service(turn.observed.owner.name)
+    waiting = sizes.lacking(observed, turn.roles, revision)
+    refused = observed.refusals.get(("Service", service), "")
+    if refused:
+        waiting = f"the Service {service}: {refused}"
+    waiting = waiting or f"the Service {service} to reach the candidate"
+    seconds = observed.spec.release.progress_deadline_seconds + ENDPOINT_SECONDS
+    limit = turn.deadline(revision, after, seconds=seconds)
+    if observed.now >= limit:
+        turn.fail(revision, "ProgressDeadlineExceeded", f"waited for {waiting}")
+    turn.decision.look_again(0.5)
+    why = refused or sizes.why(observed, turn.roles, revision)
+    return Progress(step, waiting, turn.since(revision, after), limit, why)
 
 
 def reached(observed: Observed, revision: Revision) -> bool:
@@ -39,25 +58,31 @@ def reached(observed: Observed, revision: Revision) -> bool:
     return bool(ready) and observed.serving.get(names.preview_service(observed.owner.name)) == ready
 
 
-def point(turn: Turn, *, to: Revision, source: Revision | None, union: bool = False) -> None:
+def point(turn: Turn, *, to: Revision, source: Revision | None, overlap: bool = False) -> None:
     """Write the Service's selector and its commit record, in one patch."""
-    owner = turn.observed.owner
-    cutover = Cutover(to=to.digest, source=source.digest if source else "", at=stamp(turn.observed.now))
-    service = turn.observed.objects.get(("Service", names.api_service(owner.name)))
+    at = stamp(turn.observed.now)
+    commit(turn, Cutover(to=to.digest, source=source.digest if source else "", at=at, overlap=overlap))
+
+
+def commit(turn: Turn, cutover: Cutover) -> None:
+    """Write this commit record and the selector that it stands for, in one patch."""
+    owner, service = turn.observed.owner, turn.observed.service
     if service is None:
         turn.decision.actions.append(Create(new_api_service(owner, turn.observed.spec, cutover=cutover)))
     else:
-        selector = owner.selector(names.API, "" if union else to.digest)
-        turn.decision.actions.append(_patch(service, selector=selector, cutover=cutover))
+        turn.decision.actions.append(_patch(service, selector=cutover.selector(owner), cutover=cutover))
     turn.decision.look_again(0.05)
 
 
-def _patch(service: dict[str, Any], *, selector: dict[str, str], cutover: Cutover | None) -> Patch:
+def _patch(service: dict[str, Any], *, selector: dict[str, str], cutover: Cutover) -> Patch:
     present = service["spec"].get("selector")
-    operations: list[dict[str, Any]] = [
-        {"op": "test", "path": "/spec/selector", "value": present},
-        {"op": "replace", "path": "/spec/selector", "value": selector},
-    ]
+    operations: list[dict[str, Any]] = [{"op": "add", "path": "/spec/selector", "value": selector}]
+    if present is not None:
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": service["metadata"]["uid"]},
+            {"op": "test", "path": "/spec/selector", "value": present},
+            {"op": "replace", "path": "/spec/selector", "value": selector},
+        ]
     annotations = service["metadata"].get("annotations")
     text = (annotations or {}).get(names.ANNOTATION_CUTOVER)
     place = pointer(names.ANNOTATION_CUTOVER)
@@ -65,62 +90,94 @@ def _patch(service: dict[str, Any], *, selector: dict[str, str], cutover: Cutove
         operations.append({"op": "test", "path": place, "value": text})
     elif annotations is None:
         operations.append({"op": "add", "path": "/metadata/annotations", "value": {}})
-    if cutover is not None:
-        operations.append({"op": "add", "path": place, "value": cutover.encode()})
+    operations.append({"op": "add", "path": place, "value": cutover.encode()})
     return Patch("Service", service["metadata"]["name"], tuple(operations))
 
 
 def settle(turn: Turn) -> Progress | None:
-    """After a switch, write into the records what the Service says; make a lost Service again."""
-    active, cutover = turn.roles.active, turn.observed.cutover
+    """After a switch, write into the records what the Service says; make a lost Service or commit record again."""
+    active, cutover, service = turn.roles.active, turn.observed.cutover, turn.observed.service
     if active is None:
         return None
-    if cutover is None:
+    if cutover is None or service is None:
         _restore(turn, active)
         return None
+    if written(service) != cutover:
+        commit(turn, cutover)
+        turn.decision.tell("CommitRecordRestored", f"The record of where traffic goes: revision {active.number}")
+        return Progress("CutOver", "", cutover.at)
+    if active.record.state not in {"Active", "Failed"} or _taken_over(active, cutover):
+        return _activate(turn, active, cutover)
+    others = [r for r in turn.observed.revisions.values() if r.record.state == "Active" and r.digest != active.digest]
+    for other in others:
+        turn.save(other, _replaced(turn, other, cutover))
+    return Progress("CutOver", "", cutover.at) if others else None
+
+
+def _activate(turn: Turn, active: Revision, cutover: Cutover) -> Progress:
     source = turn.observed.revisions.get(cutover.source)
-    if active.record.state not in {"Active", "Failed"}:
-        first = source is None
-        stable = active.record.stable_at or (cutover.at if first else "")
-        record = msgspec.structs.replace(
-            active.record, state="Active", active_at=cutover.at, stable_at=stable, replaced_at="", retired_at=""
-        )
-        turn.save(active, record)
-        turn.decision.tell("TrafficSwitched", f"Traffic goes to revision {active.number}")
-        back = source is not None and source.record.state == "Failed"
-        turn.decision.outcomes += ["rolled_back"] if back else ["released"] if first else []
-        return Progress("CutOver", "", cutover.at)
-    if source is not None and source.digest != active.digest and source.record.state == "Active":
-        replaced = msgspec.structs.replace(source.record, state="Replaced", replaced_at=cutover.at, rollback_from="")
-        turn.save(source, replaced)
-        return Progress("CutOver", "", cutover.at)
-    return None
+    first = source is None
+    stable = active.record.stable_at or (cutover.at if first or _taken_over(active, cutover) else "")
+    record = msgspec.structs.replace(
+        active.record,
+        state="Active",
+        switch=next_switch(turn.observed),
+        active_at=cutover.at,
+        stable_at=stable,
+        replaced_at="",
+        retired_at="",
+        failure=None,
+    )
+    turn.save(active, record)
+    turn.decision.tell("TrafficSwitched", f"Traffic goes to revision {active.number}")
+    back = source is not None and source.record.state == "Failed"
+    turn.decision.outcomes += ["rolled_back"] if back else ["released"] if first else []
+    return Progress("CutOver", "", cutover.at)
+
+
+def _taken_over(active: Revision, cutover: Cutover) -> bool:
+    """Whether a person moved traffic to a revision that had failed, and that was adopted."""
+    return cutover.adopted and active.record.state == "Failed" and active.record.active_at != cutover.at
+
+
+def _replaced(turn: Turn, source: Revision, cutover: Cutover) -> ReleaseRecord:
+    """The record of what served before; what a person left is not released again by itself."""
+    if cutover.adopted and source.digest == turn.roles.desired:
+        return source.record.failed("TrafficOverridden", "a person moved traffic away from it", at=turn.observed.now)
+    return msgspec.structs.replace(source.record, state="Replaced", replaced_at=cutover.at, rollback_from="")
+
+
+def next_switch(observed: Observed) -> int:
+    """The number of a switch that is being written down."""
+    return 1 + max((revision.record.switch for revision in observed.revisions.values()), default=0)
 
 
 def _restore(turn: Turn, active: Revision) -> None:
     """Make the Service again as it was before somebody deleted it."""
     previous = turn.roles.previous
-    cutover = Cutover(to=active.digest, source=previous.digest if previous else "", at=active.record.active_at)
-    turn.decision.actions.append(Create(new_api_service(turn.observed.owner, turn.observed.spec, cutover=cutover)))
+    at = active.record.active_at
+    commit(turn, Cutover(to=active.digest, source=previous.digest if previous else "", at=at))
 
 
 def complete(turn: Turn) -> Progress | None:
     """After the overlap, let the Service select the new revision only."""
     observed, active, cutover = turn.observed, turn.roles.active, turn.observed.cutover
-    if active is None or cutover is None or not observed.overlapping or active.record.state == "Failed":
+    if active is None or cutover is None or not cutover.overlap or active.record.state == "Failed":
         return None
-    name = names.api_service(observed.owner.name)
+    if not observed.overlapping:
+        commit(turn, msgspec.structs.replace(cutover, overlap=False))
+        return Progress("CutOver", "", cutover.at)
     over = moment(cutover.at) + timedelta(seconds=observed.spec.release.cutover.overlap_seconds)
     ready = {pod.uid for pod in observed.ready(active.digest)}
     if observed.now < over:
         turn.decision.look_again(turn.seconds_until(over))
-    elif not ready or not ready <= observed.serving.get(name, frozenset()):
+    elif observed.spec.replicas and (not ready or not ready <= observed.behind):
         turn.decision.look_again(0.5)
+        why = sizes.why(observed, turn.roles, active)
+        missing = sizes.lacking(observed, turn.roles, active) or "the Service to reach the new pods"
+        return _breach(turn) or Progress("CutOver", missing, cutover.at, over, why)
     else:
-        service = observed.objects["Service", name]
-        selector = observed.owner.selector(names.API, active.digest)
-        turn.decision.actions.append(_patch(service, selector=selector, cutover=None))
-        turn.decision.look_again(0.05)
+        commit(turn, msgspec.structs.replace(cutover, overlap=False))
         return Progress("CutOver", "", cutover.at)
     return _breach(turn) or Progress("CutOver", "the overlap to end", cutover.at, over)
 
@@ -168,20 +225,37 @@ def bake(turn: Turn) -> Progress | None:
     observed, active, cutover = turn.observed, turn.roles.active, turn.observed.cutover
     if active is None or cutover is None or not baking(active):
         return None
-    limits = observed.spec.release.bake
+    over = analysis.ends(observed, cutover)
     if progress := _breach(turn):
         return progress
-    over = moment(cutover.at) + timedelta(seconds=limits.seconds)
-    looked = observed.bake.looks > 0 or limits.seconds == 0
-    if observed.now >= over and looked and (not observed.bake.breaches or _only_report(turn)):
-        turn.save(active, msgspec.structs.replace(active.record, stable_at=stamp(observed.now)))
-        turn.decision.tell("Released", f"Revision {active.number} is stable")
-        turn.decision.outcomes.append("released")
-        api_key.tell_of_old(turn, active)
+    if observed.now >= over and _concluded(turn, active):
         return Progress("Bake", "", cutover.at)
-    turn.decision.look_again(min(limits.interval_seconds, turn.seconds_until(over) or 1))
-    waiting = observed.bake.breach or "the bake to end"
+    turn.decision.look_again(min(observed.spec.release.bake.interval_seconds, turn.seconds_until(over) or 1))
+    waiting = observed.bake.breach or analysis.inconclusive(observed) or "the bake to end"
     return Progress("Bake", waiting, cutover.at, over)
+
+
+def _concluded(turn: Turn, active: Revision) -> bool:
+    """Take the revision as stable, once the bake is long enough, if nothing is wrong with it or that is only told."""
+    observed = turn.observed
+    seen, unproven = observed.bake, ""
+    if observed.spec.release.bake.seconds:
+        if not seen.looks:
+            return False
+        unproven = seen.breach or seen.overall or seen.lacking
+        wrong = seen.breaches or seen.overall
+        if (wrong and not _only_report(turn)) or (not wrong and unproven and analysis.waits(observed)):
+            return False
+    unproven = turn.clean(unproven)
+    turn.save(active, msgspec.structs.replace(active.record, stable_at=stamp(observed.now), unproven=unproven))
+    if unproven:
+        told = f"Revision {active.number} counts as stable, but nothing has proven it: {unproven}"
+        turn.decision.tell("ReleasedUnproven", told, warning=True)
+    else:
+        turn.decision.tell("Released", f"Revision {active.number} is stable")
+    turn.decision.outcomes.append("unproven" if unproven else "released")
+    api_key.tell_of_old(turn, active)
+    return True
 
 
 def _only_report(turn: Turn) -> bool:
@@ -191,16 +265,15 @@ def _only_report(turn: Turn) -> bool:
 def _breach(turn: Turn) -> Progress | None:
     """Fail the active revision when its metrics say so for long enough and the way back is open."""
     observed, active = turn.observed, turn.roles.active
-    seen = observed.bake
-    if active is None or not baking(active) or seen.breaches < observed.spec.release.bake.failure_limit:
+    if active is None or not baking(active) or not (wrong := analysis.failing(observed)):
         return None
     if _only_report(turn) or blockers(turn):
         return None
-    record = active.record.failed("BakeFailed", turn.clean(seen.breach), at=observed.now)
+    record = active.record.failed("BakeFailed", turn.clean(wrong), at=observed.now)
     turn.save(active, record)
-    turn.decision.tell("BakeFailed", f"Revision {active.number}: {seen.breach}", warning=True)
+    turn.decision.tell("BakeFailed", f"Revision {active.number}: {wrong}", warning=True)
     turn.decision.outcomes.append("failed")
-    return Progress("Bake", seen.breach, active.record.active_at)
+    return Progress("Bake", wrong, active.record.active_at)
 
 
 def retire(turn: Turn) -> Progress | None:

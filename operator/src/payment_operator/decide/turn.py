@@ -1,10 +1,12 @@
-"""One turn of deciding: what was observed, who plays which part, and the decision as it grows."""
+"""One turn of deciding: what was observed, who plays which part, and a part of the decision as it grows."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from payment_operator.actions import Action, Decision, write_record
+import msgspec
+
+from payment_operator.actions import Action, Part, write_record
 from payment_operator.backoff import Fault
 from payment_operator.decide.roles import Roles
 from payment_operator.observed import Observed, Revision
@@ -23,6 +25,8 @@ class Progress:
     waiting: str = ""
     since: str = ""
     deadline: datetime | None = None
+    cause: str = ""
+    """What keeps it, as a person would find it; part of `waiting` too."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,19 @@ class Turn:
 
     observed: Observed
     roles: Roles
-    decision: Decision = field(default_factory=Decision)
+    decision: Part = field(default_factory=Part)
+    others: tuple[Part, ...] = ()
+    """The parts of the other concerns."""
+
+    @property
+    def planned(self) -> list[Action]:
+        """All that this turn asks for, whichever concern does."""
+        return [action for part in (self.decision, *self.others) for action in part.actions]
 
     def save(self, revision: Revision, record: ReleaseRecord) -> None:
-        """Write a record."""
+        """Write a record; one that this version cannot read is left alone."""
+        if revision.record.state == "Unknown":
+            return
         self.decision.actions.append(write_record(self.observed.owner.name, revision, record))
         self.decision.look_again(AT_ONCE)
 
@@ -49,7 +62,7 @@ class Turn:
     def begin(self, revision: Revision, step: str, *, pods: tuple[str, ...] = ()) -> Progress:
         """Write that a step runs, before it does."""
         former, now = revision.record.step(step), stamp(self.observed.now)
-        record = StepRecord(run=former.run, state="Running", at=now, pods=pods, failures=former.failures)
+        record = msgspec.structs.replace(former, state="Running", at=now, message="", pods=pods)
         self.save(revision, revision.record.with_step(step, record))
         return Progress(step.capitalize(), "", now)
 
@@ -57,7 +70,7 @@ class Turn:
         """Write that a step has succeeded, into `record` if more of it changes."""
         record = record or revision.record
         former, now = record.step(step), stamp(self.observed.now)
-        ended = StepRecord(run=former.run, state="Succeeded", at=now, pods=former.pods)
+        ended = StepRecord(run=former.run, state="Succeeded", at=now, pods=former.pods, moved=former.moved)
         self.save(revision, record.with_step(step, ended))
         if former.at:
             self.decision.durations.append((step, (self.observed.now - moment(former.at)).total_seconds()))

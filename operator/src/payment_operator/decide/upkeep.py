@@ -92,12 +92,15 @@ def _tell(turn: Turn) -> None:
     active = roles.active.digest if roles.active else ""
     left = roles.previous.digest if roles.previous and not observed.overlapping else ""
     running = {revision.digest for revision in roles.running}
+    if active and observed.ready(active) and not observed.behind:
+        turn.decision.look_again(1)  # no watch tells of endpoints
     pods = [pod for pod in observed.pods if pod.revision in running and pod.running and pod.ip and not pod.job]
     for pod in sorted(pods, key=lambda pod: pod.revision != active):
         if pod.terminating:
             continue
         if pod.component == names.API:
-            turn.decision.actions.append(Tell(pod, "/drain", ("drain", pod.revision == left)))
+            drain = pod.revision == left and not observed.selects(left)
+            turn.decision.actions.append(Tell(pod, "/drain", ("drain", drain)))
         elif pod.component == names.WORKER:
             turn.decision.actions.append(Tell(pod, "/worker", ("claim", pod.revision == active)))
 
@@ -135,7 +138,7 @@ def _ended(turn: Turn, digest: str) -> bool:
     revision = turn.observed.revisions.get(digest)
     if revision is None or digest in {running.digest for running in turn.roles.running}:
         return False
-    if turn.observed.cutover is not None and turn.observed.cutover.to == digest:
+    if turn.observed.selects(digest) or (turn.observed.cutover is not None and turn.observed.cutover.to == digest):
         return False
     return revision.record.state in ENDED
 

@@ -72,9 +72,7 @@ def _mind_silence(turn: Turn, record: WebhookRecord) -> None:
 def _written(turn: Turn) -> bool:
     """Whether this turn writes the hot Secret already."""
     name = names.webhook_secrets(turn.observed.owner.name)
-    return any(
-        isinstance(action, Apply) and key_of(action.manifest) == ("Secret", name) for action in turn.decision.actions
-    )
+    return any(isinstance(action, Apply) and key_of(action.manifest) == ("Secret", name) for action in turn.planned)
 
 
 def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
@@ -222,7 +220,7 @@ def _accepting(turn: Turn, record: WebhookRecord) -> None:
         _abandon(
             turn,
             record,
-            f"not every pod accepted the new secret: {', '.join(state.lacking(observed, new.fingerprint))}",
+            f"the new secret was not accepted by {', '.join(state.lacking(observed, new.fingerprint))}",
         )
         return
     turn.decision.look_again(1)

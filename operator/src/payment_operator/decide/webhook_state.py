@@ -74,12 +74,12 @@ def reporting(observed: Observed) -> list[Pod]:
 
 
 def lacking(observed: Observed, mark: str) -> list[str]:
-    """Names of running pods that do not report a fingerprint."""
+    """Names of running API pods that do not report a fingerprint; workers verify nothing and have no such secret."""
     reports = observed.webhook.reports or {}
     return [
         pod.name
         for pod in reporting(observed)
-        if (report := reports.get(pod.uid)) is None or mark not in report.secrets
+        if pod.component == names.API and ((report := reports.get(pod.uid)) is None or mark not in report.secrets)
     ]
 
 

@@ -15,14 +15,15 @@ def shortened(words: str) -> str:
     """The reason in a command's JSON result or in the last line of a JSON log, else the last lines."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     for text in (words, *lines[-1:]):
-        if (reason := _reason(_decoded(text))) is not None:
+        if (reason := _reason(decoded(text))) is not None:
             return _limited(reason)
     if cut := _CUT.match(words.strip()):
         return _limited(cut[1])
     return _limited("\n".join(lines[-LINES:]))
 
 
-def _decoded(text: str) -> dict[str, Any]:
+def decoded(text: str) -> dict[str, Any]:
+    """A command's JSON result; empty when it is none."""
     try:
         result = msgspec.json.decode(text)
     except msgspec.DecodeError:

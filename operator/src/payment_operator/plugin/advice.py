@@ -70,6 +70,9 @@ def _leave(name: str, status: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _stuck(environment: Object) -> Iterator[tuple[str, str]]:
     name, status = environment["metadata"]["name"], environment.get("status", {})
+    if condition(environment, "TrafficOverridden").get("status") == "True":
+        yield from _moved_by_hand(name)
+        return
     match condition(environment, "Stalled").get("reason"):
         case "KeyRefused":
             return  # the secrets' own commands follow
@@ -81,6 +84,12 @@ def _stuck(environment: Object) -> Iterator[tuple[str, str]]:
             yield f"retry {name} --revision {revision}", "run the contract migrations again, once the cause is gone"
         case _:
             yield from _look_into(name)
+
+
+def _moved_by_hand(name: str) -> Iterator[tuple[str, str]]:
+    for policy, effect in (("Restore", "put the selector back"), ("Adopt", "take over where traffic goes now")):
+        merge = f'{{"spec":{{"release":{{"onOverride":"{policy}"}}}}}}'
+        yield f"kubectl patch {KIND_NAME} {name} --type=merge --patch='{merge}'", effect
 
 
 def _look_into(name: str) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 from payment_operator.plugin.errors import WrongUsage
 
 PROGRAM: Final = "kubectl payments"
+WHATS: Final = ("webhook", "api-key", "database", "secret-key")
 _EXIT_CODES: Final = """
 exit codes:
   0  done; status: serving or on its way
@@ -20,7 +21,7 @@ a release, step by step:
   kubectl payments promote --revision 18  when promotion is Manual: send traffic to revision 18
   kubectl payments abort --revision 18    before it has traffic: stop it
   kubectl payments rollback               after that: send traffic back
-  kubectl payments rotate webhook         replace a secret: webhook, api-key or database
+  kubectl payments rotate webhook         replace a secret: webhook, api-key, database, secret-key
 
 NAME may be left out while the namespace has one PaymentEnvironment.
 """
@@ -118,6 +119,7 @@ _EXAMPLES: Final = {
   kubectl payments rotate webhook                   a second endpoint at Stripe, both accepted for a while
   kubectl payments rotate database --compromised    it has leaked: the old one goes as soon as the new one serves
   kubectl payments rotate api-key                   the steps to a new key, which only a person can make
+  kubectl payments rotate secret-key                the next steps: no API key is lost, no pod restarts
   how far it is:            kubectl payments status
 """,
     "logs": """
@@ -201,9 +203,7 @@ def _ask(verbs: "Verbs[Parser]") -> None:
     _verb(verbs, "resume", "let the release go on")
     rotate = _verb(verbs, "rotate", "rotate a secret: a new one is proven before the old one goes", environment=False)
     rotate.usage = f"{PROGRAM} rotate WHAT [NAME] [options]"
-    rotate.add_argument(
-        "what", metavar="WHAT", choices=("webhook", "api-key", "database"), help="webhook, api-key or database"
-    )
+    rotate.add_argument("what", metavar="WHAT", choices=WHATS, help="webhook, api-key, database or secret-key")
     rotate.add_argument("environment", nargs="?", metavar="NAME", help="the PaymentEnvironment")
     rotate.add_argument("--compromised", action="store_true", help="it has leaked: skip holds, overlap and retention")
     rotate.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from payment_operator.plugin import secret_key
 from payment_operator.plugin.kubectl import Object
 
 _DASHBOARD: Final = "https://dashboard.stripe.com"
 REASONS: Final = {
-    "webhook": "a person makes the new webhook secret: spec.stripe.webhook.provider is SecretRef",
-    "api-key": "a person makes the new API key: Stripe has no call that does",
-    "database": "a person makes the new database password: spec.database.rotation.mode is None",
+    "webhook": "a person makes the new webhook secret, for spec.stripe.webhook.provider is SecretRef",
+    "api-key": "a person makes the new API key, for Stripe has no call that does",
+    "database": "a person makes the new database password, for spec.database.rotation.mode is None",
+    "secret-key": "a person makes the new value of SECRET_KEY, which must outlive the PaymentEnvironment, as keys do",
 }
 
 
 def steps_of(environment: Object, what: str, *, compromised: bool) -> str:
     """Return the steps, each with what to type."""
-    steps = {"webhook": _webhook, "api-key": _api_key, "database": _database}[what]
+    steps = {"webhook": _webhook, "api-key": _api_key, "database": _database, "secret-key": secret_key.steps}[what]
     lines = [f"  {number}. {step}" for number, step in enumerate(steps(environment, compromised=compromised), 1)]
     return "\n".join(["what to do:", *lines])
 

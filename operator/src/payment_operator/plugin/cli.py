@@ -1,6 +1,5 @@
 """``kubectl payments``: reads the command line, runs the verb, prints errors with their fix."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -8,11 +7,11 @@ from typing import Final
 from payment_operator.plugin.arguments import KUBECTL_FLAGS, parser
 from payment_operator.plugin.completion import SCRIPTS, complete
 from payment_operator.plugin.context import Context
-from payment_operator.plugin.errors import PluginError
+from payment_operator.plugin.errors import PluginError, WrongUsage
 from payment_operator.plugin.kubectl import Kubectl, flags_of
-from payment_operator.plugin.output import Output
-from payment_operator.plugin.terminal import style_of
+from payment_operator.plugin.output import Output, close_output, style_of_output
 from payment_operator.plugin.verbs import change, lint, logs, report, rotate, show
+from payment_operator.uncaught import redact_uncaught
 
 VERSION: Final = "2.0.0"
 _INTERRUPTED: Final = 130
@@ -36,6 +35,7 @@ VERBS: Final[dict[str, Callable[[Context], int]]] = {
 
 def main() -> None:
     """Run the command and leave with its exit code."""
+    redact_uncaught()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -49,22 +49,21 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(list(arguments))
     except PluginError as error:
-        style = style_of(sys.stderr)
-        sys.stderr.write(f"{style.paint('error:', 'bold', 'red')} {error}\n")
-        if error.fix:
-            sys.stderr.write(error.fix + "\n")
+        Output.error(str(error), error.fix)
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # the reader has gone; closing stdout would complain about it once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_output()
         return 0
 
 
 def _run(arguments: list[str]) -> int:
+    for number, argument in enumerate(arguments, start=1):
+        if argument.encode(errors="replace").decode() != argument:
+            raise WrongUsage(f"argument {number} is not UTF-8", fix="type it as text")
     if arguments[:1] == ["__complete"]:
-        Output.line("\n".join(complete(arguments[1:])))
+        Output.exact("\n".join(complete(arguments[1:])))
         return 0
     top = parser()
     options = top.parse_args(arguments)
@@ -75,12 +74,12 @@ def _run(arguments: list[str]) -> int:
         top.print_help()
         return 0
     if options.verb == "completion":
-        Output.line(SCRIPTS[options.shell].rstrip("\n"))
+        Output.exact(SCRIPTS[options.shell].rstrip("\n"))
         return 0
     named = [("--namespace", options.namespace)]
     named += [(flag, getattr(options, flag[2:].replace("-", "_"))) for flag, _ in KUBECTL_FLAGS]
     named.append(("--insecure-skip-tls-verify", options.insecure_skip_tls_verify))
-    style = style_of(sys.stdout, colour=options.color)
+    style = style_of_output(options.color)
     context = Context(
         kubectl=Kubectl(flags=flags_of(named)),
         output=Output(style=style, form=getattr(options, "output", "text")),

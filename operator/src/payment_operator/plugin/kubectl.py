@@ -3,10 +3,12 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import pairwise
-from typing import Any
+from threading import Thread
+from typing import IO, Any, BinaryIO, cast
 
 from payment_operator.plugin import complaints
 from payment_operator.plugin.errors import PluginError, Unreachable
@@ -15,6 +17,8 @@ Object = dict[str, Any]
 
 SECONDS = 60
 """No single answer of kubectl takes longer, streams aside."""
+LONGEST_LINE = 65_536
+"""Characters after which a streamed line is broken: the kubelet breaks those of containers much earlier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,8 @@ class Kubectl:
                 self.command(arguments),
                 input=stdin or "",  # never our own: kubectl would ask for a user's name there
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=seconds,
                 check=False,
             )
@@ -100,9 +105,23 @@ class Kubectl:
             raise fatal
         return items, errors
 
-    def stream(self, *arguments: str) -> int:
-        """Run it on our own terminal and return its exit code."""
-        return subprocess.run(self.command(arguments), check=False).returncode  # noqa: S603 - as above
+    def stream(self, *arguments: str, line: Callable[[str], None], complaint: Callable[[str], None]) -> int:
+        """Run it, hand on each line when it comes, and return its exit code."""
+        with subprocess.Popen(  # noqa: S603 - as above
+            self.command(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as running:
+            aside = Thread(target=_hand_on, args=(running.stderr, complaint), daemon=True)
+            aside.start()
+            try:
+                _hand_on(running.stdout, line)
+                aside.join()
+            except BaseException:
+                running.kill()  # nobody reads on
+                raise
+        return running.returncode
 
     def namespace(self) -> str:
         """Return the namespace that commands without one work in."""
@@ -111,6 +130,15 @@ class Kubectl:
                 return value
         done = self.run("config", "view", "--minify", "--output=jsonpath={..namespace}")
         return done.out.strip() or "default"
+
+
+def _hand_on(stream: IO[bytes] | None, line: Callable[[str], None]) -> None:
+    if stream is None:
+        return
+    # only a line feed ends a line: a carriage return would let one line look like two
+    with TextIOWrapper(cast("BinaryIO", stream), encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        while text := lines.readline(LONGEST_LINE):
+            line(text.removesuffix("\n"))
 
 
 def flags_of(values: Sequence[tuple[str, str | bool | None]]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Secret:
     """A secret that is rotated; never its value."""
 
     what: str
-    """As ``rotate`` takes it: webhook, api-key, database."""
+    """As ``rotate`` takes it: webhook, api-key, database, secret-key."""
     version: int
     fingerprint: str
     age_seconds: int | None

@@ -6,7 +6,6 @@ alone; it is removed as soon as it has answered, by Kubernetes itself if the plu
 
 import copy
 import json
-import sys
 import time
 import uuid
 from typing import Any, Final
@@ -15,6 +14,7 @@ from payment_operator import names
 from payment_operator.plugin.errors import NoAnswer, NotFound, PluginError, Refused
 from payment_operator.plugin.kubectl import Kubectl, Object
 from payment_operator.plugin.model import Plan
+from payment_operator.plugin.output import Output, is_watched
 
 KEPT_SECONDS: Final = 300
 """Kubernetes removes the Job so long after its end when the plugin cannot."""
@@ -69,12 +69,13 @@ def job_of(environment: Object, pod: Object, *, image: str, seconds: float) -> O
     name, pod = environment["metadata"]["name"], copy.deepcopy(pod)
     (container,) = pod["containers"]
     container |= {"image": image, "command": ["payments", "migrate", "--plan", "--json"]}
-    container["resources"] = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
+    container.setdefault("resources", {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}})
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if environment["spec"]["database"].get("migrationUrlSecretRef"):
         container["env"].append({"name": f"{_MIGRATION}_FILE", "value": f"{_MOUNT}/{_MIGRATION}"})
         container["volumeMounts"].append({"name": "migration", "mountPath": _MOUNT, "readOnly": True})
-        secret = {"secretName": names.migration_secret(name), "defaultMode": 0o440}
+        items = [{"key": _MIGRATION, "path": _MIGRATION}]
+        secret = {"secretName": names.migration_secret(name), "defaultMode": 0o440, "items": items}
         pod["volumes"].append({"name": "migration", "secret": secret})
     labels = {
         names.LABEL_NAME: names.APPLICATION,
@@ -91,8 +92,18 @@ def job_of(environment: Object, pod: Object, *, image: str, seconds: float) -> O
             "backoffLimit": 0,
             "activeDeadlineSeconds": max(1, round(seconds)),
             "ttlSecondsAfterFinished": KEPT_SECONDS,
-            "template": {"metadata": {"labels": labels}, "spec": pod | {"restartPolicy": "Never"}},
+            "template": {"metadata": _with_fields(environment, labels), "spec": pod | {"restartPolicy": "Never"}},
         },
+    }
+
+
+def _with_fields(environment: Object, labels: dict[str, str]) -> Object:
+    """The metadata of the plan's pod with what spec.pods asks for, such as to be left alone by a mesh."""
+    pods = environment["spec"].get("pods") or {}
+    both = [pods, pods.get("jobs") or {}]
+    return {
+        kind: {key: value for fields in both for key, value in (fields.get(kind) or {}).items()} | own
+        for kind, own in (("labels", labels), ("annotations", {}))
     }
 
 
@@ -104,8 +115,8 @@ def _run(kubectl: Kubectl, job: Object, place: str, *, seconds: float) -> dict[s
     except KeyboardInterrupt:
         _remove(kubectl, name, place)  # it may exist already
         raise
-    if sys.stderr.isatty():
-        sys.stderr.write(f"Job {name} asks the image; a node that lacks it pulls it first\n")
+    if is_watched():
+        Output.complain(f"Job {name} asks the image; a node that lacks it pulls it first")
     try:
         return _answer(kubectl, name, place, seconds=seconds)
     finally:
@@ -116,7 +127,7 @@ def _remove(kubectl: Kubectl, name: str, place: str) -> None:
     try:
         kubectl.ask("delete", "job", name, place, "--wait=false", "--ignore-not-found", seconds=_REMOVE_SECONDS)
     except PluginError as error:
-        sys.stderr.write(f"Job {name} is left, Kubernetes removes it {KEPT_SECONDS} s after its end: {error}\n")
+        Output.complain(f"Job {name} is left, Kubernetes removes it {KEPT_SECONDS} s after its end: {error}")
 
 
 def _answer(kubectl: Kubectl, name: str, place: str, *, seconds: float) -> dict[str, Any]:
@@ -125,8 +136,9 @@ def _answer(kubectl: Kubectl, name: str, place: str, *, seconds: float) -> dict[
     while time.monotonic() < deadline:
         pods = kubectl.get("pods", f"--selector=batch.kubernetes.io/job-name={name}", place)["items"]
         for pod in pods:
-            if pod["status"].get("phase") in {"Succeeded", "Failed"}:
-                return read(kubectl.ask("logs", pod["metadata"]["name"], place), pod)
+            if pod["status"].get("phase") in {"Succeeded", "Failed"} or _own(pod).get("terminated"):
+                container = f"--container={names.JOB}"
+                return read(kubectl.ask("logs", pod["metadata"]["name"], container, place), pod)
             refuse_stuck(pod)
         time.sleep(_PAUSE_SECONDS)
     raise NoAnswer(
@@ -181,10 +193,15 @@ def read(log: str, pod: Object) -> dict[str, Any]:
     raise _refused(lines[-1] if lines else _end(pod))
 
 
+def _own(pod: Object) -> dict[str, Any]:
+    """The state of our container, whatever else is in the pod."""
+    statuses = pod["status"].get("containerStatuses") or []
+    return next((entry.get("state") or {} for entry in statuses if entry.get("name") == names.JOB), {})
+
+
 def _end(pod: Object) -> str:
-    for status in pod["status"].get("containerStatuses") or []:
-        if ended := (status.get("state") or {}).get("terminated"):
-            return f"{ended.get('reason', 'Error')}: {ended.get('message') or 'it printed nothing'}".strip()
+    if ended := _own(pod).get("terminated"):
+        return f"{ended.get('reason', 'Error')}: {ended.get('message') or 'it printed nothing'}".strip()
     return str(pod["status"].get("message") or pod["status"].get("reason") or "it printed nothing")
 
 

@@ -9,13 +9,25 @@ from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Command, Secret
 from payment_operator.plugin.verdict import failure
 
-WORDS: Final = {"webhook": "webhook secret", "api-key": "API key", "database": "database password"}
+WORDS: Final = {
+    "webhook": "webhook secret",
+    "api-key": "API key",
+    "database": "database password",
+    "secret-key": "SECRET_KEY",
+}
 """What ``rotate`` takes, and how people call it."""
 UNDER_WAY: Final = frozenset({"Creating", "Accepting", "Overlapping", "Retiring", "Abandoning", "Preparing"})
 """States in which the operator refuses another rotation, unless the secret has leaked."""
 RETAINED: Final = frozenset({"webhook", "api-key"})
 """Secrets of which the operator retains former ones although a person makes them: it is told when one has leaked."""
-_FIELDS: Final = {"webhook": "webhook", "api-key": "apiKey", "database": "database"}
+_FIELDS: Final = {"webhook": "webhook", "api-key": "apiKey", "database": "database", "secret-key": "secretKey"}
+
+_SECRET_KEY: Final = {
+    "Removable": ("no API key needs the former values: say how they go",),
+    "Retaining": ("a value that API keys need is gone from your Secret: say how it comes back",),
+    "Failed": ("API keys are refused, or no new value can be taken: say what to do",),
+}
+"""What a person has to do about SECRET_KEY, by state."""
 
 
 def secrets(environment: Object, at: datetime, *, suffix: str = "") -> list[Secret]:
@@ -65,7 +77,9 @@ def _key_note(reported: dict[str, Any]) -> str:
 def _commands(environment: Object, what: str, state: str, *, due: bool) -> Iterator[tuple[str, str]]:
     name = environment["metadata"]["name"]
     rotate = f"rotate {what} {name}"
-    if state == "Refused":
+    if what == "secret-key":
+        yield from ((rotate, effect) for effect in _SECRET_KEY.get(state, ()))
+    elif state == "Refused":
         yield rotate, "the new API key is refused: say how another one gets in"
     elif state == "Failed" and what == "database" and not failure(environment):
         yield "logs --operator --since 10m", f"see why the {WORDS[what]} could not be changed; it is tried again"

@@ -97,7 +97,8 @@ def pods_of(observed: Observed, digest: str) -> list[Pod]:
 
 def _pod(pod: Object, component: str, observed: Observed) -> Pod:
     metadata, status = pod["metadata"], pod.get("status", {})
-    containers = status.get("containerStatuses", [])
+    containers = status.get("containerStatuses") or []
+    own: dict[str, Any] = next((entry for entry in containers if entry.get("name") == component), {})
     waiting = [entry["state"]["waiting"] for entry in containers if "waiting" in entry.get("state", {})]
     conditions = {entry["type"]: entry for entry in status.get("conditions", [])}
     return Pod(
@@ -105,7 +106,7 @@ def _pod(pod: Object, component: str, observed: Observed) -> Pod:
         component=component,
         status=_pod_status(pod, waiting),
         ready=conditions.get("Ready", {}).get("status") == "True" and "deletionTimestamp" not in metadata,
-        restarts=sum(entry.get("restartCount", 0) for entry in containers),
+        restarts=own.get("restartCount", 0),
         age_seconds=clock.seconds_since(metadata.get("creationTimestamp"), observed.at),
         node=pod["spec"].get("nodeName", ""),
         trouble=_trouble(waiting, conditions),

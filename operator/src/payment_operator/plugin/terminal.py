@@ -1,11 +1,18 @@
-"""Colours and marks, where the output is a terminal that shows them."""
+"""Colours and marks, where the output is a terminal that shows them; nothing else steers it."""
 
 import os
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
 
+from payment_operator.printable import printable
+
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_OURS: Final = secrets.token_hex(8)
+"""Stands in our own sequences until they are printed: what others wrote cannot hold it."""
+_LOOK: Final = re.compile(rf"{_OURS}(\[[0-9;]+m)")
 _MARKS: Final = {
     "done": ("✓", "+"),
     "running": ("▸", ">"),
@@ -26,11 +33,16 @@ class Style:
         """Return the text in these looks, or as it is."""
         if not (self.colour and text and looks):
             return text
-        return f"\x1b[{';'.join(_CODES[look] for look in looks)}m{text}\x1b[0m"
+        return f"{_OURS}[{';'.join(_CODES[look] for look in looks)}m{text}{_OURS}[0m"
 
     def mark(self, name: str) -> str:
         """Return a sign of one column."""
         return _MARKS[name][0 if self.unicode else 1]
+
+
+def shown(text: str) -> str:
+    """Return the text as the terminal gets it: our own looks, and nothing else that would steer it."""
+    return _LOOK.sub("\x1b\\1", printable(text))
 
 
 def style_of(stream: TextIO, *, environ: Mapping[str, str] = os.environ, colour: str = "auto") -> Style:

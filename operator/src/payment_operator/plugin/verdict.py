@@ -35,6 +35,10 @@ def verdict(environment: Object, at: datetime) -> Verdict:
         return Verdict(
             "NotSeen", "The operator has not looked at this change yet.", f"generation {generation}, seen {seen}"
         )
+    moved = condition(environment, "TrafficOverridden")
+    if moved.get("status") == "True":
+        serving = _serving(status)
+        return Verdict("Stalled", f"Somebody else moved the Service's selector. {serving}", moved["message"])
     candidate = status.get("candidate")
     if candidate and candidate["step"] not in AFTER_BAKE:
         return _of_release(environment, candidate, at)
@@ -56,6 +60,11 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
     if step == "Hold":
         leak = candidate.get("waitingFor", "").partition("; ")[2]
         return Verdict("Waiting", f"Revision {revision} passed its checks and waits for you{since}.", leak)
+    baking = condition(environment, "Baking")
+    if step == "Bake" and baking.get("reason") == "Inconclusive":
+        return Verdict(
+            "Waiting", f"Revision {revision} has the traffic, but its bake proves nothing.", baking["message"]
+        )
     if step == "Bake":
         return Verdict("Releasing", f"Revision {revision} has the traffic and is being watched{since}.", waiting)
     attempt = candidate.get("attempt", 1)
@@ -63,10 +72,14 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
     return Verdict("Releasing", f"Releasing revision {revision}{again}: {step}{since}.", waiting)
 
 
+def _serving(status: dict[str, Any]) -> str:
+    active = status.get("active")
+    return f"Revision {active['revision']} serves." if active else "No revision serves."
+
+
 def _at_rest(environment: Object) -> Verdict:
     status = environment.get("status", {})
-    active = status.get("active") or {}
-    serving = f"Revision {active['revision']} serves." if active else "No revision serves."
+    active, serving = status.get("active") or {}, _serving(status)
     stalled, ready = condition(environment, "Stalled"), condition(environment, "Ready")
     if failed := failure(environment):
         how = _BY_HAND.get(failed["reason"], f"failed: {failed['reason']}")

@@ -1,8 +1,8 @@
 """Watches a release: redraws on a terminal, prints one line a change elsewhere, ends with the release."""
 
-import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,8 +18,6 @@ from payment_operator.plugin.screens import status_screen
 INTERVAL_SECONDS: Final = 2.0
 _LOST_ANSWERS: Final = 10
 """So many looks in a row may fail: an API server that restarts ends no watch."""
-_HOME, _CLEAR, _END_OF_LINE, _END_OF_SCREEN = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
-_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
 Goal = Callable[[Status], int | None]
 """The exit code when a status ends the watch, else nothing."""
@@ -59,15 +57,9 @@ class Watch:
             Unreachable: the cluster stopped to answer.
         """
         begun = time.monotonic()
-        live = self.output.form == "text" and sys.stdout.isatty()
-        try:
-            if live:
-                sys.stdout.write(_NO_WRAP + _CLEAR)
+        live = self.output.live
+        with self.output.screen() if live else nullcontext():
             return self._loop(begun, live=live)
-        finally:
-            if live:
-                sys.stdout.write(_WRAP)
-                sys.stdout.flush()
 
     def _loop(self, begun: float, *, live: bool) -> int:
         while True:
@@ -96,9 +88,7 @@ class Watch:
 
     def _draw(self, status: Status, *, live: bool) -> None:
         if live:
-            lines = status_screen(status, self.output.style)
-            sys.stdout.write(_HOME + "".join(f"{line}{_END_OF_LINE}\n" for line in lines) + _END_OF_SCREEN)
-            sys.stdout.flush()
+            self.output.draw(status_screen(status, self.output.style))
             return
         change = f"{status.state} {status.step} {status.revision} {status.detail}"
         if change == self._printed:

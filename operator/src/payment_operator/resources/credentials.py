@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +13,9 @@ import msgspec
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.fields import SecretRef
+from payment_operator.plaintext import VERIFY, database_in_the_clear, redis_in_the_clear
 from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.secret_keys import SECRET_KEY, secret_key_problems, split
 
 ADMIN_TOKEN: Final = "PAYMENTS_ADMIN_TOKEN"  # noqa: S105 - a setting's name
 WEBHOOK: Final = "STRIPE_WEBHOOK_SECRET"
@@ -21,9 +24,10 @@ DATABASE: Final = "DATABASE_URL"
 REPLICA: Final = "DATABASE_REPLICA_URL"
 MIGRATION: Final = "DATABASE_MIGRATION_URL"
 ADMIN_URL: Final = "DATABASE_ADMIN_URL"
-HOT: Final = frozenset({WEBHOOK, MIGRATION, ADMIN_URL})
+HOT: Final = frozenset({WEBHOOK, SECRET_KEY, MIGRATION, ADMIN_URL})
 """Settings whose change is no release: pods, Jobs or the operator read them anew."""
-MINIMUM_KEY_LENGTH: Final = 32
+_OR: Final = "or where the network itself encrypts spec."
+_ALLOW: Final = ".allowPlaintext: true"
 _FORM: Final = re.compile(r"[A-Za-z0-9_]{8,255}")
 _PREFIXES: Final = {"Test": ("sk_test_", "rk_test_"), "Live": ("sk_live_", "rk_live_")}
 
@@ -39,6 +43,8 @@ class Sources:
     """What was not taken from the Secrets, with the reason; the value in use stands in its place."""
     original: dict[str, str] = field(default_factory=dict, repr=False)
     """What stands in the Secrets, used or not."""
+    authority: str = ""
+    """Certificates in PEM by which PostgreSQL is verified."""
 
     @property
     def usable(self) -> bool:
@@ -48,13 +54,22 @@ class Sources:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must not be shown."""
-        return (*self.values.values(), *self.original.values())
+        whole = (*self.values.values(), *self.original.values())
+        return (*whole, *(part for value in whole for part in split(value)))
 
     @property
     def digest(self) -> str:
-        """Ten hex digits over all credentials together; none can be guessed from it, for SECRET_KEY is among them."""
+        """Ten hex digits over all credentials together; none can be guessed from it, for Stripe's key is among them."""
+        return hashlib.sha256(self._frozen).hexdigest()[:10]
+
+    def admin_token(self, owner: Owner) -> str:
+        """The token of the admin port: of what the digest stands for, so that a version has one for all its life."""
+        return hmac.new(self._frozen, f"admin {owner.uid}".encode(), hashlib.sha256).hexdigest()
+
+    @property
+    def _frozen(self) -> bytes:
         content = {name: value for name, value in self.values.items() if name not in HOT}
-        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:10]
+        return msgspec.json.encode(content, order="deterministic")
 
 
 def references(spec: Environment) -> dict[str, SecretRef]:
@@ -64,7 +79,7 @@ def references(spec: Environment) -> dict[str, SecretRef]:
         REPLICA: spec.database.replica_url_secret_ref,
         MIGRATION: spec.database.migration_url_secret_ref,
         "REDIS_URL": spec.redis.url_secret_ref,
-        "SECRET_KEY": spec.secret_key_ref,
+        SECRET_KEY: spec.secret_key_ref,
         API_KEY: spec.stripe.api_key.secret_ref,
         WEBHOOK: spec.stripe.webhook.secret_ref,
     }
@@ -73,8 +88,13 @@ def references(spec: Environment) -> dict[str, SecretRef]:
     return {setting: reference for setting, reference in found.items() if reference is not None}
 
 
-def read_sources(spec: Environment, secrets: dict[str, Manifest | None]) -> Sources:
-    """Take the values out of the Secrets, by name; None stands for one that does not exist."""
+def read_sources(
+    spec: Environment, secrets: dict[str, Manifest | None], *, authority: Manifest | None = None
+) -> Sources:
+    """Take the values out of the Secrets, by name; None stands for one that does not exist.
+
+    `authority` is the object that `spec.database.ca` names.
+    """
     values: dict[str, str] = {}
     problems: list[str] = []
     for setting, reference in references(spec).items():
@@ -86,14 +106,39 @@ def read_sources(spec: Environment, secrets: dict[str, Manifest | None]) -> Sour
             problems.append(f"Secret {reference.name} has no key {key}; add it ({setting})")
         else:
             values[setting] = base64.b64decode(encoded).decode(errors="replace").strip()
-    return Sources(values, tuple(dict.fromkeys(problems)) or _checked(values), original=values)
+    certificates, wrong = _authority(spec, authority)
+    problems = list(dict.fromkeys([*problems, *wrong]))
+    return Sources(values, tuple(problems) or _checked(spec, values), original=values, authority=certificates)
 
 
-def _checked(values: dict[str, str]) -> tuple[str, ...]:
-    problems = []
-    if len(values["SECRET_KEY"]) < MINIMUM_KEY_LENGTH:
-        problems.append(f"SECRET_KEY is shorter than {MINIMUM_KEY_LENGTH} characters; make a longer one")
-    return tuple(problems)
+def _authority(spec: Environment, found: Manifest | None) -> tuple[str, list[str]]:
+    """The certificates of PostgreSQL's authority, and what is wrong with them: pods would wait for such a file."""
+    if spec.database.ca is None:
+        return "", []
+    (kind, name), key = spec.database.ca.source, spec.database.ca.key
+    if found is None:
+        return "", [f"{kind} {name} does not exist; create it with the key {key} (spec.database.ca)"]
+    text = str((found.get("data") or {}).get(key, ""))
+    certificates = base64.b64decode(text).decode(errors="replace") if kind == "Secret" else text
+    if "-----BEGIN CERTIFICATE-----" not in certificates:
+        return "", [f"{kind} {name} has no certificate under the key {key}; add it in PEM (spec.database.ca)"]
+    return certificates, []
+
+
+def _checked(spec: Environment, values: dict[str, str]) -> tuple[str, ...]:
+    return (*_in_the_clear(spec, values), *secret_key_problems(split(values[SECRET_KEY])))
+
+
+def _in_the_clear(spec: Environment, values: dict[str, str]) -> Iterator[str]:
+    """Addresses that pods, Jobs and the operator would send passwords to unencrypted."""
+    if not spec.database.allow_plaintext:
+        unsaid = VERIFY if spec.database.ca else ""
+        for setting in (DATABASE, REPLICA, MIGRATION, ADMIN_URL):
+            if found := database_in_the_clear(values.get(setting, ""), unsaid=unsaid):
+                fix = f"set sslmode=verify-full (or require), {_OR}database{_ALLOW}"
+                yield f"{setting}: {found} may be unencrypted; {fix}"
+    if not spec.redis.allow_plaintext and (found := redis_in_the_clear(values["REDIS_URL"])):
+        yield f"REDIS_URL: {found} is unencrypted; use rediss://, {_OR}redis{_ALLOW}"
 
 
 def malformed(spec: Environment, key: str) -> tuple[str, str]:
@@ -117,8 +162,8 @@ def held(secret: Manifest | None) -> dict[str, str]:
 def credentials_secret(owner: Owner, sources: Sources, *, version: int) -> Manifest:
     """The immutable Secret that holds this version."""
     values = {name: value for name, value in sources.values.items() if name not in HOT}
-    token = hmac.new(values["SECRET_KEY"].encode(), f"admin {owner.uid}".encode(), hashlib.sha256).hexdigest()
-    manifest = _secret(owner, names.credentials(owner.name, sources.digest), values | {ADMIN_TOKEN: token})
+    token = {ADMIN_TOKEN: sources.admin_token(owner)}
+    manifest = _secret(owner, names.credentials(owner.name, sources.digest), values | token)
     manifest["metadata"]["annotations"] = {names.ANNOTATION_CREDENTIALS_VERSION: str(version)}
     return manifest | {"immutable": True}
 

@@ -8,6 +8,7 @@ from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.resources.credentials import MIGRATION
 from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.pod_fields import pod_metadata
 
 PLAN, EXPAND, SMOKE, CONTRACT = "plan", "expand", "smoke", "contract"
 MIGRATIONS: Final = frozenset({PLAN, EXPAND, CONTRACT})
@@ -15,6 +16,10 @@ _MOUNT: Final = "/run/secrets/migration"
 _LAST_WORDS: Final = "/dev/termination-log"
 NEVER_AGAIN: Final = (2, 4, 5, 6, 7)
 """Exit codes of `payments migrate` that another try does not change: docs/contracts.md."""
+
+RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
+_EVICTED: Final = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+"""A pod that a drain evicts is made again and counts as nothing."""
 
 
 def migration_job(
@@ -53,9 +58,10 @@ def migration_job(
     if owner_role:
         container["env"].append({"name": f"{MIGRATION}_FILE", "value": f"{_MOUNT}/{MIGRATION}"})
         container["volumeMounts"].append({"name": "migration", "mountPath": _MOUNT, "readOnly": True})
-        secret = {"secretName": names.migration_secret(owner.name), "defaultMode": 0o440}
+        items = [{"key": MIGRATION, "path": MIGRATION}]
+        secret = {"secretName": names.migration_secret(owner.name), "defaultMode": 0o440, "items": items}
         pod["volumes"].append({"name": "migration", "secret": secret})
-    job = _job(owner, step=step, revision=revision, run=run, pod=pod, component="migrate")
+    job = _job(owner, spec, step=step, revision=revision, run=run, pod=pod, component="migrate")
     job["spec"] |= {
         "backoffLimit": spec.migrations.backoff_limit,
         "activeDeadlineSeconds": spec.migrations.active_deadline_seconds,
@@ -64,9 +70,9 @@ def migration_job(
             "rules": [
                 {
                     "action": "FailJob",
-                    "onExitCodes": {"containerName": "job", "operator": "In", "values": list(NEVER_AGAIN)},
+                    "onExitCodes": {"containerName": names.JOB, "operator": "In", "values": list(NEVER_AGAIN)},
                 },
-                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                _EVICTED,
             ]
         },
     }
@@ -81,23 +87,31 @@ def smoke_job(
     (container,) = pod["containers"]
     url = f"http://{names.preview_service(owner.name)}:{spec.service.port}"
     container["command"] = ["payments", "smoke", "--base-url", url]
-    job = _job(owner, step=SMOKE, revision=revision, run=run, pod=pod, component=SMOKE)
+    job = _job(owner, spec, step=SMOKE, revision=revision, run=run, pod=pod, component=SMOKE)
     job["metadata"]["annotations"] = {names.ANNOTATION_PODS: ",".join(proves)}
-    job["spec"] |= {"backoffLimit": 0, "activeDeadlineSeconds": spec.release.smoke.timeout_seconds}
+    job["spec"] |= {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": spec.release.smoke.timeout_seconds,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": [_EVICTED]},
+    }
     return job
 
 
-def _job(owner: Owner, *, step: str, revision: str, run: int, pod: Manifest, component: str) -> Manifest:
+def _job(
+    owner: Owner, spec: Environment, *, step: str, revision: str, run: int, pod: Manifest, component: str
+) -> Manifest:
     labels = owner.labels(component, revision) | {names.LABEL_STEP: step}
     (container,) = pod["containers"]
     container["env"].append({"name": "PAYMENTS_TERMINATION_LOG", "value": _LAST_WORDS})
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
-    container["resources"] = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
+    container.setdefault("resources", RESOURCES)
+    metadata = pod_metadata(spec, names.JOB, labels)
     return owner.owned(
         {
             "apiVersion": "batch/v1",
             "kind": "Job",
             "metadata": {"name": names.job(owner.name, step, revision, run), "labels": labels},
-            "spec": {"template": {"metadata": {"labels": labels}, "spec": pod | {"restartPolicy": "Never"}}},
+            "spec": {"template": {"metadata": metadata, "spec": pod | {"restartPolicy": "Never"}}},
         }
     )

@@ -45,6 +45,10 @@ class Owner:
         selector = {names.LABEL_ENVIRONMENT: self.name, names.LABEL_COMPONENT: component}
         return selector | ({names.LABEL_REVISION: revision} if revision else {})
 
+    def owns(self, item: Manifest) -> bool:
+        """Whether an object is of this very environment, not of a deleted one of the same name."""
+        return any(reference["uid"] == self.uid for reference in item["metadata"].get("ownerReferences") or [])
+
     def owned(self, manifest: Manifest) -> Manifest:
         """The manifest as an object of this environment."""
         metadata = manifest["metadata"] | {"namespace": self.namespace, "ownerReferences": [self.reference()]}

@@ -6,16 +6,32 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.api.environment import Environment
-from payment_operator.resources.credentials import ADMIN_TOKEN, WEBHOOK
+from payment_operator.plaintext import VERIFY
+from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, REPLICA, WEBHOOK
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.overlay import overlay
+from payment_operator.resources.pod_fields import pod_metadata, with_pod_fields
+from payment_operator.resources.secret_keys import SECRET_KEY
 
 ADMIN_PORT: Final = 9090
 HTTP_PORT: Final = 8000
 LONGEST_REQUEST_SECONDS: Final = 35
-_SECRETS: Final = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STRIPE_SECRET_KEY", ADMIN_TOKEN)
+MIGRATE, SMOKE = "job", "smoke"
+"""Uses of a Job's pod; the former's name is that of records from before the latter was one of its own."""
+SECRETS: Final = {
+    names.API: (DATABASE, "REDIS_URL", SECRET_KEY, API_KEY, ADMIN_TOKEN, WEBHOOK),
+    names.WORKER: (DATABASE, "REDIS_URL", API_KEY, ADMIN_TOKEN),
+    MIGRATE: (DATABASE,),
+    SMOKE: (DATABASE, API_KEY, WEBHOOK),
+}
+"""The secrets that a container gets, by what it does: none has one that it does not use (chart: secretKeys)."""
 _CREDENTIALS_MOUNT: Final = "/run/secrets/payments"
-_WEBHOOK_MOUNT: Final = "/run/secrets/webhook"
+CLAIM_FILE: Final = "PAYMENTS_WORKER_CLAIM_FILE"
+_CLAIMS_MOUNT: Final = "/run/config/worker"
+_AUTHORITY: Final = ("database-ca", "/run/config/database-ca", "ca.crt")
+"""Volume, place and file of the authority that has signed PostgreSQL's certificate."""
+_MOUNTS: Final = {WEBHOOK: "/run/secrets/webhook", SECRET_KEY: "/run/secrets/secret-keys"}
+"""Secrets that change while the pod runs, each in a volume of its own; the others are of one version for its life."""
 POD_SECURITY: Final = {
     "runAsNonRoot": True,
     "runAsUser": 10001,
@@ -30,8 +46,21 @@ CONTAINER_SECURITY: Final = {
 }
 
 
-def environment_variables(owner: Owner, spec: Environment, *, revision: str, replica: bool) -> list[Manifest]:
-    """The settings of every process of the revision; the user's come last and win."""
+def plaintext_allowed(spec: Environment) -> list[str]:
+    """What the service may reach unencrypted, as it calls them."""
+    parts = {"database": spec.database.allow_plaintext, "redis": spec.redis.allow_plaintext}
+    return [name for name, allowed in parts.items() if allowed]
+
+
+def secrets_of(use: str, *, replica: bool) -> tuple[str, ...]:
+    """The secrets of a container of the revision."""
+    return (*SECRETS[use], REPLICA) if replica and use == names.API else SECRETS[use]
+
+
+def environment_variables(
+    owner: Owner, spec: Environment, *, revision: str, secrets: tuple[str, ...]
+) -> list[Manifest]:
+    """The settings of a process of the revision; the user's come last and win."""
     settings = {
         "ENVIRONMENT": "production",
         "PAYMENTS_STRIPE_MODE": spec.stripe.mode.lower(),
@@ -41,17 +70,23 @@ def environment_variables(owner: Owner, spec: Environment, *, revision: str, rep
     }
     if spec.stripe.api_base:
         settings["STRIPE_API_BASE"] = spec.stripe.api_base
+    if allowed := plaintext_allowed(spec):
+        settings["PAYMENTS_ALLOW_PLAINTEXT"] = ",".join(allowed)
     if spec.allowed_origins:
         settings["ALLOWED_ORIGINS"] = ",".join(spec.allowed_origins)
-    secrets = (*_SECRETS, "DATABASE_REPLICA_URL") if replica else _SECRETS
-    settings |= {f"{name}_FILE": f"{_CREDENTIALS_MOUNT}/{name}" for name in secrets}
-    settings[f"{WEBHOOK}_FILE"] = f"{_WEBHOOK_MOUNT}/{WEBHOOK}"
+    if spec.database.ca is not None:  # libpq's names; asyncpg reads the file anew at each connection
+        settings |= {"PGSSLMODE": VERIFY, "PGSSLROOTCERT": "/".join(_AUTHORITY[1:])}
+    for name in secrets:
+        settings[f"{name}_FILE"] = f"{_MOUNTS.get(name, _CREDENTIALS_MOUNT)}/{name}"
     variables = [{"name": name, "value": value} for name, value in (settings | spec.api.config).items()]
     return list(overlay(variables, spec.api.env)) if spec.api.env else variables
 
 
-def pod_spec(owner: Owner, spec: Environment, *, credentials: str, container: Manifest) -> Manifest:
-    """The pod of any component around its container."""
+def pod_spec(
+    owner: Owner, spec: Environment, *, credentials: str, secrets: tuple[str, ...], container: Manifest
+) -> Manifest:
+    """The pod of any component around its container, which reads the named secrets and no others."""
+    volumes, authority = _secret_volumes(owner, credentials, secrets), _authority_volume(spec)
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -63,41 +98,69 @@ def pod_spec(owner: Owner, spec: Environment, *, credentials: str, container: Ma
                 "imagePullPolicy": spec.image_pull_policy,
                 "securityContext": CONTAINER_SECURITY,
                 "volumeMounts": [
-                    {"name": "secrets", "mountPath": _CREDENTIALS_MOUNT, "readOnly": True},
-                    {"name": "webhook", "mountPath": _WEBHOOK_MOUNT, "readOnly": True},
+                    *({"name": name, "mountPath": path, "readOnly": True} for name, path, _ in volumes),
+                    *({"name": volume["name"], "mountPath": _AUTHORITY[1], "readOnly": True} for volume in authority),
                     {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
                 ],
             }
         ],
         "volumes": [
-            {"name": "secrets", "secret": {"secretName": credentials, "defaultMode": 0o440}},
-            {"name": "webhook", "secret": {"secretName": names.webhook_secrets(owner.name), "defaultMode": 0o440}},
+            *({"name": name, "secret": source} for name, _, source in volumes),
+            *authority,
             {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "32Mi"}},
         ],
     }
     if spec.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in spec.image_pull_secrets]
-    placement = {
-        "serviceAccountName": spec.api.service_account_name,
-        "nodeSelector": spec.api.node_selector,
-        "tolerations": spec.api.tolerations,
-        "affinity": spec.api.affinity,
+    return pod
+
+
+def _authority_volume(spec: Environment) -> list[Manifest]:
+    """The volume with the authority's file, in every pod: each talks to PostgreSQL."""
+    if spec.database.ca is None:
+        return []
+    (kind, name), items = spec.database.ca.source, [{"key": spec.database.ca.key, "path": _AUTHORITY[2]}]
+    source = (
+        {"configMap": {"name": name, "items": items}}
+        if kind == "ConfigMap"
+        else {"secret": {"secretName": name, "defaultMode": 0o440, "items": items}}
+    )
+    return [{"name": _AUTHORITY[0]} | source]
+
+
+def _secret_volumes(owner: Owner, credentials: str, secrets: tuple[str, ...]) -> list[tuple[str, str, Manifest]]:
+    """Name, place and source of the volumes with these secrets."""
+    sources = {
+        ("secrets", _CREDENTIALS_MOUNT, credentials): [name for name in secrets if name not in _MOUNTS],
+        ("webhook", _MOUNTS[WEBHOOK], names.webhook_secrets(owner.name)): [WEBHOOK] if WEBHOOK in secrets else [],
+        ("secret-keys", _MOUNTS[SECRET_KEY], names.secret_keys(owner.name)): (
+            [SECRET_KEY] if SECRET_KEY in secrets else []
+        ),
     }
-    return pod | {name: value for name, value in placement.items() if value}
+    return [
+        (volume, path, {"secretName": secret, "defaultMode": 0o440, "items": [{"key": k, "path": k} for k in keys]})
+        for (volume, path, secret), keys in sources.items()
+        if keys
+    ]
 
 
 def deployment(
-    owner: Owner, spec: Environment, *, component: str, revision: str, credentials: str, env: list[Manifest]
+    owner: Owner, spec: Environment, *, component: str, revision: str, credentials: str, replica: bool
 ) -> Manifest:
     """The Deployment of a component, without replicas and owner, which are added when it is applied."""
     part = spec.api if component == names.API else spec.worker
     selector = owner.selector(component, revision)
-    pod = pod_spec(owner, spec, credentials=credentials, container=_container(owner, spec, component, revision, env))
+    secrets = secrets_of(component, replica=replica)
+    env = environment_variables(owner, spec, revision=revision, secrets=secrets)
+    container = _container(spec, component, revision, env)
+    pod = pod_spec(owner, spec, credentials=credentials, secrets=secrets, container=container)
+    if component == names.WORKER:
+        _mount_claims(owner, pod)
     pod["terminationGracePeriodSeconds"] = spec.release.drain_seconds + LONGEST_REQUEST_SECONDS
-    pod["topologySpreadConstraints"] = spec.api.topology_spread_constraints or _spread(selector)
+    pod["topologySpreadConstraints"] = _spread(selector)
     template = {
-        "metadata": {"labels": owner.labels(component, revision), "annotations": spec.api.pod_annotations},
-        "spec": pod,
+        "metadata": pod_metadata(spec, component, owner.labels(component, revision)),
+        "spec": with_pod_fields(pod, spec, component),
     }
     return {
         "apiVersion": "apps/v1",
@@ -115,15 +178,25 @@ def deployment(
     }
 
 
-def _container(owner: Owner, spec: Environment, component: str, revision: str, env: list[Manifest]) -> Manifest:
+def _mount_claims(owner: Owner, pod: Manifest) -> None:
+    """Mount the ConfigMap that says whether workers claim: whole, for a `subPath` never changes."""
+    config = {"name": names.worker_config(owner.name), "optional": True}
+    pod["volumes"].append({"name": "claims", "configMap": config})
+    mount = {"name": "claims", "mountPath": _CLAIMS_MOUNT, "readOnly": True}
+    pod["containers"][0]["volumeMounts"].append(mount)
+
+
+def _container(spec: Environment, component: str, revision: str, env: list[Manifest]) -> Manifest:
     api = component == names.API
     probed = "http" if api else "admin"
     ports = [{"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"}]
+    lifecycle = {}
     if api:
         ports.insert(0, {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"})
+        # in the pod: strict mTLS keeps the kubelet's HTTP out
+        lifecycle = {"lifecycle": {"preStop": {"exec": {"command": ["payments", "drain"]}}}}
     else:
-        claim = {"configMapKeyRef": {"name": names.worker_config(owner.name), "key": revision}}
-        env = [*env, {"name": "PAYMENTS_WORKER_CLAIM", "valueFrom": claim}]
+        env = [*env, {"name": CLAIM_FILE, "value": f"{_CLAIMS_MOUNT}/{revision}"}]
     container: Manifest = {
         "name": component,
         "command": ["payments", "serve" if api else "worker"],
@@ -132,11 +205,10 @@ def _container(owner: Owner, spec: Environment, component: str, revision: str, e
         "startupProbe": _probe("live", probed) | {"periodSeconds": 2, "failureThreshold": 30},
         "readinessProbe": _probe("ready", probed) | {"periodSeconds": 5, "failureThreshold": 2},
         "livenessProbe": _probe("live", probed) | {"periodSeconds": 10, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"httpGet": {"path": "/drain", "port": "admin"}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",  # what a crash said reaches the status
         "resources": (spec.api if api else spec.worker).resources,
     }
-    return container | _env_from(spec)
+    return container | lifecycle | _env_from(spec)
 
 
 def _env_from(spec: Environment) -> Manifest:
@@ -159,14 +231,20 @@ def _spread(selector: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
+def job_pod(owner: Owner, spec: Environment, *, use: str, revision: str, credentials: str) -> Manifest:
+    """The pod of the revision's Jobs of one use."""
+    secrets = secrets_of(use, replica=False)
+    env = environment_variables(owner, spec, revision=revision, secrets=secrets)
+    container = {"name": names.JOB, "env": env} | _env_from(spec)
+    pod = pod_spec(owner, spec, credentials=credentials, secrets=secrets, container=container)
+    return with_pod_fields(pod, spec, names.JOB)
+
+
 def manifests(owner: Owner, spec: Environment, *, revision: str, credentials: str, replica: bool) -> Manifest:
     """Everything that a revision's pods are made of, to be stored with it."""
-    env = environment_variables(owner, spec, revision=revision, replica=replica)
     secret = names.credentials(owner.name, credentials)
-    job = pod_spec(owner, spec, credentials=secret, container={"name": "job", "env": env} | _env_from(spec))
     rendered = {
-        names.API: deployment(owner, spec, component=names.API, revision=revision, credentials=secret, env=env),
-        names.WORKER: deployment(owner, spec, component=names.WORKER, revision=revision, credentials=secret, env=env),
-        "job": job,
-    }
+        component: deployment(owner, spec, component=component, revision=revision, credentials=secret, replica=replica)
+        for component in (names.API, names.WORKER)
+    } | {use: job_pod(owner, spec, use=use, revision=revision, credentials=secret) for use in (MIGRATE, SMOKE)}
     return dict(msgspec.to_builtins(rendered))

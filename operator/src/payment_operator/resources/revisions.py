@@ -14,6 +14,7 @@ from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.pods import plaintext_allowed
 
 
 def pruned(struct: msgspec.Struct) -> dict[str, Any]:
@@ -49,7 +50,10 @@ def revision_input(spec: Environment, *, credentials: str) -> dict[str, Any]:
         "allowedOrigins": spec.allowed_origins,
         "api": pruned(spec.api),
         "worker": worker,
+        "pods": pruned(spec.pods),
         "stripe": stripe,
+        "allowPlaintext": plaintext_allowed(spec),
+        "databaseAuthority": pruned(spec.database.ca) if spec.database.ca else None,
         "drainSeconds": pruned(spec.release).get("drainSeconds"),
         "credentials": credentials,
     }

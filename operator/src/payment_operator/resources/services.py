@@ -16,6 +16,16 @@ class Cutover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     to: str
     source: str = msgspec.field(default="", name="from")
     at: str = ""
+    overlap: bool = False
+    """The selector names both revisions for a while."""
+    adopted: bool = False
+    """Somebody else moved the selector, and that was taken over."""
+    restored: str = ""
+    """When the operator last put the selector back."""
+
+    def selector(self, owner: Owner) -> dict[str, str]:
+        """The Service's selector as this record has it."""
+        return owner.selector(names.API, "" if self.overlap else self.to)
 
     def encode(self) -> str:
         """The annotation's text."""
@@ -37,7 +47,7 @@ def new_api_service(owner: Owner, spec: Environment, *, cutover: Cutover) -> Man
     service = api_service(owner, spec)
     annotations = service["metadata"].get("annotations", {}) | {names.ANNOTATION_CUTOVER: cutover.encode()}
     service["metadata"] |= {"annotations": annotations}
-    service["spec"]["selector"] = owner.selector(names.API, cutover.to)
+    service["spec"]["selector"] = cutover.selector(owner)
     return service
 
 

@@ -47,8 +47,8 @@ CHECKS: Final[dict[str, Check | None]] = {
         for path, least in _FLOORS.items()
     },
     "size(self.metadata.name) <= 40": lambda value, _: len(value["metadata"]["name"]) <= 40,  # noqa: PLR2004 - the rule's number
-    "self.stripe.mode != 'Live' || self.image.contains('@sha256:')": (
-        lambda value, _: not _live(value) or "@sha256:" in value["image"]
+    "self.stripe.mode != 'Live' || self.image.matches('@sha256:[0-9a-f]{64}$')": (
+        lambda value, _: not _live(value) or re.search("@sha256:[0-9a-f]{64}$", value["image"]) is not None
     ),
     "self.provider == 'Managed' || has(self.secretRef)": (
         lambda value, _: value["provider"] == "Managed" or "secretRef" in value
@@ -66,6 +66,7 @@ CHECKS: Final[dict[str, Check | None]] = {
     "self.mode != 'AlternatingRoles' || has(self.adminSecretRef)": (
         lambda value, _: value["mode"] != "AlternatingRoles" or "adminSecretRef" in value
     ),
+    "has(self.configMap) != has(self.secret)": lambda value, _: ("configMap" in value) != ("secret" in value),
     "self.mode == oldSelf.mode": None,  # compares with what is stored: only the API server can
     "self.mode != 'Live' || !has(self.apiBase)": lambda value, _: value["mode"] != "Live" or "apiBase" not in value,
     "self.mode != 'Live' || !has(self.webhook.url) || self.webhook.url.startsWith('https://')": _https,

@@ -27,7 +27,8 @@ def logs(context: Context) -> int:
     arguments += ["--follow"] if options.follow else []
     arguments += [f"--since={options.since}"] if options.since else []
     arguments += ["--previous"] if options.previous else []
-    return int(context.kubectl.stream(*arguments) != 0)
+    output = context.output
+    return int(context.kubectl.stream(*arguments, line=output.line, complaint=output.complain) != 0)
 
 
 def _selector(context: Context, environment: Object) -> list[str]:

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from payment_operator import names
-from payment_operator.plugin import redact
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.describe import status_of
 from payment_operator.plugin.errors import PluginError, WrongUsage
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.observe import Observed, observe
+from payment_operator.plugin.redact import json_text
 from payment_operator.plugin.screens import status_screen
 from payment_operator.plugin.terminal import Style
 from payment_operator.plugin.verbs.logs import OPERATOR
+from payment_operator.printable import printable
+from payment_operator.redaction import redact
 
 _LOG_LINES: Final = 2000
 _README: Final = """A redacted report of the PaymentEnvironment {name}, made by kubectl payments report.
@@ -60,11 +62,11 @@ def _contents(context: Context, observed: Observed) -> Iterator[tuple[str, str]]
     name, namespace = environment["metadata"]["name"], environment["metadata"]["namespace"]
     yield "README.txt", _README.format(name=name)
     status = status_of(observed)
-    yield "status.txt", redact.text("\n".join(status_screen(status, Style())) + "\n")
-    yield "status.json", redact.json_text(status.plain())
-    yield "environment.json", redact.json_text(environment)
+    yield "status.txt", redact("\n".join(status_screen(status, Style())) + "\n")
+    yield "status.json", json_text(status.plain())
+    yield "environment.json", json_text(environment)
     for entry in observed.owned:
-        yield f"objects/{entry['kind']}-{entry['metadata']['name']}.json", redact.json_text(entry)
+        yield f"objects/{entry['kind']}-{entry['metadata']['name']}.json", json_text(entry)
     yield "versions.json", _asked(context, "version", "--output=json")
     place = f"--namespace={namespace}"
     yield "events.txt", _asked(context, "get", "events", place, "--sort-by=.lastTimestamp", "--output=wide")
@@ -77,7 +79,7 @@ def _logs(context: Context, pod: Object) -> Iterator[tuple[str, str]]:
     name, place = pod["metadata"]["name"], f"--namespace={pod['metadata']['namespace']}"
     arguments = ("logs", name, place, "--all-containers", "--prefix", f"--tail={_LOG_LINES}")
     yield f"logs/{name}.txt", _asked(context, *arguments)
-    if any(entry.get("restartCount") for entry in pod.get("status", {}).get("containerStatuses", [])):
+    if any(entry.get("restartCount") for entry in pod.get("status", {}).get("containerStatuses") or []):
         yield f"logs/{name}.previous.txt", _asked(context, *arguments, "--previous")
 
 
@@ -85,10 +87,10 @@ def _operator(context: Context) -> Iterator[tuple[str, str]]:
     try:
         pods = context.kubectl.get("pods", "--all-namespaces", f"--selector={OPERATOR}")["items"]
     except PluginError as error:
-        yield "operator/missing.txt", redact.text(f"{error}\n{error.fix}\n")
+        yield "operator/missing.txt", redact(f"{error}\n{error.fix}\n")
         return
     for pod in pods:
-        yield f"operator/{pod['metadata']['name']}.json", redact.json_text(pod)
+        yield f"operator/{pod['metadata']['name']}.json", json_text(pod)
         yield from ((f"operator/{inner}", content) for inner, content in _logs(context, pod))
     crd = f"{names.PLURAL}.{names.GROUP}"
     yield "operator/crd.yaml", _asked(context, "get", "customresourcedefinition", crd, "--output=yaml")
@@ -97,6 +99,6 @@ def _operator(context: Context) -> Iterator[tuple[str, str]]:
 def _asked(context: Context, *arguments: str) -> str:
     """Return what kubectl prints, or why it does not: a report without one part is better than none."""
     try:
-        return redact.text(context.kubectl.ask(*arguments))
+        return printable(redact(context.kubectl.ask(*arguments)))
     except PluginError as error:
-        return redact.text(f"not available: {error}\n{error.fix}\n")
+        return redact(f"not available: {error}\n{error.fix}\n")

@@ -1,0 +1,47 @@
+"""Ours only: nothing is written over that does not carry the environment's owner reference."""
+
+from payment_operator.actions import key_of
+from payment_operator.cluster import Cluster
+from payment_operator.errors import Conflict, NameTaken
+from payment_operator.observed import Observed
+from payment_operator.resources.metadata import Manifest, Owner
+
+
+async def apply(cluster: Cluster, observed: Observed, manifest: Manifest) -> Manifest:
+    """Apply an object that is ours or does not exist.
+
+    Raises:
+        NameTaken: it is somebody else's.
+        Conflict: it is another one than was read.
+    """
+    live = observed.objects.get(key_of(manifest)) or await _live(cluster, observed.owner, manifest)
+    if live is not None:  # by uid: it may have been replaced by somebody's in between
+        manifest = manifest | {"metadata": manifest["metadata"] | {"uid": live["metadata"]["uid"]}}
+    return await cluster.apply(manifest)
+
+
+async def create(cluster: Cluster, owner: Owner, manifest: Manifest) -> bool:
+    """Make an object; tell whether it was not there before.
+
+    Raises:
+        NameTaken: it is somebody else's.
+    """
+    try:
+        await cluster.create(manifest)
+    except Conflict:
+        await _live(cluster, owner, manifest)
+        return False
+    return True
+
+
+async def _live(cluster: Cluster, owner: Owner, manifest: Manifest) -> Manifest | None:
+    kind, name = key_of(manifest)
+    live = await cluster.get(kind, owner.namespace, name)
+    if live is None or owner.owns(live):
+        return live
+    others = ", ".join(f"{entry['kind']} {entry['name']}" for entry in live["metadata"].get("ownerReferences") or [])
+    whose = f"belongs to {others}, not to this environment" if others else "has no owner reference to this environment"
+    raise NameTaken(
+        f"it {whose}: remove it (`kubectl delete {kind.lower()} {name}`), give the "
+        f"environment another name, or give the object an owner reference to the environment's uid {owner.uid}"
+    )

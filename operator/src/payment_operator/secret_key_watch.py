@@ -1,0 +1,36 @@
+"""What the rotation of `SECRET_KEY` must know of pods, asked as often as it matters."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from payment_operator.admin import Admin
+from payment_operator.decide import secret_keys
+from payment_operator.observed import Observed
+from payment_operator.secret_key_sight import SecretKeySight, read_report
+from payment_operator.watching import token
+
+IDLE: Final = timedelta(seconds=60)
+
+
+@dataclass
+class SecretKeyWatch:
+    """The memory of one environment; all of it can be lost."""
+
+    admin: Admin
+    sight: SecretKeySight = field(default_factory=SecretKeySight)
+    at: datetime | None = None
+
+    async def look(self, observed: Observed) -> Observed:
+        """The observation with what API pods say; in every pass while a decision may rest on it."""
+        if not observed.sources.usable or not secret_keys.live(observed):
+            return observed
+        if secret_keys.busy(observed) or self.at is None or observed.now - self.at >= IDLE:
+            self.sight, self.at = await self._look(observed), observed.now
+        return replace(observed, secret_keys=self.sight)
+
+    async def _look(self, observed: Observed) -> SecretKeySight:
+        pods = secret_keys.reporting(observed)
+        found = await asyncio.gather(*(self.admin.status(pod, token=token(observed, pod.revision)) for pod in pods))
+        return SecretKeySight({pod.uid: read_report(answer) for pod, answer in zip(pods, found, strict=True)})
