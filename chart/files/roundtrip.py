@@ -155,7 +155,7 @@ def main() -> int:
     try:
         stripe_key()
         made = payments_keys("create", "helm-test", "--scope", "write", "--days", "0.05")
-        identifier = made.stderr.split()[0]
+        identifier = next(word for word in made.stderr.split() if word.startswith("lpk_"))
         say(f"made API key {identifier}")
         try:
             round_trip(made.stdout.strip())

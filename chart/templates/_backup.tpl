@@ -3,7 +3,7 @@
 {{- $backup := .root.Values.backup -}}
 {{- $rclone := has .name (list "upload" "download") -}}
 name: {{ .name }}
-image: {{ $rclone | ternary $backup.objectStorage.image $backup.image | quote }}
+image: {{ include (printf "lean-payments.%sImage" ($rclone | ternary "rclone" "backup")) .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [sh, -c]
 args:
@@ -15,6 +15,10 @@ env:
   {{- if $rclone }}
   - {name: OBJECT_PATH, value: {{ $backup.objectStorage.path | quote }}}
   - {name: HOME, value: /scratch}
+  {{- else }}
+  {{- with include "lean-payments.databaseAuthority" (dict "root" .root "what" "env") }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
   {{- end }}
   {{- if eq .name "restore" }}
   {{- with include "lean-payments.migration" (dict "root" .root "what" "env") }}
@@ -30,9 +34,16 @@ resources:
 securityContext:
   {{- include "lean-payments.containerSecurity" .root | nindent 2 }}
 volumeMounts:
-  - {name: secrets, mountPath: /run/secrets/payments, readOnly: true}
+  {{- if not (or $rclone (and (eq .name "restore") .root.Values.secrets.migrationSecret)) }}
+  - {name: {{ .name }}-secrets, mountPath: /run/secrets/payments, readOnly: true}
+  {{- end }}
   - {name: dumps, mountPath: /dumps}
   - {name: scratch, mountPath: /scratch}
+  {{- if not $rclone }}
+  {{- with include "lean-payments.databaseAuthority" (dict "root" .root "what" "mounts") }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
+  {{- end }}
   {{- if eq .name "restore" }}
   {{- with include "lean-payments.migration" (dict "root" .root "what" "mounts") }}
   {{- . | trim | nindent 2 }}
@@ -72,8 +83,14 @@ template:
     containers:
       - {{- include "lean-payments.dumpContainer" (dict "root" $root "name" (last .names)) | nindent 8 }}
     volumes:
-      {{- include "lean-payments.volumes" $root | nindent 6 }}
-      {{- with include "lean-payments.migration" (dict "root" $root "what" "volumes") }}
+      {{- if has "backup" .names }}
+      {{- include "lean-payments.secretVolume" (dict "root" $root "container" "backup") | nindent 6 }}
+      {{- else if $root.Values.secrets.migrationSecret }}
+      {{- include "lean-payments.migration" (dict "root" $root "what" "volumes") | trim | nindent 6 }}
+      {{- else }}
+      {{- include "lean-payments.secretVolume" (dict "root" $root "container" "restore") | nindent 6 }}
+      {{- end }}
+      {{- with include "lean-payments.databaseAuthority" (dict "root" $root "what" "volumes") }}
       {{- . | trim | nindent 6 }}
       {{- end }}
       - name: dumps

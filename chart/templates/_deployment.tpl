@@ -74,7 +74,7 @@ spec:
             {{- end }}
             - {name: admin, containerPort: 9090}
           env:
-            {{- include "lean-payments.env" $root | nindent 12 }}
+            {{- include "lean-payments.env" (dict "root" $root "container" .component) | nindent 12 }}
           startupProbe:
             {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
             periodSeconds: 2
@@ -87,21 +87,25 @@ spec:
             {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
             periodSeconds: 10
             failureThreshold: 6
+          {{- if eq .component "api" }}
           lifecycle:
             preStop:
-              httpGet: {path: /drain, port: admin}
+              # in the pod: strict mTLS keeps the kubelet's HTTP out
+              exec: {command: [payments, drain]}
+          {{- end }}
           resources:
             {{- toYaml $part.resources | nindent 12 }}
           securityContext:
             {{- include "lean-payments.containerSecurity" $root | nindent 12 }}
           volumeMounts:
-            {{- include "lean-payments.mounts" $root | nindent 12 }}
+            {{- include "lean-payments.mounts" (dict "root" $root "container" .component) | nindent 12 }}
             {{- with $root.Values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
       volumes:
-        {{- include "lean-payments.volumes" $root | nindent 8 }}
+        {{- include "lean-payments.volumes" (dict "root" $root "container" .component) | nindent 8 }}
         {{- if eq $root.Values.migrations.mode "initContainer" }}
+        {{- include "lean-payments.secretVolume" (dict "root" $root "container" "migrate") | nindent 8 }}
         {{- with include "lean-payments.migration" (dict "root" $root "what" "volumes") }}
         {{- . | trim | nindent 8 }}
         {{- end }}

@@ -29,7 +29,7 @@ template:
     containers:
       - {{- include "lean-payments.migrate" . | nindent 8 }}
     volumes:
-      {{- include "lean-payments.volumes" $root | nindent 6 }}
+      {{- include "lean-payments.volumes" (dict "root" $root "container" "migrate") | nindent 6 }}
       {{- with include "lean-payments.migration" (dict "root" $root "what" "volumes") }}
       {{- . | trim | nindent 6 }}
       {{- end }}

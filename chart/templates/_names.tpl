@@ -14,6 +14,10 @@
 {{- else -}}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{- end -}}
 {{- end -}}
 
+{{- /* Images of others: in live mode the value names one by its digest, else there is a default. */ -}}
+{{- define "lean-payments.backupImage" -}}{{ default "postgres:18" .Values.backup.image }}{{- end -}}
+{{- define "lean-payments.rcloneImage" -}}{{ default "rclone/rclone:1.76" .Values.backup.objectStorage.image }}{{- end -}}
+
 {{- define "lean-payments.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}{{ include "lean-payments.fullname" . }}{{- else -}}{{ default "default" .Values.serviceAccount.name }}{{- end -}}
 {{- end -}}

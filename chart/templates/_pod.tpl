@@ -12,7 +12,70 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{- /* The keys of secrets.existingSecret that a container gets: no container has one that it does not use. The smoke
+       test makes an API key, for its round trip, in test mode only. Arguments: root, container (its name). */ -}}
+{{- define "lean-payments.secretKeys" -}}
+{{- $makesKey := eq .root.Values.config.stripeMode "test" | ternary (list "SECRET_KEY") list -}}
+{{- $keys := dict
+  "api" (list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "SECRET_KEY")
+  "worker" (list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY")
+  "migrate" (list "DATABASE_URL")
+  "smoke" (concat (list "DATABASE_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET") $makesKey)
+  "backup" (list "DATABASE_URL")
+  "restore" (list "DATABASE_URL") -}}
+{{- get $keys .container | toJson -}}
+{{- end -}}
+
+{{- /* The object with the certificates of PostgreSQL's authority, as JSON {configMap or secret, key}; empty: none. */ -}}
+{{- define "lean-payments.authority" -}}
+{{- $ca := .Values.database.ca -}}
+{{- $source := dict -}}
+{{- if $ca.configMap -}}{{- $source = dict "configMap" $ca.configMap "key" $ca.key -}}
+{{- else if $ca.secret -}}{{- $source = dict "secret" $ca.secret "key" $ca.key -}}
+{{- else if .Values.database.cloudNativePG.enabled -}}{{- $source = dict "secret" (printf "%s-ca" (include "lean-payments.cnpgCluster" .)) "key" "ca.crt" -}}
+{{- end -}}
+{{- with $source -}}{{- toJson . -}}{{- end -}}
+{{- end -}}
+
+{{- /* What a container that talks to PostgreSQL has to verify it. Arguments: root, what (env, mounts, volumes). */ -}}
+{{- define "lean-payments.databaseAuthority" -}}
+{{- with include "lean-payments.authority" .root -}}
+{{- $source := fromJson . -}}
+{{- if eq $.what "env" }}
+- {name: PGSSLMODE, value: verify-full}
+- {name: PGSSLROOTCERT, value: /run/config/database-ca/ca.crt}
+{{- else if eq $.what "mounts" }}
+- {name: database-ca, mountPath: /run/config/database-ca, readOnly: true}
+{{- else }}
+- name: database-ca
+  {{- if $source.configMap }}
+  configMap:
+    name: {{ $source.configMap }}
+  {{- else }}
+  secret:
+    secretName: {{ $source.secret }}
+    defaultMode: 0440
+  {{- end }}
+    items: [{key: {{ $source.key }}, path: ca.crt}]
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* The settings of config.door, by the service's names. */ -}}
+{{- define "lean-payments.door" -}}
+{{- $settings := dict -}}
+{{- $names := list "firstByteTimeoutSeconds" "headTimeoutSeconds" "headMaxBytes" "headMaxFields" "bodyTimeoutSeconds"
+  "bodyMinBytesPerSecond" "answerTimeoutSeconds" "keepAliveSeconds" "maxConnections" "maxHeldBytes" -}}
+{{- range $name := $names -}}
+{{- $_ := set $settings (printf "PAYMENTS_%s" (snakecase $name | upper)) (index $.Values.config.door $name | int64 | toString) -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end -}}
+
+{{- /* The settings of a container. Arguments: root, container (its name). */ -}}
 {{- define "lean-payments.env" -}}
+{{- $keys := include "lean-payments.secretKeys" . | fromJsonArray -}}
+{{- with .root -}}
 - {name: ENVIRONMENT, value: production}
 - {name: PAYMENTS_STRIPE_MODE, value: {{ .Values.config.stripeMode }}}
 - {name: LOG_LEVEL, value: {{ .Values.config.logLevel }}}
@@ -23,27 +86,44 @@ capabilities: {drop: [ALL]}
 {{- with .Values.config.stripeApiBase }}
 - {name: STRIPE_API_BASE, value: {{ . | quote }}}
 {{- end }}
+{{- with .Values.config.allowPlaintext }}
+- {name: PAYMENTS_ALLOW_PLAINTEXT, value: {{ join "," . | quote }}}
+{{- end }}
 {{- with .Values.config.allowedOrigins }}
 - {name: ALLOWED_ORIGINS, value: {{ join "," . | quote }}}
 {{- end }}
 {{- with .Values.config.trustedProxies }}
 - {name: PAYMENTS_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
 {{- end }}
-{{- range list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "SECRET_KEY" }}
+{{- with include "lean-payments.databaseAuthority" (dict "root" . "what" "env") }}
+{{ trim . }}
+{{- end }}
+{{- if has $.container (list "api" "worker") }}
+{{- range $name, $value := include "lean-payments.door" . | fromJson }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- range $keys }}
 - {name: {{ . }}_FILE, value: /run/secrets/payments/{{ . }}}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
 {{- end -}}
 
+{{- /* Arguments: root, container (its name). */ -}}
 {{- define "lean-payments.mounts" -}}
-- {name: secrets, mountPath: /run/secrets/payments, readOnly: true}
+- {name: {{ .container }}-secrets, mountPath: /run/secrets/payments, readOnly: true}
 - {name: tmp, mountPath: /tmp}
+{{- include "lean-payments.databaseAuthority" (dict "root" .root "what" "mounts") }}
 {{- end -}}
 
-{{- define "lean-payments.volumes" -}}
-- name: secrets
+{{- /* The volume with the keys of one container. Arguments: root, container. */ -}}
+{{- define "lean-payments.secretVolume" -}}
+{{- $keys := include "lean-payments.secretKeys" . | fromJsonArray -}}
+- name: {{ .container }}-secrets
+  {{- with .root }}
   {{- $database := .Values.database.existingSecret }}
   {{- $key := .Values.database.existingSecretKey }}
   {{- if .Values.database.cloudNativePG.enabled }}
@@ -54,12 +134,14 @@ capabilities: {drop: [ALL]}
   projected:
     defaultMode: 0440
     sources:
+      {{- if without $keys "DATABASE_URL" }}
       - secret:
           name: {{ .Values.secrets.existingSecret }}
           items:
-            {{- range list "REDIS_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "SECRET_KEY" }}
+            {{- range without $keys "DATABASE_URL" }}
             - {key: {{ . }}, path: {{ . }}}
             {{- end }}
+      {{- end }}
       - secret:
           name: {{ $database }}
           items: [{key: {{ $key }}, path: DATABASE_URL}]
@@ -67,9 +149,20 @@ capabilities: {drop: [ALL]}
   secret:
     secretName: {{ .Values.secrets.existingSecret }}
     defaultMode: 0440
+    items:
+      {{- range $keys }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
   {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- /* The volumes of a pod whose one container is the service's. Arguments: root, container. */ -}}
+{{- define "lean-payments.volumes" -}}
+{{ include "lean-payments.secretVolume" . }}
 - name: tmp
   emptyDir: {medium: Memory, sizeLimit: 32Mi}
+{{- include "lean-payments.databaseAuthority" (dict "root" .root "what" "volumes") }}
 {{- end -}}
 
 {{- define "lean-payments.pullSecrets" -}}
@@ -111,7 +204,7 @@ command: [sh, -c, "payments migrate --expand && payments database grants --apply
 command: [payments, migrate, --{{ .phase }}]
 {{- end }}
 env:
-  {{- include "lean-payments.env" $root | nindent 2 }}
+  {{- include "lean-payments.env" (dict "root" $root "container" "migrate") | nindent 2 }}
   - {name: PAYMENTS_TERMINATION_LOG, value: /dev/termination-log}
   {{- with include "lean-payments.migration" (dict "root" $root "what" "env") }}
   {{- . | trim | nindent 2 }}
@@ -121,7 +214,7 @@ resources:
 securityContext:
   {{- include "lean-payments.containerSecurity" $root | nindent 2 }}
 volumeMounts:
-  {{- include "lean-payments.mounts" $root | nindent 2 }}
+  {{- include "lean-payments.mounts" (dict "root" $root "container" "migrate") | nindent 2 }}
   {{- with include "lean-payments.migration" (dict "root" $root "what" "mounts") }}
   {{- . | trim | nindent 2 }}
   {{- end }}

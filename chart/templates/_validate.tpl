@@ -1,15 +1,68 @@
+{{- /* Whether money moves. */ -}}
+{{- define "lean-payments.live" -}}
+{{- $mode := .Values.config.stripeMode -}}
+{{- if .Values.operator.enabled -}}{{- $mode = dig "stripe" "mode" $mode .Values.operator.spec -}}{{- end -}}
+{{- if eq (lower $mode) "live" -}}live{{- end -}}
+{{- end -}}
+
+{{- /* What is wrong with the images that this release runs, as a JSON list: a name that can come to mean another image. */ -}}
+{{- define "lean-payments.imageProblems" -}}
+{{- $problems := list -}}
+{{- $live := include "lean-payments.live" . -}}
+{{- $ours := dict "image" .Values.image -}}
+{{- if and .Values.operator.enabled .Values.operator.install -}}{{- $_ := set $ours "operator.image" .Values.operator.image -}}{{- end -}}
+{{- range $name, $image := $ours -}}
+{{- if and $live (not $image.digest) -}}
+{{- $problems = append $problems (printf "%s.digest is empty: in live mode an image is named so that it cannot change. `docker buildx imagetools inspect %s:%s` prints its digest: set %s.digest=sha256:…, or config.stripeMode=test." $name $image.repository (default $.Chart.AppVersion $image.tag) $name) -}}
+{{- end -}}
+{{- if eq $image.tag "latest" -}}
+{{- $problems = append $problems (printf "%s.tag=latest can change without a release: name a version." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $theirs := dict -}}
+{{- if .Values.backup.enabled -}}
+{{- $_ := set $theirs "backup.image" (list .Values.backup.image "postgres:18") -}}
+{{- if .Values.backup.objectStorage.path -}}{{- $_ := set $theirs "backup.objectStorage.image" (list .Values.backup.objectStorage.image "rclone/rclone:1.76") -}}{{- end -}}
+{{- end -}}
+{{- with .Values.database.cloudNativePG -}}
+{{- if .enabled -}}{{- $_ := set $theirs "database.cloudNativePG.imageName" (list .imageName "ghcr.io/cloudnative-pg/postgresql:18") -}}{{- end -}}
+{{- end -}}
+{{- range $name, $known := $theirs -}}
+{{- $image := first $known -}}
+{{- if and $live (not (regexMatch "@sha256:[0-9a-f]{64}$" $image)) -}}
+{{- $problems = append $problems (printf "%s: in live mode an image is named so that it cannot change. `docker buildx imagetools inspect %s` prints the digest of an image that fits: set %s=NAME:TAG@sha256:…." $name (default (last $known) $image) $name) -}}
+{{- else if and $image (not (regexMatch "(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$" $image) | or (hasSuffix ":latest" $image)) -}}
+{{- $problems = append $problems (printf "%s=%s can change without a release: name a version or a digest." $name $image) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
 {{- /* Collects every mistake and fails once, each message with its fix. */ -}}
 {{- define "lean-payments.validate" -}}
 {{- $problems := list -}}
-{{- if .Values.operator.enabled -}}
-{{- if and (eq .Values.config.stripeMode "live") (not .Values.image.digest) -}}
-{{- $problems = append $problems "image.digest is empty: releases in live mode need an image that cannot change; set image.digest=sha256:…, or config.stripeMode=test." -}}
-{{- end -}}
-{{- if eq .Values.image.tag "latest" -}}
-{{- $problems = append $problems "image.tag=latest can change without a release: name a version." -}}
-{{- end -}}
-{{- if .Values.worker.keda.enabled -}}
+{{- $problems = concat $problems (include "lean-payments.imageProblems" . | fromJsonArray) -}}
+{{- if and .Values.operator.enabled .Values.worker.keda.enabled -}}
 {{- $problems = append $problems "worker.keda.enabled: the operator scales workers itself; set worker.keda.enabled=false and use worker.autoscaling." -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "PAYMENTS_STRIPE_MODE" -}}
+{{- $problems = append $problems "extraEnv holds PAYMENTS_STRIPE_MODE, which the chart sets: what live mode asks for would not be checked. Set config.stripeMode." -}}
+{{- end -}}
+{{- end -}}
+{{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not (compact .Values.config.trustedProxies)) -}}
+{{- $problems = append $problems "config.trustedProxies is empty: without it every client counts as the proxy's address, and one can use up the limits of all. Set it to the networks that the proxy's requests come from: the pod network for a controller in the cluster (nginx, traefik, Envoy, Contour), the subnets of the load balancer for ALB and others outside of it; docs/operations/install.md tells how to find them." -}}
+{{- end -}}
+{{- range compact .Values.config.trustedProxies -}}
+{{- $bits := regexFind "/[0-9]+$" . | trimPrefix "/" | default "128" | atoi -}}
+{{- $least := contains ":" . | ternary 24 12 -}}
+{{- if regexMatch "^(10|127)[.]" . -}}{{- $least = 8 -}}
+{{- else if regexMatch "^100[.](6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])[.]" . -}}{{- $least = 10 -}}
+{{- else if regexMatch "^[fF]([cCdD]|[eE][89abAB])[0-9a-fA-F]{2}:" . -}}{{- $least = 7 -}}
+{{- else if regexMatch "^(0*:)*(:|0:)*[fF]{4}:" . -}}{{- $least = 108 -}}{{- /* IPv4 in IPv6 */ -}}
+{{- end -}}
+{{- if lt $bits $least -}}
+{{- $problems = append $problems (printf "config.trustedProxies: %s trusts everybody, and whoever is trusted chooses the address that limits count. Name the proxy's own networks, such as the pod network for a controller in the cluster; docs/operations/install.md tells how to find them." .) -}}
 {{- end -}}
 {{- end -}}
 {{- if not .Values.secrets.existingSecret -}}
@@ -27,6 +80,9 @@
 {{- if and .Values.externalSecret.enabled (not (and .Values.externalSecret.storeName .Values.externalSecret.remoteKey)) -}}
 {{- $problems = append $problems "externalSecret.enabled needs externalSecret.storeName and externalSecret.remoteKey." -}}
 {{- end -}}
+{{- if and .Values.database.ca.configMap .Values.database.ca.secret -}}
+{{- $problems = append $problems "database.ca.configMap and database.ca.secret are both set: keep one." -}}
+{{- end -}}
 {{- if .Values.backup.enabled -}}
 {{- $store := .Values.backup.objectStorage -}}
 {{- if not (or .Values.backup.existingClaim $store.path) -}}
@@ -34,6 +90,9 @@
 {{- end -}}
 {{- if and .Values.backup.existingClaim $store.path -}}
 {{- $problems = append $problems "backup.existingClaim and backup.objectStorage.path are both set: keep one." -}}
+{{- end -}}
+{{- if and $store.path (has $store.configSecret (compact (list .Values.secrets.existingSecret .Values.secrets.migrationSecret))) -}}
+{{- $problems = append $problems "backup.objectStorage.configSecret holds the service's own secrets, and a third-party image gets all of it: make a Secret with the remote's variables only." -}}
 {{- end -}}
 {{- if and $store.path (not $store.configSecret) -}}
 {{- $problems = append $problems "backup.objectStorage.configSecret is empty: name the Secret with the RCLONE_CONFIG_… variables of the remote." -}}

@@ -103,7 +103,7 @@ volumeMounts:
   verbs: [list]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create]
 {{- end -}}
 
 {{- /* One binding of the operator's ServiceAccount. Arguments: root, kind (Role or ClusterRole), name. */ -}}
