@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 import structlog
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 
 UNIT = Path(__file__).parent / "unit"
 
+_configure = structlog.configure
+
+
+def _configure_uncached(**given: Any) -> None:
+    """Configure as a command does, but cache no logger: one that is cached in a test is deaf to all later tests."""
+    _configure(**given | {"cache_logger_on_first_use": False})
+
+
+mock.patch.object(structlog, "configure", _configure_uncached).start()
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
@@ -34,7 +45,8 @@ structlog.configure(
 )
 logging.getLogger().addHandler(logged.Watcher(logging.INFO))
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("default")
+settings.register_profile("few", settings.get_profile("default"), max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,6 +85,8 @@ def _logging_as_before() -> Iterator[None]:
         handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    logging.raiseExceptions = True
     structlog.configure(**before)
     REQUEST_LINES.write_to(writing)
 

@@ -120,6 +120,7 @@ class Ours(Arm):
         if not self.database:
             self.database = self.machine.postgres.new_database()
             self.payments("migrate")
+            self.payments("import")  # as the worker does once in a database's life, else addresses answer 409
         self.api_key = self.payments("keys", "create", "bench", "--scope", "write").strip()
 
     def payments(self, *arguments: str) -> str:

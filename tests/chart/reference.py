@@ -24,8 +24,8 @@ helm install payments ./chart --namespace payments \\
 ```
 
 By default an operator migrates the database and releases [blue-green](../docs/what-happens-during-a-release.md);
-`operator.enabled=false` renders the workloads themselves. Both take the same values. In live mode the operator wants
-`image.digest`.
+`operator.enabled=false` renders the workloads themselves. Both take the same values. In live mode every image is
+named by its digest (`image.digest`, `operator.image.digest`, and those of the backups when they are enabled).
 
 Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../docs/runbooks).
 
@@ -43,6 +43,7 @@ _RULES: Final[dict[str, dict[str, Any]]] = {
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "config.stripeMode": {"enum": ["test", "live"]},
     "config.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]},
+    "config.allowPlaintext": {"items": {"enum": ["database", "redis"]}, "uniqueItems": True},
     "externalSecret.storeKind": {"enum": ["SecretStore", "ClusterSecretStore"]},
     "certificate.issuerKind": {"enum": ["Issuer", "ClusterIssuer"]},
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},

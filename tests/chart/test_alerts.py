@@ -17,7 +17,10 @@ ROOT = CHART.parent
 ALERTS = sorted(path.stem for path in (CHART / "files" / "rules").glob("*.yaml"))
 ENVIRONMENT = 'namespace="billing",environment="pay-lean-payments"'
 REQUESTS = "payments_http_requests_total"
+API = ',route="/api/v1/subscriptions",admitted="true"'
+CROWD = API.replace("true", "false")
 LATENCY = "payments_http_request_duration_seconds"
+CUT, LOST_KEYS = "payments_http_connections_cut_total", "payments_api_keys_without_secret_key"
 HPA = 'namespace="billing",horizontalpodautoscaler="pay-lean-payments-api"'
 BACKUP = 'kube_cronjob_status_last_successful_time{namespace="billing",cronjob="pay-lean-payments-backup"}'
 CERTIFICATE = 'certmanager_certificate_expiration_timestamp_seconds{namespace="billing",name="pay-lean-payments"}'
@@ -28,7 +31,8 @@ DEPLOYMENT = '{namespace="billing",deployment="pay-lean-payments-api"}'
 
 OPERATOR = 'namespace="billing",job="pay-lean-payments-operator"'
 ROTATED_LABELS = ',exported_namespace="billing",exported_environment="shop"'
-PINNED = ("--set", f"image.digest=sha256:{'0' * 64}")
+DIGEST = f"sha256:{'0' * 64}"
+PINNED = ("--set", f"image.digest={DIGEST},operator.image.digest={DIGEST}")
 
 Series = dict[str, str]
 
@@ -67,6 +71,18 @@ CASES: dict[str, tuple[Series, Series]] = {
         operators("payment_operator_releases_total", "0x150 1x90", ',outcome="rolled_back"'),
         operators("payment_operator_releases_total", per_minute(1), ',outcome="released"'),
     ),
+    "PaymentOperatorTrafficOverridden": (
+        operators("payment_operator_traffic_overridden", "1x240", ROTATED_LABELS),
+        operators("payment_operator_traffic_overridden", "0x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorEnvironmentFailing": (
+        operators("payment_operator_environment_failing", "1x240", ROTATED_LABELS),
+        operators("payment_operator_environment_failing", "0x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorBakeInconclusive": (
+        operators("payment_operator_bake_inconclusive", "1x240", ROTATED_LABELS),
+        operators("payment_operator_bake_inconclusive", "0x240", ROTATED_LABELS),
+    ),
     "PaymentOperatorWebhookRotation": (
         operators("payment_operator_webhook_rotation_failed", "1x240", ROTATED_LABELS),
         operators("payment_operator_webhook_rotation_failed", "0x240", ROTATED_LABELS)
@@ -85,21 +101,45 @@ CASES: dict[str, tuple[Series, Series]] = {
         operators("payment_operator_database_rotation_failed", "0x240", ROTATED_LABELS)
         | operators("payment_operator_database_due_timestamp_seconds", "7200x240", ROTATED_LABELS),
     ),
+    "PaymentOperatorSecretKeyMissing": (
+        operators("payment_operator_secret_key_failed", "1x240", ROTATED_LABELS),
+        operators("payment_operator_secret_key_failed", "0x240", ROTATED_LABELS)
+        | operators("payment_operator_secret_key_still_needed", "1x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorSecretKeyStillNeeded": (
+        operators("payment_operator_secret_key_still_needed", "1x240", ROTATED_LABELS),
+        operators("payment_operator_secret_key_still_needed", "0x240", ROTATED_LABELS),
+    ),
+    "PaymentsKeysWithoutSecretKey": (
+        ours(LOST_KEYS, "0x240", ',pod="a"') | ours(LOST_KEYS, "2x240", ',pod="b"'),
+        ours(LOST_KEYS, "0x240"),
+    ),
+    "PaymentsConnectionsCut": (
+        ours(CUT, per_minute(50), ',port="api",reason="slow_head"')
+        | ours(CUT, per_minute(50), ',port="api",reason="malformed"'),
+        ours(CUT, per_minute(5000), ',port="api",reason="idle"')
+        | ours(CUT, per_minute(30), ',port="api",reason="slow_body"'),
+    ),
+    "PaymentsDoorFull": (
+        ours(CUT, per_minute(2), ',port="api",reason="connections"'),
+        ours(CUT, per_minute(5000), ',port="api",reason="slow_head"')
+        | ours(CUT, "7x240", ',port="api",reason="held_bytes"'),
+    ),
     "PaymentsAvailabilityBudgetBurn": (
-        ours(REQUESTS, per_minute(95), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),
-        ours(REQUESTS, per_minute(9999), ',status="200"') | ours(REQUESTS, per_minute(1), ',status="503"'),
+        ours(REQUESTS, per_minute(95), f'{API},status="200"') | ours(REQUESTS, per_minute(5), f'{API},status="503"'),
+        ours(REQUESTS, per_minute(9999), f'{API},status="200"') | ours(REQUESTS, per_minute(1), f'{API},status="503"'),
     ),
     "PaymentsLatencyBudgetBurn": (
-        ours(f"{LATENCY}_bucket", per_minute(80), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
-        ours(f"{LATENCY}_bucket", per_minute(99), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
+        ours(f"{LATENCY}_bucket", per_minute(80), f'{API},le="2.5"') | ours(f"{LATENCY}_count", per_minute(100), API),
+        ours(f"{LATENCY}_bucket", per_minute(99), f'{API},le="2.5"') | ours(f"{LATENCY}_count", per_minute(100), API),
     ),
     "PaymentsAvailabilityBudgetSlowBurn": (
-        ours(REQUESTS, per_minute(990), ',status="200"') | ours(REQUESTS, per_minute(10), ',status="503"'),
-        ours(REQUESTS, per_minute(995), ',status="200"') | ours(REQUESTS, per_minute(5), ',status="503"'),
+        ours(REQUESTS, per_minute(990), f'{API},status="200"') | ours(REQUESTS, per_minute(10), f'{API},status="503"'),
+        ours(REQUESTS, per_minute(995), f'{API},status="200"') | ours(REQUESTS, per_minute(5), f'{API},status="503"'),
     ),
     "PaymentsLatencyBudgetSlowBurn": (
-        ours(f"{LATENCY}_bucket", per_minute(96), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
-        ours(f"{LATENCY}_bucket", per_minute(98), ',le="2.5"') | ours(f"{LATENCY}_count", per_minute(100)),
+        ours(f"{LATENCY}_bucket", per_minute(96), f'{API},le="2.5"') | ours(f"{LATENCY}_count", per_minute(100), API),
+        ours(f"{LATENCY}_bucket", per_minute(98), f'{API},le="2.5"') | ours(f"{LATENCY}_count", per_minute(100), API),
     ),
     "PaymentsInboxTooOld": (
         ours("payments_inbox_oldest_unapplied_seconds", "0+60x240"),
@@ -114,6 +154,11 @@ CASES: dict[str, tuple[Series, Series]] = {
         ours("payments_paid_invoices_without_row", "1x240"),
         ours("payments_paid_invoices_without_row", "0x240"),
     ),
+    "PaymentsDuplicateSubscriptions": (
+        ours("payments_duplicate_subscriptions", "1x240"),
+        ours("payments_duplicate_subscriptions", "0x240"),
+    ),
+    "PaymentsRecovering": (ours("payments_recovering", "1x240"), ours("payments_recovering", "0x240")),
     "PaymentsDrift": (
         ours("payments_drift_total", per_minute(1), ',object="invoice"'),
         ours("payments_drift_total", "7x240", ',object="invoice"'),
@@ -131,6 +176,11 @@ CASES: dict[str, tuple[Series, Series]] = {
     "PaymentsWebhooksRejected": (
         ours("payments_webhooks_received_total", per_minute(10), ',outcome="invalid_signature"'),
         ours("payments_webhooks_received_total", per_minute(10), ',outcome="accepted"'),
+    ),
+    "PaymentsCardTesting": (
+        ours("payments_declines_refused_total", per_minute(3), ',dimension="card"')
+        | ours("payments_declines_refused_total", per_minute(2), ',dimension="key"'),
+        ours("payments_declines_refused_total", "0+0.2x240", ',dimension="card"'),
     ),
     "PaymentsLimiterOpen": (
         ours("payments_limiter_decisions_total", per_minute(60), ',decision="open"'),
@@ -198,6 +248,17 @@ def test_an_alert_fires_when_its_condition_is_caused(alert: str, tmp_path: Path)
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_is_silent_when_all_is_well(alert: str, tmp_path: Path) -> None:
     assert not fired(alert, CASES[alert][1], tmp_path)
+
+
+@pytest.mark.parametrize("alert", [alert for alert in ALERTS if "Budget" in alert])
+def test_a_crowd_that_is_refused_hides_no_failure(alert: str, tmp_path: Path) -> None:
+    crowd = (
+        ours(REQUESTS, per_minute(999_999), f'{CROWD},status="401"')
+        | ours(f"{LATENCY}_bucket", per_minute(999_999), f'{CROWD},le="2.5"')
+        | ours(f"{LATENCY}_count", per_minute(999_999), CROWD)
+        | ours(REQUESTS, per_minute(999_999), ',route="/health/ready",admitted="false",status="200"')
+    )
+    assert fired(alert, CASES[alert][0] | crowd, tmp_path)
 
 
 def test_promtool_accepts_the_rules(tmp_path: Path) -> None:

@@ -35,5 +35,7 @@ def test_the_catalogue_names_the_images_that_the_values_name() -> None:
     }
     defaults = {value.path: value.default for value in documented_values()}
     assert images["service"] == f"{defaults['image.repository']}:{metadata['appVersion']}"
-    assert images["backup"] == defaults["backup.image"]
-    assert images["object-storage"] == defaults["backup.objectStorage.image"]
+    names = (CHART / "templates/_names.tpl").read_text()
+    assert f'default "{images["backup"]}" .Values.backup.image' in names
+    assert f'default "{images["object-storage"]}" .Values.backup.objectStorage.image' in names
+    assert defaults["backup.image"] == defaults["backup.objectStorage.image"] == ""

@@ -7,14 +7,16 @@ import sys
 
 from payment_service.api import create_api
 from payment_service.app import build, services
+from payment_service.document import completed
 from payment_service.settings import Settings
 
 
 def document() -> str:
     """Return the document, indented, members in the order of the code."""
     parts = build(Settings.from_env({"DATABASE_URL": "sqlite:///never-opened.sqlite3"}))
-    api = create_api(parts.settings, services=services(parts))
-    return json.dumps(api.openapi_schema.to_schema(), indent=2, sort_keys=True, default=str) + "\n"
+    api = create_api(parts.settings, services=services(parts), admission=lambda app: app)
+    drawn = completed(api.openapi_schema.to_schema(), api=api)
+    return json.dumps(drawn, indent=2, sort_keys=True, default=str) + "\n"
 
 
 if __name__ == "__main__":

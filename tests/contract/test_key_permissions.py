@@ -27,17 +27,16 @@ def calls(tree: ast.AST, *names: str) -> list[ast.Call]:
 
 
 def text(node: ast.expr) -> str:
-    """A string, as far as it is written out; an f-string up to its first value."""
-    first = node.values[0] if isinstance(node, ast.JoinedStr) else node
-    return str(first.value) if isinstance(first, ast.Constant) else ""
+    """A string that is written out."""
+    return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
 def written_out() -> set[Access]:
     """The calls in stripe_calls.py whose collection stands there."""
     found = set()
     for call in calls(ast.parse(inspect.getsource(stripe_calls)), "request", "call"):
-        _, method, path = call.args
-        if collection := text(path).removeprefix("/v1/").partition("/")[0]:
+        _, method, first, *_ = call.args
+        if collection := text(first):
             found.add(access(text(method), collection))
     return found
 

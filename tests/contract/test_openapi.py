@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,44 +16,16 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.contract.openapi_document import document
-from tests.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.servers.postgres import PostgresServer
+
 ROOT = Path(__file__).parents[2]
 CHECKED_IN = ROOT / "docs" / "openapi.json"
+EXAMPLES = int(os.environ.get("PAYMENTS_TEST_EXAMPLES", "10"))
 API = schemathesis.openapi.from_dict(json.loads(CHECKED_IN.read_text()))
-
-
-@pytest.fixture(scope="module")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The demo as a process of its own, without the limit of ten a minute."""
-    port = free_port()
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("payments"), "demo", "--port", str(port)],
-        cwd=tmp_path_factory.mktemp("demo"),
-        env={"PATH": os.environ["PATH"], "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0", "LOG_LEVEL": "ERROR"},
-        stdout=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(url)
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=40) == 0
-
-
-def _wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/health/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise TimeoutError(url)
 
 
 def test_the_checked_in_document_is_the_codes() -> None:
@@ -76,15 +46,30 @@ def test_the_operations_are_those_we_promise() -> None:
         "cancelSubscription",
         "createCustomer",
         "getCustomer",
+        "getCustomerByReference",
+        "listCustomers",
         "listPrices",
         "listEvents",
         "getEvent",
         "retryEvent",
+        "discardEvent",
+        "restoreEvent",
         "replayEvents",
         "reconcile",
         "listOperations",
         "getOperation",
     }
+
+
+def test_every_text_in_a_path_or_query_has_a_form_and_a_length() -> None:
+    for path, methods in json.loads(CHECKED_IN.read_text())["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                for kind in schema.get("oneOf", [schema]):
+                    told = schema | kind
+                    limited = "enum" in told or {"pattern", "maxLength"} <= told.keys()
+                    assert kind.get("type") != "string" or limited or parameter["in"] == "header", (path, parameter)
 
 
 def test_the_docs_page_loads_nothing_from_another_host(base_url: str) -> None:
@@ -97,16 +82,68 @@ def test_the_docs_page_loads_nothing_from_another_host(base_url: str) -> None:
             assert httpx.get(base_url + address).status_code == 200
 
 
+def test_the_served_document_is_the_checked_in_one(base_url: str) -> None:
+    assert httpx.get(f"{base_url}/docs/openapi.json").json() == json.loads(CHECKED_IN.read_text())
+
+
 def test_the_example_of_create_subscription_works(base_url: str) -> None:
     paths = json.loads(CHECKED_IN.read_text())["paths"]
     body = paths["/api/v1/payments/create-subscription"]["post"]["requestBody"]["content"]["application/json"]
-    example: dict[str, Any] = body["schema"]["examples"][0]
+    example: dict[str, Any] = next(iter(body["examples"].values()))["value"]
     answer = httpx.post(f"{base_url}/api/v1/payments/create-subscription", json=example | {"allow_multiple": True})
     assert answer.status_code == 201
 
 
+@pytest.fixture(scope="module")
+def production_url(postgres_server: PostgresServer) -> Iterator[tuple[str, str]]:
+    """The service by the rules of production as a process of its own, and a key of the scope admin."""
+    command = [sys.executable, "-m", "tests.servers.production", postgres_server.new_database()]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        words = next(line for line in process.stdout if line.startswith("serving ")).split()
+        yield words[1], words[2]
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+
+
 # A schema cannot say which prices exist or which keys were used, so a valid body may be refused with 4xx.
 @API.parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_request_is_a_server_error_or_breaks_the_document(case: Any, base_url: str) -> None:
-    case.call_and_validate(base_url=base_url, excluded_checks=[positive_data_acceptance])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_is_a_server_error_or_breaks_the_document(case: Any, production_url: tuple[str, str]) -> None:
+    url, key = production_url
+    headers = {"Authorization": f"Bearer {key}"}
+    case.call_and_validate(base_url=url, headers=headers, excluded_checks=[positive_data_acceptance])
+
+
+def test_everything_is_described() -> None:
+    drawn = json.loads(CHECKED_IN.read_text())
+    operations = [operation for methods in drawn["paths"].values() for operation in methods.values()]
+    assert all(operation["summary"] and operation["description"] and operation["security"] for operation in operations)
+    assert all(parameter["description"] for operation in operations for parameter in operation.get("parameters", ()))
+    nameless = [
+        f"{name}.{member}"
+        for name, schema in drawn["components"]["schemas"].items()
+        for member, described in schema["properties"].items()
+        if not described["description"]
+    ]
+    assert nameless == []
+
+
+def test_every_operation_stands_under_a_described_heading() -> None:
+    drawn = json.loads(CHECKED_IN.read_text())
+    used = {tag for methods in drawn["paths"].values() for operation in methods.values() for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in drawn["tags"]}
+
+
+def test_every_answer_of_an_error_names_its_codes() -> None:
+    drawn = json.loads(CHECKED_IN.read_text())
+    known = set(drawn["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
+    told = [
+        answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+        for answer in drawn["components"]["responses"].values()
+    ]
+    assert all(codes and set(codes) <= known for codes in told)

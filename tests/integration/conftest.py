@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from tests.documented import check
 from tests.servers.stack import Stack, migrate, running_stack
+from tests.servers.valkey import ValkeyServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.servers.postgres import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test fails when a body on the wire is not as docs/openapi.json says."""
+    plain = httpx.AsyncClient.send
+
+    async def send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        answer = await plain(self, request, **options)
+        if not options.get("stream"):
+            check(request, answer)
+        return answer
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +57,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{file}"
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.new_database(template=request.getfixturevalue("migrated_template"))
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own, to stop, freeze and start again."""
+    server = ValkeyServer()
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

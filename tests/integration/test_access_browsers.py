@@ -26,7 +26,7 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     parts = stack.parts
     http = replace(parts.settings.http, allowed_origins=(ORIGIN,))
     parts.settings = replace(parts.settings, environment="production", http=http)
-    parts.access = Access(parts.settings, parts.database, clock=stack.clock, limiter=parts.limiter)
+    parts.access = Access(parts.settings, parts.database, clock=stack.clock)
     application: Any = create_app(parts)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://api") as made:
         yield made

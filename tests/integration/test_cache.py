@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from tests.servers.stack import running_stack
-from tests.servers.valkey import ValkeyServer
 
 from payment_service.app import Parts, build, create_app
 from payment_service.platform import cache as cache_module
@@ -19,22 +18,15 @@ from payment_service.platform.cache import ReadCache, shared_keys
 from payment_service.platform.metrics import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from tests.servers.postgres import PostgresServer
     from tests.servers.stack import Stack
+    from tests.servers.valkey import ValkeyServer
 
 PATH = "/api/v1/subscriptions"
 CARD = "pm_card_visa"
 STALE_SECONDS = 1.0
-
-
-@pytest.fixture
-def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
-    server.start()
-    yield server
-    server.remove()
 
 
 @pytest.fixture

@@ -7,10 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from payment_service.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresServer
 
 PAYMENTS = Path(sys.executable).with_name("payments")
 
@@ -37,11 +41,11 @@ def migrated(tmp_path: Path) -> Path:
 
 def test_a_key_is_made_listed_rotated_and_revoked(migrated: Path) -> None:
     made = payments("keys", "create", "shop", "--scope", "read", folder=migrated)
-    assert re.fullmatch(r"lp_[\w-]{43}\n", made.stdout)
+    assert re.fullmatch(r"lp_test_[0-9A-Za-z]{43}\n", made.stdout)
     listed = payments("keys", "list", folder=migrated).stdout
-    assert made.stdout[:11] in listed
+    assert made.stdout[:12] in listed
     assert made.stdout.strip() not in listed
-    key_id = listed.split()[0]
+    key_id = listed.splitlines()[1].split()[0]
     assert payments("keys", "rotate", key_id, folder=migrated).returncode == 0
     assert "revoked" in payments("keys", "revoke", key_id, folder=migrated).stdout
     again = payments("keys", "revoke", key_id, folder=migrated)
@@ -68,6 +72,14 @@ def test_serve_refuses_bad_settings_by_name(tmp_path: Path) -> None:
     answer = payments("serve", folder=tmp_path, PAYMENTS_NONSENSE="1")
     assert answer.returncode == 2
     assert "PAYMENTS_NONSENSE: unknown setting" in answer.stderr
+
+
+def test_a_database_that_is_away_is_a_message(tmp_path: Path) -> None:
+    away = "postgresql://payments@127.0.0.1:1/none"
+    answer = payments("inbox", "list", folder=tmp_path, DATABASE_URL=away)
+    assert answer.returncode == 1
+    assert answer.stderr.endswith("Error: The database cannot be reached; try again\n")
+    assert "Traceback" not in answer.stderr
 
 
 def test_a_plan_writes_its_result_where_kubernetes_looks(tmp_path: Path) -> None:
@@ -99,3 +111,33 @@ def test_the_simulator_keeps_its_state_in_a_file(tmp_path: Path) -> None:
         simulator.ensure_price(price_id="price_1", **price)  # type: ignore[arg-type] # texts and amounts
         assert len(simulator.state.all("price")) == 1
         simulator.close()
+
+
+def production(url: str) -> dict[str, str]:
+    """What a container of the chart that uses the database alone is given."""
+    return {"ENVIRONMENT": "production", "PAYMENTS_STRIPE_MODE": "test", "DATABASE_URL": url}
+
+
+def test_migrating_needs_the_databases_address_and_nothing_else(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    given = production(postgres_server.new_database())
+    done = payments("migrate", "--expand", folder=tmp_path, **given)
+    assert done.returncode == 0, done.stderr
+    assert payments("inbox", "list", folder=tmp_path, **given).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("worker",), {"REDIS_URL", "STRIPE_SECRET_KEY"}),
+        (("serve",), {"REDIS_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "SECRET_KEY"}),
+        (("smoke",), {"STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"}),
+        (("keys", "list"), {"SECRET_KEY"}),
+        (("reconcile",), {"STRIPE_SECRET_KEY"}),
+    ],
+)
+def test_what_a_command_uses_is_asked_for_by_name(words: tuple[str, ...], named: set[str], tmp_path: Path) -> None:
+    refused = payments(*words, folder=tmp_path, **production("postgresql://payments@127.0.0.1:1/none"))
+    assert refused.returncode == 2
+    assert set(re.findall(r"^([A-Z_]+): missing", refused.stderr, re.MULTILINE)) == named

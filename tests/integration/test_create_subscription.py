@@ -32,9 +32,17 @@ async def test_the_answer_has_every_promised_member(stack: Stack) -> None:
         "id",
         "stripe_subscription_id",
         "customer_id",
+        "stripe_customer_id",
+        "price_id",
+        "product_id",
+        "quantity",
+        "metadata",
         "status",
         "current_period_start",
         "current_period_end",
+        "trial_end",
+        "cancel_at_period_end",
+        "cancel_at",
         "client_secret",
         "client_secret_kind",
         "latest_invoice_id",
@@ -123,7 +131,7 @@ async def test_another_product_is_no_second_subscription(stack: Stack) -> None:
 
 async def test_concurrent_requests_without_keys_charge_once(stack: Stack) -> None:
     answers = await asyncio.gather(
-        *(stack.create(customer_reference="user-1", payment_method_id=CARD) for _ in range(8))
+        *(stack.create(customer_reference="user-1", create=True, payment_method_id=CARD) for _ in range(8))
     )
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [201] + [409] * 7
@@ -157,8 +165,10 @@ async def test_an_incomplete_subscription_of_other_quantity_is_replaced(stack: S
 
 
 async def test_a_reference_finds_the_same_customer(stack: Stack) -> None:
-    first = (await stack.create(customer_reference="user-1", payment_method_id=CARD)).json()
-    second = (await stack.create(customer_reference="user-1", payment_method_id=CARD, price_id=OTHER_PRICE)).json()
+    first = (await stack.create(customer_reference="user-1", create=True, payment_method_id=CARD)).json()
+    second = (
+        await stack.create(customer_reference="user-1", create=True, payment_method_id=CARD, price_id=OTHER_PRICE)
+    ).json()
     assert first["customer_id"] == second["customer_id"]
 
 

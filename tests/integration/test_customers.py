@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.servers.stack import OTHER_PRICE, PRICE
 
 from payment_service.tables import customers
@@ -30,6 +31,27 @@ async def test_a_customer_is_read_by_our_id_and_by_stripes(stack: Stack) -> None
     stripes = (await stack.client.get(f"{PATH}/{made['stripe_customer_id']}")).json()
     assert ours == stripes
     assert ours["metadata"] == {"plan": "pro"}
+
+
+async def test_a_customer_is_read_by_the_callers_own_id(stack: Stack) -> None:
+    made = (await stack.client.post(PATH, json=ADA)).json()
+    assert (await stack.client.get(f"{PATH}/by-reference/user-1")).json() == made
+    missing = await stack.client.get(f"{PATH}/by-reference/ada@example.com")
+    assert missing.status_code == 404
+    assert "ada" not in missing.text
+
+
+@pytest.mark.parametrize("reference", ["a/../b", "..", "ümlaut 1", "?x=1", "%2F", "x" * 255])
+async def test_a_reference_of_any_form_is_asked_for_in_the_query(stack: Stack, reference: str) -> None:
+    made = (await stack.client.post(PATH, json={"reference": reference})).json()
+    found = (await stack.client.get(PATH, params={"reference": reference})).json()
+    assert found == {"data": [made], "has_more": False}
+    assert (await stack.client.get(PATH, params={"reference": "other"})).json() == {"data": [], "has_more": False}
+
+
+@pytest.mark.parametrize("reference", ["%20", "a%20b", "%C3%BC", "a;b", "x" * 129, "a%0A"])
+async def test_a_reference_of_another_form_does_not_stand_in_a_path(stack: Stack, reference: str) -> None:
+    assert (await stack.client.get(f"{PATH}/by-reference/{reference}")).status_code in {400, 422}
 
 
 async def test_a_reference_is_unique(stack: Stack) -> None:

@@ -15,7 +15,7 @@ from tests.requirements import require
 from tests.servers.postgres import DEBIAN_15, FAST, PostgresServer, wheel_programs
 from tests.unit.operator.world import World
 
-from payment_operator.actions import Decision, LockRole, Patch, PrepareRole
+from payment_operator.actions import LockRole, Part, Patch, PrepareRole
 from payment_operator.backoff import Backoff
 from payment_operator.postgresql import DatabaseFault, lock_role, prepare_role
 from payment_operator.role_work import work_on_role
@@ -248,7 +248,7 @@ async def test_a_group_that_does_not_exist_is_told_with_the_fix(database: Databa
 async def test_a_fault_is_told_once_and_the_work_is_done_when_it_is_over(bare: Database) -> None:
     backoff, observed = Backoff(), World(now=datetime(2026, 11, 25, tzinfo=UTC)).observe()
     prepare = PrepareRole(bare.admin_url, bare.login(bare.alternating("a"), "first-word"), bare.app, DONE)
-    decision = Decision()
+    decision = Part()
     for _ in range(2):
         assert not await work_on_role(prepare, backoff, observed, decision)
     assert [event.reason for event in decision.events] == ["DatabaseRotationFailed"]

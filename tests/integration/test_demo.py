@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -65,6 +68,42 @@ def test_a_port_in_use_is_a_clear_message(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "in use" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def typed(command: str) -> str:
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+def test_what_it_prints_can_be_typed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [PAYMENTS, "demo", "--port", str(free_port())], cwd=tmp_path, env=ENVIRON, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        printed = ""
+        while not printed.endswith("}'\n"):  # of the last command
+            printed += process.stdout.readline()
+        stripe, again = re.findall(r"^  (curl .*(?:\n    .*)?)$", printed, re.MULTILINE)
+        assert len({typed(again) for _ in range(2)}) == 1
+        assert len(json.loads(typed(stripe))["data"]) == 2
+        key, address = ("sk_test_demo", ""), stripe.split()[2].removesuffix("/subscriptions")
+        told = httpx.get(f"{address}/events", params={"limit": 100, "delivery_success": True}, auth=key).json()["data"]
+        assert {"product.created", "price.created"} <= {event["type"] for event in told}
+        prices = httpx.get(re.findall(r"http\S+/prices", printed)[0]).json()["data"]
+        assert {"pro_monthly", "pro_yearly", "pro_monthly_eur", "team_seat"} < {price["lookup_key"] for price in prices}
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
+
+
+def test_a_taken_port_of_the_simulator_is_said_and_another_one_chosen(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # then another program has it
+            taken.bind(("127.0.0.1", 12111))
+            taken.listen()
+        answer = demo(tmp_path, "--once", "--port", str(free_port()))
+    assert answer.returncode == 0
+    assert "Port 12111 is in use: the simulator takes" in answer.stdout
 
 
 def test_a_failing_step_is_named_and_the_exit_code_is_not_zero(tmp_path: Path) -> None:

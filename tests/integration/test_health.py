@@ -12,8 +12,9 @@ from tests.servers.stack import running_stack
 
 from payment_service.health.admin import admin_app
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.platform.secrets import fingerprint
-from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.platform.admin_token import derived_token
+from payment_service.platform.secrets import Secret, fingerprint
+from payment_service.settings import DEVELOPMENT_SECRET_KEY, DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.simulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -91,9 +92,8 @@ async def test_metrics_count_requests_and_attempts(stack: Stack) -> None:
     text = (await stack.client.get("/metrics")).text
     assert 'payment_attempts_total{outcome="succeeded"}' in text
     assert "payment_duration_seconds_bucket" in text
-    assert (
-        'payments_http_requests_total{method="POST",route="/api/v1/payments/create-subscription",status="201"}' in text
-    )
+    route = 'method="POST",route="/api/v1/payments/create-subscription"'
+    assert f'payments_http_requests_total{{admitted="true",{route},status="201"}}' in text
 
 
 async def test_a_request_id_comes_back(stack: Stack) -> None:
@@ -116,13 +116,21 @@ async def test_drain_mode_closes_connections_and_stays_ready(stack: Stack, admin
     assert "connection" not in (await stack.client.get("/health/ready")).headers
 
 
-async def test_the_prestop_drain_fails_readiness(stack: Stack, admin: httpx.AsyncClient) -> None:
-    waiting = asyncio.create_task(admin.get("/drain"))
-    await asyncio.sleep(0.1)
+async def test_a_process_that_is_told_to_stop_fails_readiness_and_takes_nobody_back(
+    stack: Stack, admin: httpx.AsyncClient
+) -> None:
+    told = (await admin.put("/drain", json={"drain": True, "stopping": True})).json()
+    assert told == {"draining": True, "seconds": 0}
     answer = await stack.client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["checks"]["accepting"] is False
-    waiting.cancel()
+    assert (await admin.put("/drain", json={"drain": False})).json() == {"draining": True}
+
+
+async def test_looking_at_drain_changes_nothing(stack: Stack, admin: httpx.AsyncClient) -> None:
+    assert (await admin.get("/drain")).status_code == 405
+    assert not stack.parts.drain.stopping
+    assert not stack.parts.drain.closing_connections
 
 
 async def test_the_status_names_schema_and_fingerprints(admin: httpx.AsyncClient) -> None:
@@ -154,15 +162,34 @@ async def test_the_admin_token_is_asked(database_url: str) -> None:
         assert allowed.status_code == 200
 
 
-async def test_production_without_an_admin_token_answers_probes_and_metrics_only(stack: Stack) -> None:
+async def test_production_without_an_admin_token_asks_for_the_one_made_of_its_secret_key(stack: Stack) -> None:
     stack.parts.settings = replace(stack.parts.settings, environment="production")
+    right = {"Authorization": f"Bearer {derived_token(DEVELOPMENT_SECRET_KEY)}"}
     async with admin_client(stack, worker=False) as client:
         for method, path in (("GET", "/status"), ("PUT", "/drain")):
-            refused = await client.request(method, path, json={"drain": True})
-            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
-            assert "PAYMENTS_ADMIN_TOKEN" in refused.json()["detail"]
+            for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Bearer {derived_token('other')}"}):
+                refused = await client.request(method, path, json={"drain": True}, headers=headers)
+                assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
         assert stack.parts.drain.closing_connections is False
         assert (await client.get("/health/ready")).status_code == 200
+        assert (await client.put("/drain", json={"drain": True}, headers=right)).json() == {"draining": True}
+
+
+async def test_a_process_with_neither_token_nor_secret_key_takes_no_orders(stack: Stack) -> None:
+    """A worker of the chart: behind a sidecar everybody would come from this machine."""
+    stack.parts.settings = replace(stack.parts.settings, environment="production", secret_key=Secret(""))
+    async with admin_client(stack, worker=True) as client:
+        for headers in ({}, {"Authorization": f"Bearer {derived_token('')}"}):
+            refused = await client.put("/worker", json={"claim": False}, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+async def test_development_without_a_token_answers_this_machine_only(stack: Stack) -> None:
+    for address, status in (("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("fd00::7", 403)):
+        application: Any = admin_app(stack.parts, worker=False)
+        transport = httpx.ASGITransport(app=application, client=(address, 40000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+            assert (await client.get("/status")).status_code == status
 
 
 async def test_the_limit_answers_429_to_the_eleventh(database_url: str) -> None:
@@ -177,7 +204,7 @@ async def test_the_limit_answers_429_to_the_eleventh(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/api/v1/nothing", 404, "not_found"),
+        ("GET", "/api/v1/nothing", 404, "route_not_found"),
         ("DELETE", "/api/v1/customers", 405, "method_not_allowed"),
         ("POST", "/health", 405, "method_not_allowed"),
     ],

@@ -8,26 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.servers.stack import running_stack
-from tests.servers.valkey import ValkeyServer
 
 from payment_service.simulator.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.servers.postgres import PostgresServer
     from tests.servers.stack import Stack
+    from tests.servers.valkey import ValkeyServer
 
 WITHIN_SECONDS = 2.0
 TRIES = 3
-
-
-@pytest.fixture
-def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
-    server.start()
-    yield server
-    server.remove()
 
 
 @pytest.fixture

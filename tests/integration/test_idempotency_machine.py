@@ -27,6 +27,7 @@ from payment_service.idempotency.schemas import IdempotencyKey, Operation, Store
 from payment_service.idempotency.service import Operations
 from payment_service.platform.clock import MovableClock
 from payment_service.platform.database import Database
+from payment_service.platform.recovery import Recovery
 from payment_service.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
@@ -83,7 +84,13 @@ class Processes:
                 async with made.finish(operation):
                     operation.response = StoredResponse.of(201, operation.request | operation.facts)
 
-        made = Operations(database, clock=self.clock, settings=work, handlers={"make_charge": handle})
+        made = Operations(
+            database,
+            clock=self.clock,
+            recovery=Recovery(database, clock=self.clock),
+            settings=work,
+            handlers={"make_charge": handle},
+        )
         return made
 
     async def pause(self) -> None:
@@ -293,8 +300,9 @@ class IdempotencyMachine(RuleBasedStateMachine):
             while self.processes.waiting:
                 self.processes.go_on(0)
                 await self.processes.settle()
-        made = {row.id for row in await self.processes.rows(operations)}
-        assert self.processes.charges == {f"{operation_id}-charge": 1 for operation_id in made}
+        rows = await self.processes.rows(operations)
+        made = {row.id for row in rows}
+        assert self.processes.charges == {f"{row.mark}-charge": 1 for row in rows}
         assert {row.operation_id for row in await self.processes.rows(idempotency_keys)} <= made
 
 
@@ -319,7 +327,7 @@ async def test_a_driver_whose_lease_was_taken_over_writes_nothing(
         await made.settle()
     (row,) = await made.rows(operations)
     assert (row.finished, row.facts["driver"]) == (True, 2)
-    assert made.charges == {f"{row.id}-charge": 1}
+    assert made.charges == {f"{row.mark}-charge": 1}
     await made.close()
 
 

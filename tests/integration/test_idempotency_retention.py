@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from payment_service.simulator.faults import Fault
 from payment_service.tables import idempotency_keys, operations
+from payment_service.webhooks import worker
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -14,6 +17,12 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 DAY = 24 * HOUR
 CUSTOMERS = "/api/v1/customers"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep house more often than every 15 s."""
+    monkeypatch.setattr(worker, "HOUSEKEEPING_SECONDS", 1.0)
 
 
 async def create_customers(stack: Stack, count: int) -> None:

@@ -201,6 +201,28 @@ async def test_while_stripe_is_away_no_attempt_is_used_up(lab: Laboratory) -> No
     assert set((await states(lab)).values()) == {"applied"}
 
 
+async def test_an_object_that_stripe_is_slow_with_holds_up_no_other(lab: Laboratory) -> None:
+    slow, quick = (lab.simulator.routes.customers.create({"name": name})["id"] for name in ("slow", "quick"))
+    now, answered, real = int(lab.clock.timestamp()), asyncio.Event(), lab.simulator.api
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        if slow in scope.get("path", ""):
+            await answered.wait()
+        await real(scope, receive, send)
+
+    lab.simulator.api = late  # type: ignore[assignment] # an ASGI application
+    applier = lab.parts.worker._applier
+    for named in (slow, quick):
+        await lab.receive([told(lab, f"evt_{named}_{n}", customer(named), created=now) for n in range(2)])
+        await lab.parts.worker.apply_batch()
+        lab.clock.advance(2)
+        assert await asyncio.wait_for(applier.fetch_doubtful(leave=1), 5) == 1
+    assert sorted(lab_states := (await states(lab)).values()) == ["applied"] * 3 + ["pending"], lab_states
+    answered.set()
+    await applier.fetched()
+    assert set((await states(lab)).values()) == {"applied"}
+
+
 async def unavailable(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 503, "headers": []})
     await send({"type": "http.response.body", "body": b"{}"})

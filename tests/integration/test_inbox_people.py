@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import insert, update
+from tests.servers.events import event_row
+from tests.servers.hostile import HOSTILE
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.cli import main
+from payment_service.platform.metrics import INBOX_DEAD
 from payment_service.tables import audit_log, cursors, events
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ async def actions(stack: Stack) -> list[tuple[str, str]]:
     return [(row["actor"], row["action"]) for row in rows if row["action"].partition(".")[0] in AUDITED]
 
 
+NAMES = ("evt_{}", "rec_evt_{}", "unreadable_{}", "evt_{}_thin")
+"""Ids of the inbox's events."""
 AUDITED = {"inbox", "reconciliation"}
 
 
@@ -92,6 +97,61 @@ async def test_a_dead_event_is_retried_once_however_often_the_request_is_sent(bu
 
     await busy.until(applied)
     assert (await busy.client.post(f"{INBOX}/{event_id}/retry", json={})).status_code == 409
+
+
+async def test_a_dead_event_is_discarded_with_a_reason_and_taken_back(busy: Stack) -> None:
+    event_id = await dead_event(busy)
+    path = f"{INBOX}/{event_id}"
+    assert (await busy.client.post(f"{path}/discard", json={})).status_code == 422
+    assert (await busy.client.post(f"{path}/restore", json={})).status_code == 409
+    for replayed in (None, "true"):
+        headers = {"Idempotency-Key": "once"}
+        answer = await busy.client.post(f"{path}/discard", json={"reason": "paid by hand"}, headers=headers)
+        assert (answer.status_code, answer.json()["state"]) == (200, "discarded")
+        assert answer.headers.get("idempotent-replayed") == replayed
+    shown = (await busy.client.get(path, params={"payload": "true"})).json()
+    assert (shown["discard_reason"], shown["last_error"]) == ("paid by hand", "KeyError")
+    assert shown["payload"]["id"] == event_id
+    assert (await busy.client.post(f"{path}/discard", json={"reason": "again"})).status_code == 409
+    assert (await busy.client.post(f"{path}/retry", json={})).status_code == 409
+    assert (await busy.client.post(f"{INBOX}/replay", json={"dead": True})).json()["count"] == 0
+    await busy.parts.worker.keep_house()
+    assert INBOX_DEAD._value.get() == 0
+    assert [row["state"] for row in await busy.rows(events) if row["id"] == event_id] == ["discarded"]
+    back = (await busy.client.post(f"{path}/restore", json={})).json()
+    assert (back["state"], back["discard_reason"], back["last_error"]) == ("dead", None, "KeyError")
+    assert (await busy.client.post(f"{INBOX}/evt_none/discard", json={"reason": "none"})).status_code == 404
+    audited = [row["action"] for row in await busy.rows(audit_log) if row["object_id"] == event_id]
+    assert audited == ["inbox.discard", "inbox.show_payload", "inbox.restore"]
+    reasons = [row["details"].get("reason") for row in await busy.rows(audit_log) if row["action"] == "inbox.discard"]
+    assert reasons == ["paid by hand"]
+
+
+async def test_any_payload_at_all_is_listed_shown_retried_and_discarded(busy: Stack) -> None:
+    bodies = [kind[0]("evt_1", "cus_1") for kind in HOSTILE.values()]
+    bodies += [HOSTILE["number"][2]("evt_1", "cus_1"), b"\x00\x1b[2J\x9b31m\xff\xe2\x80\xae"]
+    async with busy.parts.database.transaction() as connection:
+        for number, body in enumerate(bodies):
+            row = event_row(number) | {"payload": body, "state": "dead", "stripe_created": 2**62 if number % 2 else -5}
+            row["id"] = NAMES[number % len(NAMES)].format(number)
+            await connection.execute(insert(events).values(row))
+    listed = (await busy.client.get(INBOX, params={"state": "dead", "limit": "100"})).json()["data"]
+    assert len(listed) == len(bodies) + 1
+    for number, body in enumerate(bodies):
+        path = f"{INBOX}/{NAMES[number % len(NAMES)].format(number)}"
+        shown = await busy.client.get(path, params={"payload": "true"})
+        assert shown.status_code == 200
+        content = json.loads(shown.content)
+        assert (content["payload"] is None) != (content["payload_text"] is None)
+        if content["payload_text"] is not None:
+            assert content["payload_text"] == body.decode(errors="backslashreplace")
+        assert (await busy.client.post(f"{path}/discard", json={"reason": "hostile"})).status_code == 200
+        assert (await busy.client.post(f"{path}/restore", json={})).status_code == 200
+        assert (await busy.client.post(f"{path}/retry", json={})).json()["state"] == "pending"
+    for _ in range(3):
+        await busy.parts.worker.apply_batch()
+    states = {row["id"]: row["state"] for row in await busy.rows(events)}
+    assert {states[NAMES[number % len(NAMES)].format(number)] for number in range(len(bodies))} == {"dead"}
 
 
 async def test_a_replay_is_counted_first_and_then_done(busy: Stack) -> None:
@@ -164,8 +224,22 @@ async def test_the_commands_do_the_same(
     assert json.loads(dry.output)["count"] == 1
     assert (await command("inbox", "replay")).exit_code == 2
     assert "is pending again" in (await command("inbox", "retry", event_id)).output
+    refused = await command("inbox", "discard", "evt_none", event_id, "--reason", "waits")
+    assert (refused.exit_code, refused.stderr.count("Error: ")) == (1, 2)
+    async with busy.parts.database.transaction() as connection:
+        again = {"state": "dead", "payload": b"\x1b[2J\xff", "type": "a\x1bb"}
+        await connection.execute(update(events).where(events.c.id == event_id).values(again))
+    discarded = await command("inbox", "discard", "evt_none", event_id, "--reason", "by hand")
+    assert (discarded.exit_code, discarded.stdout) == (1, f"{event_id} a\\x1bb is discarded\n")
+    listed = (await command("inbox", "list", "--state", "discarded")).output
+    assert listed.startswith("RECEIVED ")
+    assert "by hand" in listed
+    shown = (await command("inbox", "show", event_id, "--payload")).output
+    assert "\x1b" not in shown
+    assert json.loads(shown)["payload_text"] == "\x1b[2J\\xff"
+    assert "is dead again" in (await command("inbox", "restore", event_id)).output
     assert (await command("inbox", "retry", "evt_none")).exit_code == 1
-    assert "1 wait to be applied again" not in (await command("inbox", "replay", "--dead")).output
+    assert "1 wait to be applied again" in (await command("inbox", "replay", "--dead")).output
     report = json.loads((await command("reconcile", "--dry-run", "--json")).stdout)
     assert report["missed"] == {}
     assert "events missed: none" in (await command("reconcile", "--full", "--since", "1h")).stdout
@@ -173,4 +247,12 @@ async def test_the_commands_do_the_same(
     shown = json.loads((await command("operations", "show", operations[0]["id"])).output)
     assert shown["finished"] is True
     done = [action for actor, action in await actions(busy) if actor.startswith("cli:")]
-    assert done == ["inbox.show_payload", "inbox.retry", "inbox.replay", "reconciliation.run"]
+    assert done == [
+        "inbox.show_payload",
+        "inbox.retry",
+        "inbox.discard",
+        "inbox.show_payload",
+        "inbox.restore",
+        "inbox.replay",
+        "reconciliation.run",
+    ]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.servers.stack import CREATE, running_stack
+from tests.servers.stack import CREATE, PRICE, running_stack
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app
+from payment_service.platform import metrics
+from payment_service.subscriptions.limits import CreationLimits
+from payment_service.tables import operations
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -23,9 +26,23 @@ def client_of(stack: Stack, *, address: str = "203.0.113.7", **http: Any) -> htt
     """A client of the service with other settings."""
     parts = stack.parts
     parts.settings = replace(parts.settings, http=replace(parts.settings.http, **http))
-    parts.access = Access(parts.settings, parts.database, clock=stack.clock, limiter=parts.limiter)
+    parts.access = Access(parts.settings, parts.database, clock=stack.clock)
+    parts.subscriptions._limits = CreationLimits(parts.subscriptions._limits._declines, parts.settings.http)
     transport = httpx.ASGITransport(app=create_app(parts), client=(address, 1))  # type: ignore[arg-type] # ASGI
     return httpx.AsyncClient(transport=transport, base_url="http://api")
+
+
+async def make_key(stack: Stack, name: str = "shop") -> dict[str, str]:
+    """Return the header with a new API key of a principal; from now on keys are asked."""
+    stack.parts.settings = replace(stack.parts.settings, environment="production")
+    keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
+    key, _ = await keys.create(name, scope="write", days=None, actor="test")
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def create(client: httpx.AsyncClient, headers: dict[str, str], **customer: Any) -> httpx.Response:
+    """Create a subscription, however many the customer has."""
+    return await client.post(CREATE, headers=headers, json={"price_id": PRICE, "allow_multiple": True} | customer)
 
 
 async def test_the_limit_of_an_address_holds_over_all_routes(stack: Stack) -> None:
@@ -77,13 +94,111 @@ async def test_each_key_has_a_limit_of_its_own(stack: Stack) -> None:
     assert answers[2].headers["ratelimit-policy"] == '"key";q=2;w=60'
 
 
-async def test_a_refused_creation_counts_against_nothing_else(stack: Stack) -> None:
-    async with client_of(stack, create_limit_per_minute=1, address_limit_per_minute=3) as client:
-        answers = [await client.post(CREATE, json={"email": "a@example.com", "price_id": "price_pro"})]
-        answers += [await client.post(CREATE, json={}) for _ in range(5)]
-        assert [answer.status_code for answer in answers] == [201] + [429] * 5
-        assert answers[-1].headers["ratelimit-policy"] == '"create";q=1;w=60'
-        assert [(await client.get(LIST)).status_code for _ in range(3)] == [200, 200, 429]
+async def test_requests_with_a_key_take_nothing_from_neighbours_at_their_address(stack: Stack) -> None:
+    first, second = await make_key(stack, "shop"), await make_key(stack, "neighbour")
+    async with client_of(stack, key_limit_per_minute=2, address_limit_per_minute=2) as client:
+        flood = [await client.get(LIST, headers=first) for _ in range(4)]
+        flood += [await client.post("/api/v1/customers", json={}, headers=first) for _ in range(2)]
+        other = [
+            await client.post("/api/v1/customers", json={}, headers=second),
+            await client.get(LIST, headers=second),
+        ]
+    assert [answer.status_code for answer in flood] == [200, 200, 429, 429, 429, 429]
+    assert [answer.status_code for answer in other] == [201, 200]
+    assert {answer.headers["ratelimit-policy"] for answer in (*flood, *other)} == {'"key";q=2;w=60'}
+
+
+async def test_a_key_counts_creations_for_the_customer_it_names(stack: Stack) -> None:
+    key = await make_key(stack)
+    async with client_of(stack, create_limit_per_minute=2) as client:
+        adas = [await create(client, key, email=email) for email in ("ada@example.com", "Ada@Example.com") * 2]
+        others = [await create(client, key, email=f"{number}@example.com") for number in range(5)]
+        by_reference = [await create(client, key, customer_reference="c-1", create=True) for _ in range(3)]
+        customer = others[0].json()["customer_id"]
+        stripe_id = (await client.get(f"/api/v1/customers/{customer}", headers=key)).json()["stripe_customer_id"]
+        by_id = [await create(client, key, customer_id=named) for named in (customer, stripe_id, customer)]
+    assert [answer.status_code for answer in adas] == [201, 201, 429, 429]
+    assert {answer.status_code for answer in others} == {201}
+    assert [answer.status_code for answer in by_reference] == [201, 201, 429]
+    assert [answer.status_code for answer in by_id] == [201, 201, 429], "our id and Stripe's are one customer"
+    refused = adas[-1]
+    assert refused.json()["code"] == "rate_limited"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers.get_list("ratelimit-policy") == ['"create";q=2;w=60']
+
+
+async def test_a_caller_cannot_use_up_what_another_may_do_for_the_same_customer(stack: Stack) -> None:
+    first, second = await make_key(stack, "shop"), await make_key(stack, "support")
+    async with client_of(stack, create_limit_per_minute=1) as client:
+        answers = [await create(client, key, email="ada@example.com") for key in (first, first, second)]
+    assert [answer.status_code for answer in answers] == [201, 429, 201]
+
+
+async def test_a_setting_counts_creations_for_the_address(stack: Stack) -> None:
+    key = await make_key(stack)
+    async with client_of(stack, create_limit_per_minute=2, create_limit_by="address") as client:
+        answers = [await create(client, key, email=f"{number}@example.com") for number in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+
+
+async def test_replays_take_nothing_from_the_limit_of_creations(stack: Stack) -> None:
+    async with client_of(stack, create_limit_per_minute=2) as client:
+        replayed = [await create(client, {"Idempotency-Key": "one"}, email="a@example.com") for _ in range(6)]
+        reused = await create(client, {"Idempotency-Key": "one"}, email="b@example.com")
+        after = [await create(client, {}, email=f"{number}@example.com") for number in range(2)]
+    assert {answer.status_code for answer in replayed} == {201}
+    assert reused.status_code == 422
+    assert [answer.status_code for answer in after] == [201, 429]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"quantity": "many"},
+        {"price_id": "price_unknown"},
+        {"customer_id": "lpc_unknown"},
+        {"customer_id": "cus_unknown"},
+        {"colour": "red"},
+    ],
+)
+async def test_refusals_by_validation_take_nothing_from_the_limit_of_creations(
+    stack: Stack, body: dict[str, Any]
+) -> None:
+    async with client_of(stack, create_limit_per_minute=1) as client:
+        refused = [await client.post(CREATE, json={"price_id": PRICE} | body) for _ in range(3)]
+        assert {answer.status_code for answer in refused} == {422}
+        assert (await create(client, {}, email="a@example.com")).status_code == 201
+
+
+async def test_a_refused_creation_was_not_begun(stack: Stack) -> None:
+    async with client_of(stack, create_limit_per_minute=1) as client:
+        await create(client, {}, email="a@example.com")
+        begun = len(await stack.rows(operations))
+        key = {"Idempotency-Key": "later"}
+        assert (await create(client, key, email="b@example.com")).status_code == 429
+        assert len(await stack.rows(operations)) == begun
+    async with client_of(stack, create_limit_per_minute=2) as later:
+        assert (await create(later, key, email="b@example.com")).status_code == 201
+
+
+@pytest.mark.parametrize("origins", [(), ("https://shop.example",)])
+async def test_preflights_count_against_nothing_and_need_no_key(stack: Stack, origins: tuple[str, ...]) -> None:
+    await make_key(stack)
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    async with client_of(stack, address_limit_per_minute=1, allowed_origins=origins) as client:
+        before = metrics.render()
+        answers = [await client.options(CREATE, headers=asked | {"Authorization": "Bearer lp_x"}) for _ in range(30)]
+        assert {answer.status_code for answer in answers} == {204}
+        allowed = {answer.headers.get("access-control-allow-origin", "") for answer in answers}
+        assert allowed == ({*origins} or {""})
+        assert counted(metrics.render()) == counted(before), "no key was looked at, no limit asked"
+        assert (await client.get(LIST)).status_code == 401
+
+
+def counted(text: bytes) -> list[bytes]:
+    """Return the series of refused keys and of the limiter's decisions."""
+    return [line for line in text.splitlines() if b"limiter_decisions" in line or b"refused_keys" in line]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/webhooks/stripe", "/health/ready", "/docs"])

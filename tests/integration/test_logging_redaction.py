@@ -16,7 +16,7 @@ SECRETS = (
     "sk_live_51Habcdef",
     "rk_test_51Habcdef",
     "whsec_q83Jd0LmZx71",
-    "lp_Zm9vYmFyYmF6cXV4",
+    "lp_test_Zm9vYmFyYmF6cXV4",
     "pi_3Nabc_secret_XYZ123",
     "4242 4242 4242 4242",
     "4000-0025-0000-3155",
@@ -51,7 +51,7 @@ async def test_the_whole_round_logs_money_and_no_secret(stack: Stack) -> None:
     await stack.client.post(
         "/api/v1/webhooks/stripe", content=b'{"object":"event"}', headers={"Stripe-Signature": "whsec_q83Jd0LmZx71"}
     )
-    authorization = {"Authorization": "Bearer lp_Zm9vYmFyYmF6cXV4", "X-Request-ID": "sk_live_51Habcdef"}
+    authorization = {"Authorization": "Bearer lp_test_Zm9vYmFyYmF6cXV4", "X-Request-ID": "sk_live_51Habcdef"}
     answer = await stack.client.get("/api/v1/subscriptions/sk_live_51Habcdef", headers=authorization)
     assert isinstance(answer, httpx.Response)
     assert logged.COUNTED["lines"] >= before + 5

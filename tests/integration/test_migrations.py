@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 from tests.servers.stack import development_settings
 
 from payment_service.migrations import runner
 from payment_service.migrations.command import migrate
 from payment_service.migrations.runner import MigrationRefused, current_numbers, locked_connection, make_plan
 from payment_service.migrations.support import APPLICATION_SCHEMA
+from payment_service.tables import audit_log
 
 if TYPE_CHECKING:
     from payment_service.settings import Settings
@@ -101,3 +103,46 @@ def test_a_downgrade_empties_the_database(postgres_url: str) -> None:
     for command in (["upgrade", "head"], ["downgrade", "base"]):
         answer = subprocess.run([alembic, *command], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stderr
+
+
+def upgrade(settings: Settings, revision: str) -> None:
+    environ = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database.url.reveal()}
+    alembic = Path(sys.executable).with_name("alembic")
+    subprocess.run([alembic, "upgrade", revision], cwd=ROOT, env=environ, capture_output=True, check=True)
+
+
+async def test_live_rows_that_share_a_product_pass_the_migration_of_slots(empty_settings: Settings) -> None:
+    upgrade(empty_settings, "0009_newest_first")
+    statement = text(
+        "INSERT INTO subscriptions (id, stripe_subscription_id, customer_id, product_id, price_id, quantity, status,"
+        " exclusive, metadata, livemode, created_at, updated_at) VALUES (:id, :id, 'lpc_1', 'prod_1', 'price_1', 3,"
+        " 'active', :exclusive, '{}', false, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+    )
+    async with locked_connection(empty_settings.database) as connection:
+        rows = [{"id": "sub_1", "exclusive": True}, {"id": "sub_2", "exclusive": False}]
+        await connection.execute(statement, rows)
+        await connection.commit()
+    upgrade(empty_settings, "head")
+    async with locked_connection(empty_settings.database) as connection:
+        found = await connection.execute(text("SELECT id, quantity, ordered_product_id FROM subscriptions ORDER BY id"))
+        assert [tuple(row) for row in found] == [("sub_1", 3, None), ("sub_2", 3, None)]
+
+
+async def test_a_key_with_an_unknown_scope_is_revoked_and_no_other_can_be_made(empty_settings: Settings) -> None:
+    upgrade(empty_settings, "0010_slots")
+    statement = text(
+        "INSERT INTO api_keys (id, principal, prefix, digest, scope, livemode, created_at)"
+        " VALUES (:id, 'shop', 'lp_test_ab', :digest, :scope, false, CURRENT_TIMESTAMP)"
+    )
+    keys = [{"id": scope, "scope": scope, "digest": scope.encode()} for scope in ("admin", "root")]
+    async with locked_connection(empty_settings.database) as connection:
+        await connection.execute(statement, keys)
+        await connection.commit()
+    upgrade(empty_settings, "head")
+    async with locked_connection(empty_settings.database) as connection:
+        found = await connection.execute(text("SELECT id, scope, revoked_at IS NULL FROM api_keys ORDER BY id"))
+        assert [tuple(row) for row in found] == [("admin", "admin", True), ("root", "read", False)]
+        audited = (await connection.execute(select(audit_log))).one()
+        assert (audited.action, audited.object_id, audited.details["scope"]) == ("api_key.revoke", "root", "root")
+        with pytest.raises(IntegrityError, match="ck_api_keys_scope"):
+            await connection.execute(statement, {"id": "new", "scope": "Admin", "digest": b"new"})

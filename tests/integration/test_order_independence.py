@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import assume
 from hypothesis import strategies as st
+from tests.holding import hold
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
@@ -80,28 +80,12 @@ def present(found: Laboratory) -> dict[str, set[str]]:
 
 @pytest.mark.timeout(900)
 def test_any_permutation_with_duplicates_and_losses_gives_the_rows_of_the_ordered_history(database_url: str) -> None:
-    with asyncio.Runner() as runner:
-        context = laboratory(database_url)
-        found = runner.run(context.__aenter__())
-        try:
-
-            @settings(
-                max_examples=EXAMPLES,
-                deadline=None,
-                phases=[Phase.explicit, Phase.reuse, Phase.generate],
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-            )
-            @given(actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=8), seed=st.integers(0, 2**32 - 1))
-            def holds(actions: list[str], seed: int) -> None:
-                assume(actions.count("a week passes") <= WEEKS)
-                runner.run(compare(found, actions, seed))
-
-            holds()
-        finally:
-            runner.run(context.__aexit__(None, None, None))
+    actions = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=8)
+    hold(laboratory(database_url), compare, examples=EXAMPLES, actions=actions, seed=st.integers(0, 2**32 - 1))
 
 
-async def compare(found: Laboratory, actions: list[str], seed: int) -> None:
+async def compare(found: Laboratory, *, actions: list[str], seed: int) -> None:
+    assume(actions.count("a week passes") <= WEEKS)
     await found.reset()
     account = Account(found.simulator, found.clock, Random(seed))
     for action in actions:

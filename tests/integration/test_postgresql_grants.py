@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 ROLE = "payments_app"
 NO_STRIPE = "http://127.0.0.1:1"
+INSERT_KEY = (
+    "INSERT INTO api_keys (id, principal, prefix, digest, scope, livemode, created_at)"
+    " VALUES ('lpk_1', 'me', 'lp_test_abcd', '\\x00', 'admin', false, now())"
+)
 
 
 def make_role(server: PostgresServer, name: str, options: str = "LOGIN") -> None:
@@ -33,15 +37,21 @@ def server(request: pytest.FixtureRequest) -> PostgresServer:
     return found
 
 
-@pytest.fixture
-def owner_url(server: PostgresServer) -> str:
-    """A migrated database whose owner is no superuser."""
+def owned_database(server: PostgresServer) -> str:
+    """Return the address of an empty database whose owner is no superuser, beside the application's role."""
     make_role(server, ROLE)
     make_role(server, "payments_owner")
     url = server.new_database()
     name = url.rpartition("/")[2]
     server.execute(f"ALTER DATABASE {name} OWNER TO payments_owner")
     server.execute("ALTER SCHEMA public OWNER TO payments_owner", database=name)
+    return url
+
+
+@pytest.fixture
+def owner_url(server: PostgresServer) -> str:
+    """A migrated database whose owner is no superuser."""
+    url = owned_database(server)
     owner = as_role(url, "payments_owner")
     migrate(owner)
     asyncio.run(grant(owner))
@@ -68,6 +78,18 @@ async def grant(owner_url: str, *, role: str = ROLE) -> tuple[str, ...]:
         "DELETE FROM audit_log",
         "DELETE FROM schema_versions",
         "UPDATE alembic_version SET version_num = 'x'",
+        INSERT_KEY,
+        "UPDATE api_keys SET scope = 'admin'",
+        "UPDATE api_keys SET expires_at = NULL",
+        "UPDATE api_keys SET last_used_at = now()",
+        "DELETE FROM api_keys",
+        "TRUNCATE api_keys",
+        "SELECT 1 FROM api_keys FOR UPDATE",
+        "SELECT api_key_audit('cli:me', 'create', NULL, '{}')",
+        "DROP FUNCTION api_key_used",
+        "ALTER FUNCTION api_key_used SECURITY INVOKER",
+        "ALTER TABLE audit_log DISABLE TRIGGER audit_log_stamped",
+        "SET session_replication_role = replica",
     ],
 )
 async def test_the_application_role_is_refused(owner_url: str, statement: str) -> None:
@@ -111,6 +133,13 @@ async def test_a_role_that_does_not_exist_is_refused_with_the_fix(owner_url: str
 async def test_a_role_with_other_powers_is_refused(owner_url: str, role: str, reason: str) -> None:
     with pytest.raises(GrantsRefused, match=reason):
         await grant(owner_url, role=role)
+
+
+async def test_a_role_that_may_become_the_owner_is_refused(owner_url: str, server: PostgresServer) -> None:
+    make_role(server, "payments_guest", "LOGIN NOINHERIT")
+    server.execute("GRANT payments_owner TO payments_guest")
+    with pytest.raises(GrantsRefused, match="SET ROLE"):
+        await grant(owner_url, role="payments_guest")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.servers.certificates import issue, make_authority
 from tests.servers.postgres import DEBIAN_15, PostgresServer
 from tests.servers.stack import development_settings
 
+from payment_operator.postgresql import DatabaseFault, lock_role
 from payment_service.platform.database import Database, is_unavailable
 
 if TYPE_CHECKING:
@@ -88,3 +89,27 @@ async def test_verify_full_refuses_what_is_not_the_server(
 async def test_a_server_that_requires_tls_refuses_plain_connections(server: PostgresServer) -> None:
     with pytest.raises(Exception, match="no encryption"):
         await encrypted(server, "sslmode=disable")
+
+
+async def test_the_authority_may_come_from_the_environment_and_change(
+    server: PostgresServer, certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the chart's `database.ca` gives it to every container."""
+    file = tmp_path / "ca.crt"
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    monkeypatch.setenv("PGSSLROOTCERT", str(file))
+    file.write_bytes((certificates / "other.crt").read_bytes())
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await encrypted(server, "")
+    file.write_bytes((certificates / "ca.crt").read_bytes())
+    assert await encrypted(server, "")
+
+
+@pytest.mark.parametrize("query", ["", "?", "?application_name=operator", "?sslmode=verify-ca"])
+async def test_the_operator_verifies_the_server_by_the_authority(
+    server: PostgresServer, certificates: Path, query: str
+) -> None:
+    url = f"postgresql+asyncpg://postgres@localhost:{server.port}/postgres{query}"
+    assert await lock_role(admin_url=url, role="nobody", authority=(certificates / "ca.crt").read_text())
+    with pytest.raises(DatabaseFault, match="certificate verify failed"):
+        await lock_role(admin_url=url, role="nobody", authority=(certificates / "other.crt").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from payment_service.platform import stripe_calls
@@ -39,6 +40,17 @@ async def test_an_event_that_overtakes_the_answer_of_stripe_is_not_undone(
     assert answer.json()["status"] == "active"
     assert [row["status"] for row in await stack.rows(subscriptions)] == ["active"]
     assert len(stack.charges()) == 1
+
+
+async def test_cancellations_of_one_subscription_at_the_same_moment_take_turns(stack: Stack) -> None:
+    made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
+    path = f"/api/v1/subscriptions/{made['id']}/cancel"
+
+    async def cancel(number: int) -> int:
+        key = {"Idempotency-Key": f"cancel-{number}"}
+        return (await stack.client.post(path, json={"at_period_end": True}, headers=key)).status_code
+
+    assert set(await asyncio.gather(*map(cancel, range(20)))) == {200}
 
 
 async def test_an_event_that_arrives_while_the_object_is_fetched_is_not_undone(

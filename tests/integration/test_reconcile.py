@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,17 @@ from tests.servers.laboratory import Laboratory, laboratory
 
 from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock
+from payment_service.platform.cursors import read_cursor
 from payment_service.platform.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.reconcile import drift, polling
-from payment_service.reconcile.store import read_cursor
 from payment_service.simulator.faults import Fault
-from payment_service.tables import cursors, events, invoices, operations, subscriptions
+from payment_service.tables import cursors, customers, events, invoices, operations, subscriptions
 from payment_service.webhooks.application import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from tests.servers.stack import Stack
 
 HOUR = 3600
 DAY = 86400
@@ -209,7 +212,7 @@ class StoppedClock(Clock):
         return 1_800_000_000.0
 
 
-async def test_gauges_tell_of_a_paid_invoice_without_its_subscription_and_of_an_operation_past_its_lease(
+async def test_gauges_tell_of_a_paid_invoice_without_its_subscription_and_of_an_operation_that_never_ends(
     lab: Laboratory,
 ) -> None:
     live(lab, "subscribe")
@@ -237,9 +240,124 @@ def abandoned(lab: Laboratory) -> dict[str, Any]:
         "request": {},
         "phase": "started",
         "facts": {},
-        "lease_expires_at": now,
+        "lease_expires_at": now + timedelta(hours=1),  # an attempt has just begun
         "fence": 1,
         "attempts": 1,
         "created_at": now,
         "updated_at": now,
     }
+
+
+ODD = {
+    "ODD0": rb'"a\ud800b"',
+    "ODD1": rb'"a\u0000b"',
+    "ODD2": b"1e400",
+    "ODD3": b"NaN",
+    "ODD4": b"[" * 200 + b"]" * 200,
+    "ODD5": b"[" * 900 + b"]" * 900,
+}
+"""What the SDK's decoder lets through and no table takes, by the name that stands for it."""
+
+
+def speak_oddly(lab: Laboratory) -> None:
+    """Let Stripe send the names above as what they stand for."""
+    plain = lab.simulator.api
+
+    async def odd(scope: Any, receive: Any, send: Any) -> None:
+        sent: list[Any] = []
+
+        async def keep(message: Any) -> None:
+            sent.append(message)
+
+        await plain(scope, receive, keep)
+        body = b"".join(message.get("body", b"") for message in sent)
+        for name, value in ODD.items():
+            body = body.replace(f'"{name}"'.encode(), value)
+        headers = [pair for pair in sent[0]["headers"] if pair[0] != b"content-length"]
+        await send(sent[0] | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
+        await send({"type": "http.response.body", "body": body})
+
+    lab.simulator.api = odd  # type: ignore[assignment] # an ASGI application
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_oddities_in_stripes_lists_stop_nothing(lab: Laboratory, *, full: bool) -> None:
+    """Whatever can be replaced is; what cannot be is dead with its reason, and the others are taken."""
+    await lab.parts.reconciler.run(full=False)
+    names = [*ODD, "good"]
+    made = {name: lab.simulator.routes.customers.create({"name": name})["id"] for name in names}
+    lab.clock.advance(40 * DAY if full else 120)
+    speak_oddly(lab)
+    await lab.parts.reconciler.run(full=full)
+    for _ in range(15):
+        await lab.parts.worker.apply_batch()
+        await lab.parts.worker.fetch_doubtful()
+        lab.clock.advance(601)
+    rows = {row["stripe_customer_id"]: row["name"] for row in await lab.rows(customers)}
+    assert rows[made["good"]] == "good"
+    assert rows[made["ODD0"]] == rows[made["ODD1"]] == "a\ufffdb"
+    assert rows[made["ODD2"]] is rows[made["ODD3"]] is None
+    states = {row["object_id"]: row["state"] for row in await lab.rows(events)}
+    assert "pending" not in states.values()
+    assert {states[made[name]] for name in ("good", "ODD0", "ODD1", "ODD2", "ODD3")} == {"applied"}
+    assert not {made["ODD4"], made["ODD5"]} & rows.keys()
+    assert (await lab.parts.reconciler.run(full=full)).missed == {}
+
+
+async def test_an_event_in_stripes_list_that_cannot_be_read_is_dead_and_the_others_are_taken(lab: Laboratory) -> None:
+    await lab.parts.reconciler.run(full=False)
+    for number in range(4):
+        lab.simulator.routes.customers.create({"name": f"customer {number}"})
+    first, second, third, fourth = lab.simulator.state.all("event")
+    first["data"], third["type"], fourth["object"] = {"object": []}, None, "v2.core.event"
+    lab.clock.advance(120)
+    report = await lab.parts.reconciler.run(full=False)
+    await lab.settle()
+    assert report.missed == {"customer": 1, "unreadable": 3}
+    states = {row["id"]: row["state"] for row in await lab.rows(events)}
+    assert states.pop(second["id"]) == "applied"
+    assert set(states) == {first["id"], third["id"], fourth["id"]}
+    assert set(states.values()) == {"dead"}
+    lab.clock.advance(60)
+    assert (await lab.parts.reconciler.run(full=False)).missed == {}
+
+
+async def test_a_part_of_reconciliation_that_fails_keeps_no_other_from_its_work(lab: Laboratory) -> None:
+    live(lab, "subscribe")
+    plain = lab.simulator.api
+
+    async def without_events(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/v1/events":
+            await plain(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"object":"list"}'})
+
+    lab.simulator.api = without_events  # type: ignore[assignment] # an ASGI application
+    with pytest.raises(KeyError, match="data"):
+        await lab.parts.reconciler.run(full=True)
+    await lab.settle()
+    assert len(await lab.rows(subscriptions)) == 1
+
+
+async def test_a_moved_test_clock_loses_no_delivery(stack: Stack) -> None:
+    stack.clock.advance(120)  # past what made the prices, before there was an endpoint
+    await stack.parts.reconciler.run(full=True)
+    made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
+    stack.simulator.test_clock.advance(32 * DAY)
+    stack.simulator.tick()
+    account = stack.simulator.state
+
+    async def told() -> bool:
+        return all(stack.simulator.routes.events.delivered(event) for event in account.all("event"))
+
+    async def renewed() -> bool:
+        seen = (await stack.client.get(f"/api/v1/subscriptions/{made['id']}")).json()
+        return datetime.fromisoformat(seen["current_period_end"]).timestamp() > account.now
+
+    await stack.until(told)
+    await stack.until(renewed)
+    assert len(stack.charges()) == 2
+    stack.clock.advance(120)
+    report = await stack.parts.reconciler.run(full=True)
+    assert (report.missed, report.drifted) == ({}, {})

@@ -14,7 +14,7 @@ from tests.servers.valkey_groups import SentinelGroup, ValkeyCluster
 
 from payment_service.platform import circuit
 from payment_service.platform.limiter import RedisLimiter, Rule
-from payment_service.platform.redis import connect
+from payment_service.platform.redis import close, connect
 from payment_service.platform.secrets import Secret
 
 if TYPE_CHECKING:
@@ -170,3 +170,23 @@ async def test_tls_is_not_given_up(tls: TlsFront, tmp_path: Path, scheme: str, h
     with pytest.raises(RedisError):
         await client.ping()
     await client.aclose()
+
+
+async def test_sentinels_are_asked_over_tls_and_the_server_that_they_name_is_too(
+    sentinel: SentinelGroup, tmp_path: Path
+) -> None:
+    make_authority(tmp_path, name="ca")
+    certificate, key = issue(tmp_path, names="DNS:localhost")
+    front = TlsFront(to_port=sentinel.port, certificate=certificate, key=key)
+    front.start()
+    authority = tmp_path / "ca.crt"
+    address = f"localhost:{front.port}/0?service=payments&ssl_ca_certs={authority}"
+    client = connect(Secret(f"rediss+sentinel://{address}"))
+    try:
+        manager = client.connection_pool.sentinel_manager
+        assert (await manager.discover_master("payments"))[1] == sentinel.primary.port
+        with pytest.raises(RedisError):  # the server itself knows no TLS: plain text is not tried
+            await client.ping()
+    finally:
+        await close(client)
+        front.stop()

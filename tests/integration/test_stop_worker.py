@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,38 @@ async def test_a_stopping_worker_ends_what_it_began_and_leaves_no_lease(lab: Lab
         account.do("change customer")
     lab.simulator.faults.calls.append(Fault(kind="latency", method="GET", count=1000, seconds=STRIPE_SECONDS))
     await lab.receive(lab.history())
+    async with worker(lab, tmp_path) as process:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await leased(lab):  # noqa: ASYNC110 - rows tell nobody
+                await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await process.wait() == 0
+    assert await leased(lab) == []
+    lab.simulator.faults.clear()
+    await lab.settle()
+    assert {row["state"] for row in await lab.rows(events)} <= {"applied", "ignored"}
+
+
+async def test_a_worker_that_nobody_can_call_begins_when_its_mounted_file_says_so(
+    lab: Laboratory, tmp_path: Path
+) -> None:
+    Account(lab.simulator, lab.clock, Random(5)).do("subscribe")
+    await lab.receive(lab.history())
+    file = tmp_path / "claim"
+    file.write_text("false")
+    async with worker(lab, tmp_path, PAYMENTS_WORKER_CLAIM_FILE=str(file)):
+        await asyncio.sleep(3)
+        assert {row["state"] for row in await lab.rows(events)} == {"pending"}
+        file.write_text("true")
+        async with asyncio.timeout(WAIT_SECONDS):
+            while "applied" not in {row["state"] for row in await lab.rows(events)}:  # noqa: ASYNC110 - rows tell nobody
+                await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def worker(lab: Laboratory, folder: Path, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `payments worker` on this database."""
     settings = lab.parts.settings
     environ = {
         "PATH": os.environ["PATH"],
@@ -46,22 +79,13 @@ async def test_a_stopping_worker_ends_what_it_began_and_leaves_no_lease(lab: Lab
         "PAYMENTS_ADMIN_PORT": "0",
         "PAYMENTS_RECONCILE_SECONDS": "86400",
     }
-    process = await asyncio.create_subprocess_exec(PAYMENTS, "worker", cwd=tmp_path, env=environ)
+    process = await asyncio.create_subprocess_exec(PAYMENTS, "worker", cwd=folder, env=environ | more)
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not await leased(lab):  # noqa: ASYNC110 - rows tell nobody
-                await asyncio.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(WAIT_SECONDS):
-            assert await process.wait() == 0
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert await leased(lab) == []
-    lab.simulator.faults.clear()
-    await lab.settle()
-    assert {row["state"] for row in await lab.rows(events)} <= {"applied", "ignored"}
 
 
 async def leased(lab: Laboratory) -> list[str]:

@@ -62,7 +62,7 @@ async def test_a_list_is_filtered_by_customer_and_status(stack: Stack) -> None:
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"status": "cold"}])
 async def test_a_bad_query_is_a_problem(stack: Stack, query: dict[str, str]) -> None:
     answer = await stack.client.get(PATH, params=query)
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert next(iter(query)) in [error["field"] for error in answer.json()["errors"]]
 
 

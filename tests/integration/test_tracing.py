@@ -34,14 +34,15 @@ async def spans_of(stack: Stack) -> Sequence[Any]:
     parts = build(stack.parts.settings, clock=stack.clock)
     parts.tracing = tracing
     application: Any = create_app(parts)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://api") as client:
-        answer = await client.post(CREATE, json=BODY, headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
-        assert answer.status_code == 201
-        assert (await client.get("/health/live")).status_code == 200
-    tracing.provider.force_flush()
-    found = exporter.get_finished_spans()
-    await parts.close()
-    return found
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://api") as client:
+            answer = await client.post(CREATE, json=BODY, headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
+            assert answer.status_code == 201
+            assert (await client.get("/health/live")).status_code == 200
+        tracing.provider.force_flush()
+        return exporter.get_finished_spans()
+    finally:
+        await parts.close()  # else libraries stay instrumented, for the next test's exporter too
 
 
 async def test_one_trace_goes_from_the_caller_to_stripe_and_the_database(stack: Stack) -> None:

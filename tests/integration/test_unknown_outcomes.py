@@ -61,9 +61,9 @@ async def test_after_a_day_the_object_is_found_by_its_metadata(stack: Stack, pat
 
 async def test_a_customer_without_address_is_found_too(stack: Stack) -> None:
     lose_answers(stack, "/v1/customers")
-    await stack.create(customer_reference="user-1", headers=KEY)
+    await stack.create(customer_reference="user-1", create=True, headers=KEY)
     forget_keys(stack)
-    await finish_in_steps_of(stack, DAY, customer_reference="user-1")
+    await finish_in_steps_of(stack, DAY, customer_reference="user-1", create=True)
     assert len(stack.simulator.state.all("customer")) == 1
 
 
@@ -170,3 +170,34 @@ async def test_a_resumed_payment_whose_answer_was_lost_is_told_as_paid(stack: St
     answer = await stack.until(answered)
     assert (answer.status_code, answer.json()["status"]) == (200, "active")
     assert len(stack.charges()) == 1
+
+
+async def test_a_call_to_stripe_inside_a_transaction_is_refused_through_any_helper(stack: Stack) -> None:
+    database, gateway = stack.parts.database, stack.parts.gateway
+
+    async def helper() -> Any:
+        return await other_helper()
+
+    async def other_helper() -> Any:
+        return await stripe_calls.retrieve_customer(gateway, made["id"])
+
+    made = stack.simulator.routes.customers.create({"name": "Grace"})
+    async with database.transaction():
+        with pytest.raises(RuntimeError, match="inside a database transaction"):
+            await helper()
+        with pytest.raises(RuntimeError, match="inside a database transaction"):
+            await asyncio.create_task(helper())
+        committed = asyncio.Event()
+
+        async def later() -> Any:
+            await committed.wait()
+            return await helper()
+
+        task = asyncio.create_task(later())
+    committed.set()
+    assert (await task)["id"] == made["id"]
+    assert (await helper())["id"] == made["id"]
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction():
+            raise ZeroDivisionError
+    assert (await helper())["id"] == made["id"]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from payment_service.platform.clock import Clock
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.webhooks.routes import PATH
-from payment_service.webhooks.schemas import EventData, EventEnvelope, EventObject
+from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.signature import sign
-from payment_service.webhooks.store import row_values
 
 if TYPE_CHECKING:
     import httpx
@@ -19,14 +18,16 @@ if TYPE_CHECKING:
 
 def event_row(number: int, **changes: Any) -> dict[str, Any]:
     """Return the row of an event of a kind that is only stored."""
-    event = EventEnvelope(
-        id=f"evt_{number}",
-        type="plan.created",
-        created=1_790_000_000,
-        livemode=False,
-        data=EventData(object=EventObject(id=f"plan_{number}")),
-    )
-    return row_values(event, b"{}", source="webhook", livemode=False, now=Clock().now()) | changes
+    content = {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": "plan.created",
+        "created": 1_790_000_000,
+        "livemode": False,
+        "data": {"object": {"id": f"plan_{number}", "object": "plan"}},
+    }
+    body = json.dumps(content).encode()
+    return row_of(body, source="webhook", livemode=False, now=Clock().now()) | changes
 
 
 async def deliver(stack: Stack, event_id: str) -> httpx.Response:

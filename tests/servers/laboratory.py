@@ -16,8 +16,8 @@ from payment_service.server import Servers, listen
 from payment_service.simulator import Simulator
 from payment_service.tables import cursors, events, outbox
 from payment_service.webhooks.application import TARGETS
-from payment_service.webhooks.schemas import EventEnvelope
-from payment_service.webhooks.store import insert_events, row_values
+from payment_service.webhooks.rows import row_of
+from payment_service.webhooks.store import insert_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -51,16 +51,7 @@ class Laboratory:
     async def receive(self, content: Iterable[dict[str, Any]]) -> None:
         """Store events as the webhook route does after it has verified them."""
         now = self.clock.now()
-        rows = [
-            row_values(
-                msgspec.convert(event, EventEnvelope),
-                msgspec.json.encode(event),
-                source="webhook",
-                livemode=False,
-                now=now,
-            )
-            for event in content
-        ]
+        rows = [row_of(msgspec.json.encode(event), source="webhook", livemode=False, now=now) for event in content]
         async with self.parts.database.transaction() as connection:
             for row in rows:
                 await insert_events(connection, [row])

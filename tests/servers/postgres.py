@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import psutil  # type: ignore[import-untyped]
 from tests.servers.process import ServerProcess, free_port
 
 if TYPE_CHECKING:
@@ -124,8 +126,16 @@ class PostgresServer:
         self._process.stop(with_signal=2)
 
     def kill(self) -> None:
-        """Kill the server process; PostgreSQL recovers from its log at the next start."""
+        """Kill the server process; PostgreSQL recovers from its log at the next start.
+
+        Its children end by themselves when they notice, and until then no other server takes the data folder.
+        """
+        children = psutil.Process(self._process.pid).children()
         self._process.kill()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=10)
 
     def remove(self) -> None:
         """Stop and remove the data."""

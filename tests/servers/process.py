@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,13 +19,26 @@ if TYPE_CHECKING:
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 START_SECONDS = 60.0
+FIRST_PORT = 13_000
+PORTS_EACH = 2_000
+WORKERS = 8
+_TAKEN: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that nobody else will take.
+
+    The kernel gives out ports above these for connections, and other processes of the tests have numbers of their own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    while True:
+        port = FIRST_PORT + PORTS_EACH * worker + secrets.randbelow(PORTS_EACH)
+        if port in _TAKEN:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _TAKEN.add(port)
+            return port
 
 
 def die_with_parent() -> None:

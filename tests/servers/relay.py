@@ -6,6 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
+TERMINATE = b"X\x00\x00\x00\x04"
+"""The client's last message (postgresql.org/docs/current/protocol-message-formats.html)."""
+
 
 class LateRelay:
     """Passes bytes on in both directions, and the server's end of a connection only once the client sends again.
@@ -34,6 +37,8 @@ class LateRelay:
             while (received := await from_client.read(65536)) and not answering.done():
                 to_server.write(received)
                 await to_server.drain()
+                if received == TERMINATE:
+                    break
         to_server.close()
         await answering
         to_client.close()

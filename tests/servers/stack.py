@@ -36,6 +36,8 @@ class Stack:
     client: httpx.AsyncClient
     simulator: Simulator
     clock: MovableClock
+    stripe_calls: list[tuple[str, str]]
+    """Method and raw path of every request that reached Stripe."""
 
     async def create(self, *, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
         """Create a subscription; to the price `PRICE` unless the body says otherwise."""
@@ -70,6 +72,7 @@ def development_settings(*, database_url: str, stripe_url: str, **more: str) -> 
             "STRIPE_API_BASE": stripe_url,
             "PAYMENTS_ADMIN_PORT": "0",
             "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0",
+            "PAYMENTS_HEALTH_LIMIT_PER_MINUTE": "0",
             "PAYMENTS_STRIPE_TIMEOUT_SECONDS": "5",
             "PAYMENTS_RECONCILE_SECONDS": "86400",
             **more,
@@ -84,18 +87,26 @@ async def running_stack(database_url: str, **more: str) -> AsyncIterator[Stack]:
     simulator = Simulator(clock=clock)
     simulators, servers = Servers(), Servers()
     stripe_socket, api_socket = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
-    await simulators.start(simulator.api, stripe_socket)
+    stripe_calls: list[tuple[str, str]] = []
+
+    async def stripe(scope: Any, receive: Any, send: Any) -> None:
+        stripe_calls.append((scope["method"], scope["raw_path"].decode()))
+        await simulator.api(scope, receive, send)
+
+    await simulators.start(stripe, stripe_socket)
     stripe_url = f"http://127.0.0.1:{stripe_socket.getsockname()[1]}"
     settings = development_settings(database_url=database_url, stripe_url=stripe_url, **more)
     await migrate_async(settings)
     parts = build(settings, clock=clock)
     base_url = f"http://127.0.0.1:{api_socket.getsockname()[1]}"
+    await parts.importer.run()
+    stripe_calls.clear()
     seed(simulator, base_url)
     async with simulator, httpx.AsyncClient(base_url=base_url, timeout=30) as client:
         await servers.start(create_app(parts), api_socket)
         working = asyncio.create_task(parts.worker.run())
         try:
-            yield Stack(parts=parts, client=client, simulator=simulator, clock=clock)
+            yield Stack(parts=parts, client=client, simulator=simulator, clock=clock, stripe_calls=stripe_calls)
         finally:
             parts.worker.stop()
             await servers.stop()

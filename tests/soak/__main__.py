@@ -1,4 +1,7 @@
-"""`make soak`: many random histories, a storm of fifty kills, then the whole crash matrix, resumable, in shards."""
+"""`make soak`: random histories, a storm of fifty kills, redactions, two thousand slow clients, the whole crash matrix.
+
+The matrix is resumable and runs in shards.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.redacting import KINDS, PLACES, survivors
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import migrate
 from tests.soak.crash import crashes
 from tests.soak.matrix import Outcome, every_trial, run_trials
+from tests.soak.slow import POD_BYTES, SLOW_KINDS, besieged, quantile
 from tests.soak.storm import storm
 
 if TYPE_CHECKING:
@@ -28,7 +33,13 @@ if TYPE_CHECKING:
 
 say = functools.partial(print, flush=True)
 PASSED = Path(".cache/soak/crash-passed.txt")
-PROPERTIES = ("tests/integration/test_order_independence.py", "tests/integration/test_idempotency_machine.py")
+HOSTILE = ("tests/integration/test_hostile_values.py", "tests/contract/test_openapi.py")
+PROPERTIES = (
+    "tests/integration/test_order_independence.py",
+    "tests/integration/test_idempotency_machine.py",
+    "tests/integration/test_no_second.py",
+    "tests/integration/test_oracle.py",
+)
 
 
 class Progress:
@@ -87,11 +98,48 @@ def run_storm(kills: int) -> bool:
     return not any(found for found in books.values() if isinstance(found, list))
 
 
+def run_redactions(examples: int) -> bool:
+    """Redact so many generated values of each kind in each place; False when something of one is left."""
+    say(f"{examples} values of each of {len(KINDS)} kinds in each of {len(PLACES)} places")
+    left = [found for kind in KINDS for found in survivors(kind, examples=examples, seed=examples)]
+    for found in left[:100]:
+        say(found)
+    say(f"redaction: {len(left)} of {examples * len(KINDS) * len(PLACES)} left something")
+    return not left
+
+
+def run_slow(clients: int) -> bool:
+    """Besiege the service with slow clients of four kinds and print what came of it; False when it did not hold."""
+    each = clients // len(SLOW_KINDS)
+    with (
+        tempfile.TemporaryDirectory(prefix="lean-payments-slow-") as folder,
+        besieged(Path(folder), each=each) as (siege, pod, server),
+    ):
+        outcome = asyncio.run(siege.run(alone_seconds=20, limit_seconds=180, workers=4))
+        peak = pod.peak(server.pid)
+    alone, beside = (quantile(seconds, 0.99) * 1000 for seconds in (outcome.alone, outcome.beside))
+    say(f"{each} clients of each kind; gone {dict(outcome.gone)}, the last after {outcome.longest}")
+    say(f"answered {dict(outcome.answers)}; cut {outcome.cut}")
+    say(f"good requests {dict(+outcome.good)}; p99 {alone:.1f} ms alone, {beside:.1f} ms beside")
+    limited = "by a control group" if pod.limited else "by nothing here"
+    say(f"memory {peak / 2**20:.0f} MiB of {POD_BYTES / 2**20:.0f}, limited {limited}")
+    held = set(outcome.gone.values()) == {each} and set(+outcome.good) == {200}
+    return held and peak < POD_BYTES and beside <= 2 * alone
+
+
 def run_histories(examples: int) -> bool:
     """Run the property tests on so many random histories instead of their few; False when one fails."""
     say(f"{examples} histories for each property")
     environ = os.environ | {"PAYMENTS_TEST_HISTORIES": str(examples)}
     command = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", "--numprocesses=2", *PROPERTIES]
+    return subprocess.run(command, env=environ, check=False).returncode == 0
+
+
+def run_hostile(examples: int) -> bool:
+    """Send every hostile value to every place of every route, and so many made-up requests to each operation."""
+    say(f"every hostile value in every place, {examples} made-up requests for each operation")
+    environ = os.environ | {"PAYMENTS_TEST_HOSTILE": "all", "PAYMENTS_TEST_EXAMPLES": str(examples)}
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", *HOSTILE]
     return subprocess.run(command, env=environ, check=False).returncode == 0
 
 
@@ -130,19 +178,33 @@ def serving(server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:
 def main() -> int:
     """Run the histories and the storm, then the shard of the matrix."""
     parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument("--only", choices=["histories", "storm", "crash"], help="one of the three")
+    parser.add_argument(
+        "--only", choices=["histories", "storm", "redaction", "slow", "hostile", "crash"], help="one of them"
+    )
     parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
     parser.add_argument("--again", action="store_true", help="forget what passed before")
     parser.add_argument("--kills", type=int, default=50, help="of the storm")
+    parser.add_argument("--values", type=int, default=10_000, help="of each kind in each place that are redacted")
     parser.add_argument("--histories", type=int, default=300, help="for each property")
+    parser.add_argument("--clients", type=int, default=2000, help="slow ones")
     arguments = parser.parse_args()
     number, shards = (int(part) for part in arguments.shard.split("/"))
-    chosen = {arguments.only} if arguments.only else {"crash"} | ({"histories", "storm"} if number == 1 else set())
+    chosen = (
+        {arguments.only}
+        if arguments.only
+        else {"crash"} | ({"histories", "storm", "redaction", "slow", "hostile"} if number == 1 else set())
+    )
     held: list[bool] = []
     if "histories" in chosen:
         held.append(run_histories(arguments.histories))
     if "storm" in chosen:
         held.append(run_storm(arguments.kills))
+    if "redaction" in chosen:
+        held.append(run_redactions(arguments.values))
+    if "slow" in chosen:
+        held.append(run_slow(arguments.clients))
+    if "hostile" in chosen:
+        held.append(run_hostile(arguments.values // 50))
     if "crash" in chosen:
         held.append(run_matrix(shard=(number, shards), again=arguments.again))
     return 0 if all(held) else 1

@@ -12,13 +12,18 @@ import yaml
 from payment_service import settings
 from payment_service.cli import main
 from payment_service.platform.environment import EnvironmentReader
+from payment_service.platform.settings_report import report
 from payment_service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-OURS = ("migrate", "api", "worker")
-GIVEN = {
+OURS = ("migrate", "grants", "api", "worker")
+PASSWORDS = {
     "POSTGRES_PASSWORD": "a-long-password",
+    "POSTGRES_OWNER_PASSWORD": "another-long-password",
+    "POSTGRES_APP_PASSWORD": "a-third-long-password",
+}
+GIVEN = PASSWORDS | {
     "STRIPE_SECRET_KEY": "sk_test_51Nf8sKqLw02Mx",
     "STRIPE_WEBHOOK_SECRET": "whsec_q83Jd0LmZx71",
     "SECRET_KEY": "b0c4e1f79a2d4d6c8e3f5a7b9c1d2e4f60718293a4b5c6d7",
@@ -33,7 +38,7 @@ def known_names() -> set[str]:
 
 def example_names() -> set[str]:
     lines = (ROOT / ".env.example").read_text().splitlines()
-    return {match[1] for line in lines if (match := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line))}
+    return {match[1] for line in lines if (match := re.match(r"(?:# (?:example: )?)?([A-Z][A-Z0-9_]+)=", line))}
 
 
 def interpolated(value: str) -> str:
@@ -42,7 +47,21 @@ def interpolated(value: str) -> str:
 
 
 def test_the_example_names_every_setting_and_no_other() -> None:
-    assert example_names() - {"POSTGRES_PASSWORD"} == known_names()
+    assert example_names() - PASSWORDS.keys() == known_names()
+
+
+def production(**environ: str) -> list[tuple[str, str]]:
+    """The settings of production with these, whatever they lack; 30 and 30.0 are the same."""
+    read = settings._read(EnvironmentReader({"ENVIRONMENT": "production", **environ}))
+    return [(name, value.removesuffix(".0")) for name, value in report(read)]
+
+
+@pytest.mark.parametrize(
+    ("marked", "name", "value"),
+    re.findall(r"^# (example: )?([A-Z][A-Z0-9_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE),
+)
+def test_a_line_of_the_example_is_the_default_unless_it_says_otherwise(marked: str, name: str, value: str) -> None:
+    assert (production(**{name: value}) == production()) is not bool(marked)
 
 
 def test_what_compose_asks_for_stands_in_the_example() -> None:
@@ -71,8 +90,32 @@ def test_everything_that_stays_has_a_health_check_and_waits_for_what_it_needs() 
     parts = COMPOSE["services"]
     assert {name for name, part in parts.items() if "healthcheck" in part} == {"api", "worker", "postgres", "valkey"}
     for name in ("api", "worker"):
-        assert parts[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+        assert parts[name]["depends_on"]["grants"]["condition"] == "service_completed_successfully"
         assert parts[name]["depends_on"]["postgres"]["condition"] == "service_healthy"
+
+
+def test_ports_are_published_to_this_machine_only() -> None:
+    published = [port for part in COMPOSE["services"].values() for port in part.get("ports", [])]
+    assert published == ["127.0.0.1:8000:8000"]
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_what_serves_knows_no_password_but_the_applications(name: str) -> None:
+    values = " ".join(interpolated(value) for value in COMPOSE["services"][name]["environment"].values())
+    known = {setting for setting, password in PASSWORDS.items() if password in values}
+    assert known == {"POSTGRES_APP_PASSWORD"}
+    assert "payments_app:" in values
+
+
+def test_the_migration_and_the_grants_run_as_the_owner_in_this_order() -> None:
+    for name in ("migrate", "grants"):
+        built = Settings.from_env(
+            {key: interpolated(value) for key, value in COMPOSE["services"][name]["environment"].items()}
+        )
+        assert "payments_owner:" in built.database.migration_url.reveal()
+        assert "payments_app:" in built.database.url.reveal()
+    waits = COMPOSE["services"]["grants"]["depends_on"]
+    assert waits == {"migrate": {"condition": "service_completed_successfully"}}
 
 
 def test_data_lies_in_named_volumes() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
+
+from stripe.params import _webhook_endpoint_create_params as stripe_knows
+
+from payment_service.webhooks.application import TARGETS
+from payment_service.webhooks.event_types import EVENT_TYPES
+from payment_service.webhooks.routes import PATH
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_setting_of_the_readme_exists() -> None:
-    code = (ROOT / "service/src/payment_service/settings.py").read_text()
+    sources = [file.read_text() for file in (ROOT / "service/src/payment_service").rglob("*.py")]
+    code = "".join(source for source in sources if "EnvironmentReader" in source)
     table = (ROOT / "README.md").read_text().split("## Settings")[1].split("## The way")[0]
     names = set(re.findall(r"`((?:PAYMENTS|STRIPE|DATABASE|REDIS|SECRET|ALLOWED|LOG)_[A-Z_]+|ENVIRONMENT)`", table))
     assert len(names) > 15
@@ -31,3 +39,20 @@ def test_every_target_of_the_readme_exists() -> None:
     makefile = "\n".join(file.read_text() for file in (ROOT / "Makefile", *(ROOT / "tests").glob("*/*.mk")))
     targets = set(re.findall(r"(?:^|`|=\d+ )make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_page_about_webhooks_names_the_path_and_every_event_to_enable() -> None:
+    page = (ROOT / "docs" / "webhooks.md").read_text()
+    table = page.split("## The events")[1].split("\n## ")[0]
+    named = [name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`([^`]+)`", row)[1:]]
+    assert sorted(named) == sorted(EVENT_TYPES)
+    assert PATH in page
+    assert PATH in (ROOT / "README.md").read_text()
+
+
+def test_the_events_to_enable_are_all_of_what_is_mirrored() -> None:
+    known = set(re.findall(r'"([a-z_]+\.[a-z_.]+)"', inspect.getsource(stripe_knows)))
+    assert known >= set(EVENT_TYPES)
+    others = ("customer.discount.", "customer.source.", "customer.tax_id.", "invoice.upcoming", "charge.refund.updated")
+    kinds = tuple(f"{kind}." for kind in TARGETS)
+    assert {name for name in known if name.startswith(kinds) and not name.startswith(others)} == set(EVENT_TYPES)

@@ -138,7 +138,8 @@ class Release:
             "image": {"repository": repository, "tag": tag},
             "operator": {"enabled": False},
             # the node is where an Ingress controller or a test speaks from
-            "config": {"stripeMode": "test", "stripeApiBase": STRIPE, "trustedProxies": [f"{HOST}/32"]},
+            "config": {"stripeMode": "test", "stripeApiBase": STRIPE, "trustedProxies": [f"{HOST}/32"]}
+            | {"allowPlaintext": ["database", "redis"]},  # the tests' servers know no TLS
             "api": few,
             "worker": few | {"autoscaling": {"minReplicas": 1, "maxReplicas": 2}},
             "migrations": {"resources": small},

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
-_WORKSPACE = ("pyproject.toml", "uv.lock", "service/pyproject.toml", "operator/pyproject.toml")
+_WORKSPACE = ("pyproject.toml", "uv.lock", "scripts/uv.txt", "service/pyproject.toml", "operator/pyproject.toml")
 
 
 def _wheel(name: str) -> Path:

@@ -23,12 +23,14 @@ def _say(text: str) -> None:
 
 
 def _tools(place: Layout, groups: list[str]) -> None:
+    if unknown := set(groups) - programs.GROUPS.keys() - programs.PROGRAMS.keys():
+        raise RuntimeError(f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(programs.PROGRAMS)}")
     if packages.installable():
         packages.install(packages.RUNTIME)
     for group in groups or list(programs.GROUPS):
         if group == "core":
             clients.install(where=place)
-        programs.build_all(programs.GROUPS[group], where=place)
+        programs.build_all(programs.GROUPS.get(group) or (programs.PROGRAMS[group],), where=place)
         if group == "checkers":
             _say(f"schemas: {store.folder()}")
     _say(f"programs: {place.programs}")
@@ -80,7 +82,9 @@ def main() -> int:
     """Run one command; 1 with a sentence when it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.node", description=__doc__)
     parser.add_argument("command", choices=("tools", "up", "down", "status", "load", "addons"))
-    parser.add_argument("rest", nargs="*", help="tools: core, addons, checkers; load: docker archives")
+    parser.add_argument(
+        "rest", nargs="*", help="tools: core, addons, checkers or a program's name; load: docker archives"
+    )
     arguments = parser.parse_args()
     place = layout()
     commands: dict[str, Callable[[], None]] = {

@@ -87,6 +87,7 @@ CHECKERS = (
     Program("helm", "helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", 1.5),
     Program("kubeconform", "kubeconform", "0.8.0", "github.com/yannh/kubeconform/cmd/kubeconform", 0.1),
     Program("kube-score", "kube-score", "1.20.0", "github.com/zegl/kube-score/cmd/kube-score", 0.5),
+    Program("actionlint", "actionlint", "1.7.12", "github.com/rhysd/actionlint/cmd/actionlint", 0.5),
     Program("stripe-mock", "stripe-mock", "0.203.0", "github.com/stripe/stripe-mock", 0.1),
     Program("promtool", "prometheus", "3.16.0", f"{_PROMETHEUS}/promtool", 2, _PROMETHEUS_TAGS),
 )

@@ -145,7 +145,7 @@ def test_lost_credentials_are_told_the_pods_serve_on_and_a_new_version_takes_ove
     serving.ready(revision=1)
     key, pods = serving.api_key(), pods_of(serving)
     (lost,) = [name for name in secret_names(serving) if "-credentials-" in name]
-    serving.secret(SECRET_KEY="another-0123456789abcdef0123456789abcdef")
+    serving.secret(REDIS_URL=f"redis://default:{REDIS_PASSWORD}@valkey:6379/1")
     serving.namespace.kubectl("delete", "secret", lost)
 
     def told(_status: dict[str, Any]) -> bool:

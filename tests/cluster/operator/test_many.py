@@ -42,6 +42,8 @@ def environments() -> list[dict[str, Any]]:
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "data": data}
     ]
     sample = yaml.safe_load((SAMPLES / "minimal.yaml").read_text())
+    for server in ("database", "redis"):
+        sample["spec"][server]["allowPlaintext"] = True
     return found + [sample | {"metadata": {"name": f"shop-{number}"}} for number in range(MANY)]
 
 

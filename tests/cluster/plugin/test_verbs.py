@@ -268,7 +268,7 @@ def test_kubectl_completes_names_and_revisions(world: World) -> None:
     assert proposed("pro") == ["promote", ":4"]
     assert proposed("status", "") == ["shop", ":4"]
     assert proposed("logs", "--revision", "") == ["17", ":4"]
-    assert proposed("rotate", "") == ["webhook", "api-key", "database", ":4"]
+    assert proposed("rotate", "") == ["webhook", "api-key", "database", "secret-key", ":4"]
     assert proposed("rotate", "webhook", "") == ["shop", ":4"]
     assert proposed("plan", "--image", "") == [world.stored()["spec"]["image"], ":4"]
 

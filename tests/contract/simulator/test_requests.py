@@ -98,7 +98,7 @@ async def test_stripe_mock_accepts_the_call(mock_url: str, name: str) -> None:
 async def test_stripe_mock_refuses_a_wrong_parameter(mock_url: str) -> None:
     gateway = _gateway(mock_url)
     with pytest.raises(StripeRejected):
-        await gateway.request("wrong", "post", "/v1/customers", params={"colour": "red"}, idempotency_key="k")
+        await gateway.request("wrong", "post", "customers", params={"colour": "red"}, idempotency_key="k")
     await gateway.close()
 
 
@@ -138,7 +138,9 @@ async def test_stripe_mock_accepts_what_the_running_service_sends(
     gateway = _gateway(mock_url)
     for method, path, params in sent:
         try:
-            await gateway.request("again", method, path, params=params, idempotency_key="k")
+            await gateway.request(
+                "again", method, *path.removeprefix("/v1/").split("/"), params=params, idempotency_key="k"
+            )
         except PaymentsError as error:
             refused[f"{method} {path}"] = str(error)
     await gateway.close()

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from tests.unit.operator.world import World
 
-from payment_operator.actions import Decision, Patch, PrepareRole
+from payment_operator.actions import Part, Patch, PrepareRole
 from payment_operator.backoff import Backoff
 from payment_operator.postgresql import told
 from payment_operator.role_work import work_on_role
@@ -23,7 +23,7 @@ READABLE = "percent-encode special characters of the password"
 async def test_a_password_that_breaks_its_url_is_told_to_nobody(password: str) -> None:
     url = f"postgresql://admin:{password}@db/payments"
     action = PrepareRole(url, url, "payments", then=Patch("Secret", "shop-database-roles", ()))
-    decision, backoff = Decision(), Backoff()
+    decision, backoff = Part(), Backoff()
     assert await work_on_role(action, backoff, World().observe(), decision) is False
     (event,) = decision.events
     assert backoff.fault is not None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.operator.world import OWNER, SOURCE, SPEC
+from tests.unit.operator.world import OWNER, SOURCE, SPEC, World
 
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.workload import Api
+from payment_operator.decide.decision import decide
+from payment_operator.decide.roles import assign
+from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.redaction import redact
 from payment_operator.resources.credentials import Sources, credentials_secret
 from payment_operator.resources.jobs import migration_job
@@ -87,7 +91,8 @@ def test_pods_satisfy_the_restricted_level_and_drain() -> None:
         (container,) = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        assert container["lifecycle"]["preStop"]["httpGet"]["path"] == "/drain"
+        hook = {"preStop": {"exec": {"command": ["payments", "drain"]}}} if component == names.API else None
+        assert container.get("lifecycle") == hook
         assert pod["automountServiceAccountToken"] is False
         assert not any("value" in v and "secret" in v["value"] and "/run/" not in v["value"] for v in container["env"])
 
@@ -146,12 +151,94 @@ def test_a_live_object_holds_what_is_wanted(live: Any, wanted: Any, same: bool) 
 @pytest.mark.parametrize(
     ("text", "clean"),
     [
-        ("bad key sk_test_abc123 used", "bad key *** used"),
-        ("secret whsec_abc and rk_live_x", "secret *** and ***"),
-        ("postgresql://app:pw@db:5432/x refused", "postgresql://***@db:5432/x refused"),
+        ("bad key sk_test_abc123 used", "bad key sk_test_*** used"),
+        ("secret whsec_abc and rk_live_x", "secret whsec_*** and rk_live_***"),
+        ("postgresql://app:pw@db:5432/x refused", "postgresql://app:***@db:5432/x refused"),
         ("the password is secret-word", "the password is ***"),
         ("nothing here", "nothing here"),
     ],
 )
 def test_secrets_are_removed(text: str, clean: str) -> None:
     assert redact(text, SOURCE.values()) == clean
+
+
+PODS = {
+    "labels": {"sidecar.istio.io/inject": "false", names.LABEL_COMPONENT: "other"},
+    "annotations": {"karpenter.sh/do-not-disrupt": "true"},
+    "nodeSelector": {"kubernetes.io/arch": "arm64"},
+    "tolerations": [{"key": "pci", "operator": "Exists"}],
+    "priorityClassName": "payments",
+    "serviceAccountName": "payments",
+    "userIds": "Platform",
+    "volumes": [{"name": "ca", "configMap": {"name": "rds-ca"}}],
+    "volumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
+    "jobs": {"nodeSelector": {"pool": "batch"}, "priorityClassName": "low", "resources": {"limits": {"memory": "2Gi"}}},
+}
+
+
+def test_every_pod_takes_the_fields_of_spec_pods_and_jobs_their_own() -> None:
+    asked = spec(pods=PODS)
+    rendered = manifests(OWNER, asked, revision="cafecafe", credentials="0123456789", replica=False)
+    job = migration_job(OWNER, asked, step="plan", revision="cafecafe", run=1, pod=rendered["job"], owner_role=False)[
+        "spec"
+    ]["template"]
+    templates = {name: rendered[name]["spec"]["template"] for name in (names.API, names.WORKER)} | {"job": job}
+    for name, template in templates.items():
+        pod, metadata = template["spec"], template["metadata"]
+        assert metadata["annotations"] == PODS["annotations"]
+        assert metadata["labels"]["sidecar.istio.io/inject"] == "false"
+        assert metadata["labels"][names.LABEL_COMPONENT] == {"job": "migrate"}.get(name, name)
+        assert (pod["tolerations"], pod["serviceAccountName"]) == (PODS["tolerations"], "payments")
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(pod["securityContext"])
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["volumes"][-1]["name"] == pod["containers"][0]["volumeMounts"][-1]["name"] == "ca"
+        assert pod["nodeSelector"]["kubernetes.io/arch"] == "arm64"
+        assert (pod["nodeSelector"].get("pool"), pod["priorityClassName"]) == (
+            ("batch", "low") if name == "job" else (None, "payments")
+        )
+    assert job["spec"]["containers"][0]["resources"] == {"limits": {"memory": "2Gi"}}
+    assert digest(pods=PODS) != digest(pods={}) == digest()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"pods": {"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}}, "spec.pods.volumes[x].hostPath"),
+        ({"pods": {"jobs": {"securityContext": {"sysctls": [{}]}}}}, "spec.pods.jobs.securityContext.sysctls"),
+        ({"spec": {"hostNetwork": True}}, "hostNetwork"),
+        ({"spec": {"hostPID": True}}, "hostPID"),
+        ({"spec": {"serviceAccountName": "other"}}, "serviceAccountName"),
+        ({"spec": {"automountServiceAccountToken": True}}, "automountServiceAccountToken"),
+        ({"spec": {"volumes": [{"name": "x", "hostPath": {}}]}}, "volumes[x].hostPath"),
+        ({"spec": {"containers": [{"name": "api", "image": "other"}]}}, "containers[api].image"),
+        ({"spec": {"initContainers": [{"name": "x", "image": "o"}]}}, "initContainers[x].image"),
+        (
+            {"spec": {"containers": [{"name": "api", "securityContext": {"privileged": True}}]}},
+            "containers[api].securityContext.privileged",
+        ),
+        (
+            {"spec": {"containers": [{"name": "api", "securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}]}},
+            "containers[api].securityContext.capabilities.add",
+        ),
+    ],
+)
+def test_what_gives_pods_more_rights_is_refused_by_name(change: dict[str, Any], field: str) -> None:
+    asked = spec(**change) if "pods" in change else spec(worker={"podTemplate": change})
+    where = "" if "pods" in change else "spec.worker.podTemplate.spec."
+    assert unsafe_fields(asked) == (where + field,)
+
+
+def test_harmless_templates_are_taken() -> None:
+    template = {"spec": {"priorityClassName": "x", "containers": [{"name": "api", "image": SPEC["image"]}]}}
+    assert unsafe_fields(spec(api={"podTemplate": template}, pods=PODS)) == ()
+
+
+def test_a_refused_spec_is_no_release_and_stops_nothing_that_serves() -> None:
+    world = World()
+    world.settle()
+    seen = replace(world.observe(), unsafe=("spec.api.podTemplate.spec.hostNetwork",))
+    roles, decision = assign(seen), decide(seen)
+    assert (roles.desired, roles.candidate, roles.fresh) == ("", None, False)
+    stalled = next(entry for entry in decision.status["conditions"] if entry["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "SpecInvalid")
+    assert "spec.api.podTemplate.spec.hostNetwork" in stalled["message"]

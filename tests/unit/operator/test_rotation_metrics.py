@@ -9,6 +9,7 @@ from payment_operator.api.rotation import (
     DatabasePasswordStatus,
     PendingKey,
     RotationStatus,
+    SecretKeyStatus,
     WebhookSecretStatus,
 )
 from payment_operator.metrics import REGISTRY
@@ -64,3 +65,17 @@ def test_an_environment_that_ends_leaves_the_others_measured() -> None:
     assert value("webhook_rotation_failed", other) == 1
     assert value("webhook_rotation_failed") is None
     measure(other, None)
+
+
+def test_values_of_secret_key_that_are_gone_are_measured() -> None:
+    def measured() -> list[float | None]:
+        return [value("secret_key_failed"), value("secret_key_still_needed")]
+
+    measure(SHOP, RotationStatus(secret_key=SecretKeyStatus(state="Failed")))
+    assert measured() == [1, 0]
+    measure(SHOP, RotationStatus(secret_key=SecretKeyStatus(state="Retaining")))
+    assert measured() == [0, 1]
+    measure(SHOP, RotationStatus(secret_key=SecretKeyStatus(state="Current")))
+    assert measured() == [0, 0]
+    measure(SHOP, None)
+    assert measured() == [None, None]

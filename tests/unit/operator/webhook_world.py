@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.unit.operator.world import OWNER, Lost, World, _ready
 
 from payment_operator import names
-from payment_operator.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, UpdateEndpoint, key_of
+from payment_operator.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, Part, UpdateEndpoint, key_of
 from payment_operator.backoff import Fault
 from payment_operator.decide import webhook_rotation, webhook_secrets, webhook_state
 from payment_operator.decide.webhook_endpoints import ENVIRONMENT
@@ -205,7 +205,7 @@ class WebhookWorld(World):
             super().perform(action)
 
     def _work(self, action: CreateEndpoint | UpdateEndpoint | DeleteEndpoint) -> None:
-        decision = Decision()
+        decision = Part()
         seen = super().observe()
         try:
             then = run(work_on_endpoint(action, self.stripe, seen, decision))

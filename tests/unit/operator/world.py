@@ -47,8 +47,8 @@ OWNER = Owner("shop", "test", "uid-shop")
 SPEC: dict[str, Any] = {
     "image": "registry/payments:1",
     "secretKeyRef": {"name": "payments"},
-    "database": {"urlSecretRef": {"name": "payments"}},
-    "redis": {"urlSecretRef": {"name": "payments"}},
+    "database": {"urlSecretRef": {"name": "payments"}, "allowPlaintext": True},
+    "redis": {"urlSecretRef": {"name": "payments"}, "allowPlaintext": True},
     "stripe": {
         "mode": "Test",
         "apiKey": {"secretRef": {"name": "payments"}},
@@ -59,7 +59,7 @@ SPEC: dict[str, Any] = {
 SOURCE = {
     "DATABASE_URL": "postgresql://app:secret-word@db/payments",
     "REDIS_URL": "redis://redis:6379",
-    "SECRET_KEY": "k" * 32,
+    "SECRET_KEY": "0123456789abcdef0123456789abcdef",
     "STRIPE_SECRET_KEY": "sk_test_1",
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
 }
@@ -320,7 +320,7 @@ class World:
         words = json.dumps(behaviour.plan) if step == "plan" and not code else behaviour.words
         pod = _pod(f"{name}-pod", labels | {JOB: name}, ready=False)
         pod["status"] |= {"phase": "Failed" if code else "Succeeded"}
-        pod["status"]["containerStatuses"] = [{"state": {"terminated": {"exitCode": code, "message": words}}}]
+        pod["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": code, "message": words}}
         self.pods[f"{name}-pod"] = pod
         item["status"] = {"conditions": [{"type": "Failed" if code else "Complete", "status": "True"}]}
 
@@ -366,6 +366,8 @@ JOB = "batch.kubernetes.io/job-name"
 
 
 def _pod(name: str, labels: dict[str, str], *, ready: bool) -> dict[str, Any]:
+    own = {"name": "job" if JOB in labels else labels[names.LABEL_COMPONENT]}
+    running = {"containerID": name, "restartCount": 0, "state": {"running": {}}}
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     return {
         "metadata": {"name": name, "uid": f"uid-{name}", "labels": dict(labels)},
@@ -373,9 +375,7 @@ def _pod(name: str, labels: dict[str, str], *, ready: bool) -> dict[str, Any]:
             "phase": "Running",
             "podIP": "10.0.0.1",
             "conditions": [{"type": "Ready", "status": str(ready)}],
-            "containerStatuses": [
-                {"containerID": name, "restartCount": 0, "state": {"running": {}}} if ready else waiting
-            ],
+            "containerStatuses": [own | (running if ready else waiting)],
         },
     }
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
-    "DATABASE_URL": "postgresql://payments:secret@db:5432/payments",
-    "REDIS_URL": "redis://redis:6379/0",
+    "DATABASE_URL": "postgresql://payments:secret@db:5432/payments?sslmode=verify-full",
+    "REDIS_URL": "rediss://redis:6379/0",
     "STRIPE_SECRET_KEY": "sk_live_51Habcdefgh",
     "STRIPE_WEBHOOK_SECRET": "whsec_abcdefgh",
     "SECRET_KEY": "b3f1c5a9d7e2408699aa11bb22cc33dd44ee55ff",
@@ -50,6 +50,19 @@ def test_a_missing_setting_is_refused_by_name(name: str) -> None:
     assert any(problem.startswith(f"{name}:") for problem in problems(**{name: ""}))
 
 
+def test_a_process_may_lack_what_it_does_not_use() -> None:
+    lacking = PRODUCTION | {"STRIPE_WEBHOOK_SECRET": "", "SECRET_KEY": ""}
+    settings = Settings.from_env(lacking, needs=("DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY"))
+    assert not settings.secret_key
+    with pytest.raises(SettingsError, match="REDIS_URL: missing"):
+        Settings.from_env(lacking | {"REDIS_URL": ""}, needs=("DATABASE_URL", "REDIS_URL"))
+
+
+def test_what_a_process_does_not_use_must_still_be_right() -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY: needs at least 32"):
+        Settings.from_env(PRODUCTION | {"SECRET_KEY": "short"}, needs=("DATABASE_URL",))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -60,6 +73,14 @@ def test_a_missing_setting_is_refused_by_name(name: str) -> None:
         ("STRIPE_SECRET_KEY", "pk_live_publishable"),
         ("STRIPE_SECRET_KEY", "sk_test_in_live_mode"),
         ("STRIPE_API_BASE", "http://stand-in:12111"),
+        ("STRIPE_API_BASE", "http://api.stripe.com"),
+        ("DATABASE_URL", "postgresql://payments@db/payments"),
+        ("DATABASE_URL", "postgresql://payments@db/payments?sslmode=prefer"),
+        ("DATABASE_REPLICA_URL", "postgresql://payments@db/payments?sslmode=disable"),
+        ("DATABASE_MIGRATION_URL", "postgresql://payments@db/payments?sslmode=allow"),
+        ("REDIS_URL", "redis://cache:6379"),
+        ("REDIS_URL", "redis+sentinel://sentinel:26379"),
+        ("PAYMENTS_ALLOW_PLAINTEXT", "databases"),
         ("STRIPE_WEBHOOK_SECRET", "not-a-signing-secret"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_development"),
         ("SECRET_KEY", "short"),
@@ -67,6 +88,12 @@ def test_a_missing_setting_is_refused_by_name(name: str) -> None:
         ("ALLOWED_ORIGINS", "*"),
         ("ALLOWED_ORIGINS", "app.example.com"),
         ("PAYMENTS_TRUSTED_PROXIES", "proxy.internal"),
+        ("PAYMENTS_TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("PAYMENTS_TRUSTED_PROXIES", "10.0.0.0/8,::/0"),
+        ("PAYMENTS_TRUSTED_PROXIES", "128.0.0.0/1"),
+        ("PAYMENTS_TRUSTED_PROXIES", "10.0.0.0/7"),
+        ("PAYMENTS_TRUSTED_PROXIES", "::ffff:0:0/96"),
+        ("PAYMENTS_TRUSTED_PROXIES", "2000::/3"),
         ("LOG_LEVEL", "LOUD"),
         ("PAYMENTS_STRIPE_MODE", "sandbox"),
         ("PAYMENTS_ADMIN_PORT", "http"),
@@ -78,6 +105,28 @@ def test_a_missing_setting_is_refused_by_name(name: str) -> None:
 )
 def test_an_unsafe_setting_is_refused_by_name(name: str, value: str) -> None:
     assert any(problem.startswith(f"{name}:") for problem in problems(**{name: value}))
+
+
+def test_networks_of_proxies_are_accepted() -> None:
+    proxies = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,127.0.0.0/8,130.211.0.0/22,fd00::/8,2606:4700::/32"
+    assert len(Settings.from_env(PRODUCTION | {"PAYMENTS_TRUSTED_PROXIES": proxies}).http.trusted_proxies) == 8
+
+
+def test_plain_text_is_accepted_where_a_setting_says_so() -> None:
+    plain = {"DATABASE_URL": "postgresql://payments@db/payments", "REDIS_URL": "redis://cache:6379"}
+    assert Settings.from_env(PRODUCTION | plain | {"PAYMENTS_ALLOW_PLAINTEXT": "database,redis"}).production
+    named = problems(**plain, PAYMENTS_ALLOW_PLAINTEXT="redis")
+    assert [problem.partition(":")[0] for problem in named] == ["DATABASE_URL"]
+
+
+def test_plain_text_stays_on_this_machine() -> None:
+    here = {"DATABASE_URL": "postgresql://payments@127.0.0.1/payments", "REDIS_URL": "redis://localhost:6379"}
+    assert Settings.from_env(PRODUCTION | here).production
+
+
+def test_no_setting_lets_a_live_key_be_sent_unencrypted() -> None:
+    named = problems(STRIPE_API_BASE="http://api.stripe.com", PAYMENTS_ALLOW_PLAINTEXT="database,redis")
+    assert named == ["STRIPE_API_BASE: a live key is never sent unencrypted; remove STRIPE_API_BASE"]
 
 
 def test_a_live_key_is_refused_in_development() -> None:
@@ -110,6 +159,18 @@ def test_a_secret_and_its_file_together_are_refused(tmp_path: Path) -> None:
 def test_a_missing_secret_file_is_refused_by_name() -> None:
     named = problems(STRIPE_SECRET_KEY="", STRIPE_SECRET_KEY_FILE="/does/not/exist")
     assert any(problem.startswith("STRIPE_SECRET_KEY_FILE:") for problem in named)
+
+
+@pytest.mark.parametrize(
+    "name", [*PRODUCTION, "PAYMENTS_REVISION", "PAYMENTS_ADMIN_TOKEN", "LOG_FILE", "SECRET_KEY_FILE"]
+)
+def test_a_setting_that_is_no_text_is_refused_by_name(name: str) -> None:
+    octets = f"{PRODUCTION.get(name, 'x')}\udcff"
+    assert any(problem == f"{name}: is not UTF-8" for problem in problems(**{name: octets}))
+
+
+def test_a_number_of_any_length_is_refused_by_name() -> None:
+    assert problems(PAYMENTS_CACHE_ENTRIES="9" * 400)[0].startswith("PAYMENTS_CACHE_ENTRIES:")
 
 
 def test_the_report_masks_every_secret() -> None:

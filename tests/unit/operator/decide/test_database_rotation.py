@@ -22,6 +22,7 @@ from payment_operator.resources.login import login_of
 ROTATION = {"mode": "AlternatingRoles", "roles": ["app_a", "app_b"], "intervalSeconds": 86400}
 DATABASE = {
     "urlSecretRef": {"name": "payments"},
+    "allowPlaintext": True,
     "migrationUrlSecretRef": {"name": "payments"},
     "rotation": ROTATION | {"adminSecretRef": {"name": "payments"}},
 }

@@ -362,3 +362,32 @@ def test_history_is_limited(world: World) -> None:
         world.settle()
     assert len(world.observe().revisions) == 3
     assert world.status["active"]["revision"] == 7
+
+
+FIVE = [{"number": number, "phase": "expand", "summary": "adds"} for number in range(1, 5)]
+LAST = {"number": 5, "phase": "contract", "summary": "drops"}
+
+
+@pytest.mark.parametrize("words", ["", '{"granted":[]}', '{"current":0,"target":4,"pending":[],"runnable":[1,2,3,4]}'])
+def test_the_status_shows_the_schema_that_is_and_what_is_pending_now(world: World, words: str) -> None:
+    behaviour = world.behave(SECOND)
+    behaviour.words = words
+    behaviour.plan |= {"current": 0, "target": 4, "pending": [*FIVE, LAST], "runnable": [1, 2, 3, 4]}
+    release(world, migrations={"contractPolicy": "Never"})
+    world.settle()
+    shown = world.status["migration"]
+    assert (shown["current"], shown["pending"], shown["contractPending"]) == ("4", ["5 contract: drops"], True)
+    world.change(migrations={})
+    world.settle()
+    shown = world.status["migration"]
+    assert (shown["current"], shown.get("pending"), shown.get("contractPending")) == ("5", None, None)
+
+
+def test_the_schema_shown_is_what_a_failed_release_has_left(world: World) -> None:
+    behaviour = world.behave(SECOND)
+    behaviour.exit_codes["smoke"] = 1
+    behaviour.plan |= {"current": 2, "target": 4, "pending": FIVE[2:], "runnable": [3, 4]}
+    release(world)
+    world.settle()
+    assert world.active() == FIRST
+    assert world.status["migration"]["current"] == "4"

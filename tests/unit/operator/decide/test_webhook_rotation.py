@@ -95,7 +95,7 @@ def test_pods_that_never_accept_it_leave_everything_as_it_was(world: WebhookWorl
     world.live_through(passes=1000, until=lambda: world.rotation()["state"] == "Failed")
     assert list(world.stripe.endpoints) == ["we_1"]
     assert world.secrets() == before
-    assert next(iter(world.late)) in world.rotation()["message"]
+    assert any(pod in world.rotation()["message"] for pod in world.late)
 
 
 def test_a_repeated_creation_without_its_secret_is_deleted_and_made_again(world: WebhookWorld) -> None:

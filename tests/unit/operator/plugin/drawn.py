@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from payment_operator.plugin.terminal import shown
+
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def compare(name: str, lines: list[str]) -> None:
-    text = "\n".join(lines) + "\n"
+    text = "\n".join(map(shown, lines)) + "\n"
     kept = SNAPSHOTS / f"{name}.txt"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         kept.parent.mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ def rules(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def test_the_table_holds_exactly_the_rules_of_the_crd() -> None:
-    known = [rule for rule in rules(openapi_schema()) if "self.image.matches" not in rule]
+    known = [rule for rule in rules(openapi_schema()) if not rule.startswith("self.image.matches")]
     assert set(known) == set(CHECKS)
     assert all(check_of(rule) for rule in rules(openapi_schema()) if "oldSelf" not in rule)
 

@@ -19,7 +19,7 @@ from payment_operator.plugin import clock
 from payment_operator.plugin.arguments import parser, seconds
 from payment_operator.plugin.cli import VERBS, VERSION, run
 from payment_operator.plugin.completion import SCRIPTS, complete
-from payment_operator.plugin.errors import PluginError
+from payment_operator.plugin.errors import PluginError, WrongUsage
 from payment_operator.plugin.output import Output
 from payment_operator.plugin.plain_yaml import to_yaml
 from payment_operator.plugin.steps import ROLLBACK, STEPS
@@ -176,7 +176,7 @@ def test_steps_are_those_that_the_crd_names() -> None:
         (["pro"], ["promote", ":4"]),
         (["status", "--un"], ["--until", ":4"]),
         (["status", "--until", ""], ["over", "hold", ":4"]),
-        (["rotate", ""], ["webhook", "api-key", "database", ":4"]),
+        (["rotate", ""], ["webhook", "api-key", "database", "secret-key", ":4"]),
         (["rotate", "w"], ["webhook", ":4"]),
         (["rotate", "-n", "billing", "--compromised", "d"], ["database", ":4"]),
         (["rotate", "webhook", "--d"], ["--dry-run", ":4"]),
@@ -247,3 +247,8 @@ def test_the_manual_and_help_name_every_exit_code(capsys: pytest.CaptureFixture[
 
 def test_json_holds_whole_numbers_as_numbers() -> None:
     assert json.loads(json.dumps({"revision": 18})) == yaml.safe_load(to_yaml({"revision": 18}))
+
+
+def test_an_argument_that_is_no_text_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["promote", "shop", "--reason", b"\xff".decode("utf-8", "surrogateescape")]) == WrongUsage.exit_code
+    assert "argument 4 is not UTF-8" in capsys.readouterr().err

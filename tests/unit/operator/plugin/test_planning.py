@@ -117,6 +117,14 @@ def test_an_image_without_an_answer_is_refused_with_its_last_words(log: str, sta
     assert says in str(refused.value)
 
 
+def test_the_end_of_another_container_is_not_the_plan_s() -> None:
+    mine = {"terminated": {"reason": "OOMKilled"}}
+    pod = a_pod("Failed", state=mine)
+    pod["status"]["containerStatuses"].insert(0, {"name": "a-proxy", "state": {"terminated": {"reason": "Completed"}}})
+    with pytest.raises(Refused, match="OOMKilled: it printed nothing"):
+        read("", pod)
+
+
 def test_an_evicted_pod_says_so() -> None:
     with pytest.raises(Refused, match="The node was low on memory"):
         read("", a_pod("Failed", reason="Evicted", message="The node was low on memory"))

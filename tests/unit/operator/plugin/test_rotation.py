@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,8 @@ from payment_operator.plugin.rotation import WORDS, secret
 from payment_operator.plugin.verdict import verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from payment_operator.plugin.kubectl import Object
 
 
@@ -45,6 +49,43 @@ def test_the_operator_is_told_of_a_leak_of_what_a_person_makes_and_the_steps_are
     steps = by_hand.steps_of(found, what, compromised=True)
     compare(f"rotate-{what}-by-hand-compromised", [steps])
     assert "promote" not in steps  # a release that replaces a leaked key is not held
+
+
+@pytest.mark.parametrize("state", ["Accepting", "Moving", "Removable", "Retaining", "Failed"])
+def test_the_next_steps_of_secret_key_follow_from_what_pods_say(state: str) -> None:
+    reported = {"state": state, "message": "2 API keys need the value 0c9d51aa77de9a1b"}
+    found = environment(status={"active": active(), "rotation": {"secretKey": reported}})
+    found["spec"]["secretKeyRef"] = {"name": "own", "key": "signing.key"}
+    steps = by_hand.steps_of(found, "secret-key", compromised=False)
+    compare(f"rotate-secret-key-{state.lower()}", [steps])
+    assert ("openssl rand" in steps) is False  # a rotation is under way: no second new value
+
+
+@pytest.mark.parametrize(
+    ("held", "written"),
+    [
+        ("old", ["NEW,old", "NEW"]),
+        ("old\n", ["NEW,old,", "NEW"]),
+        ("one, two\nthree", ["NEW,one,two,three", "NEW"]),
+    ],
+)
+def test_what_the_steps_of_secret_key_type_puts_a_value_before_the_others_and_leaves_the_first(
+    held: str, written: list[str], tmp_path: Path
+) -> None:
+    """The commands are run by bash, with a kubectl and an openssl that stand in."""
+    (tmp_path / "held").write_text(held)
+    keep = """sed -E 's/.*:"(.*)"}}/\\1/' patch | tr -d '\\n' > held"""
+    script = f'if [ "$1" = get ]; then cat held; else cat > patch; {keep}; fi'
+    for name, does in {"kubectl": script, "openssl": "echo NEW"}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    for state, expected in zip(["Current", "Removable"], written, strict=True):
+        found = environment(status={"active": active(), "rotation": {"secretKey": {"state": state}}})
+        steps = by_hand.steps_of(found, "secret-key", compromised=False)
+        typed = [line.strip() for line in steps.splitlines() if line.startswith(("     VALUES=", "     kubectl patch"))]
+        path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        subprocess.run(["/bin/bash", "-c", "\n".join(typed[:2])], cwd=tmp_path, env=path, check=True)
+        assert json.loads((tmp_path / "patch").read_text()) == {"stringData": {"SECRET_KEY": expected}}
 
 
 def test_steps_by_hand_of_live_mode_with_manual_promotion_name_that_page_and_the_promotion() -> None:

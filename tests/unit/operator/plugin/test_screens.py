@@ -77,6 +77,15 @@ PASSWORD = {
 }
 
 
+SECRET_KEY = {
+    "state": "Removable",
+    "version": 2,
+    "fingerprint": "51aa0c9d77de9a1b",
+    "rotatedAt": ago(9 * 86400),
+    "message": "no API key needs the former values; they can be removed from the Secret",
+}
+
+
 def releasing(step: str, *owned: object, blue: str | None = BLUE, **more: object) -> Observed:
     status = {"active": active(), "candidate": candidate(step, **more), "migration": SCHEMA}
     return observed(environment(status=status), *BLUE_PODS, service(blue), *owned)  # type: ignore[arg-type]
@@ -166,11 +175,12 @@ def rotated(
     api_key: object = None,
     database: object = None,
     *,
+    secret_key: object = None,
     conditions: tuple[object, ...] = (),
     managed: bool = True,
 ) -> Observed:
     """An environment at rest with what the operator reports of its secrets."""
-    rotation = {"webhook": webhook, "apiKey": api_key, "database": database}
+    rotation = {"webhook": webhook, "apiKey": api_key, "database": database, "secretKey": secret_key}
     status = {
         "active": active(),
         "migration": SCHEMA,
@@ -214,6 +224,7 @@ def secrets_in_trouble() -> Observed:
 SCREENS = {
     "secrets-in-use": secrets_in_use,
     "secrets-in-trouble": secrets_in_trouble,
+    "secrets-removable": lambda: rotated(secret_key=SECRET_KEY),
     "secrets-due": lambda: rotated(
         WEBHOOK | {"nextRotation": ago(5)}, KEY | {"nextRotation": ago(5), "rotatedAt": None}, managed=False
     ),
@@ -365,3 +376,15 @@ def test_the_manual_shows_the_screen_as_it_is_drawn(name: str) -> None:
 def test_the_manual_shows_secrets_in_trouble_as_they_are_drawn() -> None:
     _, head, below = (SNAPSHOTS / "status-secrets-in-trouble.txt").read_text().partition("\nsecret ")
     assert head + below in (ROOT / "docs/kubectl-payments.md").read_text()
+
+
+def test_traffic_moved_by_hand_is_told_in_plain_words_with_both_ways_out() -> None:
+    moved = "the Service selects revision 16, the commit record names revision 17; written by kubectl-patch"
+    conditions = [condition("TrafficOverridden", "True", "TrafficOverridden", moved)]
+    shown = status_of(observed(environment(status={"active": active(16), "conditions": conditions})))
+    assert shown.headline == "Somebody else moved the Service's selector. Revision 16 serves."
+    assert shown.detail == moved
+    assert [("Restore" in command.line, "Adopt" in command.line) for command in shown.next[:2]] == [
+        (True, False),
+        (False, True),
+    ]

@@ -1,14 +1,16 @@
-"""Constant answers of the outermost layer."""
+"""The outermost layer: constant answers, labels, headers, and what it refuses."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from payment_service.platform.drain import DrainState
-from payment_service.platform.gate import Gate
-from payment_service.platform.metrics import REGISTRY
+from payment_service.platform.gate import Gate, security_headers
+from payment_service.platform.metrics import REGISTRY, render
+from payment_service.platform.route_access import PlainRoutes
 
 if TYPE_CHECKING:
     from litestar.types import Message
@@ -28,13 +30,21 @@ class Application:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def ask(gate: Gate, *, method: str = "GET", headers: tuple[tuple[bytes, bytes], ...] = ()) -> list[Any]:
+async def ask(
+    gate: Gate,
+    *,
+    path: str = "/constant",
+    raw: bytes | None = None,
+    method: str = "GET",
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> list[Any]:
     sent: list[Any] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await gate({"type": "http", "path": "/constant", "method": method, "headers": headers}, None, send)  # type: ignore[arg-type] # never reads
+    scope = {"type": "http", "path": path, "raw_path": raw or path.encode(), "method": method, "headers": headers}
+    await gate(scope, None, send)  # type: ignore[arg-type] # never reads
     return sent
 
 
@@ -50,7 +60,13 @@ def application() -> Application:
 
 @pytest.fixture
 def gate(application: Application, drain: DrainState) -> Gate:
-    return Gate({}, application, drain=drain, constants={"/constant": BODY}, headers=((b"x-more", b"1"),))
+    return Gate(
+        PlainRoutes([], guard=lambda answer, _: answer),
+        application,
+        drain=drain,
+        constants={"/constant": BODY},
+        headers=((b"x-more", b"1"),),
+    )
 
 
 async def test_a_constant_has_all_headers_and_the_callers_request_id(gate: Gate, application: Application) -> None:
@@ -83,7 +99,56 @@ async def test_other_methods_go_on(gate: Gate, application: Application) -> None
 
 
 async def test_constant_answers_are_counted(gate: Gate) -> None:
-    labels = {"method": "GET", "route": "/constant", "status": "200"}
+    labels = {"method": "GET", "route": "/constant", "status": "200", "admitted": "false"}
     before = REGISTRY.get_sample_value("payments_http_requests_total", labels) or 0
     await ask(gate)
     assert REGISTRY.get_sample_value("payments_http_requests_total", labels) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "counted"),
+    [("/made-up", "BREW", ("other", "405")), ("//made-up", "GET", ("GET", "400")), ("/a/../b", "GET", ("GET", "400"))],
+)
+async def test_what_matches_no_route_cannot_choose_a_label(
+    gate: Gate, path: str, method: str, counted: tuple[str, str]
+) -> None:
+    labels = {"route": "unmatched", "method": counted[0], "status": counted[1], "admitted": "false"}
+    before = REGISTRY.get_sample_value("payments_http_requests_total", labels) or 0
+    await ask(gate, path=path, method=method)
+    assert REGISTRY.get_sample_value("payments_http_requests_total", labels) == before + 1
+    assert "made-up" not in render().decode()
+
+
+async def test_a_path_in_another_spelling_reaches_nothing(gate: Gate, application: Application) -> None:
+    start, body = await ask(gate, path="//constant")
+    assert start["status"] == 400
+    assert json.loads(body["body"])["code"] == "bad_path"
+    assert application.methods == []
+
+
+async def test_an_encoded_spelling_of_a_constant_is_no_constant(gate: Gate, application: Application) -> None:
+    assert (await ask(gate, path="/constant", raw=b"/%63onstant"))[0]["status"] == 405
+    assert (await ask(gate, path="/constant", raw=b"%2Fconstant"))[0]["status"] == 400
+    assert application.methods == ["GET"]
+
+
+async def test_what_matches_no_route_has_the_strictest_headers(application: Application, drain: DrainState) -> None:
+    security = security_headers(production=True)
+    gate = Gate(PlainRoutes([], guard=lambda answer, _: answer), application, drain=drain, security=security)
+    for path in ("/made-up", "//made-up"):
+        headers = dict((await ask(gate, path=path))[0]["headers"])
+        assert headers[b"cache-control"] == b"no-store"
+        assert headers[b"content-security-policy"].startswith(b"default-src 'none'")
+
+
+async def test_a_websocket_is_closed_before_it_is_accepted(gate: Gate) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await gate({"type": "websocket", "path": "/api/v1/subscriptions", "headers": []}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]

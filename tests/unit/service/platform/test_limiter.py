@@ -61,3 +61,32 @@ async def test_several_rules_are_one_step(local: LocalLimiter) -> None:
     assert (await local.check(*rules)).name == "create"
     assert not (await local.check(*rules)).allowed
     assert (await local.check(rules[1])).remaining == 3
+
+
+async def test_looking_counts_nothing_and_refuses_what_is_full(local: LocalLimiter) -> None:
+    rule = Rule("declines", "card", 2)
+    assert all([(await local.check(rule._replace(amount=0))).allowed for _ in range(5)])
+    await local.add(rule, rule)
+    assert not (await local.check(rule._replace(amount=0))).allowed
+
+
+async def test_what_has_happened_is_counted_beyond_the_limit_too(local: LocalLimiter, now: list[float]) -> None:
+    rule = Rule("declines", "card", 2, exact=True, window_seconds=3600)
+    for _ in range(4):
+        await local.add(rule)
+        now[0] += 600
+    refused = await local.check(rule._replace(amount=0))
+    assert refused.reset_seconds == pytest.approx(3600 - 2400 + 1200), "the third of four must leave the window"
+    now[0] += refused.reset_seconds - 1
+    assert not (await local.check(rule._replace(amount=0))).allowed
+    now[0] += 1
+    assert (await local.check(rule._replace(amount=0))).allowed
+
+
+async def test_a_share_of_the_rule_before_raises_the_limit(local: LocalLimiter) -> None:
+    attempts, declines = Rule("attempts", "k", 1000), Rule("declines", "k", 3, share=50)
+    await local.add(attempts._replace(amount=20), declines._replace(amount=9))
+    assert (await local.check(attempts, declines._replace(amount=0))).allowed
+    await local.add(declines)
+    assert (await local.check(attempts, declines._replace(amount=0))).name == "declines"
+    assert not (await local.check(attempts._replace(amount=0), declines._replace(amount=0))).allowed

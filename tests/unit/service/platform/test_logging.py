@@ -14,9 +14,9 @@ from payment_service.platform.logging import (
     FILES_KEPT,
     REQUEST_LINES,
     configure_logging,
-    redact,
     redact_event,
 )
+from payment_service.platform.redaction import redact
 from payment_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "PAYMENTS_STRIPE_MODE": "test",
-    "DATABASE_URL": "postgresql://payments@db/payments",
-    "REDIS_URL": "redis://redis",
+    "DATABASE_URL": "postgresql://payments@db/payments?sslmode=require",
+    "REDIS_URL": "rediss://redis",
     "STRIPE_SECRET_KEY": "sk_test_1",
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
     "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
@@ -48,11 +48,6 @@ PRODUCTION = {
 )
 def test_secrets_are_removed(text: str, secret: str) -> None:
     assert secret not in redact(text)
-
-
-def test_what_is_searched_for_needs_what_is_looked_for_first() -> None:
-    assert redact("1" * 13) == "***"
-    assert redact("1" * 12) == "1" * 12
 
 
 def test_ordinary_text_stays() -> None:

@@ -35,6 +35,14 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert secret.reveal() == "newer"
 
 
+def test_a_file_that_becomes_no_text_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old")
+    secret = Secret(path=file)
+    file.write_bytes(b"new\xff")
+    assert secret.reveal() == "old"
+
+
 def test_a_swapped_symlink_is_followed_as_kubernetes_swaps_it(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -107,3 +108,14 @@ async def test_a_bad_registration_is_refused_and_listed_keys_are_masked(stripe: 
     await register(stripe, "rk_test_abcdefgh", permissions=[])
     (listed,) = (await stripe.control("GET", "/keys")).body["keys"]
     assert listed["key"] == "rk_test_****efgh"
+
+
+@pytest.mark.parametrize(("user", "status"), [("sk_test_unit:", 200), ("sk_live_unregistered:", 401), (":", 401)])
+async def test_a_key_may_be_the_user_of_basic_authentication(stripe: Stripe, user: str, status: int) -> None:
+    basic = base64.b64encode(user.encode()).decode()
+    assert (await stripe.call("GET", "account", headers={"authorization": f"Basic {basic}"})).status == status
+
+
+@pytest.mark.parametrize("header", ["Basic !", "Basic /w==", "Digest sk_test_unit", "Basic", "sk_test_unit"])
+async def test_a_header_without_a_key_is_401(stripe: Stripe, header: str) -> None:
+    assert (await stripe.call("GET", "account", headers={"authorization": header})).status == 401

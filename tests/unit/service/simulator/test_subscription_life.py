@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.unit.service.simulator.calling import Stripe
 
@@ -247,3 +248,59 @@ async def test_money_is_counted_with_refunds_and_disputes(stripe: Stripe) -> Non
     assert counted["net_by_customer"] == {made["customer"]: 2000}
     await stripe.control("POST", f"/charges/{charge}/dispute", {"reason": "duplicate"})
     assert (await stripe.call("POST", "refunds", charge=charge)).error["code"] == "charge_disputed"
+
+
+async def test_an_incomplete_one_takes_metadata_and_a_payment_method_only(stripe: Stripe) -> None:
+    made = await stripe.subscription(payment_behavior="default_incomplete")
+    path = f"subscriptions/{made['id']}"
+    refused = await stripe.call("POST", path, cancel_at_period_end="true")
+    assert (refused.status, refused.error["param"]) == (400, "cancel_at_period_end")
+    assert (await stripe.call("POST", path, **{"metadata[a]": "b"})).body["metadata"] == {"a": "b"}
+    assert (await stripe.call("DELETE", path)).body["status"] == "canceled"
+
+
+async def test_a_customer_has_running_subscriptions_of_one_currency(stripe: Stripe) -> None:
+    customer, dollars = await stripe.customer(), await stripe.price()
+    euro = {"product_data[name]": "Euro", "unit_amount": 900, "currency": "eur", "recurring[interval]": "month"}
+    euros = (await stripe.make("prices", **euro))["id"]
+    first = await stripe.make("subscriptions", customer=customer, **{"items[0][price]": dollars})
+    in_euros = {"customer": customer, "items[0][price]": euros}
+    refused = await stripe.call("POST", "subscriptions", **in_euros)
+    assert (refused.status, "combine currencies" in refused.error["message"]) == (400, True)
+    item = {"items[0][id]": first["items"]["data"][0]["id"], "items[0][price]": euros}
+    assert (await stripe.call("POST", f"subscriptions/{first['id']}", **item)).status == 400
+    await stripe.make("subscriptions", customer=customer, **{"items[0][price]": dollars})
+    for each in stripe.simulator.state.all("subscription"):
+        await stripe.call("DELETE", f"subscriptions/{each['id']}")
+    assert (await stripe.make("subscriptions", **in_euros))["currency"] == "eur"
+
+
+async def test_a_finalized_invoice_has_a_page_and_a_pdf(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    invoice = (await stripe.call("GET", f"invoices/{made['latest_invoice']}")).body
+    assert all(invoice[name].startswith("https://") for name in ("hosted_invoice_url", "invoice_pdf"))
+
+
+async def test_a_test_clock_moves_billing_and_nothing_else(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    await stripe.control("POST", "/clock/advance", {"seconds": 32 * 86400})
+    moved, real = stripe.simulator.state.now, stripe.simulator.state.real_now
+    assert len(taken(stripe)) == 2
+    renewal = stripe.simulator.state.all("invoice")[0]
+    assert renewal["customer"] == made["customer"]
+    assert renewal["created"] >= moved - 60
+    for kind in ("event", "payment_intent", "charge"):
+        assert stripe.simulator.state.all(kind)[0]["created"] <= real
+    assert (await stripe.control("POST", "/clock/advance", {"seconds": -1})).status == 400
+
+
+async def test_events_of_a_subscription_show_the_invoice_that_it_begins(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    stripe.advance(days=31)
+    shown = [
+        event["data"]["object"]["latest_invoice"]
+        for event in msgspec.json.decode(msgspec.json.encode(stripe.simulator.state.all("event")))
+        if event["type"].startswith("customer.subscription.")
+    ]
+    assert None not in shown
+    assert (shown[-1], len(set(shown))) == (made["latest_invoice"], 2)

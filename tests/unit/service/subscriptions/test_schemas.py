@@ -65,3 +65,48 @@ def test_a_setup_secret_is_given_for_a_trial() -> None:
 def test_an_invoices_subscription_is_found_before_and_since_basil(link: dict[str, Any]) -> None:
     invoice = {"currency": "usd", "livemode": False, "amount_due": 100, "amount_paid": 0} | link
     assert invoice_columns(invoice)["stripe_subscription_id"] == "sub_1"
+
+
+def item(product: str, *, created: int, **more: Any) -> dict[str, Any]:
+    """Return an item of one price of this product."""
+    price = {"id": f"price_of_{product}", "product": product}
+    return {"id": f"si_{product}_{created}", "price": price, "quantity": 1, "created": created} | more
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_the_item_of_the_ordered_product_is_shown_at_any_position(step: int) -> None:
+    items = [item("addon", created=1, quantity=5), item("main", created=2, quantity=3)]
+    obj = BASIL | {"items": {"data": items[::step]}}
+    columns = subscription_columns(obj, ordered="main")
+    assert (columns["product_id"], columns["price_id"], columns["quantity"]) == ("main", "price_of_main", 3)
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("ordered", [None, "gone"])
+def test_the_oldest_item_is_shown_where_the_ordered_product_is_not_among_them(ordered: str | None, step: int) -> None:
+    items = [item("first", created=1), item("second", created=2)]
+    obj = BASIL | {"items": {"data": items[::step]}}
+    assert subscription_columns(obj, ordered=ordered)["product_id"] == "first"
+
+
+@pytest.mark.parametrize("quantity", [0, 1, None])
+def test_a_quantity_is_shown_as_stripe_has_it(quantity: int | None) -> None:
+    obj = BASIL | {"items": {"data": [item("main", created=1, quantity=quantity)]}}
+    assert subscription_columns(obj)["quantity"] == quantity
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        {"type": "subscription", "subscription": {"type": "trial_end_without_payment_method"}},
+        {"type": "subscription", "subscription": {"type": "first_payment_failure"}},
+    ],
+)
+def test_the_cause_of_a_pause_is_in_stripes_words(cause: dict[str, Any]) -> None:
+    obj = BASIL | {"status": "paused", "status_details": {"paused": cause}}
+    assert subscription_columns(obj)["paused_reason"] == cause["subscription"]["type"]
+
+
+def test_an_active_subscription_shows_no_cause_of_a_former_pause() -> None:
+    obj = BASIL | {"status_details": {"paused": {"type": "subscription", "subscription": {"type": "requested"}}}}
+    assert subscription_columns(obj)["paused_reason"] is None

@@ -1,0 +1,92 @@
+"""Programs of others read the document: a linter, a generator of clients, a compiler, and the client then works."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.requirements import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER = Path(__file__).parent / "typescript"
+BROWSER = """
+const said = (...words) => console.log(...words);
+let submit;
+globalThis.location = { origin: "http://shop" };
+globalThis.document = { querySelector: () => ({ addEventListener: (_, listener) => { submit = listener; } }) };
+globalThis.fetch = async (path, { method }) => {
+  said(method, path);
+  return { json: async () => ({ client_secret: "secret_1", client_secret_kind: "KIND" }) };
+};
+const confirm = (name) => async ({ elements, confirmParams }) => {
+  if (!elements) throw new Error("no elements");
+  said(name, confirmParams.return_url);
+  return {};
+};
+globalThis.Stripe = () => ({
+  elements: ({ clientSecret }) => {
+    said(clientSecret);
+    return { create: () => ({ mount: (where) => said(where) }) };
+  },
+  confirmPayment: confirm("confirmPayment"),
+  confirmSetup: confirm("confirmSetup"),
+});
+"""
+"""As much of a browser, and of Stripe.js, as the page uses."""
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+@pytest.fixture(scope="module")
+def tool() -> Callable[..., str]:
+    """Run a program of the npm packages, which are installed once."""
+    npm = shutil.which("npm")
+    require(npm, what="npm", command="apt-get install nodejs npm")
+    assert npm is not None
+    lock = FOLDER / "package-lock.json"
+    installed = FOLDER / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=FOLDER, check=True, timeout=300)
+
+    def run(program: str, *arguments: str | Path) -> str:
+        found = [FOLDER / "node_modules" / ".bin" / program, *arguments]
+        answer = subprocess.run(found, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=110)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout + answer.stderr
+
+    return run
+
+
+def test_redocly_finds_nothing(tool: Callable[..., str]) -> None:
+    said = tool("redocly", "lint", "--config", FOLDER / "redocly.yaml", DOCUMENT)
+    assert "warning" not in said.lower().replace("deprecation warning", "")
+
+
+def test_a_generated_client_compiles_strictly_and_works(
+    tool: Callable[..., str], base_url: str, tmp_path: Path
+) -> None:
+    tool("openapi-typescript", DOCUMENT, "--output", FOLDER / "schema.d.ts")
+    tool("tsc", "--project", FOLDER, "--outDir", tmp_path)
+    # beside the packages that it imports
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
+    node = shutil.which("node")
+    assert node is not None
+    subprocess.run([node, tmp_path / "client.js", base_url], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("kind", "called"), [("payment", "confirmPayment"), ("setup", "confirmSetup")])
+def test_the_page_for_browsers_confirms_what_the_answer_holds(kind: str, called: str, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    require(node, what="node", command="apt-get install nodejs npm")
+    page = (FOLDER.parents[2] / "docs" / "browser.md").read_text()
+    script = page.partition('<script type="module">')[2].partition("</script>")[0]
+    (tmp_path / "page.mjs").write_text(
+        BROWSER.replace("KIND", kind) + script + "await submit({ preventDefault() {} });"
+    )
+    answer = subprocess.run([str(node), tmp_path / "page.mjs"], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout.split() == ["POST", "/subscribe", "secret_1", "#payment", called, "http://shop/welcome"]

@@ -1,0 +1,252 @@
+"""Nobody gets in by spelling a path differently: every route of both ports, taken from the ports' own tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.spellings import (
+    METHODS,
+    Route,
+    Sent,
+    ask,
+    of_litestar,
+    of_table,
+    other_spellings,
+    refused_spellings,
+)
+
+from payment_service.access.keys import ApiKeys
+from payment_service.access.service import Access
+from payment_service.app import create_app
+from payment_service.health.admin import admin_app
+from payment_service.platform.drain import DrainState
+from payment_service.platform.route_access import SCOPES
+from payment_service.platform.secrets import Secret
+from payment_service.server import Servers, listen
+from payment_service.tables import events, operations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from tests.servers.stack import Stack
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+PUBLIC = {
+    "GET /docs",
+    "GET /docs/assets/{file_path}",
+    "GET /docs/oauth2-redirect.html",
+    "GET /docs/openapi.json",
+    "GET /docs/swagger",
+    "GET /docs/{path}",
+    "GET /health",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /metrics",
+    "HEAD /docs/assets/{file_path}",
+    "HEAD /health",
+    "HEAD /health/live",
+    "HEAD /health/ready",
+    "HEAD /metrics",
+    "OPTIONS /docs",
+    "OPTIONS /docs/assets/{file_path}",
+    "OPTIONS /docs/oauth2-redirect.html",
+    "OPTIONS /docs/openapi.json",
+    "OPTIONS /docs/swagger",
+    "OPTIONS /docs/{path}",
+    "POST /api/v1/webhooks/stripe",
+}
+PUBLIC_ADMIN = {
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /metrics",
+    "HEAD /health/live",
+    "HEAD /health/ready",
+    "HEAD /metrics",
+}
+REFERENCE = "user-1815"
+QUERIES = {"/api/v1/customers": f"?reference={REFERENCE}"}
+"""What a route must be asked with."""
+TOKEN = "the-admin-token-0123456789"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One listening port of the service as production runs it."""
+
+    number: int
+    routes: list[Route]
+    keys: dict[str, str]
+    """By scope; `other`: of the strongest scope and the other mode."""
+    examples: dict[str, str]
+
+    def path(self, template: str) -> str:
+        """A path of the route at which something is."""
+        return re.sub(r"\{(\w+)\}", lambda found: self.examples.get(found[1], "x_1"), template)
+
+    @property
+    def templates(self) -> dict[str, dict[str, Route]]:
+        """The routes by template and method."""
+        found: dict[str, dict[str, Route]] = {}
+        for route in self.routes:
+            found.setdefault(route.template, {})[route.method] = route
+        return found
+
+    def too_weak(self, route: Route | None) -> list[str]:
+        """Keys that must not open this."""
+        if route is None or route.access.scope is None:
+            return [""]
+        lower = SCOPES[: SCOPES.index(route.access.scope)]
+        return ["", self.keys["other"], *(self.keys[scope] for scope in lower)]
+
+
+async def _keys(stack: Stack) -> dict[str, str]:
+    settings = stack.parts.settings
+    live = replace(settings, stripe=replace(settings.stripe, mode="live"))
+    here = ApiKeys(settings, stack.parts.database, clock=stack.clock)
+    there = ApiKeys(live, stack.parts.database, clock=stack.clock)
+    keys: dict[str, str] = {
+        scope: (await here.create(scope, scope=scope, days=None, actor="test"))[0] for scope in SCOPES
+    }
+    return {**keys, "other": (await there.create("live", scope="admin", days=None, actor="test"))[0]}
+
+
+async def _examples(stack: Stack) -> dict[str, str]:
+    """Ids of what is there, so that who gets in would be answered 200."""
+    created = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
+    assert (await stack.client.post("/api/v1/customers", json={"reference": REFERENCE})).status_code == 201
+    event, *_ = await stack.until(lambda: stack.rows(events))
+    operation, *_ = await stack.rows(operations)
+    return {
+        "subscription_id": created["id"],
+        "customer_id": created["customer_id"],
+        "event_id": event["id"],
+        "operation_id": operation["id"],
+        "reference": REFERENCE,
+        "file_path": "swagger-ui.css",
+    }
+
+
+def innermost(application: Any) -> Any:
+    """Return what stands behind the layers around the API."""
+    while hasattr(application, "_application"):
+        application = application._application
+    return application
+
+
+@pytest.fixture
+async def ports(stack: Stack) -> AsyncIterator[tuple[Port, Port]]:
+    """The API port and the admin port of a process that answers for both kinds of processes."""
+    examples = await _examples(stack)
+    parts = stack.parts
+    http = replace(parts.settings.http, admin_token=Secret(TOKEN), address_limit_per_minute=0, key_limit_per_minute=0)
+    parts.settings = replace(parts.settings, environment="production", http=http)
+    parts.access = Access(parts.settings, parts.database, clock=stack.clock)
+    keys = await _keys(stack)
+    gate: Any = create_app(parts)
+    admin: Any = admin_app(replace(parts, drain=DrainState()), worker=True)
+    servers = Servers()
+    numbers = []
+    for application in (gate, admin):
+        listener = listen("127.0.0.1", 0)
+        await servers.start(application, listener)
+        numbers.append(listener.getsockname()[1])
+    yield (
+        Port(
+            number=numbers[0],
+            routes=[*of_litestar(innermost(gate.application).api), *of_table(gate.routes)],
+            keys=keys,
+            examples=examples,
+        ),
+        Port(
+            number=numbers[1],
+            routes=list(of_table(admin.routes)),
+            keys={**keys, "admin": TOKEN, "other": keys["admin"]},
+            examples=examples,
+        ),
+    )
+    await servers.stop()
+
+
+def _requests(port: Port, template: str, targets: Iterable[str]) -> Iterator[Sent]:
+    """Each method that does something here with every key that is too weak for it, and the other methods in turn."""
+    there = port.templates[template]
+    others = cycle(sorted({*METHODS} - {*there} | {"OPTIONS"}))
+    for spelling in targets:
+        target = spelling if "?" in spelling else spelling + QUERIES.get(template, "")
+        for method in {*there} - {"OPTIONS"}:
+            for key in port.too_weak(there[method]):
+                yield Sent(method=method, target=target, template=template, key=key)
+        yield Sent(method=next(others), target=target, template=template)
+
+
+def _plain_requests(port: Port, template: str, *, version: str) -> Iterator[Sent]:
+    """Every method with every key that is too weak for it."""
+    there = port.templates[template]
+    target = port.path(template) + QUERIES.get(template, "")
+    for method in METHODS:
+        for key in port.too_weak(there.get(method)):
+            yield Sent(method=method, target=target, template=template, key=key, version=version)
+
+
+async def test_a_path_that_is_not_in_its_plain_form_is_400_on_every_route(ports: tuple[Port, Port]) -> None:
+    for port in ports:
+        requests = [
+            sent
+            for template in port.templates
+            for sent in _requests(port, template, refused_spellings(port.path(template)))
+        ]
+        answers = await ask(port.number, requests)
+        assert len(answers) > 500
+        assert [(sent.plainly(), status) for sent, status, _ in answers if status != 400] == []
+
+
+async def test_no_other_spelling_of_a_route_lets_anybody_in(ports: tuple[Port, Port]) -> None:
+    for port, public in zip(ports, (PUBLIC, PUBLIC_ADMIN), strict=True):
+        assert {f"{route.method} {route.template}" for route in port.routes if route.access.scope is None} == public
+        requests: list[Sent] = []
+        for template in port.templates:
+            path = port.path(template)
+            for version in ("1.1", "1.0"):
+                requests += _plain_requests(port, template, version=version)
+            requests += _requests(port, template, other_spellings(path))
+        answers = await ask(port.number, requests)
+        assert [(sent.plainly(), status) for sent, status, _ in answers if status >= 500] == []
+        opened = {f"{sent.method} {sent.template}" for sent, status, _ in answers if status < 400}
+        assert opened <= public
+        assert "GET /health/live" in opened
+
+
+async def test_who_may_not_call_is_told_so_before_anything_else_is_looked_at(ports: tuple[Port, Port]) -> None:
+    api, _ = ports
+    expected = {"": 401, api.keys["other"]: 401, api.keys["read"]: 403, api.keys["write"]: 403}
+    requests = [
+        Sent(method=route.method, target=f"{api.path(route.template)}?x=%00", template=route.template, key=key)
+        for route in api.routes
+        if route.access.scope is not None
+        for key in api.too_weak(route)
+    ]
+    answers = await ask(api.number, requests)
+    assert {status for _, status, _ in answers} == {401, 403}
+    assert [(sent.plainly(), status) for sent, status, _ in answers if status != expected[sent.key]] == []
+
+
+async def test_the_right_key_opens_every_route_that_is_not_public(ports: tuple[Port, Port]) -> None:
+    for port in ports:
+        requests = [
+            Sent(
+                method=route.method,
+                target=port.path(route.template) + QUERIES.get(route.template, ""),
+                template=route.template,
+                key=port.keys["admin"],
+            )
+            for route in port.routes
+            if route.access.scope is not None
+        ]
+        for sent, status, body in await ask(port.number, requests):
+            assert status in {200, 201, 202, 204, 400, 409, 422}, (sent.plainly(), body)
+            assert status < 300 or sent.method not in {"GET", "OPTIONS"}, (sent.plainly(), body)

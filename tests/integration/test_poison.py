@@ -1,0 +1,116 @@
+"""Payloads that cannot be read cost nothing to any other event, are dead with their reason, and have a way out."""
+
+from __future__ import annotations
+
+import json
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert
+from tests.servers.hostile import HOSTILE, snapshot
+from tests.servers.laboratory import Laboratory, laboratory
+
+from payment_service.tables import customers, events
+from payment_service.webhooks.rows import row_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+BAD_OF_A_KIND = 100
+GOOD = 300
+
+
+@pytest.fixture
+async def lab(database_url: str) -> AsyncIterator[Laboratory]:
+    async with laboratory(database_url) as found:
+        yield found
+
+
+def stored(lab: Laboratory, event_id: str, object_id: str, body: bytes, **changes: Any) -> dict[str, Any]:
+    """Return a row as if an earlier version, or a person with SQL, had stored these bytes."""
+    good = json.dumps(snapshot(event_id, object_id)).encode()
+    return row_of(good, source="webhook", livemode=False, now=lab.clock.now()) | {"payload": body} | changes
+
+
+async def write(lab: Laboratory, rows: Iterable[dict[str, Any]]) -> None:
+    async with lab.parts.database.transaction() as connection:
+        await connection.execute(insert(events), list(rows))
+
+
+async def test_a_thousand_hostile_payloads_among_good_ones(lab: Laboratory) -> None:
+    bad: list[dict[str, Any]] = []
+    for number, bodies in enumerate(HOSTILE.values()):
+        for index, body in enumerate(islice(cycle(bodies), BAD_OF_A_KIND)):
+            name = f"{number}_{index}"
+            bad.append(stored(lab, f"evt_bad_{name}", f"cus_bad_{name}", body(f"evt_bad_{name}", f"cus_bad_{name}")))
+    good = [
+        stored(lab, f"evt_{n}", f"cus_{n}", json.dumps(snapshot(f"evt_{n}", f"cus_{n}")).encode()) for n in range(GOOD)
+    ]
+    mixed = [row for pair in zip(bad, islice(cycle([*good, None]), len(bad)), strict=True) for row in pair]
+    unique = {row["id"]: row for row in mixed if row is not None}
+    await write(lab, unique.values())
+    rounds = 0
+    while await lab.parts.worker.apply_batch() + await lab.parts.worker.fetch_doubtful():
+        rounds += 1
+    rows = {row["id"]: row for row in await lab.rows(events)}
+    assert len(bad) == len(HOSTILE) * BAD_OF_A_KIND == 1000
+    assert {rows[row["id"]]["state"] for row in good} == {"applied"}
+    assert {rows[row["id"]]["state"] for row in bad} == {"dead"}
+    assert {row["stripe_customer_id"] for row in await lab.rows(customers)} == {row["object_id"] for row in good}
+    assert all(rows[row["id"]]["last_error"].startswith("unreadable: ") for row in bad)
+    assert {rows[row["id"]]["attempts"] for row in bad} == {1}
+    assert rounds <= len(unique) // 100 + 2
+
+
+WEIRD: tuple[dict[str, Any], ...] = (
+    {"id": "X", "object": "subscription"},
+    {"id": "X", "object": "subscription", "items": [], "customer": {}, "status": []},
+    {"id": "X", "object": "customer", "email": {"a": 1}, "metadata": [1]},
+    {"id": "X", "object": "customer", "email": "e" * 20_000, "name": 5},
+    {"id": "X", "object": "invoice", "currency": "usd", "amount_due": 10**30, "status": "open"},
+    {"id": "X", "object": "subscription", "customer": "cus_1", "status": "active", "cancel_at": 10**17, "items": {}},
+    {"id": "X", "object": "dispute", "amount": 1, "charge": [1], "status": "lost"},
+    {"id": "X", "object": "price", "product": 5, "currency": None, "active": "yes"},
+    {"id": "X", "object": "checkout.session", "expires_at": 2**62, "livemode": False},
+    {"id": "X", "object": "payment_intent", "amount": "12", "charges": {"data": [None]}},
+)
+"""Objects that can be read but not written."""
+
+
+async def test_objects_that_cannot_be_written_take_no_other_with_them(lab: Laboratory) -> None:
+    rows = []
+    for number, obj in enumerate(WEIRD):
+        content = snapshot(f"evt_bad_{number}", f"bad_{number}", data={"object": obj | {"id": f"bad_{number}"}})
+        rows.append(stored(lab, f"evt_bad_{number}", f"bad_{number}", json.dumps(content).encode()))
+    for number in range(30):
+        body = json.dumps(snapshot(f"evt_{number}", f"cus_{number}")).encode()
+        rows.append(stored(lab, f"evt_{number}", f"cus_{number}", body))
+    await write(lab, rows)
+    await lab.parts.worker.apply_batch()
+    states = {row["id"]: row["state"] for row in await lab.rows(events)}
+    assert {states[f"evt_{number}"] for number in range(30)} == {"applied"}
+    for _ in range(12):
+        lab.clock.advance(601)
+        await lab.parts.worker.apply_batch()
+        await lab.parts.worker.fetch_doubtful()
+    found = {row["id"]: row for row in await lab.rows(events) if row["id"].startswith("evt_bad")}
+    waiting = {name: (row["state"], row["last_error"]) for name, row in found.items() if row["state"] == "pending"}
+    assert waiting == {}
+    assert all(row["last_error"] for row in found.values() if row["state"] == "dead")
+    assert sum(row["state"] == "dead" for row in found.values()) >= len(WEIRD) - 3  # SQLite takes more types
+
+
+async def test_an_event_with_a_nul_is_applied_with_the_replacement_character(lab: Laboratory) -> None:
+    body = json.dumps(snapshot("evt_1", "cus_1")).replace("NAME", "a\\u0000b").encode()
+    await write(lab, [stored(lab, "evt_1", "cus_1", body)])
+    await lab.settle()
+    assert [row["state"] for row in await lab.rows(events)] == ["applied"]
+    assert [row["name"] for row in await lab.rows(customers)] == ["a\ufffdb"]
+
+
+async def test_a_payload_of_another_event_than_its_row_is_not_applied(lab: Laboratory) -> None:
+    await write(lab, [stored(lab, "evt_1", "cus_1", json.dumps(snapshot("evt_1", "cus_2")).encode())])
+    await lab.settle()
+    assert [row["state"] for row in await lab.rows(events)] == ["dead"]
+    assert await lab.rows(customers) == []

@@ -1,0 +1,136 @@
+"""The cluster in memory with API keys, and pods that read SECRET_KEY late: as docs/contracts.md says of the service."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tests.unit.operator.world import OWNER, World, _ready
+
+from payment_operator import names
+from payment_operator.decide import secret_keys
+from payment_operator.fingerprints import fingerprint
+from payment_operator.secret_key_sight import SecretKeySight, read_report
+
+if TYPE_CHECKING:
+    from payment_operator.observed import Observed
+
+VALUES = tuple(f"{letter}-0123456789abcdef0123456789abcdef" for letter in "abcdefg")
+A, B, C, *_ = VALUES
+KEPT = ("Secret", names.secret_keys(OWNER.name))
+
+
+@dataclass
+class SecretKeyWorld(World):
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each API pod has read."""
+    late: set[str] = field(default_factory=set)
+    """Pods that do not read their file anew."""
+    silent: set[str] = field(default_factory=set)
+    """Pods that do not answer."""
+    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """API keys: the values that their one or two digests are under, the newest first."""
+    blind: bool = False
+    """Whether the pods' database is away."""
+    told_people: list[tuple[str, str]] = field(default_factory=list)
+
+    def write(self, *values: str) -> None:
+        """A person writes the values into the Secret that the spec names."""
+        self.source = (self.source or {}) | {"SECRET_KEY": ",".join(values)}
+
+    def kept(self) -> tuple[str, ...]:
+        """What the Secret that pods read holds."""
+        return secret_keys.live(super().observe())
+
+    def observe(self) -> Observed:
+        seen = super().observe()
+        pods = secret_keys.reporting(seen)
+        answers = {pod.uid: {} if pod.name in self.silent else self.status_of(pod.name) for pod in pods}
+        sight = SecretKeySight({uid: read_report(answer) for uid, answer in answers.items()})
+        return replace(seen, secret_keys=sight)
+
+    def status_of(self, pod: str) -> dict[str, Any]:
+        """What a pod answers to GET /status."""
+        values = self.files.get(pod, ())
+        marks = [fingerprint(value, salt=OWNER.uid) for value in values]
+        counts: Counter[str] = Counter()
+        for under in self.keys.values():
+            finding = [value for value in under if value in values]
+            if len(finding) == 1 or not finding:
+                counts[(finding or under)[0]] += 1
+        told = {
+            "in_use": [
+                {"id": value[0], "fingerprint": mark, "signs": not place, "keys_needing": counts[value]}
+                for place, (value, mark) in enumerate(zip(values, marks, strict=True))
+            ],
+            "missing": [{"id": v[0], "keys_needing": n} for v, n in counts.items() if v not in values],
+        }
+        return {"secrets": {"secret_key": marks}, "secret_keys": None if self.blind else told}
+
+    def make_key(self, name: str, pod: str) -> None:
+        """A key is made in a pod, and known under the first two values."""
+        self.keys[name] = self.files[pod][:2]
+
+    def use(self, name: str, pod: str) -> None:
+        """A key is used: hashed anew under the pod's first value."""
+        under, values = self.keys[name], self.files[pod]
+        known = next(value for value in under if value in values)
+        if values[0] not in under:
+            self.keys[name] = (values[0], known)
+
+    def refused(self) -> list[tuple[str, str]]:
+        """Keys that a pod would refuse."""
+        return [
+            (name, pod)
+            for name, under in self.keys.items()
+            for pod, values in self.files.items()
+            if not set(under) & set(values)
+        ]
+
+    def api_pods(self) -> list[str]:
+        return [
+            name
+            for name, pod in self.pods.items()
+            if pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == names.API and _ready(pod)
+        ]
+
+    def progress(self) -> None:
+        super().progress()
+        there = self.api_pods()
+        for name in there:
+            if name not in self.files or name not in self.late:
+                self.files[name] = self.kept()
+        self.files = {name: values for name, values in self.files.items() if name in there}
+
+    def operate(self, **arguments: Any) -> Any:
+        decision = super().operate(**arguments)
+        self.told_people += [(event.reason, event.message) for event in decision.events]
+        return decision
+
+    def live_through(self, *, passes: int = 30, seconds: float = 30) -> None:
+        for _ in range(passes):
+            self.operate()
+            self.progress()
+            self.now += timedelta(seconds=seconds)
+
+    def reported(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.status["rotation"]["secretKey"]
+        return found
+
+
+def serving(*values: str) -> SecretKeyWorld:
+    """An environment that serves with these values, and whose bake is over."""
+    return copy.deepcopy(_served(values or (A,)))
+
+
+@cache
+def _served(values: tuple[str, ...]) -> SecretKeyWorld:
+    world = SecretKeyWorld()
+    world.write(*values)
+    world.settle()
+    world.live_through(passes=20, seconds=60)
+    return world

@@ -1,0 +1,120 @@
+"""What the bake makes of what pods say, through the real reconciler: the unmeasured is never a success."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.operator.driven import Driven, Ports
+from tests.unit.operator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from payment_operator.observed import Pod
+
+NEW = "registry/payments:2"
+
+
+def metrics(requests: int, *, errors: int = 0, attempts: int = 1) -> str:
+    route = 'route="/api/v1/payments/create-subscription"'
+    return f"""# TYPE payments_http_requests_total counter
+payments_http_requests_total{{method="POST",{route},status="200"}} {requests - errors}
+payments_http_requests_total{{method="POST",{route},status="500"}} {errors}
+# TYPE payments_http_request_duration_seconds histogram
+payments_http_request_duration_seconds_bucket{{le="0.1",method="POST",{route}}} {requests}
+payments_http_request_duration_seconds_bucket{{le="+Inf",method="POST",{route}}} {requests}
+# TYPE payment_attempts_total counter
+payment_attempts_total{{outcome="succeeded"}} {attempts}
+"""
+
+
+class Baking:
+    """A release whose new pods say `text(look)`."""
+
+    def __init__(self, text: Callable[[int], str | None], *, seconds: int = 60, **release: object) -> None:
+        self.world = World()
+        self.world.spec["release"] |= {"bake": {"seconds": seconds}, **release}
+        self.looks: dict[str, int] = {}
+        self.text = text
+        self.driven = Driven(self.world, ports=Ports(self.world, self._metrics))
+
+    def _metrics(self, pod: Pod) -> str | None:
+        self.looks[pod.uid] = self.looks.get(pod.uid, 0) + 1
+        return self.text(self.looks[pod.uid])
+
+    async def release(self, *, passes: int = 70) -> None:
+        assert not await self.driven.passes(80)
+        self.world.change(image=NEW)
+        assert not await self.driven.passes(passes), "a pass died"
+
+
+async def test_a_revision_that_fails_every_request_goes_back_however_few_they_are() -> None:
+    for each_look, seconds in ((9, 60), (5, 300)):  # 0.9 and 0.5 requests/s a pod
+        bad = Baking(lambda look, n=each_look: metrics(n * look, errors=n * look), seconds=seconds)  # type: ignore[misc]
+        await bad.release(passes=130)
+        assert bad.world.active() == "registry/payments:1"
+        assert "of answers were 5xx" in bad.driven.told("BakeFailed")[0]
+
+
+async def test_too_few_failures_in_a_row_fail_the_bake_at_its_end() -> None:
+    bad = Baking(lambda look: metrics(2 * look, errors=2 * look), seconds=100)
+    await bad.release()
+    assert bad.world.active() == "registry/payments:1"
+    assert "1000 ‰ of answers were 5xx" in bad.driven.told("BakeFailed")[0]
+
+
+UNREADABLE = {
+    "no answer": None,
+    "HTML with 200": "<html><body>maintenance</body></html>",
+    "a renamed label": metrics(100).replace("status=", "code="),
+    "not a number": 'payments_http_requests_total{route="/api/x",status="500"} NaN\n',
+    "another program's": "# TYPE up gauge\nup 1\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("came", UNREADABLE)
+async def test_metrics_that_cannot_be_read_are_no_success(came: str) -> None:
+    held = Baking(lambda _: UNREADABLE[came], onInconclusive="Hold")
+    await held.release(passes=120)
+    assert held.world.active() == NEW
+    assert not held.driven.told("Released") + held.driven.told("BakeFailed")
+    said = held.world.conditions()["Baking"]
+    assert (said["status"], said["reason"]) == ("True", "Inconclusive")
+    assert "shop-api-" in said["message"]
+    assert "revision 2 serves" in said["message"]
+    assert held.world.conditions()["RollbackAvailable"]["status"] == "True"
+    held.text = lambda look: metrics(20 * look, attempts=look)
+    await held.driven.passes(20)
+    assert held.driven.told("Released") == ["Revision 2 is stable"]
+
+
+async def test_what_follows_an_inconclusive_bake_is_chosen() -> None:
+    tested = Baking(lambda _: metrics(3, errors=3))
+    await tested.release()
+    assert "nothing has proven it" in tested.driven.told("ReleasedUnproven")[0]
+    assert tested.world.conditions()["Baking"]["reason"] == "Unproven"
+    extended = Baking(lambda _: metrics(0), onInconclusive="Extend")
+    extended.world.spec["release"]["bake"] = {"seconds": 60, "maxSeconds": 300}
+    await extended.release(passes=50)
+    assert extended.world.conditions()["Baking"]["reason"] == "Inconclusive"
+    await extended.driven.passes(40)
+    assert extended.driven.told("ReleasedUnproven")
+
+
+async def test_without_a_payment_attempt_nothing_is_proven() -> None:
+    held = Baking(lambda look: metrics(100 * look, attempts=0), onInconclusive="Hold")
+    await held.release()
+    assert "0 payment attempts, 1 are needed" in held.world.conditions()["Baking"]["message"]
+    held.world.annotate("request", '{"id": "a", "verb": "promote", "revision": 2, "reason": "seen enough"}')
+    await held.driven.passes(5)
+    assert held.world.conditions()["Baking"]["status"] == "False"
+
+
+async def test_counters_that_begin_anew_and_another_operator_lose_no_evidence() -> None:
+    good = Baking(lambda look: metrics(6 * (look % 4), attempts=look), onInconclusive="Hold", seconds=200)
+    await good.release(passes=30)
+    good.driven = Driven(good.world, ports=good.driven.ports)
+    await good.driven.passes(40)
+    assert good.driven.told("Released")

@@ -1,0 +1,196 @@
+"""Nothing secret survives redaction, and nothing else is lost."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.redacting import FIELDS, KINDS, survivors
+
+from payment_service.platform.redaction import MARK, is_secret_name, redact, redact_value
+from payment_service.platform.secrets import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLES = 10
+"""Of each kind in each place; `make soak ONLY=redaction` takes ten thousand."""
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_no_secret_a_character_survives(kind: str) -> None:
+    assert list(survivors(kind, examples=SAMPLES)) == []
+
+
+def test_a_filter_that_keeps_one_character_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.redacting.redact", lambda text: text[:-1] if text.startswith("sk_live_") else text)
+    assert list(survivors("sk_live", examples=1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk_live_abc",
+        "postgresql://user:pa/ss@host/db?password=x&sslmode=require",
+        '{"password": "x", "note": "4242 4242 4242 4242 of grace@example.com"}',
+        "Authorization: Bearer abcdef1234, Stripe-Signature: t=1,v1=00112233445566778899aabbccddeeff",
+        "GET /x?note=postgresql%3A%2F%2Fu%3Ap%40h%2Fd",
+        "Key (email)=(grace@example.com) already exists.",
+    ],
+)
+def test_what_is_redacted_stays_the_same_when_it_is_redacted_again(text: str) -> None:
+    once = redact(text)
+    assert once != text
+    assert redact(once) == once
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("value", ["Tr0ub4dor&3", 1234, b"bytes", ["one", "two"], {"id": "cus_1", "note": "x"}])
+def test_fields_named_like_secrets_lose_their_values_only(name: str, value: object) -> None:
+    found = redact_value({name: value, "id": "cus_1"})
+    assert found == {
+        name: value if isinstance(value, dict) else [MARK] * 2 if value == ["one", "two"] else MARK,
+        "id": "cus_1",
+    }
+
+
+def test_pairs_of_name_and_value_are_fields() -> None:
+    found = redact_value([{"name": "DATABASE_PASSWORD", "value": "hunter2"}, {"name": "LOG_LEVEL", "value": "INFO"}])
+    assert found == [{"name": "DATABASE_PASSWORD", "value": MARK}, {"name": "LOG_LEVEL", "value": "INFO"}]
+
+
+@pytest.mark.parametrize("gap", ["\u00a0", "\u202f", "\u2011", "\u2013"])
+def test_a_card_number_goes_however_people_type_its_gaps(gap: str) -> None:
+    assert redact(f"paid with {gap.join(['4242'] * 4)} yesterday") == f"paid with {MARK} yesterday"
+
+
+def test_a_measured_number_is_no_card_number() -> None:
+    assert redact_value({"ratio": 0.4242424242424242, "card": 4242424242424242, "float": 4242424242424242.0}) == {
+        "ratio": 0.4242424242424242,
+        "card": MARK,
+        "float": MARK,
+    }
+
+
+def test_values_that_are_known_go_wherever_they_stand() -> None:
+    url = "postgresql://app:sw%2Fordfish@db/x"
+    assert redact("the password sw/ordfish, as sw%2Fordfish, of x; and kept2", [url, "kept2,other-secret"]) == (
+        "the password ***, as ***, of x; and kept2"
+    )
+
+
+def test_what_a_secret_holds_goes_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "SECRET_KEY"
+    path.write_text("correct horse,battery-staple-7")
+    assert redact("battery-staple-7") == "battery-staple-7"
+    secret = Secret(path=path)
+    Secret("postgresql://payments:sw0rd%2Ffish-4711@db/x")
+    said = "signed with battery-staple-7 on /run/battery-staple-7?x=sw0rd/fish-4711; postgresql://payments@db/x"
+    assert redact(said) == f"signed with {MARK} on /run/{MARK}?x={MARK}; postgresql://payments@db/x"
+    path.write_text("trombone-and-drum")
+    secret._checked = 0
+    assert secret.reveal() == "trombone-and-drum"
+    assert redact("trombone-and-drum, battery-staple-7") == f"{MARK}, {MARK}"
+
+
+def test_words_and_kinds_of_keys_stay_though_a_secret_is_one() -> None:
+    Secret("payments")
+    Secret("sk_test_0123456789")
+    assert redact("payments, with sk_test_0123456789") == f"payments, with sk_test_{MARK}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "subscription lps_01a20cd92f in 42 ms for cus_NffrFeUfNV2Hib, price_1MoBy5LkdIwHu7ixZhnattbh, in_1MtHbELkdIw",
+        "lpk_0192b1f0c3a27d3e8f00112233445566 lpc_0192b1f0c3a27d3e8f00112233445566 lpo_0192b1f0c3a27d3e8f0011223344556",
+        "pi_3MtwBwLkdIwHu7ix28a3tqPa seti_1Mm8s8LkdIwHu7ix0OXBfTRG cs_test_a1b2C3 evt_1NG8Du2eZvKYlo2CUI79vXWy",
+        "request_id=4f6c2d1e-7b3a-4c5d-9e8f-0a1b2c3d4e5f route=/api/v1/subscriptions/{id} status=409 ms=12.75",
+        "2026-11-25T12:00:00.123456Z shop-api-9f3c1a2b 10.244.0.17:80 [fd00::17]:80 exit code 137 after 1732536000 s",
+        "2026-11-25 2026-11-28 2026-12-01 1732536000123 1732536000123456 1732536000123456789",
+        "postgresql://payments@db.shop.svc.cluster.local:5432/payments?sslmode=verify-full redis://cache:6379/0",
+        "https://api.stripe.com/v1/customers?limit=100&starting_after=cus_1 oci://registry:5000/lean/chart@sha256:0a1b",
+        "https://packages.example:8443/@scope/name/-/name-1.2.3.tgz and image@sha256:deadbeef, actions/checkout@v4.1.2",
+        "STRIPE_SECRET_KEY: must begin with sk_test_ or rk_test_; SECRET_KEY_FILE=/run/secrets/payments/SECRET_KEY",
+        'secret "shop-payments" not found; secrets is forbidden: cannot get resource "secrets" in the namespace "shop"',
+        "the token is missing, the password of the role payments was replaced, and the secret has no such key",
+        "password authentication failed for user payments; Basic authentication is off; bearer of bad news",
+        '{"token": null, "secret": false, "secrets": {"version": 3}, "idempotency_key": "order-17", "key": "a"}',
+        "Send a valid API key: Authorization: Bearer lp_…; lp_live_…, Authorization: Bearer …, PGPASSWORD=…",
+        "Give a key as a header, Authorization: Bearer lp_…; token: Authorization: Bearer …",
+        "idempotency_key=order-17 tokens=512 secret_version=3 max_token_count=9 key=value",
+        "help_text_for_the_settings disk_test_result task_live_count ask_live_x_secret_agent",
+        "from 192.168.100.200 192.168.100.201 10.244.100.117, version 2026.11.28, X-Forwarded-For: one, two",
+        "query argument 3 is missing, c2tf is Base64",
+        "100%, 50 % of 4096 MiB, a%20b, caf%C3%A9, v=1, v1, (v1), v1beta1",
+        "Ein Text mit Umlauten: äöü — “quoted”, 数字 12345, tab\there",
+        "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUabc\n-----END CERTIFICATE-----",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_names_of_what_is_no_secret_are_known() -> None:
+    assert not any(
+        map(is_secret_name, ("name", "key", "idempotency_key", "secretName", "SECRET_KEY_FILE", "object_id"))
+    )
+
+
+HOSTILE = {
+    "addresses without an end": "a://",
+    "addresses in lists": ",a://b:c",
+    "ats": "@",
+    "addresses of people without an end": "a@b.",
+    "labels": "a@a.a.a-1.",
+    "digits": "1",
+    "digits in groups": "12 ",
+    "percent": "%25",
+    "encoded": "%40a%3A%2F%2F",
+    "names": "password",
+    "names and spaces": "password   ",
+    "open quotes": "password='\"\\",
+    "escaped quotes": 'token:\\"',
+    "open lists": "secrets=['",
+    "queries": "?a.a.a.a.a.a-password",
+    "options": "--a-a-a-a-a-a-a",
+    "headers": "Authorization: Bearer ",
+    "bearers": "Bearer a ",
+    "web tokens": "eyJ",
+    "web tokens with points": "eyJaaaaaaaaaa.",
+    "keys": "sk_live_",
+    "client secrets": "pi_a_client",
+    "client secrets at the end": "pi_secret",
+    "private keys": "-----BEGIN PRIVATE KEY-----",
+    "rows": "Key (a)=(",
+    "backslashes": "\\",
+    "spaces": " ",
+    "letters": "a",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_time_grows_with_the_text_and_no_faster(name: str) -> None:
+    def seconds(size: int) -> float:
+        text = (f"password token secret {HOSTILE[name]}" + HOSTILE[name] * size)[:size]
+        begun = time.process_time()
+        redact(text)
+        return time.process_time() - begun
+
+    small, large = (min(seconds(size) for _ in range(3)) for size in (8192, 8192 * 8))
+    assert large < max(24 * small, 0.05)
+
+
+def test_a_hostile_mebibyte_is_redacted_in_seconds() -> None:
+    text = "".join(HOSTILE.values()) * (MEBIBYTE // 300)
+    begun = time.process_time()
+    redact(text)
+    assert time.process_time() - begun < 60
+
+
+def test_an_id_that_ends_in_basic_is_no_scheme_of_authentication() -> None:
+    line = "type=reconcile.price object=price_basic outcome=applied"
+    assert redact(line) == line

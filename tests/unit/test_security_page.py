@@ -1,0 +1,45 @@
+"""docs/security.md is complete, and names tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/security.md").read_text()
+ASVS = (ROOT / "tests/data/asvs-5.0.0-level-2.txt").read_text().split()
+"""The numbers of all requirements of levels 1 and 2."""
+
+
+def _number(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def covered(cell: str) -> list[str]:
+    """Return the requirements that a row's first cell names: single ones, and ranges (`1.2.6 to 1.2.8`)."""
+    found = []
+    for part in cell.split(","):
+        first, _, last = part.strip().partition(" to ")
+        found += [name for name in ASVS if _number(first) <= _number(name) <= _number(last or first)]
+    return found
+
+
+def test_every_requirement_of_asvs_level_2_stands_in_one_row() -> None:
+    rows = re.findall(r"^\| (\d[^|]*?) \|", PAGE.split("## ASVS")[1], re.MULTILINE)
+    named = [name for cell in rows for name in covered(cell)]
+    assert sorted(named, key=_number) == sorted(ASVS, key=_number)
+
+
+def test_every_risk_of_the_top_10_stands_in_one_row() -> None:
+    assert re.findall(r"^\| API(\d+) ", PAGE, re.MULTILINE) == [str(number) for number in range(1, 11)]
+
+
+def test_every_test_that_a_row_names_exists() -> None:
+    named = set(re.findall(r"`(tests/[\w/.-]+)`", PAGE))
+    assert len(named) > 30
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_a_row_without_a_test_says_why() -> None:
+    bare = re.findall(r"^\| ([\d., to]+) \| ([^|]+) \|  \|$", PAGE, re.MULTILINE)
+    assert [row for row in bare if not row[1].startswith("not here: ") and len(row[1]) < 30] == []
