@@ -64,7 +64,7 @@ test: $(READY) ## All tests whose parts are at hand; what is skipped is listed w
 test-local: $(READY) ## The checks and every tier but the cluster's
 	@./scripts/packages
 	@$(MAKE) --no-print-directory --output-sync=target -j2 lint types
-	@$(RUN)/pytest --numprocesses 3 $(addprefix tests/,$(TIERS))
+	@$(RUN)/python -m tests.ci.alone --numprocesses 3 $(addprefix tests/,$(TIERS))
 
 .PHONY: coverage
 coverage: $(READY) ## Which lines the tiers without the cluster reach; half as slow again
@@ -72,7 +72,7 @@ coverage: $(READY) ## Which lines the tiers without the cluster reach; half as s
 
 .PHONY: test-cluster
 test-cluster: $(READY) ## The tests on a real Kubernetes, once `make cluster-tools` has built it; one at a time, they own the machine
-	@$(RUN)/pytest -q -p no:randomly $(OPTIONS) tests/cluster
+	@$(RUN)/python -m tests.ci.alone -q -p no:randomly $(OPTIONS) tests/cluster
 
 .PHONY: openapi
 openapi: $(READY) ## Write docs/openapi.json anew after a change of the API

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -92,8 +93,7 @@ class House:
 
     def cut(self) -> dict[str, int]:
         """Return how many connections each limit has ended since the start."""
-        since = {reason: count - self._cut.get(reason, 0) for reason, count in cuts().items()}
-        return {reason: count for reason, count in since.items() if count}
+        return dict(cuts() - self._cut)
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until `holds` does; fails when it takes too long."""
@@ -152,14 +152,14 @@ def statuses(received: bytes) -> list[str]:
     return [code.decode() for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
 
 
-def cuts() -> dict[str, int]:
-    """Return the counter of connections that a limit ended."""
-    return {
-        sample.labels["reason"]: int(sample.value)
-        for metric in CONNECTIONS_CUT.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    }
+def cuts() -> Counter[str]:
+    """Return the counter of connections that a limit ended, of all ports together."""
+    counted: Counter[str] = Counter()
+    for metric in CONNECTIONS_CUT.collect():
+        for sample in metric.samples:
+            if sample.name.endswith("_total"):
+                counted[sample.labels["reason"]] += int(sample.value)
+    return counted
 
 
 @asynccontextmanager
