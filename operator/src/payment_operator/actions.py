@@ -1,6 +1,8 @@
 """What `decide` may ask for. Each can be done again, or fails when the world is no longer what it was read to be."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 from payment_operator import names
@@ -191,6 +193,12 @@ def write_record(environment: str, revision: Revision, record: ReleaseRecord) ->
     if revision.bare:
         operations.insert(1, {"op": "add", "path": "/metadata/annotations", "value": {}})
     return Patch("ControllerRevision", names.revision(environment, revision.digest), tuple(operations))
+
+
+def batches(actions: Iterable[Action]) -> Iterator[list[Action]]:
+    """Actions in their order; one revision's pods are told together, for each may cost its time-out."""
+    together = groupby(actions, key=lambda action: action.pod.revision if isinstance(action, Tell) else id(action))
+    yield from (list(batch) for _, batch in together)
 
 
 def key_of(manifest: Manifest) -> Key:

@@ -17,6 +17,18 @@ GAUGES: Final[dict[tuple[str, str], Gauge]] = {
     ("Failing", ""): FAILING,
 }
 """By type and reason of a condition that is true; without a reason, by any."""
+FAILING_LABELS: Final = ("exported_namespace", "exported_environment")
+
+
+def measure_death(where: Where) -> None:
+    """Count an environment as failing whose pass did not come to its conditions."""
+    FAILING.labels(*where).set(1)
+
+
+def failing_environments() -> list[str]:
+    """Those that fail now, as namespace/name."""
+    samples = [sample for metric in FAILING.collect() for sample in metric.samples if sample.value]
+    return sorted("/".join(sample.labels[name] for name in FAILING_LABELS) for sample in samples)
 
 
 def measure_conditions(where: Where, conditions: Sequence[Condition] | None) -> None:

@@ -36,3 +36,7 @@ class NameTaken(Refused):
 
 class Unreachable(OperatorError):
     """No answer: whether a write was done is unknown."""
+
+
+class Overdue(OperatorError):
+    """A pass lasted too long and was ended."""

@@ -1,7 +1,8 @@
 """`/healthz` by staleness, `/readyz`, `/metrics`.
 
 A watch can end silently and leave a process that answers probes and does nothing; so health is whether environments
-are really looked at: the resync has read them lately, the queue moves, and the watch shows what the resync reads.
+are really looked at: the resync turns, every pass ends, and the watch shows what the resync reads. An environment that
+fails is named there and is no problem of the process: a restart would cure nothing and stop the work on the others.
 """
 
 import time
@@ -12,11 +13,14 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import generate_latest
 
+from payment_operator.condition_metrics import failing_environments
 from payment_operator.metrics import REGISTRY
 from payment_operator.queue import Key
 from payment_operator.resources.metadata import Manifest
 
 STUCK_SECONDS: Final = 120.0
+ENDLESS_SECONDS: Final = 180.0
+"""A pass is ended after 90 s; one that goes on all the same only ends with the process."""
 WATCH_LAG_SECONDS: Final = 60.0
 
 
@@ -27,7 +31,8 @@ class Staleness:
     resync: float
     """Seconds between two resyncs."""
     leading: bool = False
-    resynced: float = field(default_factory=time.monotonic)
+    turned: float = field(default_factory=time.monotonic)
+    """When the resync last asked for the environments, whatever the API server said."""
     alive: float = field(default_factory=time.monotonic)
     """When a standby last asked for the Lease."""
     _seen: dict[Key, str] = field(default_factory=dict)
@@ -39,36 +44,30 @@ class Staleness:
 
     def read(self, environments: list[Manifest]) -> None:
         """The resync has read these environments."""
-        self.resynced = time.monotonic()
+        now = time.monotonic()
         present: dict[Key, tuple[str, float]] = {}
         for item in environments:
             metadata = item["metadata"]
             key, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
             if self._seen.get(key) != version:
                 former = self._missed.get(key)
-                present[key] = (
-                    former
-                    if former and former[0] == self._seen.get(key, "")
-                    else (
-                        self._seen.get(key, ""),
-                        self.resynced,
-                    )
-                )
+                seen = self._seen.get(key, "")
+                present[key] = former if former and former[0] == seen else (seen, now)
         self._missed = present
 
-    def problems(self, *, longest_wait: float) -> list[str]:
-        """What has been still for too long; empty when all is well."""
+    def problems(self, *, longest_pass: float) -> list[str]:
+        """What has been still for too long, the loop or a watch; empty when all is well."""
         now = time.monotonic()
         if not self.leading:
             return ["the Lease has not been asked for"] if now - self.alive > STUCK_SECONDS else []
         found = []
-        if now - self.resynced > 3 * self.resync + 30:
-            found.append(f"no resync for {now - self.resynced:.0f} s")
-        if longest_wait > STUCK_SECONDS:
-            found.append(f"an environment has waited for {longest_wait:.0f} s")
+        if now - self.turned > 3 * self.resync + 30:
+            found.append(f"the loop is stuck: no resync for {now - self.turned:.0f} s")
+        if longest_pass > ENDLESS_SECONDS:
+            found.append(f"the loop is stuck: a pass has not ended for {longest_pass:.0f} s")
         lag = now - min((since for _, since in self._missed.values()), default=now)
         if lag > max(WATCH_LAG_SECONDS, 3 * self.resync):
-            found.append(f"the watch has shown nothing for {lag:.0f} s that a resync has read")
+            found.append(f"a watch is dead: it has shown nothing for {lag:.0f} s that a resync has read")
         return found
 
 
@@ -77,7 +76,8 @@ def application(problems: Callable[[], list[str]], leading: Callable[[], bool]) 
 
     async def healthz(_: web.Request) -> web.Response:
         found = problems()
-        return web.json_response({"healthy": not found, "problems": found}, status=503 if found else 200)
+        answer = {"healthy": not found, "problems": found, "failing": failing_environments()}
+        return web.json_response(answer, status=503 if found else 200)
 
     async def readyz(_: web.Request) -> web.Response:
         return web.json_response({"leading": leading()})

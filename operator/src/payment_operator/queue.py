@@ -1,4 +1,8 @@
-"""A keyed work queue: one pass at a time for a key, bursts are one pass, failures wait longer each time."""
+"""A keyed work queue: one pass at a time for a key, bursts are one pass, failures wait longer each time.
+
+Keys whose last pass failed have slots of their own: however many fail, and however slowly, they take none from the
+others.
+"""
 
 import asyncio
 import logging
@@ -18,6 +22,7 @@ BURST_SECONDS: Final = 0.1
 FIRST_BACKOFF_SECONDS: Final = 0.2
 LONGEST_BACKOFF_SECONDS: Final = 30.0
 CONCURRENT: Final = 8
+CONCURRENT_FAILING: Final = 2
 
 log = logging.getLogger("payment_operator.queue")
 
@@ -29,23 +34,25 @@ class WorkQueue:
         self._handle = handle
         self._wake: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._waiting: dict[Key, float] = {}
+        self._waiting: set[Key] = set()
+        self._running: dict[Key, float] = {}
         self._slots = asyncio.Semaphore(CONCURRENT)
+        self._slots_of_failing = asyncio.Semaphore(CONCURRENT_FAILING)
 
     def add(self, key: Key) -> None:
         """Ask for a pass soon."""
-        self._waiting.setdefault(key, time.monotonic())
+        self._waiting.add(key)
         QUEUE_DEPTH.set(len(self._waiting))
-        if key not in self._tasks:
+        if key not in self._tasks or self._tasks[key].done():  # done: something has cancelled it
             self._wake[key] = asyncio.Event()
             self._tasks[key] = asyncio.create_task(self._serve(key, self._wake[key]))
             ENVIRONMENTS.set(len(self._tasks))
         self._wake[key].set()
 
-    def longest_wait(self) -> float:
-        """Seconds that the key longest in the queue has waited for its pass to end."""
+    def longest_pass(self) -> float:
+        """Seconds since the pass began that runs longest; 0 when none runs."""
         now = time.monotonic()
-        return now - min(self._waiting.values(), default=now)
+        return now - min(self._running.values(), default=now)
 
     async def close(self) -> None:
         """Stop all passes."""
@@ -61,9 +68,9 @@ class WorkQueue:
             await _until(wake, again)
             await asyncio.sleep(BURST_SECONDS)
             wake.clear()
-            async with self._slots:
+            async with self._slots_of_failing if failures else self._slots:
                 again, failures = await self._pass(key, failures)
-            self._waiting.pop(key, None)  # it had its pass; whether that failed is no matter of the queue
+            self._waiting.discard(key)  # it had its pass; whether that failed is no matter of the queue
             QUEUE_DEPTH.set(len(self._waiting))
             if failures:
                 await asyncio.sleep(again or 0)  # events do not shorten a backoff
@@ -72,6 +79,7 @@ class WorkQueue:
         ENVIRONMENTS.set(len(self._tasks))
 
     async def _pass(self, key: Key, failures: int) -> tuple[float | None, int]:
+        self._running[key] = time.monotonic()
         try:
             return await self._handle(key), 0
         except Conflict as error:
@@ -80,6 +88,8 @@ class WorkQueue:
             log.warning("try again: %s", error, extra={"environment": "/".join(key)})
         except Exception:  # the queue outlives whatever a pass meets
             log.exception("a pass failed", extra={"environment": "/".join(key)})
+        finally:
+            del self._running[key]
         longest = wait_after(failures, first=FIRST_BACKOFF_SECONDS, longest=LONGEST_BACKOFF_SECONDS)
         return longest * random.uniform(0.5, 1.0), failures + 1  # noqa: S311 - jitter
 

@@ -1,14 +1,14 @@
 """One pass over one environment: observe, decide, act. Everything it remembers between passes may be lost."""
 
+import asyncio
 import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
-
-import msgspec
 
 from payment_operator import claims, names
 from payment_operator.actions import (
@@ -26,26 +26,25 @@ from payment_operator.actions import (
     PrepareRole,
     Tell,
     UpdateEndpoint,
+    batches,
     key_of,
 )
 from payment_operator.admin import Admin
 from payment_operator.cluster import Cluster
-from payment_operator.condition_metrics import measure_conditions
-from payment_operator.conditions import Finding, Status, stamped
+from payment_operator.condition_metrics import measure_conditions, measure_death
 from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.decide.decision import REQUESTS, decide
 from payment_operator.decide.roles import assign
 from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.endpoint_work import work_on_endpoint
-from payment_operator.errors import ApiError, Conflict, OperatorError, Refused, Unreachable
-from payment_operator.events import post_event
+from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Refused, Unreachable
 from payment_operator.logs import environment_of
 from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, RELEASES, STEP_SECONDS
 from payment_operator.observe import SpecInvalid, observe
 from payment_operator.observed import Key, Observed
 from payment_operator.queue import Key as EnvironmentKey
-from payment_operator.record import stamp
-from payment_operator.redaction import redact, redact_value
+from payment_operator.redaction import redact
+from payment_operator.reports import DEAD, INVALID, Reports
 from payment_operator.resources.metadata import Manifest
 from payment_operator.role_work import work_on_role
 from payment_operator.rotation_metrics import measure
@@ -54,12 +53,14 @@ from payment_operator.status import read
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.stripe_http import StripeHttp
 from payment_operator.stripe_probe import StripeProbe
-from payment_operator.trouble import Trouble
+from payment_operator.trouble import IN_A_ROW, Trouble
 from payment_operator.watching import Watching
 from payment_operator.webhook_watch import WebhookWatch
 
 MOST_CONFLICTS: Final = 5
 """Passes in a row; more, and it is no old view."""
+PASS_SECONDS: Final = 90.0
+"""A pass that lasts longer is ended; what it has done stands, as after a crash."""
 log = logging.getLogger("payment_operator.reconcile")
 
 
@@ -76,6 +77,10 @@ class Memory:
     credentials: CredentialsWatch
     secret_keys: SecretKeyWatch
     trouble: Trouble = field(default_factory=Trouble)
+    deaths: int = 0
+    """Passes in a row that did not come to their end."""
+    secrets: tuple[str, ...] = ()
+    """Of the last observation: no words may hold them."""
     conflicts: int = 0
     """Passes in a row that ended because something was not as it was read."""
     applied: dict[Key, tuple[str, Manifest]] = field(default_factory=dict)
@@ -102,6 +107,7 @@ class Reconciler:
         self._resync = resync
         self._unsafe_pods = unsafe_pods
         self._now = now
+        self._reports = Reports(cluster, now)
         self._memory: dict[EnvironmentKey, Memory] = {}
 
     async def __call__(self, key: EnvironmentKey) -> float | None:
@@ -109,7 +115,7 @@ class Reconciler:
         started = time.perf_counter()
         result = "error"
         try:
-            again = await self._pass(key)
+            again = await self._bounded(key)
             memory = self._memory.get(key)
             result = "error" if memory is not None and memory.trouble.found else "done"
         except Conflict:
@@ -117,10 +123,23 @@ class Reconciler:
             if (memory := self._memory.get(key)) is not None:
                 memory.conflicts += 1
             raise
+        except Exception as error:
+            measure_death(key)
+            await self._tell_death(key, error)
+            raise
         finally:
             RECONCILES.labels(result).inc()
             RECONCILE_SECONDS.observe(time.perf_counter() - started)
         return again
+
+    async def _bounded(self, key: EnvironmentKey) -> float | None:
+        try:
+            async with asyncio.timeout(PASS_SECONDS) as limit:
+                return await self._pass(key)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise Overdue(f"it did not end in {PASS_SECONDS:.0f} s") from error
 
     async def _pass(self, key: EnvironmentKey) -> float | None:
         environment = await self._cluster.get(names.KIND, *key)
@@ -133,17 +152,25 @@ class Reconciler:
         try:
             observed = await observe(self._cluster, environment, now=self._now())
         except SpecInvalid as error:
-            invalid: dict[str, Status] = {"Ready": "False", "Stalled": "True"}
-            await self._report(environment, invalid, reason="SpecInvalid", message=str(error))
+            await self._reports.fault(environment, INVALID, reason="SpecInvalid", message=str(error))
+            measure_death(key)
             return self._resync
-        try:
-            return await self._look_and_act(key, observed, memory)
-        except OperatorError:
-            raise
-        except Exception as error:
-            words = f"the pass: {type(error).__name__}: {redact(str(error), observed.sources.secrets)}"
-            await self._report(environment, {"Ready": "False", "Failing": "True"}, reason="PassFailed", message=words)
-            raise
+        memory.secrets = observed.sources.secrets
+        again = await self._look_and_act(key, observed, memory)
+        memory.deaths = 0
+        return again
+
+    async def _tell_death(self, key: EnvironmentKey, error: Exception) -> None:
+        """Say in the status what a pass died of; of what may pass by itself, when it did so twice in a row."""
+        memory = self._memory.setdefault(key, self._nothing_remembered())
+        memory.deaths += 1
+        if isinstance(error, OperatorError) and memory.deaths < IN_A_ROW:
+            return
+        message = f"the pass: {type(error).__name__}: {redact(str(error), memory.secrets)}"
+        with suppress(OperatorError):
+            environment = await self._cluster.get(names.KIND, *key)
+            if environment is not None:
+                await self._reports.fault(environment, DEAD, reason="PassFailed", message=message)
 
     async def _look_and_act(self, key: EnvironmentKey, observed: Observed, memory: Memory) -> float:
         trouble = memory.trouble
@@ -157,11 +184,11 @@ class Reconciler:
         decision = decide(observed)
         whole = await self._act(observed, decision, memory)
         memory.conflicts = 0
-        await self._write_status(observed, decision.status)
+        await self._reports.write(observed.metadata, decision.status, former=observed.status)
         status = read(decision.status)
         measure(key, status.rotation)
         measure_conditions(key, status.conditions)
-        await self._tell_people(observed, decision)
+        await self._reports.tell(observed, decision)
         resync = self._resync * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         again = min(resync, decision.again_after or resync)
         return again if whole else min(again, memory.trouble.wait)
@@ -182,9 +209,9 @@ class Reconciler:
                 where = environment_of(observed.owner)
                 log.error("a part of the pass failed: %s", part.name, exc_info=part.fault, extra=where)
                 trouble.failed(part.name, part.fault, secrets=observed.sources.secrets)
-            for action in part.actions:
-                done = await self._attempt(action, observed, part, memory, trouble)
-                if not done and not part.independent:
+            for batch in batches(part.actions):
+                attempts = (self._attempt(action, observed, part, memory, trouble) for action in batch)
+                if not all(await asyncio.gather(*attempts)) and not part.independent:
                     part.again_after = None  # it did not come to what was to be looked at
                     part.events.clear()
                     break
@@ -269,31 +296,3 @@ class Reconciler:
             case Delete(kind, name, uid):
                 await self._cluster.delete(kind, namespace, name, uid=uid)
                 log.info("deleted %s %s", kind, name, extra=environment_of(observed.owner))
-
-    async def _write_status(self, observed: Observed, status: Manifest) -> None:
-        await self._put_status(observed.metadata, status, former=observed.status)
-
-    async def _report(self, environment: Manifest, types: dict[str, Status], *, reason: str, message: str) -> None:
-        """Write these conditions over a status that is otherwise left as it is."""
-        metadata, status = environment["metadata"], msgspec.to_builtins(read(environment.get("status") or {}))
-        kept = [entry for entry in status.get("conditions") or [] if entry["type"] not in types]
-        findings = [Finding(name, state, reason, message) for name, state in types.items()]
-        generation = metadata.get("generation", 0)
-        former = status.get("conditions") or []
-        fresh = stamped(findings, former=former, generation=generation, now=stamp(self._now()))
-        wanted = status | {"conditions": [*kept, *msgspec.to_builtins(fresh)], "observedGeneration": generation}
-        await self._put_status(metadata, wanted, former=status)
-
-    async def _put_status(self, metadata: Manifest, status: Manifest, *, former: Manifest) -> None:
-        """Write a status that differs from the former one: the one way for words to get there."""
-        status = redact_value(status)
-        if read(status) == read(former):
-            return
-        operations = [{"op": "add", "path": "/status", "value": status}]
-        name, namespace = metadata["name"], metadata["namespace"]
-        await self._cluster.patch(names.KIND, namespace, name, operations, subresource="status")
-
-    async def _tell_people(self, observed: Observed, decision: Decision) -> None:
-        for event in decision.events:
-            log.info("%s: %s", event.reason, event.message, extra=environment_of(observed.owner))
-            await post_event(self._cluster, observed.metadata, event, now=self._now())

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ class Operator:
                     self.queue.add((item["metadata"]["namespace"], item["metadata"]["name"]))
             except OperatorError as error:
                 log.warning("no resync: %s", error)
+            self.staleness.turned = time.monotonic()
             await asyncio.sleep(self.options.resync)
 
     async def _list(self, namespace: str | None) -> list[Manifest]:
@@ -128,7 +130,7 @@ class Operator:
     def problems(self) -> list[str]:
         """Why `/healthz` fails."""
         self.staleness.alive = self.lease.checked
-        return self.staleness.problems(longest_wait=self.queue.longest_wait())
+        return self.staleness.problems(longest_pass=self.queue.longest_pass())
 
     async def close(self) -> None:
         """Stop all passes and let a successor begin."""

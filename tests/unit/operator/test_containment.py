@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.operator.driven import Driven, Store
 from tests.unit.operator.world import World
 
-from payment_operator import names, queue
+from payment_operator import names
 from payment_operator.decide import decision
 from payment_operator.errors import ApiError, OperatorError, Refused
-from payment_operator.queue import WorkQueue
 
 if TYPE_CHECKING:
     from payment_operator.decide.turn import Turn
@@ -135,19 +133,6 @@ async def test_numbers_without_end_in_a_request_are_refused() -> None:
     world.annotations[names.ANNOTATION_REQUEST] = '{"id": "a", "verb": "abort", "revision": 99999999999999999999999999}'
     assert not await driven.passes(4)
     assert world.status["lastOperation"]["result"] == "Refused"
-
-
-async def test_an_environment_that_fails_is_not_a_queue_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "BURST_SECONDS", 0.0)
-
-    async def handle(_: tuple[str, str]) -> float:
-        raise Refused(403, "Forbidden", QUOTA)
-
-    failing = WorkQueue(handle)
-    failing.add(("test", "shop"))
-    await asyncio.sleep(0.1)
-    assert failing.longest_wait() == 0
-    await failing.close()
 
 
 def foreign(kind: str, name: str, **more: object) -> dict[str, object]:

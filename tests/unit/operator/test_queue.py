@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from payment_operator.health import Staleness
-from payment_operator.queue import WorkQueue
+from payment_operator.queue import CONCURRENT, CONCURRENT_FAILING, WorkQueue
 
 if TYPE_CHECKING:
     from payment_operator.queue import Key
@@ -50,7 +50,7 @@ async def test_a_burst_is_one_pass_and_keys_do_not_wait_for_each_other() -> None
     await until(lambda: len(passes.done) >= 2)
     await asyncio.sleep(0.3)
     assert sorted(passes.done) == [BAR, SHOP]
-    assert queue.longest_wait() == 0
+    assert queue.longest_pass() == 0
     await queue.close()
 
 
@@ -88,23 +88,61 @@ async def test_failures_wait_and_then_the_pass_is_made() -> None:
     await queue.close()
 
 
+async def test_those_that_fail_take_no_slot_from_the_others() -> None:
+    held, served = asyncio.Event(), asyncio.Event()
+    failing = {("test", f"bad-{number}") for number in range(2 * CONCURRENT)}
+    deaths: dict[Key, int] = dict.fromkeys(failing, 0)
+
+    async def handle(key: Key) -> float:
+        if key not in failing:
+            served.set()
+            return 60
+        deaths[key] += 1
+        if deaths[key] > 1:
+            await held.wait()
+        raise RuntimeError("no")
+
+    queue = WorkQueue(handle)
+    for key in failing:
+        queue.add(key)
+    await until(lambda: sum(count > 1 for count in deaths.values()) == CONCURRENT_FAILING and all(deaths.values()))
+    queue.add(SHOP)
+    async with asyncio.timeout(20):
+        await served.wait()
+    assert queue.longest_pass() > 0, "of those that are held"
+    await queue.close()
+
+
+async def test_a_key_whose_task_was_cancelled_is_served_again() -> None:
+    passes = Passes()
+    queue = WorkQueue(passes)
+    queue.add(SHOP)
+    await until(lambda: passes.done)
+    task = queue._tasks[SHOP]
+    task.cancel()
+    await until(task.done)
+    queue.add(SHOP)
+    await until(lambda: len(passes.done) == 2)
+    await queue.close()
+
+
 def environment(version: str) -> dict[str, dict[str, str]]:
     return {"metadata": {"namespace": "test", "name": "shop", "resourceVersion": version}}
 
 
 def test_health_is_about_work_done() -> None:
     standby = Staleness(resync=1.0)
-    assert standby.problems(longest_wait=0) == []
+    assert standby.problems(longest_pass=0) == []
     standby.alive -= 1000
-    assert standby.problems(longest_wait=0)
+    assert standby.problems(longest_pass=0)
     leader = Staleness(resync=1.0, leading=True)
     leader.read([environment("7")])
     leader.watched(SHOP, "7")
     leader.read([environment("7")])
-    assert leader.problems(longest_wait=0) == []
-    assert "waited" in leader.problems(longest_wait=500)[0]
-    leader.resynced -= 100
-    assert "no resync" in leader.problems(longest_wait=0)[0]
+    assert leader.problems(longest_pass=0) == []
+    assert "a pass has not ended" in leader.problems(longest_pass=500)[0]
+    leader.turned -= 100
+    assert "no resync" in leader.problems(longest_pass=0)[0]
 
 
 def test_a_watch_that_shows_nothing_new_is_noticed() -> None:
@@ -113,7 +151,7 @@ def test_a_watch_that_shows_nothing_new_is_noticed() -> None:
     leader.read([environment("8")])
     leader._missed = {key: (seen, at - 1000) for key, (seen, at) in leader._missed.items()}
     leader.read([environment("9")])
-    assert "the watch has shown nothing" in leader.problems(longest_wait=0)[0]
+    assert "a watch is dead: it has shown nothing" in leader.problems(longest_pass=0)[0]
     leader.watched(SHOP, "9")
     leader.read([environment("9")])
-    assert leader.problems(longest_wait=0) == []
+    assert leader.problems(longest_pass=0) == []

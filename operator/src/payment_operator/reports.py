@@ -1,0 +1,59 @@
+"""Words about an environment: its status, the conditions of a pass that died, and Events."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from payment_operator import names
+from payment_operator.actions import Decision
+from payment_operator.cluster import Cluster
+from payment_operator.conditions import Finding, Status, stamped
+from payment_operator.events import post_event
+from payment_operator.logs import environment_of
+from payment_operator.observed import Observed
+from payment_operator.record import stamp
+from payment_operator.redaction import redact_value
+from payment_operator.resources.metadata import Manifest
+from payment_operator.status import read
+
+INVALID: Final[dict[str, Status]] = {"Ready": "False", "Stalled": "True", "Failing": "True"}
+DEAD: Final[dict[str, Status]] = {"Ready": "False", "Failing": "True"}
+"""Of a pass that did not come to its end."""
+log: Final = logging.getLogger("payment_operator.reconcile")
+
+
+class Reports:
+    """The one way for words to get into the cluster."""
+
+    def __init__(self, cluster: Cluster, now: Callable[[], datetime]) -> None:
+        self._cluster = cluster
+        self._now = now
+
+    async def write(self, metadata: Manifest, status: Manifest, *, former: Manifest) -> None:
+        """Write a status that differs from the former one."""
+        status = redact_value(status)
+        if read(status) == read(former):
+            return
+        operations = [{"op": "add", "path": "/status", "value": status}]
+        name, namespace = metadata["name"], metadata["namespace"]
+        await self._cluster.patch(names.KIND, namespace, name, operations, subresource="status")
+
+    async def fault(self, environment: Manifest, types: dict[str, Status], *, reason: str, message: str) -> None:
+        """Write these conditions over a status that is otherwise left as it is."""
+        metadata, status = environment["metadata"], msgspec.to_builtins(read(environment.get("status") or {}))
+        kept = [entry for entry in status.get("conditions") or [] if entry["type"] not in types]
+        findings = [Finding(name, state, reason, message) for name, state in types.items()]
+        generation = metadata.get("generation", 0)
+        former = status.get("conditions") or []
+        fresh = stamped(findings, former=former, generation=generation, now=stamp(self._now()))
+        wanted = status | {"conditions": [*kept, *msgspec.to_builtins(fresh)], "observedGeneration": generation}
+        await self.write(metadata, wanted, former=status)
+
+    async def tell(self, observed: Observed, decision: Decision) -> None:
+        """Post the decision's Events."""
+        for event in decision.events:
+            log.info("%s: %s", event.reason, event.message, extra=environment_of(observed.owner))
+            await post_event(self._cluster, observed.metadata, event, now=self._now())
