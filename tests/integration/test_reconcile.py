@@ -15,6 +15,7 @@ from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock
 from payment_service.platform.cursors import read_cursor
 from payment_service.platform.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
+from payment_service.platform.stripe_objects import StripeUnreadable
 from payment_service.reconcile import drift, polling
 from payment_service.simulator.faults import Fault
 from payment_service.tables import cursors, customers, events, invoices, operations, subscriptions
@@ -334,7 +335,7 @@ async def test_a_part_of_reconciliation_that_fails_keeps_no_other_from_its_work(
         await send({"type": "http.response.body", "body": b'{"object":"list"}'})
 
     lab.simulator.api = without_events  # type: ignore[assignment] # an ASGI application
-    with pytest.raises(KeyError, match="data"):
+    with pytest.raises(StripeUnreadable, match="the page's data is missing"):
         await lab.parts.reconciler.run(full=True)
     await lab.settle()
     assert len(await lab.rows(subscriptions)) == 1

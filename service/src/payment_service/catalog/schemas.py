@@ -7,7 +7,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from payment_service.catalog import shapes
 from payment_service.platform.mirroring import object_id
+from payment_service.platform.stripe_objects import check
 
 _DELETED_PRICE: Final[dict[str, Any]] = {"lookup_key": None, "active": False, "metadata": {}, "deleted": True}
 """What is left of a deleted price beside what never changes, however much of it was seen before."""
@@ -48,9 +50,15 @@ class PriceList(msgspec.Struct, kw_only=True):
 
 
 def price_columns(obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the mirrored columns of a Stripe price (docs.stripe.com/api/prices/object)."""
+    """Return the mirrored columns of a Stripe price (docs.stripe.com/api/prices/object).
+
+    Raises:
+        StripeUnreadable: a member is not as Stripe's reference says.
+    """
     if obj.get("deleted") and "product" not in obj:  # a thin event tells no more
+        check(obj, shapes.DeletedPrice)
         return _DELETED_PRICE | {"livemode": obj["livemode"]}
+    check(obj, shapes.Price)
     recurring = obj.get("recurring") or {}
     columns = {
         "product_id": object_id(obj["product"]),
@@ -69,7 +77,12 @@ def price_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def product_columns(obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the mirrored columns of a Stripe product (docs.stripe.com/api/products/object)."""
+    """Return the mirrored columns of a Stripe product (docs.stripe.com/api/products/object).
+
+    Raises:
+        StripeUnreadable: a member is not as Stripe's reference says.
+    """
+    check(obj, shapes.Product)
     if obj.get("deleted"):
         return {"name": None, "active": False, "metadata": {}, "livemode": obj["livemode"], "deleted": True}
     return {

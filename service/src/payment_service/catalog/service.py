@@ -99,7 +99,7 @@ class Catalog:
 
     async def _save(self, obj: dict[str, Any], columns: dict[str, Any], *, seen: Seen) -> bool:
         """Write a price just fetched; False when its row has changed meanwhile."""
-        now, as_of = self._clock.now(), int(obj.get("created", 0))
+        now, as_of = self._clock.now(), obj.get("created") or 0
         try:
             async with self._database.transaction() as connection:
                 await store.save_price(connection, obj["id"], columns, as_of=as_of, seen=seen, now=now)

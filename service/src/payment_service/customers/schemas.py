@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from payment_service.customers import shapes
 from payment_service.platform.id_types import EMAIL, LINE, METADATA_KEY
 from payment_service.platform.mail_addresses import mail_key
+from payment_service.platform.stripe_objects import check
 
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=LINE)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=EMAIL)]
@@ -70,7 +72,11 @@ def customer_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the mirrored columns of a Stripe customer (docs.stripe.com/api/customers/object).
 
     Of a deleted one nothing personal stays, as at Stripe.
+
+    Raises:
+        StripeUnreadable: a member is not as Stripe's reference says.
     """
+    check(obj, shapes.Customer)
     if obj.get("deleted"):
         gone = dict.fromkeys(("email", "address_key", "name"))
         return {**gone, "metadata": {}, "livemode": obj["livemode"], "deleted": True}

@@ -107,7 +107,7 @@ class Selection:
         return not obj.get("deleted")
 
     async def _write(self, connection: AsyncConnection, obj: dict[str, Any], *, seen: Seen) -> None:
-        now, as_of = self._clock.now(), int(obj.get("created") or 0)
+        now, as_of = self._clock.now(), obj.get("created") or 0
         await store.apply_stripe_customer(connection, obj, as_of=as_of, seen=seen, cause="fetch", now=now)
 
     async def choose(

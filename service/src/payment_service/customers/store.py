@@ -171,11 +171,15 @@ async def apply_stripe_customer(
 
     A customer of ours whose creation is not recorded yet is found by the id in its metadata. One whose address changes
     gives up its claim to the former one.
+
+    Raises:
+        NeedsFetch: an event's snapshot that may be older than the row.
+        StripeUnreadable: a member is not as Stripe's reference says.
     """
+    columns, key = customer_columns(obj), {"stripe_customer_id": obj["id"]}
     ours = (obj.get("metadata") or {}).get("lean_payments_customer")
     if ours is not None:
         await set_stripe_id(connection, ours, stripe_id=obj["id"], now=now)
-    columns, key = customer_columns(obj), {"stripe_customer_id": obj["id"]}
     if columns["deleted"]:
         columns |= {"reference": None}
     found = await lock(connection, customers, key)

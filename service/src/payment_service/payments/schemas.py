@@ -1,14 +1,17 @@
 """How Stripe's invoices, payments, refunds, disputes and checkouts become rows.
 
 Each function takes the object in any shape from the API versions before 2025-03-31.basil up to the pinned one, and
-returns only what both shapes tell: so it does not matter which version an event was made under.
+returns only what both shapes tell: so it does not matter which version an event was made under. Each raises
+StripeUnreadable when a member is not as Stripe's reference says.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from payment_service.payments import shapes
 from payment_service.platform.mirroring import moment, object_id
+from payment_service.platform.stripe_objects import check
 
 _RENAMED: Final = {
     "requires_source": "requires_payment_method",
@@ -34,7 +37,9 @@ def invoice_columns(obj: dict[str, Any]) -> dict[str, Any]:
     Since 2025-03-31.basil the subscription stands under `parent.subscription_details`.
     """
     if obj.get("deleted") and "currency" not in obj:  # a thin event tells no more
+        check(obj, shapes.DeletedInvoice)
         return _DELETED_DRAFT | {"livemode": obj["livemode"]}
+    check(obj, shapes.Invoice)
     details = (obj.get("parent") or {}).get("subscription_details") or {}
     due, paid = obj.get("amount_due") or 0, obj.get("amount_paid") or 0
     columns = {
@@ -65,6 +70,7 @@ def _old_invoice_status(obj: dict[str, Any]) -> str:
 
 def invoice_payment_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a payment of an invoice (docs.stripe.com/api/invoice-payment/object)."""
+    check(obj, shapes.InvoicePayment)
     payment = obj.get("payment") or {}
     return {
         "invoice_id": object_id(obj.get("invoice")),
@@ -82,6 +88,7 @@ def payment_intent_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     Before 2022-11-15 its charges were embedded, newest first.
     """
+    check(obj, shapes.PaymentIntent)
     embedded = (obj.get("charges") or {}).get("data") or [{}]
     return {
         "stripe_customer_id": object_id(obj.get("customer")),
@@ -97,6 +104,7 @@ def payment_intent_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 def setup_intent_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a setup intent (docs.stripe.com/api/setup_intents/object)."""
+    check(obj, shapes.SetupIntent)
     return {
         "stripe_customer_id": object_id(obj.get("customer")),
         "payment_method_id": object_id(obj.get("payment_method")),
@@ -112,6 +120,7 @@ def charge_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     A refund that fails gives its amount back, so `refunded` is no end: the present charge decides.
     """
+    check(obj, shapes.Charge)
     captured, taken = obj.get("captured", True), obj.get("amount_captured")
     shared = _shared(obj)
     return shared | {
@@ -131,6 +140,7 @@ def charge_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 def refund_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a refund (docs.stripe.com/api/refunds/object); the oldest had no status."""
+    check(obj, shapes.Refund)
     shared = _shared(obj)
     return shared | {
         "status": shared["status"] or "succeeded",
@@ -144,6 +154,7 @@ def refund_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 def dispute_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a dispute (docs.stripe.com/api/disputes/object)."""
+    check(obj, shapes.Dispute)
     return {
         "charge_id": object_id(obj.get("charge")),
         "payment_intent_id": object_id(obj.get("payment_intent")),
@@ -159,6 +170,7 @@ def checkout_session_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     `status` came in 2021; before, a paid session was a complete one.
     """
+    check(obj, shapes.CheckoutSession)
     shared = _shared(obj)
     done = obj.get("payment_status") in {"paid", "no_payment_required"}
     return shared | {

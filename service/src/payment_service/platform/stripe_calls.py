@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from payment_service.platform import stripe_objects
 from payment_service.platform.stripe_gateway import (
     SUBSCRIPTION_EXPAND,
     Answer,
@@ -48,7 +49,7 @@ async def list_customers(gateway: StripeGateway, **params: Any) -> AsyncIterator
     """
     params = {"limit": 100, **params}
     while True:
-        page = await gateway.request("list_customers", "get", "customers", params=params)
+        page = await _page(gateway, "list_customers", "customers", params=params)
         for obj in page["data"]:
             yield obj
         if not page["has_more"]:
@@ -63,7 +64,7 @@ async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
 
 async def list_prices(gateway: StripeGateway, **params: Any) -> StripeObject:
     """List prices (docs.stripe.com/api/prices/list)."""
-    return await gateway.request("list_prices", "get", "prices", params=params)
+    return await _page(gateway, "list_prices", "prices", params=params)
 
 
 async def attach_payment_method(
@@ -116,7 +117,7 @@ async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) ->
 async def list_subscriptions(gateway: StripeGateway, **params: Any) -> StripeObject:
     """List subscriptions (docs.stripe.com/api/subscriptions/list)."""
     params = {"expand": [f"data.{path}" for path in SUBSCRIPTION_EXPAND], **params}
-    return await gateway.request("list_subscriptions", "get", "subscriptions", params=params)
+    return await _page(gateway, "list_subscriptions", "subscriptions", params=params)
 
 
 async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, mark: str) -> StripeObject:
@@ -170,7 +171,18 @@ async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> S
 async def list_page(gateway: StripeGateway, collection: str, **params: Any) -> StripeObject:
     """List a page of any collection, newest first (docs.stripe.com/api/pagination)."""
     operation = f"list_{collection.replace('/', '_')}"
-    return await gateway.request(operation, "get", *collection.split("/"), params={"limit": 100, **params})
+    return await _page(gateway, operation, *collection.split("/"), params={"limit": 100, **params})
+
+
+async def _page(gateway: StripeGateway, operation: str, *segments: str, params: Mapping[str, Any]) -> StripeObject:
+    """Return a page of a list.
+
+    Raises:
+        StripeUnreadable: it is none.
+    """
+    page = await gateway.request(operation, "get", *segments, params=params)
+    stripe_objects.check(page, stripe_objects.Page)
+    return page
 
 
 async def check(gateway: StripeGateway) -> None:

@@ -186,6 +186,8 @@ class StripeGateway:
             response = await self._connected().raw_request_async(method, path, **options, **params)
         except stripe.StripeError as error:
             raise _translate(error) from error
+        if not isinstance(response.data, dict):
+            raise StripeUnavailable("Stripe answered no object", retry_after=RETRY_AFTER_SECONDS)
         return Answer(response.data, _is_replay(response.headers))
 
     def _connected(self) -> stripe.StripeClient:

@@ -44,7 +44,7 @@ def reconcile(since: datetime | None, *, full: bool, dry_run: bool, as_json: boo
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
         echo(f"{title}: {told}")
     for kind in report.skipped:
-        echo(f"not looked at, for the key may not list them: {kind}")
+        echo(f"not looked at, for the key may not list them or the list cannot be read: {kind}")
 
 
 @click.command("import")

@@ -20,6 +20,7 @@ from payment_service.platform.metrics import DRIFT
 from payment_service.platform.mirroring import reach_of
 from payment_service.platform.recovery import MARK
 from payment_service.platform.stripe_gateway import API_VERSION, StripeRejected
+from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
 from payment_service.reconcile import store
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.webhooks.application import TARGETS, Target
@@ -83,7 +84,7 @@ class DriftSweep:
         for kind in KINDS[KINDS.index(place["kind"]) :]:
             try:
                 await self._sweep_kind(kind, after, report, dry_run=dry_run, recovery=recovery)
-            except (StripeRejected, StripeMisconfigured) as error:
+            except (StripeRejected, StripeMisconfigured, StripeUnreadable) as error:
                 report.skipped.append(kind)
                 recovery = None if kind in GUARDED else recovery
                 log.warning("sweep_skipped", kind=kind, error=error.code)
@@ -170,7 +171,7 @@ def differs(target: Target, row: Row[Any] | None, obj: dict[str, Any]) -> bool:
         return True
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     columns = target.compared(obj, row)
-    if obj.get("items", {}).get("has_more"):
+    if has_more_items(obj):
         columns.pop("items")
     if target.ended and stored[target.ended.column] in target.ended.values:
         ends = columns[target.ended.column] in target.ended.values

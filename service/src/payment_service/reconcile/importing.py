@@ -20,6 +20,7 @@ from payment_service.platform import stripe_calls
 from payment_service.platform.cursors import read_cursor, write_cursor
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.mirroring import NeedsFetch, reach_of
+from payment_service.platform.stripe_objects import has_more_items
 from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.tables import cursors
@@ -136,7 +137,7 @@ class Importer:
         try:
             await target.write(connection, obj, as_of=as_of, seen=None, cause=IMPORT, now=self._clock.now())
         except NeedsFetch:
-            return not obj.get("items", {}).get("has_more")
+            return not has_more_items(obj)
         return True
 
     async def _leave_to_workers(

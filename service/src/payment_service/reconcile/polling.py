@@ -21,7 +21,8 @@ from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
 from payment_service.webhooks import payloads
 from payment_service.webhooks.application import TARGETS
-from payment_service.webhooks.rows import UNREADABLE, row_of
+from payment_service.webhooks.retrying import UNREADABLE
+from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_missed
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ class Report(msgspec.Struct, kw_only=True):
     drifted: dict[str, int] = {}
     """Objects that differed from their rows, by kind."""
     skipped: list[str] = []
-    """Kinds that Stripe would not list for the configured key."""
+    """Kinds that Stripe would not list for the configured key, or whose list cannot be read."""
 
     def add(
         self, *, looked_at: int = 0, missed: Counter[str] | None = None, drifted: Counter[str] | None = None

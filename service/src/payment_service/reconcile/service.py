@@ -13,6 +13,7 @@ from payment_service.platform import audit
 from payment_service.platform.cursors import write_cursor
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import DUPLICATES, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
+from payment_service.platform.stripe_objects import StripeUnreadable
 from payment_service.reconcile import drift, polling, store
 from payment_service.reconcile.schemas import Report
 from payment_service.subscriptions import duplicates
@@ -151,7 +152,8 @@ async def _fault_of(part: Callable[[], Awaitable[None]]) -> Exception | None:
     try:
         await part()
     except Exception as error:
-        if is_unavailable(error) or isinstance(error, StripeUnavailable | StripeTimeout):
+        away = isinstance(error, StripeUnavailable | StripeTimeout) and not isinstance(error, StripeUnreadable)
+        if is_unavailable(error) or away:
             raise
         return error
     return None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from payment_service.errors import PaymentDeclined
 from payment_service.platform import stripe_calls
 from payment_service.platform.mirroring import object_id
+from payment_service.platform.stripe_objects import check, has_more_items
+from payment_service.subscriptions import shapes
 from payment_service.subscriptions.schemas import client_secret
 from payment_service.tables import LIVE_STATUSES
 
@@ -25,6 +27,7 @@ async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str)
             gateway, customer=customer, status="all", limit=100, starting_after=starting_after
         )
         for obj in page["data"]:
+            check(obj, shapes.Subscription)
             if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
                 found: dict[str, Any] = obj
                 return found
@@ -43,6 +46,7 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
     while True:
         page = await stripe_calls.list_page(gateway, "subscriptions", customer=customer, **after)
         for obj in page["data"]:
+            check(obj, shapes.Subscription)
             if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
                 return None
             if other is None and obj["status"] in LIVE_STATUSES and product in await _products(gateway, obj):
@@ -54,9 +58,9 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
 
 async def _products(gateway: StripeGateway, obj: StripeObject) -> set[str | None]:
     items = obj["items"]
-    if items.get("has_more"):
+    if has_more_items(obj):
         items = await stripe_calls.list_page(gateway, "subscription_items", subscription=obj["id"])
-    return {object_id(item["price"]["product"]) for item in items["data"]}
+    return {object_id((item.get("price") or {}).get("product")) for item in items["data"]}
 
 
 async def declined_reason(gateway: StripeGateway, obj: StripeObject) -> PaymentDeclined | None:

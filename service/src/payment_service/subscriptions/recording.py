@@ -87,9 +87,11 @@ class Recorder:
 
         Raises:
             NeedsFetch: see `until_current`.
+            StripeUnreadable: a member is not as Stripe's reference says.
         """
-        as_of = int(obj["created"])
-        return await store.record(connection, obj, as_of=as_of, seen=seen, cause=cause, now=self._clock.now())
+        return await store.record(
+            connection, obj, as_of=obj.get("created") or 0, seen=seen, cause=cause, now=self._clock.now()
+        )
 
     async def record_for(
         self, connection: AsyncConnection, operation: Operation, obj: StripeObject, *, seen: Seen | None

@@ -11,6 +11,8 @@ from msgspec import Meta
 from payment_service.customers.schemas import Email, Metadata, Text
 from payment_service.platform.id_types import CustomerId, PaymentMethodId, PriceId
 from payment_service.platform.mirroring import moment, object_id
+from payment_service.platform.stripe_objects import check
+from payment_service.subscriptions import shapes
 
 ClientSecretKind = Literal["payment", "setup"]
 SubscriptionStatus = Literal[
@@ -187,7 +189,11 @@ def subscription_columns(obj: dict[str, Any], *, ordered: str | None = None) -> 
     Args:
         obj: the subscription.
         ordered: the product that was ordered here, whose item is shown.
+
+    Raises:
+        StripeUnreadable: a member is not as Stripe's reference says.
     """
+    check(obj, shapes.Subscription)
     items = _items(obj)
     shown = _shown(items, ordered)
     price = _price(shown)
@@ -235,7 +241,7 @@ def _pause(obj: dict[str, Any]) -> dict[str, Any]:
     """
     pause = obj.get("pause_collection") or {}
     paused = (obj.get("status_details") or {}).get("paused") or {}
-    cause = (paused.get(paused.get("type") or "") or {}).get("type") or paused.get("type")
+    cause = (paused.get("subscription") or {}).get("type") or paused.get("type")
     return {
         "pause_behavior": pause.get("behavior"),
         "pause_resumes_at": moment(pause.get("resumes_at")),

@@ -9,6 +9,8 @@ from sqlalchemy import bindparam, or_, select, update
 from payment_service.customers.store import foreign_id
 from payment_service.platform.mirroring import Ended, Seen, created, lock, mirror
 from payment_service.platform.paging import Order, read_page
+from payment_service.platform.stripe_objects import check
+from payment_service.subscriptions import shapes
 from payment_service.subscriptions.schemas import (
     TERMINAL,
     CreatedSubscription,
@@ -64,7 +66,9 @@ async def record(
 
     Raises:
         NeedsFetch: an event's snapshot that may be older than the row.
+        StripeUnreadable: a member is not as Stripe's reference says.
     """
+    check(obj, shapes.Subscription)
     mark = (obj.get("metadata") or {}).get("lean_payments_operation")
     key = {"stripe_subscription_id": obj["id"]}
     found = None

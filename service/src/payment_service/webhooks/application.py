@@ -14,6 +14,7 @@ from payment_service.platform import stripe_calls
 from payment_service.platform.mirroring import Ended, NeedsFetch, Seen, mirror
 from payment_service.platform.strict_json import storable
 from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
 from payment_service.subscriptions.schemas import subscription_columns
 from payment_service.subscriptions.store import ENDED as ENDED_SUBSCRIPTION
 from payment_service.subscriptions.store import columns_beside, record
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     Columns = Callable[[dict[str, Any]], dict[str, Any]]
 
 _ALL: Final[Mapping[str, str]] = {}
+_NO_STATE: Final = {"id", "object", "livemode", "deleted"}
+"""Members that name an object, and tell whether it is there."""
 _DELETED: Final = Ended("deleted", frozenset({True}))
 
 
@@ -100,7 +103,7 @@ async def _write_subscription(
     connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
 ) -> None:
     """Write a subscription; a snapshot shows at most ten items (docs.stripe.com/api/subscriptions/object)."""
-    if obj.get("items", {}).get("has_more") and seen is None:
+    if has_more_items(obj) and seen is None:
         raise NeedsFetch
     await record(connection, obj, as_of=as_of, seen=seen, cause=cause, now=now)
 
@@ -171,13 +174,28 @@ def snapshot_of(event: InboxEvent) -> dict[str, Any]:
     return obj | {"deleted": True} if deletes(event) else obj
 
 
+def check_snapshot(event: InboxEvent) -> None:
+    """Check what the event shows, if it shows any state of an object that has a row.
+
+    Raises:
+        StripeUnreadable: no row can be made of it.
+    """
+    kind, obj = kind_of(event), snapshot_of(event)
+    if kind is not None and not obj.keys() <= _NO_STATE:
+        TARGETS[kind].columns(obj)
+
+
 def marks_only(obj: dict[str, Any]) -> bool:
     """Tell whether this can only mark a row as deleted: no snapshot says what else the row would hold."""
-    return obj.get("object") in {"price", "invoice"} and obj.keys() <= {"id", "object", "livemode", "deleted"}
+    return obj.get("object") in {"price", "invoice"} and obj.keys() <= _NO_STATE
 
 
 async def fetch_current(gateway: StripeGateway, target: Target, events: list[InboxEvent]) -> dict[str, Any] | None:
-    """Return the object as Stripe has it now; None when it is gone and none of its events says why."""
+    """Return the object as Stripe has it now; None when it is gone and none of its events says why.
+
+    Raises:
+        StripeUnreadable: it is not the one that was asked for.
+    """
     newest = events[-1]
     try:
         obj = storable(await stripe_calls.retrieve(gateway, target.collection, newest.object_id))
@@ -186,9 +204,11 @@ async def fetch_current(gateway: StripeGateway, target: Target, events: list[Inb
             raise
         last_words = sorted((event for event in events if deletes(event)), key=lambda event: not event.thin)
         return snapshot_of(last_words[-1]) if last_words else None
+    if (obj.get("object"), obj.get("id")) != (newest.object["object"], newest.object_id):
+        raise StripeUnreadable("id or object is another one's than was asked for")
     if obj.get("deleted"):
         return {**snapshot_of(newest), **obj}
-    if obj.get("items", {}).get("has_more"):
+    if has_more_items(obj):
         obj["items"] = {"data": await _all_items(gateway, obj["id"])}
     return {"livemode": newest.livemode, **obj}
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
 from payment_service.platform.database import is_busy
+from payment_service.platform.stripe_objects import StripeUnreadable
 
 if TYPE_CHECKING:
     import random
 
 BASE_SECONDS: Final = 1.0
 CAP_SECONDS: Final = 600.0
+UNREADABLE: Final = "unreadable"
+"""How the reason begins of an event that no attempt can read."""
 OUTAGE_SECONDS: Final = 30.0
 """Until Stripe is asked again after it did not answer, at most."""
 
@@ -30,6 +33,8 @@ class Verdict:
 
 def judge(error: Exception, *, attempts: int, maximum: int, chance: random.Random) -> Verdict:
     """Decide by the error and the attempts made; full jitter (aws.amazon.com/builders-library: timeouts, retries)."""
+    if isinstance(error, StripeUnreadable):
+        return Verdict(dead=True, forgive=False, wait_seconds=0, reason=f"{UNREADABLE}: {error.problem}")
     reason = error.code if isinstance(error, PaymentsError) else type(error).__name__
     if isinstance(error, StripeUnavailable | StripeTimeout | StripeMisconfigured):
         cap = max(OUTAGE_SECONDS, error.retry_after or 0)

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.platform.strict_json import storable
+from payment_service.platform.stripe_objects import StripeUnreadable
 from payment_service.webhooks import payloads
-from payment_service.webhooks.application import TARGETS
+from payment_service.webhooks.application import TARGETS, check_snapshot
+from payment_service.webhooks.retrying import UNREADABLE
 from payment_service.webhooks.schemas import InboxEvent
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 BURST_SECONDS: Final = 0.3
 """How long a doubtful event, or a hint, waits for the rest of its burst before the object is fetched."""
-UNREADABLE: Final = "unreadable"
-"""How the reason begins of an event that no attempt can read."""
 
 NOT_MIRRORED: Final = "not_mirrored"
 """Why an event is ignored: objects of its kind have no rows here."""
@@ -64,13 +64,13 @@ def to_event(row: ClaimedEvent) -> InboxEvent:
     """Read a claimed row.
 
     Raises:
-        Unreadable: its payload is no event, or not the one that the row is about.
+        Unreadable: its payload is no event, not the one that the row is about, or shows an object that fits no row.
     """
     payload = payloads.read(bytes(row.payload))
     if (payload.id, payload.object_id) != (row.id, row.object_id):
         raise payloads.Unreadable("the payload is of another event or object than its row")
     obj = payload.object if b"\\u0000" not in row.payload else storable(payload.object)
-    return InboxEvent(
+    event = InboxEvent(
         id=row.id,
         type=row.type,
         object_id=row.object_id,
@@ -82,6 +82,11 @@ def to_event(row: ClaimedEvent) -> InboxEvent:
         account=payload.account,
         thin=payload.thin,
     )
+    try:
+        check_snapshot(event)
+    except StripeUnreadable as error:
+        raise payloads.Unreadable(error.problem) from error
+    return event
 
 
 def _state(event: Payload, *, livemode: bool) -> tuple[str, str | None]:

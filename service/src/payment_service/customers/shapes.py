@@ -1,0 +1,18 @@
+"""What is read of Stripe's customers (`platform/stripe_objects.py`)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from payment_service.platform.stripe_objects import Metadata, Name, Seconds
+
+
+class Customer(Struct):
+    """docs.stripe.com/api/customers/object."""
+
+    livemode: bool
+    email: Name | None = None
+    name: str | None = None
+    created: Seconds | None = None
+    metadata: Metadata | None = None
+    deleted: bool | None = None
