@@ -8,6 +8,7 @@ import pytest
 from tests.servers.stack import OTHER_PRICE
 
 from payment_service.simulator.faults import Fault
+from payment_service.subscriptions.schemas import TERMINAL
 from payment_service.tables import outbox, subscriptions
 
 if TYPE_CHECKING:
@@ -91,6 +92,17 @@ async def test_cancelling_twice_is_a_conflict(stack: Stack) -> None:
     for expected in (200, 409):
         answer = await stack.client.post(f"{PATH}/{made['id']}/cancel", json={"at_period_end": False})
         assert answer.status_code == expected
+
+
+async def test_an_incomplete_one_has_no_period_to_end_with_and_is_cancelled_now(stack: Stack) -> None:
+    made = await created(stack, payment_method_id="pm_card_authenticationRequired")
+    refused = await stack.client.post(f"{PATH}/{made['id']}/cancel", json={})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert refused.json()["subscription_status"] == "incomplete"
+    assert "at_period_end: false" in refused.json()["detail"]
+    answer = await stack.client.post(f"{PATH}/{made['id']}/cancel", json={"at_period_end": False})
+    assert answer.status_code == 200
+    assert answer.json()["status"] in TERMINAL
 
 
 async def test_cancelling_an_unknown_one_is_404(stack: Stack) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from payment_service.errors import Conflict
+from payment_service.errors import Conflict, PaymentsError
 from payment_service.idempotency.schemas import Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
 from payment_service.platform import stripe_calls
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "cancel_subscription"
+NO_PERIOD: Final = (
+    "The subscription is incomplete: its first payment is not made, so there is no period to end with; "
+    "send at_period_end: false to cancel it now"
+)
 
 
 class SubscriptionCancellation:
@@ -35,12 +39,15 @@ class SubscriptionCancellation:
         stripe_id = operation.facts["stripe_subscription_id"]
         try:
             obj = await self._call(operation, stripe_id)
-        except StripeRejected as error:
+        except StripeRejected as refused:
+            error: PaymentsError = refused
             with contextlib.suppress(StripeRejected):  # it is not there at all: test data was deleted
                 obj = await stripe_calls.retrieve_subscription(self._gateway, stripe_id)
                 if obj["status"] in TERMINAL:
                     await self._finish(operation, obj, ended_before=True)
                     return
+                if obj["status"] == "incomplete" and operation.request["at_period_end"]:
+                    error = Conflict(NO_PERIOD, subscription_status=obj["status"])
             async with self.operations.finish(operation):
                 operation.response = refusal(error, operation)
         else:
