@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--namespace", action="append", default=[], help="repeatable; left out: the whole cluster")
     run.add_argument("--lease", default="payment-operator", help="name of the Lease")
     run.add_argument("--lease-namespace", default="", help="left out: POD_NAMESPACE")
-    run.add_argument("--host", default="0.0.0.0", help="of /healthz, /readyz and /metrics")  # noqa: S104 - see run.py
+    run.add_argument("--host", help="of /healthz, /readyz and /metrics; left out: every address, IPv4 and IPv6")
     run.add_argument("--port", type=int, default=8080)
     run.add_argument("--resync", type=float, default=30.0, metavar="SECONDS", help="time between two full reads")
     run.add_argument(

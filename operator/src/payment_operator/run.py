@@ -44,7 +44,8 @@ class Options:
     namespaces: Sequence[str] = ()
     lease: str = "payment-operator"
     lease_namespace: str = ""
-    host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
+    host: str | None = None
+    """None: every address, IPv4 and IPv6, for probes come from the node."""
     port: int = 8080
     resync: float = 30.0
     kubeconfig: str = ""
@@ -151,12 +152,22 @@ async def apply_crd(kubeconfig: str) -> None:
         await cluster.close()
 
 
+async def listen(health: web.Application, *, host: str | None, port: int) -> web.AppRunner:
+    """Serve the operator's HTTP port; the caller cleans up.
+
+    One socket for each kind of address: asyncio lets none take both, and goes on without IPv6 where there is none.
+    """
+    runner = web.AppRunner(health, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
 async def run(options: Options) -> int:
     """Run until SIGTERM; return the exit code."""
     operator = Operator(options, await Cluster.connect(options.kubeconfig))
-    runner = web.AppRunner(application(operator.problems, lambda: operator.staleness.leading), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, options.host, options.port).start()
+    health = application(operator.problems, lambda: operator.staleness.leading)
+    runner = await listen(health, host=options.host, port=options.port)
     leading = asyncio.create_task(operator.lead())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leading.cancel)

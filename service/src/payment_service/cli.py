@@ -62,7 +62,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - in a pod
+@click.option("--host", default="::", show_default=True, help="Address to listen on; :: is every one, IPv4 too.")
 @click.option("--port", type=PORT, default=8000, show_default=True, envvar="PORT", help="Port to listen on.")
 def serve(host: str, port: int) -> None:
     """Run the API and the admin port."""

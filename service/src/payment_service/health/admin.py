@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from functools import partial
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from payment_service.errors import BadRequest, Forbidden, PaymentsError, RouteNotFound, Unauthorized
 from payment_service.health.routes import HEALTH_PATH, health_routes
 from payment_service.health.service import VERSION
+from payment_service.platform.addresses import parse_address
 from payment_service.platform.admin_token import derived_token
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.paths import check_path
@@ -128,7 +128,8 @@ def _authorize(parts: Parts, scope: Any) -> None:
 
 
 def _from_this_machine(scope: Any) -> bool:
-    return ip_address((scope.get("client") or ("::",))[0]).is_loopback
+    address = parse_address((scope.get("client") or ("",))[0])
+    return address is not None and address.is_loopback
 
 
 def _tokens(settings: Settings) -> list[str]:

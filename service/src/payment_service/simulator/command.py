@@ -52,7 +52,8 @@ async def run(*, host: str, port: int, control_port: int, state: Path | None) ->
     async with simulator:
         await servers.start(simulator.api, api)
         await servers.start(simulator.control, control)
-        echo(f"Stripe simulator on http://{host}:{port}, control on http://{host}:{control_port}")
+        shown = f"[{host}]" if ":" in host else host
+        echo(f"Stripe simulator on http://{shown}:{port}, control on http://{shown}:{control_port}")
         with stop_signals(stopped.set):
             await stopped.wait()
         await servers.stop()
