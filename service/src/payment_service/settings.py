@@ -15,6 +15,8 @@ from payment_service.errors import SettingsError
 from payment_service.platform.door.limits import DoorSettings, read_door
 from payment_service.platform.environment import EnvironmentReader, read_env_file
 from payment_service.platform.settings_checks import CHECKS, NEEDED, missing
+from payment_service.platform.work_settings import WorkSettings as WorkSettings  # noqa: PLC0414 - imported from here
+from payment_service.platform.work_settings import read_work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -120,30 +122,6 @@ class DeclineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkSettings:
-    """Operations and the inbox."""
-
-    operation_lease_seconds: float
-    """`PAYMENTS_OPERATION_LEASE_SECONDS`: after this without progress another process completes an operation."""
-    idempotency_retention_hours: float
-    """`PAYMENTS_IDEMPOTENCY_RETENTION_HOURS`: how long an Idempotency-Key is remembered; Stripe keeps its own 24 h."""
-    stripe_calls_per_second: float
-    """`PAYMENTS_STRIPE_BACKGROUND_RATE`: of all workers together, for fetches and reconciliation."""
-    reconcile_seconds: float
-    """`PAYMENTS_RECONCILE_SECONDS`: between two looks at Stripe's list of events."""
-    event_lease_seconds: float
-    """`PAYMENTS_EVENT_LEASE_SECONDS`: of one claimed inbox row."""
-    event_max_attempts: int
-    """`PAYMENTS_EVENT_MAX_ATTEMPTS`: then the row is dead."""
-    event_retention_days: float
-    """`PAYMENTS_EVENT_RETENTION_DAYS`: how long applied and dead rows stay."""
-    claim: bool
-    """`PAYMENTS_WORKER_CLAIM`: whether a worker claims from the start."""
-    claim_file: str
-    """`PAYMENTS_WORKER_CLAIM_FILE`: holds `true` or `false` instead, and is followed; set by the operator."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All of them."""
 
@@ -211,7 +189,7 @@ def _read(reader: EnvironmentReader) -> Settings:
         http=_read_http(reader, development=development),
         door=read_door(reader),
         declines=_read_declines(reader, development=development),
-        work=_read_work(reader),
+        work=read_work(reader),
         redis_url=reader.secret("REDIS_URL"),
         allow_plaintext=reader.items("PAYMENTS_ALLOW_PLAINTEXT"),
         secret_key=reader.secret("SECRET_KEY", DEVELOPMENT_SECRET_KEY if development else ""),
@@ -283,18 +261,4 @@ def _read_declines(reader: EnvironmentReader, *, development: bool) -> DeclineSe
         end_user_per_hour=limit("PAYMENTS_END_USER_DECLINES_PER_HOUR", 20),
         key_per_minute=limit("PAYMENTS_KEY_DECLINES_PER_MINUTE", 30),
         key_percent=reader.integer("PAYMENTS_KEY_DECLINES_PERCENT", 50, minimum=1, maximum=100),
-    )
-
-
-def _read_work(reader: EnvironmentReader) -> WorkSettings:
-    return WorkSettings(
-        operation_lease_seconds=reader.number("PAYMENTS_OPERATION_LEASE_SECONDS", 90, minimum=1, maximum=3600),
-        idempotency_retention_hours=reader.number("PAYMENTS_IDEMPOTENCY_RETENTION_HOURS", 72, minimum=24, maximum=8760),
-        stripe_calls_per_second=reader.number("PAYMENTS_STRIPE_BACKGROUND_RATE", 20, minimum=0.1, maximum=1000),
-        reconcile_seconds=reader.number("PAYMENTS_RECONCILE_SECONDS", 60, minimum=1, maximum=86400),
-        event_lease_seconds=reader.number("PAYMENTS_EVENT_LEASE_SECONDS", 60, minimum=1, maximum=3600),
-        event_max_attempts=reader.integer("PAYMENTS_EVENT_MAX_ATTEMPTS", 12, minimum=1, maximum=100),
-        event_retention_days=reader.number("PAYMENTS_EVENT_RETENTION_DAYS", 90, minimum=1, maximum=3650),
-        claim=reader.flag("PAYMENTS_WORKER_CLAIM", default=True),
-        claim_file=reader.text("PAYMENTS_WORKER_CLAIM_FILE"),
     )

@@ -1,7 +1,7 @@
 """What came of a person's request, in the audit log: one row for each operation that has its answer.
 
 The states before and after stand in the outbox under the operation's id as their cause, written in the same
-transactions; operations themselves are removed after their retention, the audit log is not.
+transactions. Each of them has a retention of its own, the audit log the longest.
 """
 
 from __future__ import annotations

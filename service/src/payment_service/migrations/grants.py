@@ -2,9 +2,11 @@
 
 The owner's role makes and changes tables (`DATABASE_MIGRATION_URL`); the application's role reads and writes rows. It
 can do no DDL, so that neither a fault nor an attacker in the API can drop or alter anything. It can only append to the
-audit log, whose rows get their time and the role from the database. It writes API keys only through the functions of
-migration 7, each of which leaves a row there. Default privileges cover the tables of future migrations; what narrows an
-older grant, as migration 7 does, asks for the command again (a migration that runs in the cluster ends with it).
+audit log, whose rows get their time and the role from the database, and to the outbox; what is past its retention it
+removes through the functions of migration 14, which leave what is younger than a bound of their own. It writes API keys
+only through the functions of migration 7, each of which leaves a row in the audit log. Default privileges cover the
+tables of future migrations; what narrows an older grant, as migration 7 does, asks for the command again (a migration
+that runs in the cluster ends with it).
 """
 
 from __future__ import annotations
@@ -29,7 +31,15 @@ if TYPE_CHECKING:
 
 READ_ONLY: Final = (schema_versions.name, "alembic_version", api_keys.name)
 APPEND_ONLY: Final = (audit_log.name, outbox.name)
-KEY_FUNCTIONS: Final = ("api_key_create", "api_key_rotate", "api_key_revoke", "api_key_used", "api_key_rehash")
+FUNCTIONS: Final = (
+    "api_key_create",
+    "api_key_rotate",
+    "api_key_revoke",
+    "api_key_used",
+    "api_key_rehash",
+    "remove_old_audit_rows",
+    "remove_old_outbox_rows",
+)
 """They run as the owner (SECURITY DEFINER); nobody but the roles granted here may call them."""
 _POWERS: Final = text(
     "SELECT rolsuper, rolcreatedb OR rolcreaterole, pg_has_role(:role, t.tableowner, 'MEMBER') "
@@ -58,8 +68,8 @@ def grants(*, role: str, database: str, schema: str) -> tuple[str, ...]:
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {where} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {who}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {where} GRANT USAGE, SELECT ON SEQUENCES TO {who}",
         *narrowed,
-        *(f"REVOKE ALL ON FUNCTION {where}.{quote(name)} FROM PUBLIC" for name in KEY_FUNCTIONS),
-        *(f"GRANT EXECUTE ON FUNCTION {where}.{quote(name)} TO {who}" for name in KEY_FUNCTIONS),
+        *(f"REVOKE ALL ON FUNCTION {where}.{quote(name)} FROM PUBLIC" for name in FUNCTIONS),
+        *(f"GRANT EXECUTE ON FUNCTION {where}.{quote(name)} TO {who}" for name in FUNCTIONS),
     )
 
 

@@ -24,6 +24,10 @@ _RULES: Final = (
     ),
     (re.compile(r"(?:^|;)\s*TRUNCATE\b|\bDELETE\s+FROM\s+(?!alembic_version)", re.IGNORECASE), "deletes rows"),
 )
+_FUNCTION: Final = re.compile(
+    r"\bCREATE\s+(?:OR\s+REPLACE\s+)?FUNCTION\b[^;]*?\bAS\s+(?P<quote>\$\w*\$).*?(?P=quote)", re.IGNORECASE | re.DOTALL
+)
+"""Making a function runs none of its statements; a `DO` block runs them all."""
 _INDEX: Final = re.compile(r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)\S+\s+ON\s+(?P<table>\w+)", re.IGNORECASE)
 _CREATED: Final = re.compile(r"\bCREATE\s+TABLE\s+(?P<table>\w+)", re.IGNORECASE)
 
@@ -34,6 +38,7 @@ def lint(sql_by_number: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def _lint_one(number: int, sql: str) -> list[str]:
+    sql = _FUNCTION.sub("", sql)
     findings = [f"migration {number} is declared expand but {what}" for rule, what in _RULES if rule.search(sql)]
     created = {match["table"] for match in _CREATED.finditer(sql)}
     findings += [

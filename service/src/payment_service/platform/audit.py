@@ -1,8 +1,9 @@
 """The audit log: who changed what, written in the transaction of the change and never altered.
 
-The table refuses UPDATE, DELETE and TRUNCATE by triggers, for the owner too; the application's role has no right to
-them. Actors have one of these forms: `api:<principal>` (the holder of an API key), `cli:<user>` (a person at a
-terminal), `stripe:<event>` (an event of Stripe's), `worker:<task>` (repairs that nobody asked for).
+The table refuses UPDATE, TRUNCATE, and DELETE of what is younger than 90 days by triggers, for the owner too. The
+application's role has no right to them: what is past its retention goes by a function of the owner's
+(`platform/retention.py`). Actors have one of these forms: `api:<principal>` (the holder of an API key), `cli:<user>` (a
+person at a terminal), `stripe:<event>` (an event of Stripe's), `worker:<task>` (repairs that nobody asked for).
 """
 
 from __future__ import annotations

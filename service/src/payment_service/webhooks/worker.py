@@ -14,6 +14,8 @@ import structlog
 
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import INBOX_DEAD, INBOX_OLDEST
+from payment_service.platform.retention import remove_old
+from payment_service.tables import audit_log, outbox
 from payment_service.webhooks import store
 from payment_service.webhooks.applying import FETCHES, Applier
 from payment_service.webhooks.claim_file import FOLLOW_SECONDS, ClaimFile
@@ -162,7 +164,8 @@ class Worker:
 
     async def keep_house(self) -> None:
         """Refresh the gauges and remove what is past its retention; what fails keeps nothing else from being done."""
-        for work in (self._measure, self._remove_operations, self._remove_events):
+        works = (self._measure, self._remove_operations, self._remove_events, self._remove_outbox, self._remove_audit)
+        for work in works:
             await _guarded(work)
 
     async def _measure(self) -> None:
@@ -183,6 +186,14 @@ class Worker:
                 removed = await store.remove_settled(connection, before=before, limit=CLEANUP_BATCH)
             if removed < CLEANUP_BATCH or self._stopping.is_set():
                 break
+
+    async def _remove_outbox(self) -> None:
+        days, now = self._settings.outbox_retention_days, self._clock.now()
+        await remove_old(self._database, outbox, days=days, now=now, limit=CLEANUP_BATCH, rounds=CLEANUP_ROUNDS)
+
+    async def _remove_audit(self) -> None:
+        days, now = self._settings.audit_retention_days, self._clock.now()
+        await remove_old(self._database, audit_log, days=days, now=now, limit=CLEANUP_BATCH, rounds=CLEANUP_ROUNDS)
 
 
 async def _guarded(work: Callable[[], Awaitable[Result]]) -> Result | None:

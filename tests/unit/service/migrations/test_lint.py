@@ -27,6 +27,8 @@ def migration(number: int, phase: str = "expand") -> Migration:
         "TRUNCATE customers",
         "DELETE FROM customers",
         "CREATE INDEX ix_a ON customers (email)",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ SELECT 1 $$; DELETE FROM customers",
+        "DO $$ BEGIN DELETE FROM customers; END $$",
     ],
 )
 def test_a_destructive_statement_is_found(statement: str) -> None:
@@ -41,6 +43,7 @@ def test_a_destructive_statement_is_found(statement: str) -> None:
         "ALTER TABLE customers ADD COLUMN age integer DEFAULT 0 NOT NULL",
         "CREATE INDEX CONCURRENTLY ix_a ON customers (email)",
         "DELETE FROM alembic_version WHERE version_num = '1'",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DELETE FROM customers $$",
     ],
 )
 def test_an_additive_statement_is_fine(statement: str) -> None:

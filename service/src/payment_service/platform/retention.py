@@ -1,0 +1,84 @@
+"""Removes what the outbox and the audit log have kept long enough.
+
+The application's role may delete in neither: on PostgreSQL functions of the owner's do it, which keep what is younger
+than a bound of their own (migration 14). Whole days go at a time (UTC), so that what the audit log says of its own
+removals stays short.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Integer, bindparam, delete, func, select
+
+from payment_service.platform import audit
+from payment_service.platform.columns import UtcDateTime
+from payment_service.tables import audit_log, outbox
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.platform.database import Database
+
+ACTOR: Final = "worker:retention"
+_BEFORE: Final = bindparam("before", type_=UtcDateTime)
+_AT_MOST: Final = bindparam("at_most", type_=Integer)
+
+
+def _delete_oldest(table: Table) -> Any:
+    """Look at the oldest rows alone: while none is due, that costs nothing, however long the table is."""
+    oldest = select(table.c.seq, table.c.created_at).order_by(table.c.seq).limit(_AT_MOST).subquery()
+    return delete(table).where(table.c.seq.in_(select(oldest.c.seq).where(oldest.c.created_at < _BEFORE)))
+
+
+_CALLS: Final = {
+    table.name: select(getattr(func, f"remove_old_{name}_rows")(_BEFORE, _AT_MOST))
+    for table, name in ((outbox, "outbox"), (audit_log, "audit"))
+}
+_DELETES: Final = {table.name: _delete_oldest(table) for table in (outbox, audit_log)}
+
+
+async def remove_old(
+    database: Database, table: Table, *, days: float, now: datetime, limit: int, rounds: int = 1
+) -> int:
+    """Remove rows of the outbox or the audit log, the oldest first, and return how many.
+
+    Args:
+        database: that holds them.
+        table: `outbox` or `audit_log`.
+        days: how long they are kept.
+        now: the present time.
+        limit: rows in each transaction.
+        rounds: transactions at most.
+    """
+    before = (now - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+    total = 0
+    for _ in range(rounds):
+        async with database.transaction() as connection:
+            removed = await _remove(connection, table, before=before, now=now, limit=limit)
+        total += removed
+        if removed < limit:
+            break
+    return total
+
+
+async def _remove(connection: AsyncConnection, table: Table, *, before: datetime, now: datetime, limit: int) -> int:
+    parameters = {"before": before, "at_most": limit}
+    if connection.dialect.name == "postgresql":
+        return int((await connection.execute(_CALLS[table.name], parameters)).scalar_one())
+    removed = (await connection.execute(_DELETES[table.name], parameters)).rowcount
+    if removed and table is audit_log:
+        await audit.record(
+            connection,
+            actor=ACTOR,
+            action="audit_log.remove",
+            object_type="audit_log",
+            object_id="audit_log",
+            now=now,
+            details={"older_than": before, "rows": removed},
+        )
+    return removed
