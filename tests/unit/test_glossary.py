@@ -1,0 +1,90 @@
+"""One word for one thing: no public name uses a word that the glossary gives up for another."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from payment_operator import metrics as operator_metrics
+from payment_operator.plugin.arguments import parser
+from payment_service.cli import main
+from payment_service.platform import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
+ENTRY = re.compile(r"^\| (?P<words>[^|]+) \| [^|]+ \| (?P<given_up>[^|]+) \|$", re.MULTILINE)
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of a name in any of its spellings."""
+    spaced = name if name.isupper() else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return tuple(re.findall(r"[a-z0-9]+", spaced.lower()))
+
+
+def given_up() -> dict[tuple[str, ...], str]:
+    """Return each synonym, in words, with the word that stands for it."""
+    return {
+        words(synonym): entry["words"].strip()
+        for entry in ENTRY.finditer(GLOSSARY)
+        if entry["words"].strip() not in {"word", "---"}
+        for synonym in entry["given_up"].split(",")
+    }
+
+
+def properties(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        found = schema.get("properties")
+        yield from found if isinstance(found, dict) else ()
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for each in inner:
+        yield from properties(each)
+
+
+def verbs() -> Iterator[str]:
+    for action in parser()._actions:
+        yield from action.choices if isinstance(action.choices, dict) else ()
+
+
+def public_names() -> set[str]:
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    crds = [yaml.safe_load(path.read_text()) for path in (ROOT / "chart" / "crds").glob("*.yaml")]
+    return {
+        *properties(document),
+        *(segment for path in document["paths"] for segment in path.split("/") if "{" not in segment),
+        *properties(crds),
+        *re.findall(r"^#? ?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE),
+        *(family.name for side in (metrics, operator_metrics) for family in side.REGISTRY.collect()),
+        *main.commands,
+        *verbs(),
+    }
+
+
+def test_no_public_name_uses_a_word_that_was_given_up() -> None:
+    synonyms, names = given_up(), public_names()
+    assert len(synonyms) > 80
+    assert len(names) > 300
+    offenders = {
+        f"{name}: say {word}"
+        for name in names
+        for synonym, word in synonyms.items()
+        if any(words(name)[at : at + len(synonym)] == synonym for at in range(len(words(name))))
+    }
+    assert not offenders, "\n".join(sorted(offenders))
+
+
+def test_each_word_is_explained_once() -> None:
+    explained = [
+        word.strip(" `")
+        for entry in ENTRY.finditer(GLOSSARY)
+        if entry["words"].strip() != "---"
+        for word in entry["words"].split(",")
+        if word.strip() != "word"
+    ]
+    assert len(explained) == len(set(explained))
