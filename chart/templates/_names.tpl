@@ -27,6 +27,16 @@
 {{ include "lean-payments.fullname" . }}-api
 {{- end -}}
 
+{{- /* The kinds of addresses that a Service has. */ -}}
+{{- define "lean-payments.ipFamilies" -}}
+{{- with .Values.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.service.ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end -}}
+
 {{- define "lean-payments.cnpgCluster" -}}
 {{ include "lean-payments.fullname" . }}-db
 {{- end -}}

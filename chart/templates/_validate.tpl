@@ -68,6 +68,9 @@
 {{- if not .Values.secrets.existingSecret -}}
 {{- $problems = append $problems (printf "secrets.existingSecret is empty. Create the Secret: kubectl -n %s create secret generic lean-payments --from-literal=DATABASE_URL=… --from-literal=REDIS_URL=… --from-literal=STRIPE_SECRET_KEY=… --from-literal=STRIPE_WEBHOOK_SECRET=… --from-literal=SECRET_KEY=\"$(openssl rand -hex 32)\", then set secrets.existingSecret=lean-payments." .Release.Namespace) -}}
 {{- end -}}
+{{- if and (gt (len .Values.service.ipFamilies) 1) (not (has .Values.service.ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) -}}
+{{- $problems = append $problems "service.ipFamilies names two: set service.ipFamilyPolicy to PreferDualStack or RequireDualStack." -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- $problems = append $problems "ingress.host is empty: set it to the API's host name." -}}
 {{- end -}}

@@ -46,6 +46,8 @@ _RULES: Final[dict[str, dict[str, Any]]] = {
     "config.allowPlaintext": {"items": {"enum": ["database", "redis"]}, "uniqueItems": True},
     "externalSecret.storeKind": {"enum": ["SecretStore", "ClusterSecretStore"]},
     "certificate.issuerKind": {"enum": ["Issuer", "ClusterIssuer"]},
+    "service.ipFamilyPolicy": {"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]},
+    "service.ipFamilies": {"items": {"enum": ["IPv4", "IPv6"]}, "uniqueItems": True, "maxItems": 2},
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "api.pdb.maxUnavailable": {"type": ["integer", "string"]},
     "worker.pdb.maxUnavailable": {"type": ["integer", "string"]},

@@ -72,6 +72,34 @@ def test_values_mean_the_same_in_both_modes() -> None:
     assert spec.pods.jobs.resources["limits"] == {"memory": "256Mi", "ephemeral-storage": "128Mi"}
 
 
+FAMILIES = "service.ipFamilyPolicy=RequireDualStack,service.ipFamilies={IPv6,IPv4}"
+
+
+def test_services_are_dual_stack_in_both_modes_where_the_values_say_so() -> None:
+    asked = {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6", "IPv4"]}
+    services = of_kind(render(*MODE, "--set", FAMILIES), "Service")
+    services += of_kind(render("--set", "secrets.existingSecret=s", "--set", FAMILIES), "Service")
+    assert len(services) == 3
+    for service in services:
+        assert {name: service["spec"][name] for name in asked} == asked
+    assert check(environment(*MODE, "--set", FAMILIES)) == []
+    spec = msgspec.convert(environment(*MODE, "--set", FAMILIES)["spec"], Environment)
+    assert (spec.service.ip_family_policy, spec.service.ip_families) == ("RequireDualStack", ["IPv6", "IPv4"])
+
+
+@pytest.mark.parametrize("mode", [MODE, ("--set", "secrets.existingSecret=s")], ids=["operator", "alone"])
+def test_two_families_need_a_policy_of_two(mode: tuple[str, ...]) -> None:
+    result = template(*mode, "--set", "service.ipFamilies={IPv6,IPv4}")
+    assert "service.ipFamilies names two: set service.ipFamilyPolicy" in result.stderr
+    written = environment(*MODE)
+    for service in (
+        {"ipFamilies": ["IPv6", "IPv4"]},
+        {"ipFamilies": ["IPv4", "IPv4"], "ipFamilyPolicy": "SingleStack"},
+    ):
+        complaints = check(written | {"spec": written["spec"] | {"service": service}})
+        assert any("spec.service.ipFamilies names two" in str(complaint) for complaint in complaints)
+
+
 def test_the_overlay_wins_over_what_the_values_make() -> None:
     spec = environment(*VALUES)["spec"]
     assert spec["release"] == {"promotion": "Manual", "bake": {"seconds": 600}, "drainSeconds": 5}

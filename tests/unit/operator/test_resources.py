@@ -141,11 +141,28 @@ def test_an_overlay_merges_named_lists_and_replaces_others() -> None:
         ({"cpu": "500m"}, {"cpu": "0.6"}, False),
         ([{"name": "a"}, {"name": "injected"}], [{"name": "a"}], True),
         ([1, 2], [1], False),
+        ({"ipFamilies": ["IPv6", "IPv4"]}, {"ipFamilies": ["IPv6"]}, True),
+        ({"ipFamilies": ["IPv4", "IPv6"]}, {"ipFamilies": ["IPv6"]}, False),
+        ({"ipFamilies": ["IPv4"]}, {"ipFamilies": ["IPv4", "IPv6"]}, False),
         ({"name": "5"}, {"name": "5x"}, False),
     ],
 )
 def test_a_live_object_holds_what_is_wanted(live: Any, wanted: Any, same: bool) -> None:  # noqa: FBT001 - the table's
     assert holds(live, wanted) is same
+
+
+def test_every_service_has_the_addresses_that_the_spec_asks_for_and_is_written_once() -> None:
+    families = {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6"]}
+    world = World(spec=copy.deepcopy(SPEC) | {"service": families})
+    world.settle()
+    services = [manifest["spec"] for (kind, _), manifest in world.objects.items() if kind == "Service"]
+    assert len(services) == 3
+    for service in services:
+        assert {name: service[name] for name in families} == families
+        service["ipFamilies"].append("IPv4")  # as the API server does
+    before = copy.deepcopy(world.objects)
+    world.operate()
+    assert world.objects == before
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from payment_operator.api.release import Release
 from payment_operator.api.schema import Rules, Schema, structural_schema
 from payment_operator.api.status import EnvironmentStatus
 from payment_operator.api.webhook import Webhook, WebhookRotation
-from payment_operator.api.workload import Autoscaling
+from payment_operator.api.workload import Autoscaling, Service
 
 NAME_RULE: Final = (
     "size(self.metadata.name) <= 40",
@@ -112,6 +112,15 @@ RULES: Final[Rules] = {
         (
             "self.retainSeconds >= self.drainSeconds",
             "spec.release.retainSeconds is shorter than drainSeconds: raise it, or lower drainSeconds",
+        ),
+    ],
+    Service: [
+        (
+            (
+                "!has(self.ipFamilies) || size(self.ipFamilies) < 2 || (self.ipFamilies[0] != self.ipFamilies[1] && "
+                "has(self.ipFamilyPolicy) && self.ipFamilyPolicy != 'SingleStack')"
+            ),
+            "spec.service.ipFamilies names two: they differ, and ipFamilyPolicy is PreferDualStack or RequireDualStack",
         ),
     ],
     Autoscaling: [

@@ -76,3 +76,14 @@ class Service(Fields, frozen=True, kw_only=True):
     annotations: Annotated[dict[str, str], Meta(description="Annotations of the Service.")] = msgspec.field(
         default_factory=dict
     )
+    ip_family_policy: Annotated[
+        Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None,
+        Meta(description="Kinds of addresses of the environment's Services. Left out: the cluster's default."),
+    ] = None
+    ip_families: Annotated[
+        list[Literal["IPv4", "IPv6"]],
+        Meta(
+            max_length=2,
+            description="Which kinds, the first one first; the first one of a Service that exists cannot be changed.",
+        ),
+    ] = msgspec.field(default_factory=list)

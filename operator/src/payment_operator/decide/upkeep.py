@@ -32,7 +32,7 @@ def wanted(turn: Turn) -> list[Manifest]:
     """Every object that is simply applied."""
     observed, roles = turn.observed, turn.roles
     owner, spec = observed.owner, observed.spec
-    found = [services.metrics_service(owner)]
+    found = [services.metrics_service(owner, spec)]
     if observed.sources.usable:
         migration = credentials.migration_secret(owner, observed.sources)
         found += [migration] if migration else []

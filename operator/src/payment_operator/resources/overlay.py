@@ -7,6 +7,8 @@ from typing import Any, Final
 _QUANTITY: Final = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 _DECIMAL: Final = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9)}
 _BINARY: Final = {"Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40)}
+_COMPLETED: Final = frozenset({"ipFamilies"})
+"""Lists that the API server adds to: a Service with a policy of two families has a second one."""
 _SUFFIXES: Final = {None: Decimal(1), "T": Decimal(10**12)} | _DECIMAL | _BINARY
 
 
@@ -31,10 +33,15 @@ def holds(live: Any, wanted: Any) -> bool:
     An empty value equals an absent one and quantities are compared as numbers, as the API server stores them.
     """
     if isinstance(wanted, dict):
-        return isinstance(live, dict | None) and all(holds((live or {}).get(k), v) for k, v in wanted.items())
+        return isinstance(live, dict | None) and all(holds(_comparable(live or {}, k, v), v) for k, v in wanted.items())
     if isinstance(wanted, list):
         return _holds_items(live or [], wanted)
     return live == wanted or (not live and not wanted) or _same_quantity(live, wanted)
+
+
+def _comparable(live: dict[str, Any], name: str, wanted: Any) -> Any:
+    found = live.get(name)
+    return found[: len(wanted)] if name in _COMPLETED and isinstance(found, list) else found
 
 
 def _holds_items(live: list[Any], wanted: list[Any]) -> bool:

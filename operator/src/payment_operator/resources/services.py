@@ -39,7 +39,13 @@ def api_service(owner: Owner, spec: Environment) -> Manifest:
         metadata["annotations"] = dict(spec.service.annotations)
     ports = [{"name": "http", "port": spec.service.port, "protocol": "TCP", "targetPort": "http"}]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
-    return owner.owned(service | {"spec": {"type": spec.service.type, "ports": ports}})
+    return owner.owned(service | {"spec": {"type": spec.service.type, "ports": ports} | _families(spec)})
+
+
+def _families(spec: Environment) -> dict[str, Any]:
+    """The kinds of addresses; the API server adds a second family where the policy asks for one."""
+    asked = {"ipFamilyPolicy": spec.service.ip_family_policy, "ipFamilies": list(spec.service.ip_families)}
+    return {name: value for name, value in asked.items() if value}
 
 
 def new_api_service(owner: Owner, spec: Environment, *, cutover: Cutover) -> Manifest:
@@ -59,12 +65,13 @@ def preview_service(owner: Owner, spec: Environment, *, revision: str) -> Manife
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": names.preview_service(owner.name), "labels": owner.labels(names.API)},
-            "spec": {"type": "ClusterIP", "ports": ports, "selector": owner.selector(names.API, revision)},
+            "spec": {"type": "ClusterIP", "ports": ports, "selector": owner.selector(names.API, revision)}
+            | _families(spec),
         }
     )
 
 
-def metrics_service(owner: Owner) -> Manifest:
+def metrics_service(owner: Owner, spec: Environment) -> Manifest:
     """The headless Service over the admin ports of API and worker, ready or not."""
     ports = [{"name": "admin", "port": ADMIN_PORT, "protocol": "TCP", "targetPort": "admin"}]
     return owner.owned(
@@ -77,6 +84,7 @@ def metrics_service(owner: Owner) -> Manifest:
                 "publishNotReadyAddresses": True,
                 "ports": ports,
                 "selector": {names.LABEL_ENVIRONMENT: owner.name, names.LABEL_MANAGED_BY: names.MANAGER},
-            },
+            }
+            | _families(spec),
         }
     )

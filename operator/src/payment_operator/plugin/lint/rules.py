@@ -33,6 +33,14 @@ def _in_live(path: str, least: int) -> Check:
     return check
 
 
+def _families(value: dict[str, Any], _: str) -> bool:
+    """One family, or two that a policy asks for."""
+    families = value.get("ipFamilies", [])
+    return len(families) <= 1 or (
+        len(set(families)) == len(families) and value.get("ipFamilyPolicy", "SingleStack") != "SingleStack"
+    )
+
+
 _FLOORS: Final = {
     "release.bake.seconds": 60,
     "release.retainSeconds": 300,
@@ -71,6 +79,10 @@ CHECKS: Final[dict[str, Check | None]] = {
     "self.mode != 'Live' || !has(self.apiBase)": lambda value, _: value["mode"] != "Live" or "apiBase" not in value,
     "self.mode != 'Live' || !has(self.webhook.url) || self.webhook.url.startsWith('https://')": _https,
     "self.retainSeconds >= self.drainSeconds": lambda value, _: value["retainSeconds"] >= value["drainSeconds"],
+    (
+        "!has(self.ipFamilies) || size(self.ipFamilies) < 2 || (self.ipFamilies[0] != self.ipFamilies[1] && "
+        "has(self.ipFamilyPolicy) && self.ipFamilyPolicy != 'SingleStack')"
+    ): _families,
     "self.minReplicas <= self.maxReplicas": lambda value, _: value["minReplicas"] <= value["maxReplicas"],
 }
 _IMAGE: Final = re.compile(r"self\.image\.matches\('[^']+'\) && !self\.image\.endsWith\(':latest'\)")
