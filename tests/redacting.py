@@ -15,6 +15,8 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from tests.cards import card, grouped
+
 from payment_service.platform.redaction import redact, redact_value
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ HEX: Final = "0123456789abcdef"
 IN_ADDRESSES: Final = ALPHANUMERIC + "-._~!$&()*+,;=:/@?#%"
 """What people put into addresses without encoding it, legal or not."""
 PASSWORDS: Final = ALPHANUMERIC + "!#$%&()*+,-./:;<=>?@[]^_{|}~"
-LUHN_PREFIXES: Final = ("4", "51", "2221", "34", "37", "6011", "35", "30", "62", "50")
 
 
 def _some(alphabet: str, shortest: int, longest: int | None = None) -> Kind:
@@ -43,15 +44,8 @@ def _token(octets: int) -> Kind:
     return lambda chance: base64.urlsafe_b64encode(chance.randbytes(octets)).decode().rstrip("=")
 
 
-def _card(separator: str) -> Kind:
-    def make(chance: random.Random) -> str:
-        digits = chance.choice(LUHN_PREFIXES)
-        digits += _some(string.digits, chance.randint(13, 19) - len(digits) - 1)(chance)
-        doubled = [int(digit) * (2 if at % 2 == 0 else 1) for at, digit in enumerate(reversed(digits))]
-        digits += str(-sum(value // 10 + value % 10 for value in doubled) % 10)
-        return separator.join(digits[at : at + 4] for at in range(0, len(digits), 4))
-
-    return make
+def _card(separator: str, size: int = 4) -> Kind:
+    return lambda chance: grouped(card(chance), separator, size)
 
 
 def _mail(chance: random.Random) -> str:
@@ -158,6 +152,9 @@ KINDS: Final[dict[str, Kind]] = {
     "card in groups": _card(" "),
     "card with dashes": _card("-"),
     "card with points": _card("."),
+    "card with underscores": _card("_"),
+    "card, a digit a group": _card(" ", 1),
+    "card within a word": lambda chance: f"x{card(chance)}y",
 }
 
 
@@ -207,7 +204,7 @@ FIELDS: Final = (
 def redacted(value: Any) -> str:
     """Return what a text or the fields of a line become; neighbours that went together count as one."""
     text = redact(value) if isinstance(value, str) else json.dumps(redact_value(value))
-    return re.sub(r"\*{3}(?:[ -]\*{3})+", "***", text)
+    return re.sub(r"\*{3}(?:(?:[ -]|, )\*{3})+", "***", text)
 
 
 def survivors(kind: str, *, examples: int, seed: int = 0) -> Iterator[str]:

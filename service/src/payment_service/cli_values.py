@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from payment_service.platform.card_refusal import holds_card_number
+from payment_service.platform.card_numbers import holds_card_number
 from payment_service.platform.clock import Clock
 from payment_service.platform.id_types import FORMS, MAXIMUM_CHARACTERS
 from payment_service.platform.moments import check_moment

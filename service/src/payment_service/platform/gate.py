@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import BadPath
-from payment_service.platform.card_refusal import holds_card_number
+from payment_service.platform.card_numbers import holds_card_number
 from payment_service.platform.logging import REQUEST_LINES
 from payment_service.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from payment_service.platform.paths import check_path
