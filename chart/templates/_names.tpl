@@ -2,16 +2,31 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- /* The environment's name. Two aliases of the chart in one release never get one: only a release that is called like
+       the alias leaves it out, and what is too long ends in a hash of the whole. */ -}}
 {{- define "lean-payments.fullname" -}}
 {{- $name := include "lean-payments.name" . -}}
-{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
-{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- $same := or (eq .Release.Name $name) (and .Chart.IsRoot (contains $name .Release.Name)) -}}
+{{- $full := default ($same | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) .Values.fullnameOverride -}}
+{{- if gt (len $full) 40 -}}
+{{- $full = printf "%s-%s" ($full | trunc 31 | trimSuffix "-") ($full | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- $full -}}
+{{- end -}}
+
+{{- /* The version as labels and tags can have it: neither takes the + of build metadata. */ -}}
+{{- define "lean-payments.version" -}}
+{{- .Chart.AppVersion | replace "+" "_" -}}
+{{- end -}}
+
+{{- define "lean-payments.chartLabel" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." }}
 {{- end -}}
 
 {{- define "lean-payments.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}{{ $image.repository }}@{{ $image.digest }}
-{{- else -}}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{- end -}}
+{{- else -}}{{ $image.repository }}:{{ default (include "lean-payments.version" .) $image.tag }}{{- end -}}
 {{- end -}}
 
 {{- /* Images of others: in live mode the value names one by its digest, else there is a default. */ -}}
@@ -48,9 +63,9 @@ app.kubernetes.io/instance: {{ include "lean-payments.fullname" . }}
 
 {{- define "lean-payments.labels" -}}
 {{ include "lean-payments.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "lean-payments.version" . | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{ include "lean-payments.chartLabel" . }}
 payments.leanconstruction.io/environment: {{ include "lean-payments.fullname" . }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}

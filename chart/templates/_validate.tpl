@@ -13,9 +13,9 @@
 {{- if and .Values.operator.enabled .Values.operator.install -}}{{- $_ := set $ours "operator.image" .Values.operator.image -}}{{- end -}}
 {{- range $name, $image := $ours -}}
 {{- if and $live (not $image.digest) -}}
-{{- $problems = append $problems (printf "%s.digest is empty: in live mode an image is named so that it cannot change. `docker buildx imagetools inspect %s:%s` prints its digest: set %s.digest=sha256:…, or config.stripeMode=test." $name $image.repository (default $.Chart.AppVersion $image.tag) $name) -}}
+{{- $problems = append $problems (printf "%s.digest is empty: in live mode an image is named so that it cannot change. `docker buildx imagetools inspect %s:%s` prints its digest: set %s.digest=sha256:…, or config.stripeMode=test." $name $image.repository (default (include "lean-payments.version" $) $image.tag) $name) -}}
 {{- end -}}
-{{- if eq $image.tag "latest" -}}
+{{- if and (eq $image.tag "latest") (not $image.digest) -}}
 {{- $problems = append $problems (printf "%s.tag=latest can change without a release: name a version." $name) -}}
 {{- end -}}
 {{- end -}}
@@ -41,6 +41,10 @@
 {{- /* Collects every mistake and fails once, each message with its fix. */ -}}
 {{- define "lean-payments.validate" -}}
 {{- $problems := list -}}
+{{- $name := include "lean-payments.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $problems = append $problems (printf "the environment would be called %s, and a Service's name begins with a letter and holds lower-case letters, digits and - alone: set fullnameOverride." $name) -}}
+{{- end -}}
 {{- $problems = concat $problems (include "lean-payments.imageProblems" . | fromJsonArray) -}}
 {{- if and .Values.operator.enabled .Values.worker.keda.enabled -}}
 {{- $problems = append $problems "worker.keda.enabled: the operator scales workers itself; set worker.keda.enabled=false and use worker.autoscaling." -}}

@@ -34,6 +34,8 @@ Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../
 """
 _KEY: Final = re.compile(r"^( *)([A-Za-z]+):")
 _RULES: Final[dict[str, dict[str, Any]]] = {
+    "nameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", "maxLength": 40},
+    "fullnameOverride": {"pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$", "maxLength": 40},
     "operator.image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "operator.image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "operator.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]},

@@ -162,7 +162,7 @@ def test_an_upgrade_brings_the_kind_with_rights_for_this_kind_only() -> None:
     manifests = render(*MODE)
     (job,) = of_kind(manifests, "Job")
     assert hook(job) == "pre-upgrade"
-    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["crd", "--apply"]
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["crd", "--apply", "--existing"]
     (role,) = [role for role in of_kind(manifests, "ClusterRole") if hook(role)]
     (rule,) = role["rules"]
     assert rule["resourceNames"] == ["paymentenvironments.payments.leanconstruction.io"]

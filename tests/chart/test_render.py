@@ -234,8 +234,8 @@ def test_test_mode_takes_tags(values: str) -> None:
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ("image.tag=latest", "image.tag=latest"),
-        (f"{OPERATED},operator.image.tag=latest,operator.image.digest=sha256:{'4' * 64}", "operator.image.tag=latest"),
+        ("image.tag=latest,image.digest=,config.stripeMode=test", "image.tag=latest"),
+        (f"{OPERATED},operator.image.tag=latest,config.stripeMode=test", "operator.image.tag=latest"),
         (f"{BACKUP},backup.image=postgres:latest,config.stripeMode=test", "backup.image=postgres:latest"),
         (f"{BACKUP},backup.image=registry:5000/postgres,config.stripeMode=test", "backup.image=registry:5000/postgres"),
     ],

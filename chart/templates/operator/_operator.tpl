@@ -5,7 +5,7 @@
 {{- define "lean-payments.operatorImage" -}}
 {{- $image := .Values.operator.image -}}
 {{- if $image.digest -}}{{ $image.repository }}@{{ $image.digest }}
-{{- else -}}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{- end -}}
+{{- else -}}{{ $image.repository }}:{{ default (include "lean-payments.version" .) $image.tag }}{{- end -}}
 {{- end -}}
 
 {{- /* Not the environment's: its network policy must not hold for the operator, which talks to the API server. */ -}}
@@ -23,9 +23,9 @@ app.kubernetes.io/component: operator
 {{- define "lean-payments.operatorMeta" -}}
 app.kubernetes.io/name: lean-payments
 app.kubernetes.io/instance: {{ include "lean-payments.operatorName" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "lean-payments.version" . | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{ include "lean-payments.chartLabel" . }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}

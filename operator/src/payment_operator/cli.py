@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     redact_uncaught()
     given = _parser().parse_args(arguments)
     if given.command == "crd":
-        _crd(apply=given.apply, kubeconfig=given.kubeconfig)
+        _crd(apply=given.apply, existing=given.existing, kubeconfig=given.kubeconfig)
         return
     sys.exit(_run(given))
 
@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     crd = commands.add_parser("crd", help="print the CustomResourceDefinition")
     crd.add_argument("--apply", action="store_true", help="write it to the cluster instead (server-side apply)")
+    crd.add_argument("--existing", action="store_true", help="with --apply: only over a kind that is there")
     crd.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
     run = commands.add_parser("run", help="watch environments and bring them to what their specs ask for")
     run.add_argument("--namespace", action="append", default=[], help="repeatable; left out: the whole cluster")
@@ -41,13 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _crd(*, apply: bool, kubeconfig: str) -> None:
+def _crd(*, apply: bool, existing: bool, kubeconfig: str) -> None:
     if not apply:
         print(crd_yaml(), end="")  # noqa: T201 - the command's answer
         return
     from payment_operator.run import apply_crd  # noqa: PLC0415 - printing must not load the client library
 
-    asyncio.run(apply_crd(kubeconfig))
+    if not asyncio.run(apply_crd(kubeconfig, existing=existing)):
+        print("The kind is not there yet: whoever installs the release brings it.")  # noqa: T201 - as above
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -143,11 +143,18 @@ class Operator:
         await self.cluster.close()
 
 
-async def apply_crd(kubeconfig: str) -> None:
-    """Write this version's CustomResourceDefinition to the cluster."""
-    cluster = await Cluster.connect(kubeconfig)
+async def apply_crd(kubeconfig: str, *, existing: bool = False) -> bool:
+    """Write this version's CustomResourceDefinition to the cluster; `existing`: only over one that is there.
+
+    Argo CD runs the chart's hook before a first sync brings the kind: then there is nothing to upgrade, and no right
+    to create one is needed.
+    """
+    cluster, manifest = await Cluster.connect(kubeconfig), crd_manifest()
     try:
-        await cluster.apply(crd_manifest())
+        if existing and await cluster.get(manifest["kind"], "", manifest["metadata"]["name"]) is None:
+            return False
+        await cluster.apply(manifest)
+        return True
     finally:
         await cluster.close()
 

@@ -15,8 +15,8 @@ from payment_operator.api.webhook import Webhook, WebhookRotation
 from payment_operator.api.workload import Autoscaling, Service
 
 NAME_RULE: Final = (
-    "size(self.metadata.name) <= 40",
-    "the name is too long: names of pods and Jobs are built from it; use 40 characters or fewer",
+    "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "Services are named after it: use 40 characters or fewer, lower-case letters, digits and -, a letter first",
 )
 
 TAG_OR_DIGEST: Final = "^.+(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$"

@@ -54,7 +54,9 @@ CHECKS: Final[dict[str, Check | None]] = {
         f"self.stripe.mode != 'Live' || self.{path} >= {least}": _in_live(path, least)
         for path, least in _FLOORS.items()
     },
-    "size(self.metadata.name) <= 40": lambda value, _: len(value["metadata"]["name"]) <= 40,  # noqa: PLR2004 - the rule's number
+    "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')": (
+        lambda value, _: re.fullmatch("(?=.{1,40}$)[a-z]([-a-z0-9]*[a-z0-9])?", value["metadata"]["name"]) is not None
+    ),
     "self.stripe.mode != 'Live' || self.image.matches('@sha256:[0-9a-f]{64}$')": (
         lambda value, _: not _live(value) or re.search("@sha256:[0-9a-f]{64}$", value["image"]) is not None
     ),
