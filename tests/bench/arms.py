@@ -150,6 +150,7 @@ class Ours(Arm):
             "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "1000000",
             "PAYMENTS_ADDRESS_LIMIT_PER_MINUTE": "100000000",
             "PAYMENTS_KEY_LIMIT_PER_MINUTE": "100000000",
+            "PAYMENTS_REQUESTS_IN_FLIGHT": "0",
             "PAYMENTS_DRAIN_SECONDS": "0",
             **self._settings,
         }

@@ -103,6 +103,14 @@ async def test_a_key_that_ended_is_looked_up_once_in_a_while_and_says_why_it_is_
     assert len(lookups) == 1
 
 
+async def test_a_key_that_a_crowd_shows_at_once_is_looked_up_once(
+    client: httpx.AsyncClient, good: str, lookups: list[str]
+) -> None:
+    answers = await asyncio.gather(*(client.get(LIST, headers=bearer(good)) for _ in range(CROWD)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(lookups) == 1
+
+
 async def test_ended_keys_do_not_crowd_out_good_ones(
     client: httpx.AsyncClient, good: str, lookups: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

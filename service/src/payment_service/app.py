@@ -15,6 +15,7 @@ from payment_service.platform.circuit import Circuit
 from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
 from payment_service.platform.drain import DrainState
+from payment_service.platform.in_flight import InFlight
 from payment_service.platform.invalidation import Invalidations
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
@@ -185,7 +186,8 @@ def create_app(parts: Parts) -> Gate:
     from payment_service.webhooks.routes import webhook_route  # noqa: PLC0415 - as above
 
     http = parts.settings.http
-    admission = Admission(access=parts.access, limiter=parts.limiter, settings=http)
+    in_flight = InFlight(parts.settings.callers.requests_in_flight)
+    admission = Admission(access=parts.access, limiter=parts.limiter, in_flight=in_flight, settings=http)
     api = create_api(parts.settings, services=services(parts), admission=admission.middleware)
     application: ASGIApp = reading.SubscriptionReads(
         api, admission=admission.guard, subscriptions=parts.subscriptions, cache=parts.cache

@@ -26,7 +26,8 @@ PaymentsError                       what a caller of the API can be told
 │   ├── CardNumberRefused           numbers of cards belong into Stripe.js alone
 │   └── IdempotencyKeyReused        same key, other body
 ├── TooManyRequests         429
-│   └── TooManyDeclines             too many payments before it were declined
+│   ├── TooManyDeclines             too many payments before it were declined
+│   └── TooManyInFlight             too many requests of this caller are under way at once
 ├── HeadTooLarge            431
 ├── ServiceUnavailable      503     database, draining
 │   ├── Recovering                  the database was restored: it is compared with Stripe first
@@ -239,6 +240,12 @@ class TooManyDeclines(TooManyRequests):
     """Too many payments of this card, end user or API key were declined; nothing was charged."""
 
     code, title = "too_many_declines", "Too many payments were declined"
+
+
+class TooManyInFlight(TooManyRequests):
+    """This caller has as many requests under way at once as one may have; this one began nothing."""
+
+    code, title = "too_many_in_flight", "Too many requests at once"
 
 
 class ServiceUnavailable(PaymentsError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from payment_service.errors import SettingsError
+from payment_service.platform.caller_settings import CallerSettings, DeclineSettings, read_callers, read_declines
 from payment_service.platform.door.limits import DoorSettings, read_door
 from payment_service.platform.environment import EnvironmentReader, read_env_file
 from payment_service.platform.settings_checks import CHECKS, NEEDED, missing
@@ -108,20 +109,6 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeclineSettings:
-    """How many declined payments end in refusals, see `payments/declines.py`; 0: no limit."""
-
-    card_per_hour: int
-    """`PAYMENTS_CARD_DECLINES_PER_HOUR`: of one card."""
-    end_user_per_hour: int
-    """`PAYMENTS_END_USER_DECLINES_PER_HOUR`: of one address that the caller passes on."""
-    key_per_minute: int
-    """`PAYMENTS_KEY_DECLINES_PER_MINUTE`: of one API key's principal, when they are also the larger part."""
-    key_percent: int
-    """`PAYMENTS_KEY_DECLINES_PERCENT`: which part of all its attempts is the larger one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All of them."""
 
@@ -131,6 +118,7 @@ class Settings:
     stripe: StripeSettings
     http: HttpSettings
     door: DoorSettings
+    callers: CallerSettings
     declines: DeclineSettings
     work: WorkSettings
     redis_url: Secret
@@ -188,7 +176,8 @@ def _read(reader: EnvironmentReader) -> Settings:
         stripe=_read_stripe(reader, development=development),
         http=_read_http(reader, development=development),
         door=read_door(reader),
-        declines=_read_declines(reader, development=development),
+        callers=read_callers(reader, development=development),
+        declines=read_declines(reader, development=development),
         work=read_work(reader),
         redis_url=reader.secret("REDIS_URL"),
         allow_plaintext=reader.items("PAYMENTS_ALLOW_PLAINTEXT"),
@@ -247,18 +236,4 @@ def _read_http(reader: EnvironmentReader, *, development: bool) -> HttpSettings:
         cache_entries=reader.integer("PAYMENTS_CACHE_ENTRIES", 10_000, minimum=0, maximum=10_000_000),
         drain_seconds=reader.number("PAYMENTS_DRAIN_SECONDS", 0 if development else 5, minimum=0, maximum=600),
         require_idempotency_key=reader.flag("PAYMENTS_REQUIRE_IDEMPOTENCY_KEY", default=False),
-    )
-
-
-def _read_declines(reader: EnvironmentReader, *, development: bool) -> DeclineSettings:
-    """Read them: in development, where Stripe's few test cards are declined all day, there is no limit."""
-
-    def limit(name: str, default: int) -> int:
-        return reader.integer(name, 0 if development else default, minimum=0, maximum=1_000_000)
-
-    return DeclineSettings(
-        card_per_hour=limit("PAYMENTS_CARD_DECLINES_PER_HOUR", 5),
-        end_user_per_hour=limit("PAYMENTS_END_USER_DECLINES_PER_HOUR", 20),
-        key_per_minute=limit("PAYMENTS_KEY_DECLINES_PER_MINUTE", 30),
-        key_percent=reader.integer("PAYMENTS_KEY_DECLINES_PERCENT", 50, minimum=1, maximum=100),
     )

@@ -6,11 +6,15 @@ It stands between the router and the handler, so what it goes by is the declarat
 A request is counted against its API key, or against its address when it has none (development): callers with a key
 share a proxy's address, and none may use up what the others may do. A limit that its handler declares is counted where
 the handler's work would begin (`subscriptions/limits.py`). Reads are counted by parts taken in advance
-(`platform/leases.py`), so that a read from the cache needs no round trip at all.
+(`platform/leases.py`), so that a read from the cache needs no round trip at all. How many requests a caller has under
+way at once is bounded too (`platform/in_flight.py`), by principal: two keys of one do not double its share.
+
+Neither holds for what is public: no webhook is refused because there are many.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.errors import Forbidden, TooManyRequests
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Send
 
     from payment_service.access.service import Access, Identity
+    from payment_service.platform.in_flight import InFlight
     from payment_service.platform.limiter import Decision, Limiter
     from payment_service.platform.route_access import Access as RouteAccess
     from payment_service.settings import HttpSettings
@@ -38,8 +43,9 @@ _REFUSED: Final = LIMITER_DECISIONS.labels("refused")
 class Admission:
     """Puts the principal into the scope of a request, or refuses it with 401, 403 or 429."""
 
-    def __init__(self, *, access: Access, limiter: Limiter, settings: HttpSettings) -> None:
+    def __init__(self, *, access: Access, limiter: Limiter, in_flight: InFlight, settings: HttpSettings) -> None:
         self._access = access
+        self._in_flight = in_flight
         self._limiter = limiter
         self._leases = Leases(limiter)
         self._settings = settings
@@ -70,27 +76,39 @@ class Admission:
         if access is not None and access.scope is None:
             await answer(scope, receive, send)
             return
-        decision = None
-        try:
-            if access is None or access.scope is None:
-                raise Forbidden("This route does not say who may call it")
-            address = client_address(scope, proxies=self._proxies)
-            caller = await self._access.identify(sole_header(scope, b"authorization"), scope=access.scope)
-            scope["key_id"] = caller.key_id
-            scope["principal"], scope["keyed"], scope["client_address"] = caller.principal, bool(caller.key_id), address
-            decision = await self._decide(caller, address, reading=scope["method"] in _READING)
-            if decision is not None and not decision.allowed:
-                raise TooManyRequests(
-                    f"At most {decision.limit} requests in any minute ({decision.name}); try again later",
-                    retry_after=decision.reset_seconds,
-                )
-        except Exception as error:  # noqa: BLE001 - each becomes an answer
-            problem = to_problem(error)
-            scope["key_id"], scope["reason"] = problem.key_id or scope.get("key_id"), problem.reason
-            await respond_problem(self._marking(send, decision), problem, request_id=scope.get("request_id"))
-            return
-        scope["admitted"] = True
-        await answer(scope, receive, self._marking(send, decision))
+        with ExitStack() as until_answered:
+            try:
+                decision = await self._check(access, scope, until_answered)
+            except Exception as error:  # noqa: BLE001 - each becomes an answer
+                problem = to_problem(error)
+                scope["key_id"], scope["reason"] = problem.key_id or scope.get("key_id"), problem.reason
+                decided = scope.get("decision")
+                await respond_problem(self._marking(send, decided), problem, request_id=scope.get("request_id"))
+                return
+            scope["admitted"] = True
+            await answer(scope, receive, self._marking(send, decision))
+
+    async def _check(self, access: RouteAccess | None, scope: Any, until_answered: ExitStack) -> Decision | None:
+        """Put the principal into the scope, and count the request.
+
+        Raises:
+            PaymentsError: it may not pass.
+        """
+        if access is None or access.scope is None:
+            raise Forbidden("This route does not say who may call it")
+        address = client_address(scope, proxies=self._proxies)
+        caller = await self._access.identify(sole_header(scope, b"authorization"), scope=access.scope)
+        scope["key_id"] = caller.key_id
+        scope["principal"], scope["keyed"], scope["client_address"] = caller.principal, bool(caller.key_id), address
+        kind, subject = ("key", caller.principal) if caller.key_id else ("address", address)
+        until_answered.enter_context(self._in_flight.one(kind, subject))
+        decision = scope["decision"] = await self._decide(caller, address, reading=scope["method"] in _READING)
+        if decision is not None and not decision.allowed:
+            raise TooManyRequests(
+                f"At most {decision.limit} requests in any minute ({decision.name}); try again later",
+                retry_after=decision.reset_seconds,
+            )
+        return decision
 
     async def _decide(self, caller: Identity, address: str, *, reading: bool) -> Decision | None:
         """Count the request; None when no limit is set."""

@@ -12,8 +12,10 @@ made under; once that is removed, `access/outlived.py` tells it from invented on
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -86,6 +88,7 @@ class Access:
         self._good: OrderedDict[bytes, Verdict] = OrderedDict()
         self._ended: OrderedDict[bytes, Verdict] = OrderedDict()
         """Apart from the good ones, so that no number of ended keys crowds those out."""
+        self._looking: dict[bytes, asyncio.Task[Verdict]] = {}
         self._noting: set[str] = set()
         """Keys whose use is being recorded: a burst records it once."""
 
@@ -140,10 +143,23 @@ class Access:
         return None
 
     async def _look_up(self, key: form.Key, digests: list[bytes], *, secret_keys: tuple[SecretKey, ...]) -> Verdict:
-        """Ask the database about a key that was made here."""
+        """Ask the database about a key that was made here, once for all requests that show it now."""
         made_here = form.made_under(key, secret_keys) is not None
         if not made_here and not await self._outlived.holds(digests, secret_keys=secret_keys):
             raise _refusal("invented", _SEND)
+        looking = self._looking.get(digests[0])
+        if looking is None:
+            looking = self._looking[digests[0]] = asyncio.create_task(self._ask(digests, secret_keys=secret_keys))
+            looking.add_done_callback(partial(self._looked, digests[0]))
+        return await asyncio.shield(looking)
+
+    def _looked(self, mark: bytes, looking: asyncio.Task[Verdict]) -> None:
+        """Forget a look-up that has ended; asyncio would complain of a fault that nobody waits for any more."""
+        del self._looking[mark]
+        if not looking.cancelled():
+            looking.exception()
+
+    async def _ask(self, digests: list[bytes], *, secret_keys: tuple[SecretKey, ...]) -> Verdict:
         now = self._clock.timestamp()
         async with self._database.read() as connection:
             found = await store.find(connection, digests=digests, livemode=self._livemode)

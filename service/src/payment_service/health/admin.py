@@ -14,6 +14,7 @@ from payment_service.health.service import VERSION
 from payment_service.platform.addresses import parse_address
 from payment_service.platform.admin_token import derived_token
 from payment_service.platform.database import is_unavailable
+from payment_service.platform.in_flight import InFlight
 from payment_service.platform.paths import check_path
 from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
 from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
@@ -48,7 +49,8 @@ class ClaimRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 def admin_app(parts: Parts, *, worker: bool) -> ASGIApp:
     """Return the ASGI application of the admin port, of an API or of a worker process."""
-    return AdminPort(PlainRoutes(admin_routes(parts, worker=worker), guard=partial(_with_token, parts)))
+    in_flight = InFlight(parts.settings.callers.requests_in_flight)
+    return AdminPort(PlainRoutes(admin_routes(parts, worker=worker), guard=partial(_with_token, parts, in_flight)))
 
 
 class AdminPort:
@@ -109,10 +111,13 @@ def _changing(path: str, work: Callable[[T], Awaitable[dict[str, Any]]], kind: t
     return PlainRoute(path=path, methods=("PUT",), answer=answer, access=ADMIN)
 
 
-def _with_token(parts: Parts, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope
+def _with_token(parts: Parts, in_flight: InFlight, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope
+    """Ask for the token; all share it, so each route has a bound of its own: no crowd keeps a pod from draining."""
+
     async def guarded(scope: Any, receive: Receive, send: Send) -> None:
         _authorize(parts, scope)
-        await answer(scope, receive, send)
+        with in_flight.one("admin", scope["path_template"]):
+            await answer(scope, receive, send)
 
     return guarded
 

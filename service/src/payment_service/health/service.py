@@ -61,6 +61,7 @@ class Health:
         self._redis = redis
         self._stripe = StripeCheck(self._ask_stripe, redis=redis, account=account)
         self._reporting: asyncio.Task[tuple[bool, dict[str, Any]]] | None = None
+        self._schema_lock = asyncio.Lock()
         self._schema_seen: tuple[float, SchemaSupport | None] = (float("-inf"), None)
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
@@ -102,17 +103,18 @@ class Health:
         return ready, {"status": "ready" if ready else "not_ready", "checks": checks}
 
     async def schema(self) -> SchemaSupport | None:
-        """Return the schema numbers; None when the database does not answer."""
-        seen, support = self._schema_seen
-        if time.monotonic() - seen < SCHEMA_CACHE_SECONDS:
+        """Return the schema numbers; None when the database does not answer. One look serves all who ask at once."""
+        async with self._schema_lock:
+            seen, support = self._schema_seen
+            if time.monotonic() - seen < SCHEMA_CACHE_SECONDS:
+                return support
+            try:
+                async with asyncio.timeout(CHECK_SECONDS), self._database.read() as connection:
+                    support = await read_support(connection)
+            except Exception:  # noqa: BLE001 - a probe answers, whatever the driver raises
+                support = None
+            self._schema_seen = (time.monotonic(), support)
             return support
-        try:
-            async with asyncio.timeout(CHECK_SECONDS), self._database.read() as connection:
-                support = await read_support(connection)
-        except Exception:  # noqa: BLE001 - a probe answers, whatever the driver raises
-            support = None
-        self._schema_seen = (time.monotonic(), support)
-        return support
 
     async def _ping_database(self) -> None:
         async with self._database.read() as connection:

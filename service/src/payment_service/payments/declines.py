@@ -29,9 +29,9 @@ from payment_service.platform.limits import limit_headers
 from payment_service.platform.metrics import DECLINES_REFUSED, LIMITER_DECISIONS
 
 if TYPE_CHECKING:
+    from payment_service.platform.caller_settings import DeclineSettings
     from payment_service.platform.limiter import Decision, Limiter
     from payment_service.platform.secrets import Secret
-    from payment_service.settings import DeclineSettings
 
 HOUR: Final = 3600.0
 UNLIMITED: Final = 2**50

@@ -91,6 +91,12 @@ DECLINES_REFUSED: Final = Counter(
     ["dimension"],
     registry=REGISTRY,
 )
+IN_FLIGHT_REFUSED: Final = Counter(
+    "payments_in_flight_refused",
+    "Requests refused because their caller had as many under way as one may have: a key, an address, the admin token",
+    ["kind"],
+    registry=REGISTRY,
+)
 LOST_KEYS: Final = Gauge(
     "payments_api_keys_without_secret_key", "Usable API keys that no value of SECRET_KEY verifies", registry=REGISTRY
 )

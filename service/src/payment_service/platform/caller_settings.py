@@ -1,0 +1,55 @@
+"""How much one caller may ask of a process or of Stripe, each a setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from payment_service.platform.environment import EnvironmentReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerSettings:
+    """What keeps one caller from using up what all share, see `platform/in_flight.py`."""
+
+    requests_in_flight: int
+    """`PAYMENTS_REQUESTS_IN_FLIGHT`: of one API key's principal, or without a key of one client address, at once in
+    one process; 0, as in development: any number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineSettings:
+    """How many declined payments end in refusals, see `payments/declines.py`; 0: no limit."""
+
+    card_per_hour: int
+    """`PAYMENTS_CARD_DECLINES_PER_HOUR`: of one card."""
+    end_user_per_hour: int
+    """`PAYMENTS_END_USER_DECLINES_PER_HOUR`: of one address that the caller passes on."""
+    key_per_minute: int
+    """`PAYMENTS_KEY_DECLINES_PER_MINUTE`: of one API key's principal, when they are also the larger part."""
+    key_percent: int
+    """`PAYMENTS_KEY_DECLINES_PERCENT`: which part of all its attempts is the larger one."""
+
+
+def read_callers(reader: EnvironmentReader, *, development: bool) -> CallerSettings:
+    """Read them from the environment."""
+    return CallerSettings(
+        requests_in_flight=reader.integer(
+            "PAYMENTS_REQUESTS_IN_FLIGHT", 0 if development else 32, minimum=0, maximum=100_000
+        ),
+    )
+
+
+def read_declines(reader: EnvironmentReader, *, development: bool) -> DeclineSettings:
+    """Read them: in development, where Stripe's few test cards are declined all day, there is no limit."""
+
+    def limit(name: str, default: int) -> int:
+        return reader.integer(name, 0 if development else default, minimum=0, maximum=1_000_000)
+
+    return DeclineSettings(
+        card_per_hour=limit("PAYMENTS_CARD_DECLINES_PER_HOUR", 5),
+        end_user_per_hour=limit("PAYMENTS_END_USER_DECLINES_PER_HOUR", 20),
+        key_per_minute=limit("PAYMENTS_KEY_DECLINES_PER_MINUTE", 30),
+        key_percent=reader.integer("PAYMENTS_KEY_DECLINES_PERCENT", 50, minimum=1, maximum=100),
+    )
