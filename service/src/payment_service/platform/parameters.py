@@ -1,8 +1,9 @@
 """Query, path and header values, looked at before any handler: by the declaration of the handler that matched.
 
 A handler need not know of it, so no new parameter gets past. What cannot be read (not UTF-8, control characters) is
-400. What nobody declared, what is given twice and what holds a card number is 422 with the parameter's name. Forms and
-limits of a value are the handler's own annotation, which `platform/id_types.py` has for ids.
+400. What nobody declared, what is given twice, what holds a card number and an integer that is not written as one (the
+router takes `1e1`, `1.0` and `+1`) is 422 with the parameter's name. Forms and limits of a value are the handler's own
+annotation, which `platform/id_types.py` has for ids.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from litestar.typing import FieldDefinition
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_INTEGER: Final = re.compile("-?[0-9]+")
 _HEADER_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """RFC 9110, section 5.5: a field value holds visible characters, spaces and tabs."""
 _OURS: Final = {b"idempotency-key": "Idempotency-Key", b"x-request-id": "X-Request-ID"}
@@ -53,12 +55,13 @@ def check_parameters(scope: Any) -> None:
         Unprocessable: a parameter is not declared, stands twice, or holds a card number.
     """
     check_headers(scope)
+    handler = scope["route_handler"]
+    integers = declared_integers(handler)
     for name, value in scope.get("path_params", {}).items():
-        _check_value(name, str(value))
+        _check_value(name, str(value), integer=name in integers)
     if scope["query_string"]:
-        handler = scope["route_handler"]
         described = handler.resolve_include_in_schema()
-        _check_query(scope["query_string"], declared_query(handler) if described else None)
+        _check_query(scope["query_string"], declared_query(handler) if described else None, integers)
 
 
 def check_headers(scope: Any) -> None:
@@ -90,6 +93,19 @@ def declared_query(handler: BaseRouteHandler) -> tuple[str, ...]:
         and isinstance(field.kwarg_definition, ParameterKwarg)
         and field.kwarg_definition.param_type == ParamType.QUERY
     )
+
+
+@lru_cache(maxsize=256)
+def declared_integers(handler: BaseRouteHandler) -> frozenset[str]:
+    """Return the names of the parameters of the query and the path that are integers."""
+    return frozenset(_name(field) for field in _fields(handler).values() if int in (field.raw, *_parts(field.raw)))
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """Yield what an annotation is made of: of `Annotated[int | None, …]` also `int`."""
+    for part in get_args(annotation):
+        yield part
+        yield from _parts(part)
 
 
 def _fields(handler: BaseRouteHandler) -> dict[str, FieldDefinition]:
@@ -130,7 +146,7 @@ def _choices(annotation: Any) -> Iterator[Any]:
             yield from _choices(part)
 
 
-def _check_query(query: bytes, declared: tuple[str, ...] | None) -> None:
+def _check_query(query: bytes, declared: tuple[str, ...] | None, integers: frozenset[str]) -> None:
     """Check the query; None: of a page, whose address may carry anything."""
     seen: set[str] = set()
     for name, value in _pairs(query):
@@ -144,7 +160,7 @@ def _check_query(query: bytes, declared: tuple[str, ...] | None) -> None:
         if name in seen:
             raise _invalid(name, "is given twice; give it once")
         seen.add(name)
-        _check_value(name, value)
+        _check_value(name, value, integer=name in integers)
 
 
 def _pairs(query: bytes) -> Iterator[tuple[str, str]]:
@@ -164,11 +180,13 @@ def _decode(raw: bytes, *, field: str) -> str:
         raise _unreadable(field, "is not UTF-8 when it is decoded; encode it as UTF-8") from None
 
 
-def _check_value(name: str, value: str) -> None:
+def _check_value(name: str, value: str, *, integer: bool = False) -> None:
     if _CONTROL.search(value):
         raise _unreadable(name, "holds a control character; remove it")
     if holds_card_number(value):
         raise refusal(name)
+    if integer and not _INTEGER.fullmatch(value):
+        raise _invalid(name, "Expected integer in digits")
 
 
 def _unknown(name: str, declared: tuple[str, ...]) -> str:
