@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from payment_operator import handlers, names
+from payment_operator import names
 from payment_operator.actions import Event
 from payment_operator.admin import Admin
 from payment_operator.api.crd import crd_manifest
@@ -28,13 +28,10 @@ from payment_operator.queue import WorkQueue
 from payment_operator.reconcile import Reconciler
 from payment_operator.resources.metadata import Manifest
 from payment_operator.stripe_http import StripeHttp
+from payment_operator.watches import Watches
 
 KEPT: Final = "the database, Redis, the Stripe account and the Secrets that the spec named were kept"
 log = logging.getLogger("payment_operator")
-
-
-class Stopped(OperatorError):
-    """The process was told to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,13 @@ class Operator:
         self.stripe = StripeHttp()
         self.queue = WorkQueue(self._reconciler())
         self.staleness = Staleness(options.resync)
+        self.watches = Watches(
+            changed=self.queue.add,
+            deleted=self.deleted,
+            seen=self.staleness.watched,
+            namespaces=options.namespaces,
+            kubeconfig=options.kubeconfig,
+        )
         identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         namespace = options.lease_namespace or os.environ.get("POD_NAMESPACE", "default")
         self.lease = Lease(cluster, namespace=namespace, name=options.lease, identity=identity)
@@ -82,21 +86,10 @@ class Operator:
         log.info("leading")
         LEADER.set(1)
         self.staleness.leading = True
-        registry = handlers.registry(
-            changed=self.queue.add,
-            deleted=self.deleted,
-            seen=self.staleness.watched,
-            kubeconfig=self.options.kubeconfig,
-        )
         async with asyncio.TaskGroup() as group:
             group.create_task(self.lease.hold())
             group.create_task(self.resync())
-            group.create_task(self.watch(registry))
-
-    async def watch(self, registry: handlers.Registry) -> None:
-        """Watch until a signal, which Kopf takes, ends it."""
-        await handlers.watch(registry, namespaces=self.options.namespaces)
-        raise Stopped
+            group.create_task(self.watches.run())
 
     async def resync(self) -> None:
         """Read all environments again and again, so that nothing depends on an event."""
@@ -131,7 +124,8 @@ class Operator:
     def problems(self) -> list[str]:
         """Why `/healthz` fails."""
         self.staleness.alive = self.lease.checked
-        return self.staleness.problems(longest_pass=self.queue.longest_pass())
+        dead = self.watches.pulse.problems() if self.staleness.leading else []
+        return [*self.staleness.problems(longest_pass=self.queue.longest_pass()), *dead]
 
     async def close(self) -> None:
         """Stop all passes and let a successor begin."""
@@ -193,8 +187,5 @@ async def _outcome(leading: asyncio.Task[None]) -> int:
         log.info("stopping")
         return 0
     except BaseExceptionGroup as group:
-        if group.subgroup(Stopped) is not None:
-            log.info("stopping")
-            return 0
         log.error("stopping: %s", "; ".join(map(str, group.exceptions)))  # noqa: TRY400 - their traces say nothing
     return 1
