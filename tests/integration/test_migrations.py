@@ -6,11 +6,12 @@ import asyncio
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.exc import IntegrityError
 from tests.servers.stack import development_settings
 
@@ -18,7 +19,9 @@ from payment_service.migrations import runner
 from payment_service.migrations.command import migrate
 from payment_service.migrations.runner import MigrationRefused, current_numbers, locked_connection, make_plan
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.tables import audit_log
+from payment_service.personal_tables import personal_data
+from payment_service.platform.columns import Json
+from payment_service.tables import audit_log, outbox
 
 if TYPE_CHECKING:
     from payment_service.settings import Settings
@@ -146,3 +149,124 @@ async def test_a_key_with_an_unknown_scope_is_revoked_and_no_other_can_be_made(e
         assert (audited.action, audited.object_id, audited.details["scope"]) == ("api_key.revoke", "root", "root")
         with pytest.raises(IntegrityError, match="ck_api_keys_scope"):
             await connection.execute(statement, {"id": "new", "scope": "Admin", "digest": b"new"})
+
+
+OUTBOX = text(
+    "INSERT INTO outbox (object_type, object_id, before, after, cause, created_at)"
+    " VALUES (:kind, :object_id, :before, :after, 'c', CURRENT_TIMESTAMP)"
+).bindparams(*(bindparam(name, type_=Json) for name in ("before", "after")))
+"""As the version before writes it."""
+OF_CUSTOMER = {
+    "kind": "customers",
+    "object_id": "cus_1",
+    "before": {"email": "ada@example.com", "deleted": False},
+    "after": {"email": "eva@example.com", "metadata": {"plan": "β", "deep": "{}"}, "deleted": False, "livemode": False},
+}
+OF_SUBSCRIPTION = {
+    "kind": "subscriptions",
+    "object_id": "sub_1",
+    "before": None,
+    "after": {"status": "active", "quantity": 3, "items": [{"id": "si_1"}], "metadata": {"who": "Ada"}},
+}
+OF_PRODUCT = {
+    "kind": "products",
+    "object_id": "prod_1",
+    "before": None,
+    "after": {"name": "Pro", "metadata": {"a": "b"}},
+}
+OF_NOBODY = {
+    "kind": "charges",
+    "object_id": "ch_1",
+    "before": None,
+    "after": {"metadata": {"who": "Ada"}, "paid": True},
+}
+CHANGES: tuple[dict[str, Any], ...] = (OF_CUSTOMER, OF_SUBSCRIPTION, OF_PRODUCT, OF_NOBODY)
+PARTED = [
+    (
+        {"email": None, "deleted": False},
+        {"email": None, "metadata": None, "deleted": False, "livemode": False},
+        {
+            "before": {"email": "ada@example.com"},
+            "after": {"email": "eva@example.com", "metadata": {"plan": "β", "deep": "{}"}},
+        },
+        ("lpc_1", "cus_1"),
+    ),
+    (
+        None,
+        {"status": "active", "quantity": 3, "items": [{"id": "si_1"}], "metadata": None},
+        {"before": {}, "after": {"metadata": {"who": "Ada"}}},
+        (None, "cus_1"),
+    ),
+    (None, {"name": "Pro", "metadata": {"a": "b"}}, None, None),
+    (None, {"metadata": None, "paid": True}, None, None),
+]
+"""What stays in the row, what goes to personal_data, and whose it is; without a customer it goes nowhere."""
+
+
+async def parted(settings: Settings) -> list[tuple[Any, ...]]:
+    """Return each row of the outbox with what it refers to."""
+    joined = outbox.join(personal_data, personal_data.c.id == outbox.c.personal_id, isouter=True)
+    async with locked_connection(settings.database) as connection:
+        found = await connection.execute(select(outbox, personal_data).select_from(joined).order_by(outbox.c.seq))
+        return [
+            (row.before, row.after, row.content, row.content and (row.customer_id, row.stripe_customer_id))
+            for row in found
+        ]
+
+
+async def write_changes(settings: Settings) -> None:
+    async with locked_connection(settings.database) as connection:
+        for change in CHANGES:
+            await connection.execute(OUTBOX, change)
+        await connection.commit()
+
+
+async def make_customer(settings: Settings) -> None:
+    customer = text(
+        "INSERT INTO customers (id, stripe_customer_id, metadata, origin, livemode, created_at, updated_at)"
+        " VALUES ('lpc_1', 'cus_1', '{}', 'api', false, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+    )
+    subscription = text(
+        "INSERT INTO subscriptions (id, stripe_subscription_id, stripe_customer_id, product_id, price_id, status,"
+        " exclusive, metadata, livemode, created_at, updated_at) VALUES ('lps_1', 'sub_1', 'cus_1', 'prod_1', 'p_1',"
+        " 'active', true, '{}', false, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+    )
+    async with locked_connection(settings.database) as connection:
+        for statement in (customer, subscription):
+            await connection.execute(statement)
+        await connection.commit()
+
+
+async def test_what_the_outbox_held_of_people_moves_out_of_old_and_new_rows(
+    empty_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows from before the migration, in several batches, and rows that the version before writes after it."""
+    upgrade(empty_settings, "0014_retention")
+    await make_customer(empty_settings)
+    for _ in range(2):
+        await write_changes(empty_settings)
+    upgrade(empty_settings, "0015_personal_data")
+    back_fill = import_module("payment_service.migrations.versions.0016_back_fill")
+    monkeypatch.setattr(back_fill, "ROWS", 3)
+    async with locked_connection(empty_settings.database) as connection:
+        await connection.run_sync(back_fill.back_fill)
+        await connection.commit()
+    upgrade(empty_settings, "head")
+    await write_changes(empty_settings)
+    assert await parted(empty_settings) == PARTED * 3
+    async with locked_connection(empty_settings.database) as connection:
+        await connection.execute(text("DELETE FROM outbox"))
+        assert (await connection.execute(select(personal_data))).all() == []
+
+
+async def test_the_back_fill_may_be_interrupted_and_run_again(empty_settings: Settings) -> None:
+    upgrade(empty_settings, "0014_retention")
+    await make_customer(empty_settings)
+    await write_changes(empty_settings)
+    upgrade(empty_settings, "0015_personal_data")
+    async with locked_connection(empty_settings.database) as connection:
+        await connection.execute(text("UPDATE outbox SET personal_id = NULL WHERE seq = (SELECT min(seq) FROM outbox)"))
+        await connection.execute(text("CREATE INDEX ix_operations_personal_id ON operations (kind)"))
+        await connection.commit()
+    upgrade(empty_settings, "head")
+    assert await parted(empty_settings) == PARTED

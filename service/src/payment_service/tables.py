@@ -26,6 +26,7 @@ LIVE_STATUSES = ("trialing", "active", "past_due", "unpaid", "paused")
 """Statuses in which a subscription gives access or can do so again without a new one."""
 SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
 """Statuses in which a row can hold a slot; `creating` is ours, before Stripe has answered."""
+PERSONAL = "in personal_data; empty: nothing personal; null: not parted yet"
 _SLOT = "exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')"
 
 
@@ -53,6 +54,7 @@ customers = Table(
     Column("livemode", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=text("false")),
     Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    Column("erased_at", UtcDateTime, comment="when what was kept beside this row went, after a deletion at Stripe"),
     *_timestamps(),
     UniqueConstraint("livemode", "reference"),
     UniqueConstraint("livemode", "email_key"),
@@ -60,6 +62,7 @@ customers = Table(
 Index("ix_customers_address_key", customers.c.livemode, customers.c.address_key)
 Index("ix_customers_email", customers.c.livemode, customers.c.email)
 Index("ix_customers_created_at", customers.c.livemode, customers.c.created_at, customers.c.id)
+Index("ix_customers_erased_at", customers.c.updated_at, customers.c.id, **_only("deleted AND erased_at IS NULL"))
 
 products = Table(
     "products",
@@ -180,7 +183,9 @@ operations = Table(
     Column("fence", BigInteger, nullable=False, comment="grows with every change of the driver"),
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
+    Column("personal_id", Text, comment=PERSONAL),
     *_timestamps(),
+    Index("ix_operations_personal_id", "id", **_only("finished AND personal_id IS NULL")),
     Index("ix_operations_lease_expires_at", "lease_expires_at", **_only("NOT finished")),
 )
 
@@ -219,6 +224,7 @@ events = Table(
     Column("fetch", Boolean, nullable=False, server_default=text("false")),
     Column("last_error", Text, comment="why it failed, or is ignored"),
     Column("discard_reason", Text, comment="why a person gave it up"),
+    Column("erased_at", UtcDateTime, comment="when the payload was reduced: its customer was deleted at Stripe"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
     Index("ix_events_available_at", "available_at", **_only("state = 'pending'")),
@@ -237,6 +243,7 @@ outbox = Table(
     Column("after", Json),
     Column("cause", Text, nullable=False, comment="the id of the event or operation"),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("personal_id", Text, comment=PERSONAL),
 )
 
 cursors = Table(

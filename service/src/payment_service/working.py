@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from payment_service.customers.erasure import ERASE_SECONDS, Erasure
+from payment_service.idempotency.people import MOVE_SECONDS, Mover
 from payment_service.platform.budget import StripeBudget
 from payment_service.platform.database import connect as connect_postgresql
 from payment_service.platform.notifications import Listener
@@ -12,6 +14,7 @@ from payment_service.platform.recovery import BEAT_SECONDS
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
+from payment_service.webhooks.forgetting import forget_events, waits
 from payment_service.webhooks.service import Inbox
 from payment_service.webhooks.worker import Duty, Worker
 
@@ -61,7 +64,10 @@ def build_worker(
         announce=inbox.announce,
     )
     importer = Importer(database, gateway, budget=budget, clock=clock, livemode=settings.stripe.livemode)
+    erasure = Erasure(database, steps=(partial(forget_events, clock=clock),), waits=waits, clock=clock)
     worker.duties += (
+        Duty(MOVE_SECONDS, Mover(database, clock=clock, settings=settings.work).move_due),
+        Duty(ERASE_SECONDS, erasure.run_due),
         Duty(CHECK_SECONDS, importer.run_due),
         Duty(RECONCILE_CHECK_SECONDS, reconciler.run_due),
         Duty(WATCH_SECONDS, reconciler.watch),

@@ -178,9 +178,10 @@ class CustomerCreation:
             if made is None:
                 holder = await store.find(connection, livemode=self._livemode, reference=request.reference)
                 holder_id = None if holder is None else holder.id
-                detail = f"The customer {holder_id} has the reference {request.reference}"
+                detail = f"The customer {holder_id} has this reference"
                 operation.response = refusal(CustomerExists(detail, customer_id=holder_id), operation)
                 operation.phase = "finished"
+                operation.facts = {"customer_id": holder_id}
                 return
             operation.facts = {"customer_id": made.id}
 

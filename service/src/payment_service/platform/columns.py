@@ -5,12 +5,29 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import JSON, BigInteger, Boolean, ColumnElement, DateTime, Integer, TypeDecorator, literal_column
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Text,
+    TypeDecorator,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from sqlalchemy import Dialect
@@ -62,3 +79,15 @@ def _on_sqlite(element: HasMember, compiler: SQLCompiler, **kw: Any) -> str:
     column, member, value = (compiler.process(part, **kw) for part in element.clauses)
     found = f"json_extract(part.value, '$.' || {member}) = {value}"
     return f"EXISTS (SELECT 1 FROM json_each({column}) AS part WHERE {found})"  # noqa: S608 - of compiled expressions
+
+
+def among(column: ColumnElement[Any], name: str, *, dialect: str) -> ColumnElement[bool]:
+    """Compare with a list (see `array`); one statement for every length, so that PostgreSQL prepares it once."""
+    if dialect == "postgresql":
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
+    return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+
+def array(values: Iterable[str], *, dialect: str) -> Any:
+    """Return the values as the parameter of `among`."""
+    return list(values) if dialect == "postgresql" else msgspec.json.encode(list(values)).decode()

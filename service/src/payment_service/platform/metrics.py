@@ -74,6 +74,11 @@ DUPLICATES: Final = Gauge(
     "Pairs of live subscriptions of one person to one product that were not ordered with allow_multiple",
     registry=REGISTRY,
 )
+ERASURES_OVERDUE: Final = Gauge(
+    "payments_erasures_overdue",
+    "Customers deleted at Stripe over an hour ago of whom something is kept here still",
+    registry=REGISTRY,
+)
 DRIFT: Final = Counter("payments_drift", "Differences to Stripe that were repaired", ["object"], registry=REGISTRY)
 CACHE_REQUESTS: Final = Counter("payments_cache_requests", "Cache look-ups by result", ["result"], registry=REGISTRY)
 LIMITER_DECISIONS: Final = Counter(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from payment_service.customers.people import PERSONAL, of_deleted
 from payment_service.errors import StripeMisconfigured
 from payment_service.platform import stripe_calls
 from payment_service.platform.cursors import drop_cursor, read_cursor, read_cursors, write_cursor
@@ -121,7 +122,12 @@ class DriftSweep:
         async with self._database.read() as connection:
             rows = await store.rows_of(connection, target.table, target.key, ids)
             coming = await store.on_their_way(connection, ids)
-        return [obj for obj in objects if obj["id"] not in coming and _may_differ(target, rows.get(obj["id"]), obj)]
+            gone = await of_deleted(connection, objects)
+        return [
+            obj
+            for obj in objects
+            if obj["id"] not in coming and _may_differ(target, rows.get(obj["id"]), obj, erased=obj["id"] in gone)
+        ]
 
     async def _bring(
         self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, str | None]
@@ -156,21 +162,23 @@ def counts(place: dict[str, Any], mark: dict[str, Any]) -> bool:
     return place == BEGINNING or place.get("recovery") == mark["id"]
 
 
-def _may_differ(target: Target, row: Row[Any] | None, obj: dict[str, Any]) -> bool:
+def _may_differ(target: Target, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool) -> bool:
     """Tell whether the object is to go through the inbox; one that cannot be compared is, and fails there alone."""
     try:
-        return differs(target, row, obj)
+        return differs(target, row, obj, erased=erased)
     except Exception as error:  # noqa: BLE001 - whatever is odd about one object must not end the sweep over the others
         log.warning("object_not_compared", kind=obj.get("object"), object=obj["id"], error=type(error).__name__)
         return True
 
 
-def differs(target: Target, row: Row[Any] | None, obj: dict[str, Any]) -> bool:
-    """Tell whether the row must change to be what Stripe says."""
+def differs(target: Target, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool = False) -> bool:
+    """Tell whether the row must change to be what Stripe says; of an erased customer beside its personal fields."""
     if row is None:
         return True
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     columns = target.compared(obj, row)
+    for name in PERSONAL.get(target.table, {}) if erased else ():
+        columns.pop(name, None)
     if has_more_items(obj):
         columns.pop("items")
     if target.ended and stored[target.ended.column] in target.ended.values:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
 from payment_service.platform.database import is_busy, is_unavailable
 from payment_service.platform.metrics import EVENTS
@@ -148,6 +149,7 @@ class Applier:
         ignored: list[InboxEvent] = []
         doubtful: list[InboxEvent] = []
         async with self._database.transaction() as connection:
+            await reopen(connection, [event.object for event in events])
             for _, burst in groupby(events, key=lambda event: event.object_id):
                 rest = list(burst)
                 while rest and kind_of(rest[0]) is None:
@@ -231,6 +233,7 @@ class Applier:
         newest = events[-1]
         try:
             async with self._database.transaction() as connection:
+                await reopen(connection, [obj, *(event.object for event in events)])
                 await target.write(connection, obj, as_of=newest.stripe_created, seen=seen, cause=newest.id, now=now)
                 shown = [(event, obj if event.thin else snapshot_of(event)) for event in events]
                 await self._let_follow(connection, shown)

@@ -11,10 +11,10 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-from sqlalchemy import ARRAY, Text, and_, any_, bindparam, delete, exists, func, or_, select, true, update
+from sqlalchemy import Text, and_, bindparam, delete, exists, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from payment_service.platform.columns import among, array
 from payment_service.tables import events
 from payment_service.webhooks.schemas import ClaimedEvent
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _LOCK_SEED: Final = 7_261_001
@@ -44,6 +43,7 @@ REARMED: Final = (
     "settled_at",
     "fetch",
     "last_error",
+    "erased_at",
 )
 """What a redelivery of an event that failed brings anew."""
 
@@ -61,17 +61,6 @@ def _insert(dialect: Any) -> Any:
         set_={name: statement.excluded[name] for name in REARMED},
         where=or_(events.c.state == "dead", waits_after_failure),
     )
-
-
-def _among(column: ColumnElement[Any], name: str, *, dialect: str) -> ColumnElement[bool]:
-    """Compare with a list; one statement for every length, so that PostgreSQL prepares it once."""
-    if dialect == "postgresql":
-        return column == any_(bindparam(name, type_=ARRAY(Text)))
-    return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
-
-
-def _list(values: Iterable[str], *, dialect: str) -> Any:
-    return list(values) if dialect == "postgresql" else msgspec.json.encode(list(values)).decode()
 
 
 _PENDING: Final = events.c.state == "pending"
@@ -109,7 +98,7 @@ def _claim(dialect: str) -> Any:
     """
     chosen = (
         select(events.c.id)
-        .where(_PENDING, _FREE, ~_OBJECT_HELD, _among(events.c.group_key, "keys", dialect=dialect))
+        .where(_PENDING, _FREE, ~_OBJECT_HELD, among(events.c.group_key, "keys", dialect=dialect))
         .where(or_(and_(events.c.available_at <= bindparam("now"), ~events.c.fetch), bindparam("in_doubt") == true()))
         .order_by(events.c.stripe_created)
         .limit(bindparam("limit"))
@@ -126,7 +115,7 @@ def _claim(dialect: str) -> Any:
 
 def _change(dialect: str, **values: Any) -> Any:
     """Change events that this worker holds, and give them back."""
-    mine = (events.c.lease_owner == bindparam("owner"), _PENDING, _among(events.c.id, "ids", dialect=dialect))
+    mine = (events.c.lease_owner == bindparam("owner"), _PENDING, among(events.c.id, "ids", dialect=dialect))
     values |= {"lease_owner": None, "lease_expires_at": None}
     return update(events).where(*mine).values(values).returning(events.c.id)
 
@@ -177,7 +166,7 @@ async def claim(
     if not keys:
         return []
     lease = {"n_owner": owner, "n_expires": now + timedelta(seconds=lease_seconds)}
-    rows = await connection.execute(_CLAIM[dialect], due | lease | {"keys": _list(keys, dialect=dialect)})
+    rows = await connection.execute(_CLAIM[dialect], due | lease | {"keys": array(keys, dialect=dialect)})
     return [ClaimedEvent(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
 
 
@@ -186,7 +175,7 @@ async def settle(
 ) -> set[str]:
     """End events as applied, ignored or dead; return those that this worker still held."""
     dialect = connection.dialect.name
-    values = {"n_state": state, "now": now, "owner": owner, "n_error": error, "ids": _list(ids, dialect=dialect)}
+    values = {"n_state": state, "now": now, "owner": owner, "n_error": error, "ids": array(ids, dialect=dialect)}
     return set((await connection.execute(_SETTLE[dialect], values)).scalars())
 
 
@@ -213,7 +202,7 @@ async def try_again(
     """
     dialect = connection.dialect.name
     values = {"n_at": at, "n_forgiven": int(forgive), "n_fetch": fetch, "n_error": error, "owner": owner}
-    await connection.execute(_AGAIN[dialect], values | {"ids": _list(ids, dialect=dialect)})
+    await connection.execute(_AGAIN[dialect], values | {"ids": array(ids, dialect=dialect)})
 
 
 async def backlog(connection: AsyncConnection) -> tuple[datetime | None, int]:

@@ -18,10 +18,10 @@ INSERT INTO audit_log (actor, action, object_type, object_id, details, created_a
 SELECT 'migration:{revision}', 'api_key.revoke', 'api_key', id,
        %s('principal', principal, 'scope', scope, 'prefix', prefix), CURRENT_TIMESTAMP
 FROM api_keys WHERE NOT {KNOWN}
-"""  # noqa: S608 - constants
+"""
 REVOKE = f"""
 UPDATE api_keys SET scope = 'read', revoked_at = coalesce(revoked_at, CURRENT_TIMESTAMP) WHERE NOT {KNOWN}
-"""  # noqa: S608 - constants
+"""
 
 
 def upgrade() -> None:

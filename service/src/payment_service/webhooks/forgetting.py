@@ -1,0 +1,88 @@
+"""Takes what is personal out of settled events about a customer who is erased.
+
+What Stripe signed is kept, whatever it holds, for as long as it may be of use. Of an erased customer it is of none: a
+replay fetches the object as it is now. So of the payload stays what the row says of it, and the kind of the object.
+Events of kinds that are not mirrored name their customer nowhere but in the payload; they go with their retention.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, select, update
+
+from payment_service.customers.people import objects_of
+from payment_service.platform.columns import among, array
+from payment_service.tables import events
+from payment_service.webhooks import payloads
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.customers.people import Person
+    from payment_service.platform.clock import Clock
+
+BATCH: Final = 200
+_SHOWN: Final = ("id", "type", "object_id", "api_version", "livemode", "stripe_created", "payload")
+_OF_PERSON: Final = {name: among(events.c.object_id, "ids", dialect=name) for name in ("postgresql", "sqlite")}
+_SETTLED: Final = {
+    name: select(*(events.c[column] for column in _SHOWN))
+    .where(condition, events.c.state != "pending", events.c.erased_at.is_(None))
+    .limit(BATCH)
+    for name, condition in _OF_PERSON.items()
+}
+_WAITING: Final = {
+    name: select(events.c.id).where(condition, events.c.state == "pending").limit(1)
+    for name, condition in _OF_PERSON.items()
+}
+_FORGET: Final = (
+    update(events)
+    .where(events.c.id == bindparam("e_id"), events.c.state != "pending")
+    .values(payload=bindparam("n_payload"), fetch=True, erased_at=bindparam("n_at"))
+)
+
+
+async def waits(connection: AsyncConnection, person: Person) -> bool:
+    """Tell whether an event about the person is not settled yet."""
+    dialect = connection.dialect.name
+    ids = array(await objects_of(connection, person), dialect=dialect)
+    return (await connection.execute(_WAITING[dialect], {"ids": ids})).first() is not None
+
+
+async def forget_events(connection: AsyncConnection, person: Person, *, clock: Clock) -> int:
+    """Reduce settled events about the person, at most `BATCH`, and return how many."""
+    dialect = connection.dialect.name
+    ids = array(await objects_of(connection, person), dialect=dialect)
+    rows = (await connection.execute(_SETTLED[dialect], {"ids": ids})).all()
+    if rows:
+        await connection.execute(
+            _FORGET, [{"e_id": row.id, "n_payload": reduce(row), "n_at": clock.now()} for row in rows]
+        )
+    return len(rows)
+
+
+def reduce(row: Row[Any]) -> bytes:
+    """Return what stays of a payload: an event that shows no state. Pure.
+
+    A thin event shows none, and stays as it is.
+    """
+    body = bytes(row.payload)
+    try:
+        payload = payloads.read(body)
+    except payloads.Unreadable:
+        payload = payloads.outline(body, livemode=row.livemode)
+    if payload.thin:
+        return body
+    told = {"id": row.object_id} if row.object_id != row.id else {}
+    content = {
+        "id": row.id,
+        "object": "event",
+        "api_version": row.api_version,
+        "created": row.stripe_created,
+        "livemode": row.livemode,
+        "type": row.type,
+        "data": {"object": told | {"object": payload.object.get("object")}},
+    }
+    return msgspec.json.encode(content | ({"account": payload.account} if payload.account else {}))
