@@ -93,7 +93,8 @@ plugin: $(READY) ## Build dist/kubectl-payments: one file that needs only Python
 
 .PHONY: operator-reference
 operator-reference: $(READY) ## Write the CRD and docs/reference anew after a change of the operator's types
-	@$(RUN)/payment-operator crd > chart/crds/paymentenvironments.payments.leanconstruction.io.yaml
+	@for kind in paymentenvironments environmentrequests; do \
+	  $(RUN)/payment-operator crd --kind $$kind > chart/crds/$$kind.payments.leanconstruction.io.yaml; done
 	@$(RUN)/python operator/packaging/reference.py
 
 .PHONY: shared

@@ -1,4 +1,4 @@
-"""Writes docs/reference/paymentenvironment.md from the CRD: ``make operator-reference``."""
+"""Writes docs/reference/paymentenvironment.md and environmentrequest.md from the CRDs: ``make operator-reference``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_operator.api.crd import COLUMNS, openapi_schema
+from payment_operator.api import crd, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE: Final = Path(__file__).parents[2] / "docs/reference/paymentenvironment.md"
+    from payment_operator.api.column import Column
+
+FOLDER: Final = Path(__file__).parents[2] / "docs/reference"
 Schema = dict[str, Any]
 
-HEAD: Final = """# PaymentEnvironment
+ENVIRONMENT: Final = """# PaymentEnvironment
 
 `payments.leanconstruction.io/v1alpha1`, short name `penv`, in a namespace. Generated from the kind's own schema
 (`make operator-reference`); `kubectl explain penv.spec.release` prints the same texts. Samples:
@@ -26,12 +28,29 @@ HEAD: Final = """# PaymentEnvironment
 """
 
 
-def page() -> str:
-    """Return the whole page."""
-    properties = openapi_schema()["properties"]
-    parts = [HEAD, "## Spec", _table("spec", properties["spec"]), *_sections("spec", properties["spec"])]
+LINT: Final = "; `kubectl payments lint -f FILE` says so without a cluster"
+REQUEST: Final = """# EnvironmentRequest
+
+`payments.leanconstruction.io/v1alpha1`, short name `ereq`, in the namespace of its
+[PaymentEnvironment](paymentenvironment.md). Generated from the kind's own schema (`make operator-reference`).
+`kubectl payments` makes them; `kubectl get ereq` is the history. What each verb does:
+[releases](../releases.md#requests), [rotation](../rotation.md).
+"""
+
+
+def pages() -> dict[str, str]:
+    """Return the whole pages, by name."""
+    return {
+        "paymentenvironment.md": _page(ENVIRONMENT, crd.openapi_schema(), crd.COLUMNS, said=LINT),
+        "environmentrequest.md": _page(REQUEST, request.openapi_schema(), request.COLUMNS),
+    }
+
+
+def _page(head: str, schema: Schema, columns: tuple[Column, ...], *, said: str = "") -> str:
+    properties = schema["properties"]
+    parts = [head, "## Spec", _table("spec", properties["spec"]), *_sections("spec", properties["spec"])]
     parts += ["## Status", _table("status", properties["status"]), *_sections("status", properties["status"])]
-    parts += ["## Rules", _rules(), "## Columns of kubectl get", _columns()]
+    parts += ["## Rules", _rules(schema, said), "## Columns of kubectl get", _columns(columns)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -62,6 +81,8 @@ def _type(field: Schema) -> str:
         return f"list of {_type(field['items'])}s"
     if kind == "object" and "additionalProperties" in field:
         return "map of strings"
+    if "maxLength" in field:
+        return f"{kind}, at most {field['maxLength']} characters"
     limits = [f"{sign} {field[key]}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in field]
     return f"{kind} {', '.join(limits)}".strip()
 
@@ -74,12 +95,8 @@ def _default(field: Schema) -> str:
     return f"`{json.dumps(field['default'])}`"
 
 
-def _rules() -> str:
-    schema = openapi_schema()
-    lines = [
-        "The API server refuses what breaks one of these; `kubectl payments lint -f FILE` says so without a cluster.",
-        "",
-    ]
+def _rules(schema: Schema, said: str) -> str:
+    lines = [f"The API server refuses what breaks one of these{said}.", ""]
     lines += [f"- `{path or 'the resource'}`: {message}" for path, message in _messages("", schema)]
     return "\n".join(lines)
 
@@ -91,14 +108,15 @@ def _messages(path: str, schema: Schema) -> Iterator[tuple[str, str]]:
         yield from _messages(f"{path}.{name}".lstrip("."), field)
 
 
-def _columns() -> str:
+def _columns(columns: tuple[Column, ...]) -> str:
     rows = ["| Column | Path | Shown |", "|---|---|---|"]
     rows += [
-        f"| {entry.name} | `{entry.path}` | {'with -o wide' if entry.priority else 'always'} |" for entry in COLUMNS
+        f"| {entry.name} | `{entry.path}` | {'with -o wide' if entry.priority else 'always'} |" for entry in columns
     ]
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{FOLDER / name}\n")

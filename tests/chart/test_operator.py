@@ -10,7 +10,7 @@ import yaml
 from tests.chart.test_render import of_kind
 from tests.chart.tools import CHART, render, template
 
-from payment_operator.api.crd import crd_yaml
+from payment_operator.api.crd import crd_manifests, crd_yaml
 from payment_operator.api.environment import Environment
 from payment_operator.plugin.verbs.lint import check
 
@@ -124,26 +124,28 @@ def test_cloudnativepg_needs_no_other_migration_mode_with_the_operator() -> None
 
 def test_the_operator_has_the_rights_of_the_contract_in_its_namespace_only() -> None:
     manifests = render(*MODE)
-    assert not [role for role in of_kind(manifests, "ClusterRole") if not hook(role) and not aggregated(role)]
+    assert not [role for role in of_kind(manifests, "ClusterRole") if not hook(role) and not people_s(role)]
     rules = [rule for role in of_kind(manifests, "Role") for rule in role["rules"]]
     granted = {
         (group, kind): set(rule["verbs"]) for rule in rules for group in rule["apiGroups"] for kind in rule["resources"]
     }
     assert "*" not in str(rules)
-    assert granted[("payments.leanconstruction.io", "paymentenvironments")] == {"get", "list", "watch", "patch"}
+    assert granted[("payments.leanconstruction.io", "paymentenvironments")] == {"get", "list", "watch"}
+    requests = granted[("payments.leanconstruction.io", "environmentrequests")]
+    assert requests == {"get", "list", "watch", "patch", "delete"}
     assert granted[("", "pods")] == {"get", "list", "watch"}
     assert granted[("", "events")] == {"list", "create"}
     args = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
     assert "--namespace=billing" in args
 
 
-def aggregated(role: dict[str, Any]) -> bool:
-    return any(label.startswith("rbac.authorization.k8s.io/aggregate") for label in role["metadata"]["labels"])
+def people_s(role: dict[str, Any]) -> bool:
+    return bool(role["metadata"]["name"].endswith(("-viewer", "-releaser", "-editor")))
 
 
 def test_cluster_wide_it_has_the_same_rights_everywhere_and_its_lease_at_home() -> None:
     manifests = render(*VALUES)
-    (wide,) = [role for role in of_kind(manifests, "ClusterRole") if not hook(role) and not aggregated(role)]
+    (wide,) = [role for role in of_kind(manifests, "ClusterRole") if not hook(role) and not people_s(role)]
     (narrow,) = [role for role in of_kind(render(*MODE), "Role") if not role["metadata"]["name"].endswith("-lease")]
     assert wide["rules"] == narrow["rules"]
     (lease,) = of_kind(manifests, "Role")
@@ -152,21 +154,21 @@ def test_cluster_wide_it_has_the_same_rights_everywhere_and_its_lease_at_home() 
     assert not [argument for argument in args if argument.startswith("--namespace")]
 
 
-def test_the_kind_lies_where_helm_installs_it_and_is_never_a_hook() -> None:
-    (path,) = (CHART / "crds").glob("*.yaml")
-    assert path.read_text() == crd_yaml()
+def test_the_kinds_lie_where_helm_installs_them_and_are_never_hooks() -> None:
+    found = {path.name.partition(".")[0]: path.read_text() for path in (CHART / "crds").glob("*.yaml")}
+    assert found == {plural: crd_yaml(plural) for plural in crd_manifests()}
     assert not of_kind(render(*MODE), "CustomResourceDefinition")
 
 
-def test_an_upgrade_brings_the_kind_with_rights_for_this_kind_only() -> None:
+def test_an_upgrade_brings_the_kinds_with_rights_for_these_only() -> None:
     manifests = render(*MODE)
     (job,) = of_kind(manifests, "Job")
     assert hook(job) == "pre-upgrade"
     assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["crd", "--apply", "--existing"]
     (role,) = [role for role in of_kind(manifests, "ClusterRole") if hook(role)]
     (rule,) = role["rules"]
-    assert rule["resourceNames"] == ["paymentenvironments.payments.leanconstruction.io"]
-    assert rule["verbs"] == ["get", "patch"]
+    assert rule["resourceNames"] == [f"{plural}.payments.leanconstruction.io" for plural in crd_manifests()]
+    assert rule["verbs"] == ["get", "create", "patch"]
     weights = {
         entry["kind"]: int(entry["metadata"]["annotations"]["helm.sh/hook-weight"])
         for entry in manifests
@@ -195,11 +197,48 @@ def test_the_policy_of_the_environment_does_not_hold_for_the_operator() -> None:
     assert own["policyTypes"] == ["Ingress"]
 
 
-def test_people_with_the_edit_role_may_promote() -> None:
-    roles = {role["metadata"]["name"]: role for role in of_kind(render(*MODE), "ClusterRole") if aggregated(role)}
-    assert set(roles) == {"billing-pay-lean-payments-operator-edit", "billing-pay-lean-payments-operator-view"}
-    assert "patch" in roles["billing-pay-lean-payments-operator-edit"]["rules"][0]["verbs"]
+def test_who_may_release_may_not_edit() -> None:
+    found = {role["metadata"]["name"]: role for role in of_kind(render(*MODE), "ClusterRole") if people_s(role)}
+    roles = {name.rpartition("-")[2]: role for name, role in found.items()}
+    assert set(roles) == {"viewer", "releaser", "editor"}
+    assert all(name.startswith("billing-pay-lean-payments-operator-") for name in found)
+    group = "payments.leanconstruction.io"
+    ours = {
+        (name, kind): set(rule["verbs"])
+        for name, role in roles.items()
+        for rule in role["rules"]
+        if group in rule["apiGroups"]
+        for kind in rule["resources"]
+    }
+    look = {"get", "list", "watch"}
+    assert ours["viewer", "paymentenvironments"] == ours["releaser", "paymentenvironments"] == look
+    assert ours["viewer", "environmentrequests"] == look
+    assert "create" in ours["releaser", "environmentrequests"] | ours["editor", "environmentrequests"]
+    assert "patch" in ours["editor", "paymentenvironments"]
+    label = "rbac.authorization.k8s.io/aggregate-to-"
+    joined = {name: [key for key in role["metadata"]["labels"] if label in key] for name, role in roles.items()}
+    assert joined == {"viewer": [f"{label}view"], "releaser": [], "editor": [f"{label}edit"]}
     assert not of_kind(render(*MODE, "--set", "operator.userRoles=false,operator.upgradeCRD=false"), "ClusterRole")
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_policy_vouches_for_who_asks_only_where_it_is_asked_for(*, wide: bool) -> None:
+    values = VALUES if wide else MODE
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    assert not [entry for kind in kinds for entry in of_kind(render(*values), kind)]
+    manifests = render(*values, "--set", "operator.verifyRequesters=true")
+    (policy,), (binding,) = (of_kind(manifests, kind) for kind in kinds)
+    name = policy["metadata"]["name"]
+    assert binding["spec"]["policyName"] == name
+    assert (policy["spec"]["failurePolicy"], binding["spec"]["validationActions"]) == ("Fail", ["Deny"])
+    (rule,) = policy["spec"]["validations"]
+    assert "object.spec.by == request.userInfo.username" in rule["expression"]
+    namespaces = {"matchLabels": {"kubernetes.io/metadata.name": "billing"}}
+    assert binding["spec"].get("matchResources", {}).get("namespaceSelector") == (None if wide else namespaces)
+    (role,) = [entry for entry in of_kind(manifests, "ClusterRole") if entry["metadata"]["name"] == name]
+    assert role["rules"][0]["resourceNames"] == [name]
+    args = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert f"--request-policy={name}" in args
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,12 @@ volumeMounts:
 {{- define "lean-payments.operatorRules" -}}
 - apiGroups: [payments.leanconstruction.io]
   resources: [paymentenvironments]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
 - apiGroups: [payments.leanconstruction.io]
-  resources: [paymentenvironments/status]
+  resources: [environmentrequests]
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [payments.leanconstruction.io]
+  resources: [paymentenvironments/status, environmentrequests/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments, controllerrevisions]
@@ -104,6 +107,21 @@ volumeMounts:
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
+{{- end -}}
+
+{{- /* What looking at environments needs, beside the cluster's own view role. */ -}}
+{{- define "lean-payments.viewerRules" -}}
+- apiGroups: [payments.leanconstruction.io]
+  resources: [paymentenvironments, environmentrequests]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{- /* The admission policy that vouches for who makes a request; cluster-wide, so its name holds the namespace. */ -}}
+{{- define "lean-payments.requesterPolicy" -}}
+{{ .Release.Namespace }}-{{ include "lean-payments.operatorName" . }}-requesters
 {{- end -}}
 
 {{- /* One binding of the operator's ServiceAccount. Arguments: root, kind (Role or ClusterRole), name. */ -}}

@@ -6,7 +6,8 @@ import os
 import sys
 from importlib.metadata import version
 
-from payment_operator.api.crd import crd_yaml
+from payment_operator import names
+from payment_operator.api.crd import crd_manifests, crd_yaml
 from payment_operator.uncaught import redact_uncaught
 
 
@@ -15,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     redact_uncaught()
     given = _parser().parse_args(arguments)
     if given.command == "crd":
-        _crd(apply=given.apply, existing=given.existing, kubeconfig=given.kubeconfig)
+        _crd(given.kind, apply=given.apply, existing=given.existing, kubeconfig=given.kubeconfig)
         return
     sys.exit(_run(given))
 
@@ -24,9 +25,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="payment-operator", description="Operator for payment environments.")
     parser.add_argument("--version", action="version", version=f"payment-operator {version('payment-operator')}")
     commands = parser.add_subparsers(dest="command", required=True)
-    crd = commands.add_parser("crd", help="print the CustomResourceDefinition")
-    crd.add_argument("--apply", action="store_true", help="write it to the cluster instead (server-side apply)")
-    crd.add_argument("--existing", action="store_true", help="with --apply: only over a kind that is there")
+    crd = commands.add_parser("crd", help="print the CustomResourceDefinitions")
+    crd.add_argument("--kind", choices=(names.PLURAL, names.REQUEST_PLURAL), help="of this kind only")
+    crd.add_argument("--apply", action="store_true", help="write them to the cluster instead (server-side apply)")
+    crd.add_argument("--existing", action="store_true", help="with --apply: only where PaymentEnvironment is there")
     crd.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
     run = commands.add_parser("run", help="watch environments and bring them to what their specs ask for")
     run.add_argument("--namespace", action="append", default=[], help="repeatable; left out: the whole cluster")
@@ -38,13 +40,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--allow-unsafe-pod-templates", action="store_true", help="take host paths, privileges, other images in specs"
     )
+    run.add_argument(
+        "--request-policy",
+        default="",
+        metavar="NAME",
+        help="the ValidatingAdmissionPolicy, and its binding, that vouches for who makes a request",
+    )
     run.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
     return parser
 
 
-def _crd(*, apply: bool, existing: bool, kubeconfig: str) -> None:
+def _crd(kind: str | None, *, apply: bool, existing: bool, kubeconfig: str) -> None:
     if not apply:
-        print(crd_yaml(), end="")  # noqa: T201 - the command's answer
+        wanted = [kind] if kind else list(crd_manifests())
+        print("---\n".join(crd_yaml(plural) for plural in wanted), end="")  # noqa: T201 - the command's answer
         return
     from payment_operator.run import apply_crd  # noqa: PLC0415 - printing must not load the client library
 
@@ -68,5 +77,6 @@ def _run(given: argparse.Namespace) -> int:
         resync=given.resync,
         kubeconfig=given.kubeconfig,
         unsafe_pods=given.allow_unsafe_pod_templates,
+        request_policy=given.request_policy,
     )
     return asyncio.run(run(options))

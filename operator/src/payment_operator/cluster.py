@@ -22,6 +22,7 @@ TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 PAGE: Final = 500
 _PATHS: Final = {
     names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
+    names.REQUEST_KIND: (f"/apis/{names.API_VERSION}", names.REQUEST_PLURAL),
     "Pod": ("/api/v1", "pods"),
     "Service": ("/api/v1", "services"),
     "Secret": ("/api/v1", "secrets"),
@@ -33,6 +34,11 @@ _PATHS: Final = {
     "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
+    "ValidatingAdmissionPolicy": ("/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicies"),
+    "ValidatingAdmissionPolicyBinding": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicybindings",
+    ),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
 }

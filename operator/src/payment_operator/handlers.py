@@ -12,6 +12,7 @@ import aiohttp
 import kopf
 
 from payment_operator import names
+from payment_operator.asked import environment_of
 from payment_operator.pulse import Pace, Pulse
 from payment_operator.queue import Key
 from payment_operator.resources.metadata import Manifest
@@ -50,7 +51,10 @@ class Connection(kopf.ConnectionInfo):
 
 
 def paths(namespaces: Collection[str]) -> list[str]:
-    """The addresses of all watches."""
+    """The addresses of the watches that must live.
+
+    That of requests is none: the kind may be missing, which `Failing` says, and resyncs take what it does not show.
+    """
     watched = ((names.GROUP, names.VERSION, names.PLURAL), *OWNED)
     return [
         (f"/apis/{group}" if group else "/api") + f"/{version}" + where + f"/{plural}"
@@ -100,7 +104,7 @@ def _trace(pulse: Pulse) -> aiohttp.TraceConfig:
 
 
 def registry(*, changed: Changed, deleted: Deleted, seen: Seen, pulse: Pulse, kubeconfig: str) -> Registry:
-    """The handlers: an event of an environment or of an object labelled as one's asks for a pass.
+    """The handlers: an event of an environment, of a request or of an object labelled as one's asks for a pass.
 
     They are coroutines for a reason: Kopf runs plain functions in threads, where the queue must not be touched.
     """
@@ -113,6 +117,10 @@ def registry(*, changed: Changed, deleted: Deleted, seen: Seen, pulse: Pulse, ku
         seen(key, body.metadata["resourceVersion"])
         changed(key)
 
+    async def request_event(*, body: kopf.Body, namespace: str | None, **_: Any) -> None:
+        if environment := environment_of(dict(body)):
+            changed((namespace or "", environment))
+
     async def owned_event(*, labels: kopf.Labels, namespace: str | None, **_: Any) -> None:
         changed((namespace or "", labels[names.LABEL_ENVIRONMENT]))
 
@@ -123,6 +131,7 @@ def registry(*, changed: Changed, deleted: Deleted, seen: Seen, pulse: Pulse, ku
 
     kopf.on.login(registry=handlers)(login)
     kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=handlers)(environment_event)
+    kopf.on.event(names.GROUP, names.VERSION, names.REQUEST_PLURAL, registry=handlers)(request_event)
     present: dict[str, Any] = {names.LABEL_ENVIRONMENT: kopf.PRESENT, names.LABEL_MANAGED_BY: names.MANAGER}
     for group, version, plural in OWNED:
         kopf.on.event(group, version, plural, registry=handlers, labels=present)(owned_event)

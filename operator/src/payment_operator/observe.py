@@ -14,6 +14,7 @@ from payment_operator.decide.jobs import ended
 from payment_operator.errors import ApiError
 from payment_operator.observed import Key, Observed, Pod, read_endpoints, read_pod
 from payment_operator.redaction import redact
+from payment_operator.requests import read_requests
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import Sources, read_sources, references
 from payment_operator.resources.metadata import Manifest, Owner
@@ -46,8 +47,8 @@ def read_spec(environment: Manifest) -> Environment:
         raise SpecInvalid(str(error)) from error
 
 
-async def observe(cluster: Cluster, environment: Manifest, *, now: datetime) -> Observed:
-    """Read the objects of one environment.
+async def observe(cluster: Cluster, environment: Manifest, *, now: datetime, policy: str = "") -> Observed:
+    """Read the objects of one environment; `policy` vouches for who makes a request.
 
     Raises:
         SpecInvalid: its spec cannot be read.
@@ -57,7 +58,11 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime) -> 
     owner = Owner(metadata["name"], metadata["namespace"], metadata["uid"])
     selector = f"{names.LABEL_ENVIRONMENT}={owner.name}"
     reads = [cluster.list_all(kind, owner.namespace, selector=selector) for kind in (*OWNED, "Pod", "EndpointSlice")]
-    sources, (*owned, pods, slices) = await asyncio.gather(_sources(cluster, owner, spec), asyncio.gather(*reads))
+    sources, requests, (*owned, pods, slices) = await asyncio.gather(
+        _sources(cluster, owner, spec),
+        read_requests(cluster, (owner.namespace, owner.name), policy=policy),
+        asyncio.gather(*reads),
+    )
     objects = {key: item for items in owned for key, item in _mine(items, owner).items()}
     read_pods = tuple(read_pod(item) for item in pods)
     logs, unstarted = await asyncio.gather(
@@ -74,6 +79,7 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime) -> 
         objects=objects,
         pods=read_pods,
         serving=read_endpoints(slices),
+        requests=requests,
         unstarted=unstarted,
         logs=logs,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from payment_operator import names, record
 from payment_operator.api.environment import Environment
+from payment_operator.asked import Requests
 from payment_operator.backoff import Fault
 from payment_operator.commit import commit_record, selector_of
 from payment_operator.key_check import KeyCheck
@@ -119,6 +120,7 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     serving: dict[str, frozenset[str]] = field(default_factory=dict)
     """Uids of the ready endpoints, by Service."""
+    requests: Requests = field(default_factory=Requests)
     probes: dict[str, Probe] = field(default_factory=dict)
     bake: Bake = Bake()
     webhook: WebhookSight = field(default_factory=WebhookSight)
@@ -151,6 +153,13 @@ class Observed:
         """The revisions by hash."""
         found = (_revision(item) for (kind, _), item in self.objects.items() if kind == "ControllerRevision")
         return {revision.digest: revision for revision in found}
+
+    @property
+    def suspended(self) -> str:
+        """What releases wait for before they take a step, and who can change that; empty when they go on."""
+        if self.spec.suspend:
+            return "spec.suspend to be false"
+        return self.requests.holds(self.owner.name)
 
     @property
     def service(self) -> Manifest | None:

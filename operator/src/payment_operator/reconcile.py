@@ -33,7 +33,7 @@ from payment_operator.admin import Admin
 from payment_operator.cluster import Cluster
 from payment_operator.condition_metrics import measure_conditions, measure_death
 from payment_operator.credentials_watch import CredentialsWatch
-from payment_operator.decide.decision import REQUESTS, decide
+from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign
 from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.endpoint_work import work_on_endpoint
@@ -44,7 +44,7 @@ from payment_operator.observe import SpecInvalid, observe
 from payment_operator.observed import Key, Observed
 from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.redaction import redact
-from payment_operator.reports import DEAD, INVALID, Reports
+from payment_operator.reports import DEAD, Reports
 from payment_operator.resources.metadata import Manifest
 from payment_operator.role_work import work_on_role
 from payment_operator.rotation_metrics import measure
@@ -98,6 +98,7 @@ class Reconciler:
         *,
         resync: float,
         unsafe_pods: bool = False,
+        request_policy: str = "",
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._cluster = cluster
@@ -106,6 +107,7 @@ class Reconciler:
         self._probe = StripeProbe(stripe)
         self._resync = resync
         self._unsafe_pods = unsafe_pods
+        self._policy = request_policy
         self._now = now
         self._reports = Reports(cluster, now)
         self._memory: dict[EnvironmentKey, Memory] = {}
@@ -147,12 +149,13 @@ class Reconciler:
             self._memory.pop(key, None)
             measure(key, None)
             measure_conditions(key, None)
+            await self._reports.gone(key)
             return None
         memory = self._memory.setdefault(key, self._nothing_remembered())
         try:
-            observed = await observe(self._cluster, environment, now=self._now())
+            observed = await observe(self._cluster, environment, now=self._now(), policy=self._policy)
         except SpecInvalid as error:
-            await self._reports.fault(environment, INVALID, reason="SpecInvalid", message=str(error))
+            await self._reports.invalid(environment, str(error))
             measure_death(key)
             return self._resync
         memory.secrets = observed.sources.secrets
@@ -220,8 +223,7 @@ class Reconciler:
                     STEP_SECONDS.labels(step).observe(seconds)
                 for outcome in part.outcomes:
                     RELEASES.labels(outcome).inc()
-        if decision.parts[0].name != REQUESTS:  # nothing else was tried
-            memory.trouble = trouble.after(memory.trouble)
+        memory.trouble = trouble.after(memory.trouble)
         return not trouble.found
 
     async def _attempt(self, action: Action, observed: Observed, part: Part, memory: Memory, trouble: Trouble) -> bool:

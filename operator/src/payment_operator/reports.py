@@ -14,8 +14,10 @@ from payment_operator.conditions import Finding, Status, stamped
 from payment_operator.events import post_event
 from payment_operator.logs import environment_of
 from payment_operator.observed import Observed
+from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.record import stamp
 from payment_operator.redaction import redact_value
+from payment_operator.requests import refuse
 from payment_operator.resources.metadata import Manifest
 from payment_operator.status import read
 
@@ -51,6 +53,17 @@ class Reports:
         fresh = stamped(findings, former=former, generation=generation, now=stamp(self._now()))
         wanted = status | {"conditions": [*kept, *msgspec.to_builtins(fresh)], "observedGeneration": generation}
         await self.write(metadata, wanted, former=status)
+
+    async def invalid(self, environment: Manifest, why: str) -> None:
+        """Say that a spec cannot be read, and answer what is asked of such an environment."""
+        await self.fault(environment, INVALID, reason="SpecInvalid", message=why)
+        metadata = environment["metadata"]
+        said = f"the environment's spec cannot be read: {why}"
+        await refuse(self._cluster, (metadata["namespace"], metadata["name"]), said, now=self._now())
+
+    async def gone(self, key: EnvironmentKey) -> None:
+        """Answer what is asked of an environment that does not exist."""
+        await refuse(self._cluster, key, f"there is no PaymentEnvironment {key[1]} in {key[0]}", now=self._now())
 
     async def tell(self, observed: Observed, decision: Decision) -> None:
         """Post the decision's Events."""

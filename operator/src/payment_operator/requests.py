@@ -1,95 +1,85 @@
-"""Requests from people: annotations on a PaymentEnvironment, each for one revision, consumed once.
+"""Reads what people ask of an environment, and answers where no pass can: there is no such environment."""
 
-Either ``payments.leanconstruction.io/request`` with JSON, or a plain annotation that a person can type, such as
-``payments.leanconstruction.io/promote=18``. The operator moves a request into its own annotation in one patch that
-fails if the request has changed, acts on it, and answers in ``status.lastOperation`` under the request's id.
-"""
+import logging
+from datetime import datetime
+from typing import Final
 
-from typing import Annotated, Any, Final, Literal, get_args
+from payment_operator import asked, names
+from payment_operator.api.request import RequestStatus
+from payment_operator.asked import Asked, Requests
+from payment_operator.cluster import Cluster
+from payment_operator.errors import ApiError, Conflict, NotThere
+from payment_operator.queue import Key
+from payment_operator.record import moment, readable, stamp
+from payment_operator.redaction import redact
+from payment_operator.resources.metadata import Manifest
 
-import msgspec
-from msgspec import Meta
-
-from payment_operator import names
-
-Verb = Literal["promote", "abort", "retry", "rollback", "rotate"]
-Credential = Literal["webhook", "api-key", "database", "secret-key"]
-CREDENTIALS: Final[tuple[Credential, ...]] = get_args(Credential)
-VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
-LONGEST_NUMBER: Final = 9
-"""Digits of a revision."""
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person asks for."""
-
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
-    """Chosen by who asks; a request with the id of an earlier one is refused."""
-    verb: Verb
-    revision: Annotated[int, Meta(ge=0, lt=10**LONGEST_NUMBER)] | None = None
-    """The revision that is meant. None: the only one that the verb can mean."""
-    reason: str = ""
-    what: Credential | None = None
-    """The secret that `rotate` means."""
-    compromised: bool = False
-    """Whether that secret has leaked: holds and overlaps are skipped."""
+INSTALL: Final = "the kind EnvironmentRequest is not installed: kubectl apply --server-side -f chart/crds"
+POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
+SETTLES_SECONDS: Final = 30.0
+log = logging.getLogger("payment_operator.requests")
 
 
-class Operation(Request, frozen=True, kw_only=True, omit_defaults=True):
-    """A request that the operator has taken."""
+async def read_requests(cluster: Cluster, key: Key, *, policy: str = "") -> Requests:
+    """What is asked of one environment, with what has been answered and is still kept.
 
-    refused: str = ""
-    """Why it cannot even be understood."""
-
-
-class RequestRefused(Exception):
-    """The annotation cannot be understood; the message tells the fix."""
-
-
-def annotation(verb: Verb) -> str:
-    """The key of a verb's plain annotation."""
-    return f"{names.GROUP}/{verb}"
-
-
-def wire_form(request: Request) -> dict[str, str]:
-    """The annotation that carries this request."""
-    return {names.ANNOTATION_REQUEST: msgspec.json.encode(request).decode()}
-
-
-def find(metadata: dict[str, Any]) -> tuple[str, str] | None:
-    """The first request annotation of an object's metadata, as key and value."""
-    annotations = metadata.get("annotations") or {}
-    keys = (names.ANNOTATION_REQUEST, *(annotation(verb) for verb in VERBS))
-    return next(((key, annotations[key]) for key in keys if key in annotations), None)
-
-
-def parse(key: str, value: str, *, resource_version: str) -> Request:
-    """Read one annotation. A plain one gets an id made of the version of the object that carried it.
+    That they cannot be read is no reason to stop: it is said, and no release takes a step meanwhile.
 
     Raises:
-        RequestRefused: it cannot be understood.
-    """
-    if key == names.ANNOTATION_REQUEST:
-        return decode(value)
-    (verb,) = (verb for verb in VERBS if annotation(verb) == key)
-    number = value.strip()
-    if verb == "rotate":
-        if number not in CREDENTIALS:
-            raise RequestRefused(f"{key}: {value[:40]!r} is none of {', '.join(CREDENTIALS)}; write {key}=webhook")
-        return Request(id=f"{verb}-{resource_version}", verb=verb, what=number)
-    if number and not (number.isascii() and number.isdecimal() and len(number) <= LONGEST_NUMBER):
-        raise RequestRefused(f"{key}: {value[:40]!r} is no revision number; write {key}=18, or leave the value empty")
-    return Request(id=f"{verb}-{resource_version}", verb=verb, revision=int(number) if number else None)
-
-
-def decode(value: str) -> Request:
-    """Read a request's JSON.
-
-    Raises:
-        RequestRefused: it cannot be understood.
+        Unreachable: the API server does not answer.
     """
     try:
-        return msgspec.json.decode(value, type=Request)
-    except msgspec.DecodeError as error:
-        example = '{"id": "any", "verb": "promote", "revision": 18}'
-        raise RequestRefused(f"{names.ANNOTATION_REQUEST}: {error}; write {example}") from error
+        found = [item for item in await _list(cluster, key[0]) if asked.environment_of(item) == key[1]]
+    except NotThere:
+        return Requests(unread=INSTALL, missing=True)
+    except ApiError as error:
+        return Requests(unread=redact(str(error)))
+    since = await _vouches_since(cluster, policy) if policy and any(asked.read(item).open for item in found) else ""
+    return Requests(tuple(asked.read(item, verified=_verified(item, since)) for item in found))
+
+
+async def refuse(cluster: Cluster, key: Key, why: str, *, now: datetime) -> None:
+    """Answer what is asked of an environment that does not exist, or whose spec cannot be read.
+
+    Raises:
+        OperatorError: an answer cannot be written.
+    """
+    for item in (await read_requests(cluster, key)).items:
+        if item.open:
+            status = RequestStatus(state="Refused", message=redact(why), by=item.by, at=stamp(now))
+            tests: list[Manifest] = [{"op": "test", "path": "/metadata/resourceVersion", "value": item.version}]
+            await _answer(cluster, key, item, asked.answered(item, status, tests=tests))
+
+
+async def _answer(cluster: Cluster, key: Key, item: Asked, operations: list[Manifest]) -> None:
+    try:
+        await cluster.patch(names.REQUEST_KIND, key[0], item.name, operations, subresource="status")
+    except (Conflict, NotThere) as error:
+        log.info("read again: %s", error, extra={"environment": "/".join(key)})
+
+
+async def _list(cluster: Cluster, namespace: str) -> list[Manifest]:
+    return await cluster.list_all(names.REQUEST_KIND, namespace)
+
+
+async def _vouches_since(cluster: Cluster, policy: str) -> str:
+    """Since when the admission policy lets nobody ask in another's name; empty: it does not."""
+    try:
+        found, binding = await cluster.get(POLICY, "", policy), await cluster.get(BINDING, "", policy)
+    except ApiError as error:
+        log.warning("nobody vouches for who asks: %s", error)
+        return ""
+    if found is None or binding is None or found["spec"].get("failurePolicy", "Fail") != "Fail":
+        return ""
+    bound = binding["spec"]
+    if bound.get("policyName") != policy or "Deny" not in (bound.get("validationActions") or []):
+        return ""
+    return max(str(item["metadata"].get("creationTimestamp", "")) for item in (found, binding))
+
+
+def _verified(item: Manifest, since: str) -> bool:
+    """Whether it was made when the policy had been there for a while: one needs a moment to come into force."""
+    made = item["metadata"].get("creationTimestamp", "")
+    if not since or not readable(since) or not readable(made):
+        return False
+    return (moment(made) - moment(since)).total_seconds() > SETTLES_SECONDS

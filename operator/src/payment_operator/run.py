@@ -17,7 +17,7 @@ from aiohttp import web
 from payment_operator import names
 from payment_operator.actions import Event
 from payment_operator.admin import Admin
-from payment_operator.api.crd import crd_manifest
+from payment_operator.api.crd import crd_manifests
 from payment_operator.cluster import Cluster
 from payment_operator.errors import OperatorError
 from payment_operator.events import post_event
@@ -47,6 +47,8 @@ class Options:
     resync: float = 30.0
     kubeconfig: str = ""
     unsafe_pods: bool = False
+    request_policy: str = ""
+    """Of the admission policy that vouches for who makes a request; empty: none does."""
 
 
 class Operator:
@@ -73,7 +75,14 @@ class Operator:
 
     def _reconciler(self) -> Reconciler:
         options = self.options
-        return Reconciler(self.cluster, self.admin, self.stripe, resync=options.resync, unsafe_pods=options.unsafe_pods)
+        return Reconciler(
+            self.cluster,
+            self.admin,
+            self.stripe,
+            resync=options.resync,
+            unsafe_pods=options.unsafe_pods,
+            request_policy=options.request_policy,
+        )
 
     async def lead(self) -> None:
         """Hold the Lease and do the work until one of them ends.
@@ -138,16 +147,17 @@ class Operator:
 
 
 async def apply_crd(kubeconfig: str, *, existing: bool = False) -> bool:
-    """Write this version's CustomResourceDefinition to the cluster; `existing`: only over one that is there.
+    """Write this version's CustomResourceDefinitions to the cluster; `existing`: only where environments are one.
 
-    Argo CD runs the chart's hook before a first sync brings the kind: then there is nothing to upgrade, and no right
-    to create one is needed.
+    Argo CD runs the chart's hook before a first sync brings the kinds: then there is nothing to upgrade.
     """
-    cluster, manifest = await Cluster.connect(kubeconfig), crd_manifest()
+    cluster, manifests = await Cluster.connect(kubeconfig), crd_manifests()
     try:
-        if existing and await cluster.get(manifest["kind"], "", manifest["metadata"]["name"]) is None:
+        first = manifests[names.PLURAL]
+        if existing and await cluster.get(first["kind"], "", first["metadata"]["name"]) is None:
             return False
-        await cluster.apply(manifest)
+        for manifest in manifests.values():
+            await cluster.apply(manifest)
         return True
     finally:
         await cluster.close()

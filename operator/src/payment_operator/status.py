@@ -11,7 +11,6 @@ from payment_operator.api.status import (
     EnvironmentStatus,
     FailedStatus,
     MigrationStatus,
-    OperationStatus,
     PreviousStatus,
     RevisionStatus,
 )
@@ -30,7 +29,7 @@ from payment_operator.rotation_status import rotation_of, version_of
 MOST_FAILURES: Final = 10
 
 
-def report(turn: Turn, progress: Progress | None, operation: dict[str, str] | None) -> Manifest:
+def report(turn: Turn, progress: Progress | None) -> Manifest:
     """The whole status; equal to the former one when nothing has changed."""
     observed, roles = turn.observed, turn.roles
     former = read(observed.status)
@@ -48,7 +47,6 @@ def report(turn: Turn, progress: Progress | None, operation: dict[str, str] | No
         failed=_failed(observed),
         migration=_migration(observed, roles.candidate, roles.active),
         rotation=rotation_of(turn, former.rotation),
-        last_operation=OperationStatus(**operation) if operation else former.last_operation,  # type: ignore[arg-type]
         conditions=stamped(
             findings(turn, progress),
             former=observed.status.get("conditions") or [],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.cluster.environment import Namespace
 
 ROOT = Path(__file__).parents[3]
-CRD = ROOT / "chart/crds/paymentenvironments.payments.leanconstruction.io.yaml"
+CRDS = ROOT / "chart/crds"
 SAMPLES = ROOT / "k8s/samples"
 ENVIRONMENT = "shop"
 REDIS_PASSWORD = "valkey-takes-any-canary"
@@ -54,9 +54,8 @@ def free_port() -> int:
 
 
 def install_crd(namespace: Namespace) -> None:
-    namespace.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    crd = "crd/paymentenvironments.payments.leanconstruction.io"
-    namespace.cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+    namespace.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+    namespace.cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
 
 
 def grant(namespace: Namespace) -> None:
@@ -227,9 +226,26 @@ class Shop:
         found = [entry for entry in self.status().get("conditions", []) if entry["type"] == kind]
         return dict(found[0]) if found else {}
 
-    def annotate(self, verb: str, value: object = "") -> None:
-        key = f"payments.leanconstruction.io/{verb}={value}"
-        self.namespace.kubectl("annotate", "penv", self.name, key, "--overwrite")
+    def ask(self, verb: str, **spec: Any) -> str:
+        """Make a request and return its name."""
+        request = {
+            "apiVersion": "payments.leanconstruction.io/v1alpha1",
+            "kind": "EnvironmentRequest",
+            "metadata": {"generateName": f"{self.name}-{verb}-"},
+            "spec": {"environment": self.name, "verb": verb} | spec,
+        }
+        create = ("create", "-f", "-", "-o", "jsonpath={.metadata.name}")
+        return self.namespace.kubectl(*create, stdin=json.dumps(request)).strip()
+
+    def answer(self, request: str, *, seconds: float = 120) -> dict[str, Any]:
+        """Wait until a request is answered, and return its status."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = dict(json.loads(self.namespace.kubectl("get", "ereq", request, "-o", "json"))["status"])
+            if found["state"] in {"Refused", "Done"}:
+                return found
+            assert time.monotonic() < deadline, f"not answered after {seconds} s: {found}"
+            time.sleep(1)
 
     def until(self, condition: Callable[[dict[str, Any]], Any], *, seconds: float = 120, what: str = "") -> Any:
         """Ask until the condition on the status holds; fail with the status when it does not in time."""

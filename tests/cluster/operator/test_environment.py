@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -131,12 +132,28 @@ def test_what_is_planted_in_secrets_is_found_nowhere_else(serving: Shop, operato
 
 def test_a_person_s_request_is_answered_once(serving: Shop) -> None:
     serving.ready()
-    serving.annotate("rollback")
-    found = serving.until(lambda status: status.get("lastOperation"), what="answered")
-    assert found["result"] == "Refused"
-    assert "no earlier revision" in found["message"]
-    annotations = serving.get()["metadata"]["annotations"]
-    assert "payments.leanconstruction.io/rollback" not in annotations
+    asked = [serving.ask("rollback", by="eva"), serving.ask("rotate", secret="secret-key", compromised=True)]
+    back, leak = (serving.answer(name) for name in asked)
+    assert (back["state"], back["by"]) == ("Refused", "eva (unverified)")
+    assert "no earlier revision" in back["message"]
+    assert leak["state"] == "Refused"
+    assert "yours" in leak["message"]
+    assert {back["number"], leak["number"]} == {1, 2}
+    found = json.loads(serving.namespace.kubectl("get", "ereq", asked[0], "-o", "json"))["metadata"]
+    assert found["ownerReferences"][0]["uid"] == serving.get()["metadata"]["uid"]
+
+
+def test_what_is_asked_of_an_environment_that_does_not_exist_is_refused(serving: Shop) -> None:
+    other = replace(serving, name="shopp")
+    assert "there is no PaymentEnvironment shopp" in other.answer(other.ask("promote"))["message"]
+
+
+def test_releases_are_frozen_by_a_request(serving: Shop) -> None:
+    serving.ready()
+    assert serving.answer(serving.ask("freeze", reason="sale"))["state"] == "Done"
+    serving.until(lambda _: serving.condition("Suspended").get("reason") == "Frozen", what="frozen")
+    assert serving.answer(serving.ask("unfreeze"))["state"] == "Done"
+    serving.until(lambda _: serving.condition("Suspended").get("status") == "False", what="going on")
     assert serving.ready()["active"]["revision"] == 1
 
 

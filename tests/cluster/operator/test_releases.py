@@ -175,16 +175,10 @@ def has_column(shop: Shop, name: str) -> bool:
 
 def go_back(shop: Shop, to: str) -> float:
     """Roll back and return when traffic moved."""
-    shop.annotate("rollback")
+    asked = shop.ask("rollback")
     status = shop.until(partial(serves, to), what="back", seconds=120)
-    answer = shop.until(partial(answered, "rollback"), what="answered", seconds=60)
-    assert answer["result"] == "Accepted"
+    assert shop.answer(asked, seconds=60)["state"] == "Done"
     return since(status)
-
-
-def answered(verb: str, status: dict[str, Any]) -> Any:
-    operation = status.get("lastOperation") or {}
-    return operation if operation.get("verb") == verb else None
 
 
 def serves(digest: str, status: dict[str, Any]) -> Any:

@@ -50,7 +50,7 @@ def test_the_operator_killed_at_its_writes_finishes_the_rotation_of_the_webhook_
 
     def change(_number: int) -> None:
         begun.update(shop.status()["rotation"]["webhook"])
-        shop.annotate("rotate", "webhook")
+        shop.ask("rotate", secret="webhook")
 
     def over() -> None:
         current(shop, version=begun["version"] + 1)

@@ -65,7 +65,7 @@ def test_rotations_under_a_stream_of_events_lose_none(
             simulator.ask("/faults/webhooks", method="POST", body=late)
             twice = {"kind": "duplicate", "count": 100_000, "type": "customer.subscription.updated"}
             simulator.ask("/faults/webhooks", method="POST", body=twice)
-            shop.annotate("rotate", "webhook")
+            shop.ask("rotate", secret="webhook")
             last = current(shop, version=last + 1)["version"]
             took.append(time.monotonic() - started)
             words |= secret_words(shop)
@@ -96,7 +96,7 @@ def test_a_rotation_that_stripe_refuses_changes_nothing(shop: Shop, simulator: S
         form = {"url": "https://other.example/hook", "enabled_events[]": "invoice.paid"}
         others.append(simulator.ask("/v1/webhook_endpoints", method="POST", form=form)["id"])
     try:
-        shop.annotate("rotate", "webhook")
+        shop.ask("rotate", secret="webhook")
         failed = shop.until(
             lambda status: (found := status["rotation"]["webhook"])["state"] == "Failed" and found, what="refused"
         )
@@ -106,5 +106,5 @@ def test_a_rotation_that_stripe_refuses_changes_nothing(shop: Shop, simulator: S
         for endpoint in others:
             simulator.ask(f"/v1/webhook_endpoints/{endpoint}", method="DELETE")
     with Stream(simulator, "/v1/customers"):
-        shop.annotate("rotate", "webhook")
+        shop.ask("rotate", secret="webhook")
         assert current(shop, version=failed["version"] + 1)["endpoint"] != before["endpoint"]

@@ -194,7 +194,7 @@ def test_a_managed_webhook_secret_is_rotated_at_once_when_it_has_leaked(desk: Fr
     assert "a second endpoint is made at Stripe" in desk.type("rotate", "webhook", "--dry-run")
     assert shop.until(made)["version"] == before["version"]
     said = desk.type("rotate", "webhook", "--compromised")
-    assert "rotate webhook accepted" in said
+    assert "rotate webhook done" in said
     assert "without an overlap" in said
     shop.until(
         lambda status: (found := made(status)) and found["endpoint"] != before["endpoint"], seconds=300, what="rotated"

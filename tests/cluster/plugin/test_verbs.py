@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tarfile
 from copy import deepcopy
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.cluster.plugin.world import MANAGED, World, answered
+from tests.cluster.plugin.world import MANAGED, ROOT, World, answered
 from tests.unit.operator.plugin.objects import (
     BLUE,
     GREEN,
@@ -22,9 +23,8 @@ from tests.unit.operator.plugin.objects import (
     revision,
 )
 
-from payment_operator import names
 from payment_operator.plugin import requesting
-from payment_operator.plugin.errors import Refused
+from payment_operator.plugin.complaints import REQUESTS
 from payment_operator.plugin.kubectl import Kubectl
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ STUCK = {"conditions": [condition("Stalled", "True", "SmokeFailed", "revision 18
 DONE = {"active": active(18, GREEN), "candidate": None, "stable": 18, "previous": previous(17, BLUE)} | READY
 
 
+ASKED = {"environment": "shop", "by": "admin", "reason": "", "compromised": False}
 ROTATION = {"webhook": {"state": "Current", "version": 4, "fingerprint": "5f2a9c01d7e84b36"}}
 
 
@@ -51,6 +52,7 @@ ROTATION = {"webhook": {"state": "Current", "version": 4, "fingerprint": "5f2a9c
     [
         (("promote",), HOLD, 18),
         (("promote", "--revision", "18"), HOLD, 18),
+        (("approve",), HOLD, 18),
         (("abort",), HOLD, 18),
         (("rollback",), BAKE, 17),
         (("rollback", "--to", "17"), BAKE, 17),
@@ -61,66 +63,81 @@ def test_a_request_names_its_revision_and_gets_its_answer(
     world: World, arguments: tuple[str, ...], status: dict[str, Any], wanted: int
 ) -> None:
     world.environment(status=status)
-    with world.operator(lambda request: answered(request, "Accepted")) as operator:
+    with world.operator(answered("Done")) as operator:
         done = world.plugin(*arguments, "--reason", "the test says so")
     assert done.returncode == 0, done.stderr
-    assert f"{arguments[0]} {wanted} accepted" in done.stdout
-    assert operator.request | {"id": ""} == {
-        "id": "",
-        "verb": arguments[0],
-        "revision": wanted,
-        "reason": "the test says so",
-    }
+    assert f"{arguments[0]} {wanted} done" in done.stdout
+    assert operator.request == ASKED | {"verb": arguments[0], "revision": wanted, "reason": "the test says so"}
 
 
 def test_an_answer_for_programs(world: World) -> None:
     world.environment(status=HOLD)
-    with world.operator(lambda request: answered(request, "Accepted")):
+    with world.operator(answered("Done")):
         done = world.plugin("promote", "--output=yaml")
     answer = yaml.safe_load(done.stdout)
     assert (answer["environment"], answer["verb"], answer["revision"]) == ("shop", "promote", 18)
+    assert (answer["state"], answer["by"]) == ("Done", "admin (unverified)")
 
 
-def test_a_request_is_written_although_the_environment_changed_meanwhile(world: World) -> None:
+def test_requests_at_once_are_objects_of_their_own(world: World) -> None:
     world.environment(status=HOLD)
-    old = world.stored()
-    world.kubectl("annotate", names.PLURAL, "shop", "somebody=else")
     kubectl = Kubectl(flags=("--kubeconfig", str(world.api.kubeconfig("admin", namespace=world.namespace))))
-    requesting.send(kubectl, old, verb="promote", details={"revision": 18})
-    assert '"promote"' in world.stored()["metadata"]["annotations"][names.ANNOTATION_REQUEST]
-    with pytest.raises(Refused, match="another request waits"):
-        requesting.send(kubectl, old, verb="abort", details={"revision": 18})
+    found = world.stored()
+    first = requesting.send(kubectl, found, verb="promote", details={"revision": 18})
+    second = requesting.send(kubectl, found, verb="abort", details={"revision": 18}, reason="a fault")
+    asked = {item["metadata"]["name"]: item["spec"] for item in world.requests()}
+    assert asked == {
+        first: ASKED | {"verb": "promote", "revision": 18},
+        second: ASKED | {"verb": "abort", "revision": 18, "reason": "a fault"},
+    }
+    columns = world.kubectl("get", "ereq", first).split()
+    assert columns[:4] == ["NAME", "ENVIRONMENT", "VERB", "REVISION"]
+    assert "Pending" in columns
+    assert "waiting" in world.plugin("status").stdout
+
+
+def test_releases_are_frozen_and_go_on_by_requests(world: World) -> None:
+    world.environment(status=HOLD)
+    generation = world.stored()["metadata"]["generation"]
+    for verb in ("freeze", "unfreeze"):
+        with world.operator(answered("Done", "so it is")) as operator:
+            done = world.plugin(verb, "--reason", "sale")
+        assert done.returncode == 0, done.stderr
+        assert f"{verb} done: so it is" in done.stdout
+        assert operator.request == ASKED | {"verb": verb, "reason": "sale"}
+        world.kubectl("delete", REQUESTS, "--all")
+    assert world.stored()["metadata"]["generation"] == generation
 
 
 @pytest.mark.parametrize(
-    ("flags", "wanted"), [((), {"what": "webhook"}), (("--compromised",), {"what": "webhook", "compromised": True})]
+    ("flags", "wanted"), [((), {"secret": "webhook"}), (("--compromised",), {"secret": "webhook", "compromised": True})]
 )
 def test_a_rotation_is_asked_for_and_gets_its_answer(
     world: World, flags: tuple[str, ...], wanted: dict[str, Any]
 ) -> None:
     world.environment(status={"active": active(), "rotation": ROTATION}, stripe=MANAGED)
     begins = "rotation 5 of the webhook signing secret begins"
-    with world.operator(lambda request: answered(request, "Accepted", begins)) as operator:
+    with world.operator(answered("Done", begins)) as operator:
         done = world.plugin("rotate", "webhook", *flags)
     assert done.returncode == 0, done.stderr
-    assert f"rotate webhook accepted: {begins}" in done.stdout
+    assert f"rotate webhook done: {begins}" in done.stdout
     assert "kubectl payments status shop" in done.stdout
-    assert operator.request | {"id": ""} == {"id": "", "verb": "rotate"} | wanted
+    assert operator.request == ASKED | {"verb": "rotate"} | wanted
 
 
 def test_the_operator_is_told_of_a_leaked_api_key_and_the_steps_are_printed(world: World) -> None:
     world.environment(status={"active": active()})
-    with world.operator(lambda request: answered(request, "Accepted", "put a new key into the Secret")) as operator:
+    with world.operator(answered("Done", "put a new key into the Secret")) as operator:
         done = world.plugin("rotate", "api-key", "--compromised")
     assert done.returncode == 0, done.stderr
     assert "put a new key into the Secret" in done.stdout
     assert "roll the key in Stripe's Dashboard" in done.stdout
-    assert operator.request | {"id": ""} == {"id": "", "verb": "rotate", "what": "api-key", "compromised": True}
+    assert operator.request == ASKED | {"verb": "rotate", "secret": "api-key", "compromised": True}
 
 
 def test_a_leak_that_the_operator_cannot_help_with_is_refused_with_the_steps(world: World) -> None:
     world.environment(status={"active": active()})
-    with world.operator(lambda request: answered(request, "Refused", "put the new secret into the Secret first")):
+    with world.operator(answered("Refused", "put the new secret into the Secret first")):
         done = world.plugin("rotate", "webhook", "--compromised")
     assert done.returncode == 3
     assert "put the new secret into the Secret first" in done.stderr
@@ -227,10 +244,8 @@ def test_a_watch_that_takes_too_long_says_where_it_is(world: World) -> None:
 def test_a_rollback_can_be_watched_until_traffic_is_back(world: World) -> None:
     world.environment(status=BAKE)
 
-    def back(request: dict[str, Any]) -> dict[str, Any]:
-        return answered(request, "Accepted") | {"active": active(17, BLUE), "candidate": None, "failed": [FAILED]}
-
-    with world.operator(back):
+    back = {"active": active(17, BLUE), "candidate": None, "failed": [FAILED]}
+    with world.operator(answered("Done"), status=back):
         done = world.plugin("rollback", "-w")
     assert done.returncode == 0, done.stderr
 
@@ -273,8 +288,10 @@ def test_kubectl_completes_names_and_revisions(world: World) -> None:
     assert proposed("plan", "--image", "") == [world.stored()["spec"]["image"], ":4"]
 
 
-def test_the_plain_annotation_is_the_same_request(world: World) -> None:
-    """What docs/kubectl-payments.md says about life without the plugin."""
-    world.environment(status=HOLD)
-    world.kubectl("annotate", "penv/shop", f"{names.GROUP}/promote=18")
-    assert world.stored()["metadata"]["annotations"] == {f"{names.GROUP}/promote": "18"}
+@pytest.mark.parametrize("page", ["kubectl-payments.md", "releases.md", "rotation.md"])
+def test_the_requests_of_the_pages_are_taken(world: World, page: str) -> None:
+    """What docs say about life without the plugin."""
+    text = (ROOT / "docs" / page).read_text()
+    for block in re.findall(r"<<'END'\n(.*?)\nEND", text, re.DOTALL):
+        world.kubectl("create", "-f", "-", stdin=yaml.safe_load(block))
+    assert world.requests()

@@ -11,6 +11,7 @@ from tests.cluster.plugin.world import MANAGED, World, answered, new_world
 from tests.unit.operator.plugin.objects import BLUE, active, candidate, pod, previous
 from tests.unit.operator.plugin.wrong import WRONG, changed
 
+from payment_operator.plugin.complaints import REQUESTS
 from payment_operator.plugin.verbs.lint import check
 
 if TYPE_CHECKING:
@@ -42,9 +43,12 @@ def test_a_cluster_without_the_kind(tmp_path: Path, folder: Path) -> None:
         "plan --image registry.example.com/lean-payments-service:2.2.0",
         "history",
         "promote",
+        "approve",
         "abort",
         "retry",
         "rollback",
+        "freeze",
+        "unfreeze",
         "pause",
         "resume",
         "rotate webhook",
@@ -92,15 +96,70 @@ def test_no_right_to_look_names_the_missing_rule(world: World) -> None:
         assert part in done.stderr
 
 
-@pytest.mark.parametrize("words", ["promote", "abort", "rotate webhook", "pause"])
-def test_no_right_to_change_names_the_missing_rule(world: World, words: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "right", "resource"),
+    [
+        ("promote", "create", "environmentrequests"),
+        ("abort", "create", "environmentrequests"),
+        ("rotate webhook", "create", "environmentrequests"),
+        ("freeze", "create", "environmentrequests"),
+        ("pause", "patch", "paymentenvironments"),
+    ],
+)
+def test_no_right_to_change_names_the_missing_rule(world: World, words: str, right: str, resource: str) -> None:
     world.environment(status=HOLD, stripe=MANAGED)
     world.allow("get,list", PLURAL)
     done = world.plugin(*words.split(), user=NOBODY)
     assert done.returncode == 5
-    assert 'verbs: ["patch"]' in done.stderr
-    assert "annotations" not in world.stored()["metadata"]
+    assert f'resources: ["{resource}"]' in done.stderr
+    assert f'verbs: ["{right}"]' in done.stderr
+    assert not world.requests()
     assert not world.stored()["spec"].get("suspend")
+
+
+def test_who_may_make_requests_may_not_change_the_environment(world: World) -> None:
+    world.environment(status=HOLD)
+    for verb, resource in (("get,list", PLURAL), ("get,list,create", REQUESTS)):
+        world.allow(verb, resource)
+    with world.operator(answered("Done")):
+        assert world.plugin("promote", user=NOBODY).returncode == 0
+    assert world.plugin("pause", user=NOBODY).returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"verb": "rotate"}, "spec.secret belongs to the verb rotate"),
+        ({"verb": "abort", "secret": "webhook"}, "spec.secret belongs to the verb rotate"),
+        ({"verb": "abort", "compromised": True}, "spec.compromised belongs to the verb rotate"),
+        ({"verb": "freeze", "revision": 18}, "spec.revision belongs to the verbs promote"),
+        ({"verb": "approve"}, "an approval names its revision"),
+        ({"verb": "promote", "revision": 10**30}, "revision"),
+        ({"verb": "promote", "revision": 0}, "greater than or equal to 1"),
+        ({"verb": "promote", "reason": "x" * 1025}, "1024"),
+        ({"verb": "promote", "reason": "two\nlines"}, "should match"),
+        ({"verb": "destroy"}, "Unsupported value"),
+        ({"verb": "abort", "environment": "../shop"}, "should match"),
+    ],
+)
+def test_a_wrong_request_is_refused_by_the_api_server(world: World, spec: dict[str, Any], says: str) -> None:
+    kind = {"apiVersion": "payments.leanconstruction.io/v1alpha1", "kind": "EnvironmentRequest"}
+    request = kind | {"metadata": {"generateName": "shop-"}, "spec": {"environment": "shop"} | spec}
+    place = f"--namespace={world.namespace}"
+    done = world.api.kubectl(place, "create", "--validate=strict", "-f", "-", stdin=json.dumps(request))
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert not world.requests()
+
+
+def test_a_request_cannot_be_changed(world: World) -> None:
+    world.environment(status=HOLD)
+    world.plugin("promote", "--timeout-answer", "0.1s")
+    (request,) = world.requests()
+    change, name = json.dumps({"spec": {"verb": "abort"}}), request["metadata"]["name"]
+    place = f"--namespace={world.namespace}"
+    done = world.api.kubectl(place, "patch", REQUESTS, name, "--type=merge", f"--patch={change}")
+    assert "a request cannot be changed" in done.stderr
 
 
 def test_no_right_to_see_revisions_names_the_missing_rule(world: World) -> None:
@@ -132,7 +191,7 @@ def test_the_rest_is_shown_when_only_a_part_may_be_seen(world: World) -> None:
     assert "nobody may not list pods" in done.stdout
     found = json.loads(world.plugin("status", "--output=json", user=NOBODY).stdout)
     assert found["state"] == "Waiting"
-    assert len(found["hidden"]) == 6
+    assert len(found["hidden"]) == 7
 
 
 def test_a_stale_revision_is_refused_and_nothing_is_written(world: World) -> None:
@@ -140,7 +199,7 @@ def test_a_stale_revision_is_refused_and_nothing_is_written(world: World) -> Non
     done = world.plugin("promote", "--revision", "17")
     assert done.returncode == 3
     assert "revision 17 is stale: revision 18 is being released" in done.stderr
-    assert "annotations" not in world.stored()["metadata"]
+    assert not world.requests()
 
 
 @pytest.mark.parametrize(
@@ -171,12 +230,12 @@ def test_a_rotation_that_runs_refuses_another_and_nothing_is_written(world: Worl
     done = world.plugin("rotate", "webhook")
     assert done.returncode == 3
     assert "rotation 4 is under way, Overlapping: no event has come" in done.stderr
-    assert "annotations" not in world.stored()["metadata"]
+    assert not world.requests()
 
 
 def test_the_operators_refusal_is_the_error(world: World) -> None:
     world.environment(status=HOLD)
-    with world.operator(lambda request: answered(request, "Refused", "the smoke result is too old: it runs again")):
+    with world.operator(answered("Refused", "the smoke result is too old: it runs again")):
         done = world.plugin("promote")
     assert done.returncode == 3
     assert "the operator refused it: the smoke result is too old" in done.stderr
@@ -187,12 +246,12 @@ def test_without_an_operator_the_request_stays_and_the_way_back_is_named(world: 
     done = world.plugin("abort", "--timeout-answer", "1s")
     assert done.returncode == 6
     assert "component=operator" in done.stderr
-    again = world.plugin("promote")
-    assert again.returncode == 3
-    assert "another request waits" in again.stderr
-    withdraw = again.stderr.partition("withdraw it: kubectl ")[2].split()
+    assert world.plugin("promote", "--timeout-answer", "1s").returncode == 6
+    assert len(world.requests()) == 2
+    withdraw = done.stderr.partition("withdraw it: kubectl ")[2].split()
     world.kubectl(*withdraw)
-    assert "annotations" not in world.stored()["metadata"]
+    (left,) = world.requests()
+    assert left["spec"]["verb"] == "promote"
 
 
 def test_logs_of_a_revision_that_is_gone(world: World) -> None:

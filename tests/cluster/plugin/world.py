@@ -17,10 +17,10 @@ import yaml
 from tests.cluster.api_server import ADMIN, NOBODY, ApiServer, program
 
 from payment_operator import names
-from payment_operator.plugin.complaints import RESOURCE
+from payment_operator.plugin.complaints import REQUESTS, RESOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 Object = dict[str, Any]
@@ -110,18 +110,24 @@ class World:
         self.kubectl("create", "role", name, f"--verb={verb}", f"--resource={resource}")
         self.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={NOBODY}")
 
-    def operator(self, act: Callable[[Object], Object]) -> Operator:
-        """Answer the next request with the status that ``act`` makes of it."""
-        return Operator(self, act)
+    def requests(self) -> list[Object]:
+        """What has been asked in the namespace."""
+        found: list[Object] = json.loads(self.kubectl("get", REQUESTS, "--output=json"))["items"]
+        return found
+
+    def operator(self, answer: Object, *, status: Object | None = None) -> Operator:
+        """Answer the next request, and write the environment's status."""
+        return Operator(self, answer, status)
 
 
 class Operator(threading.Thread):
-    """Plays the operator for one request: takes the annotation away and writes the answer."""
+    """Plays the operator for one request: writes what it changed, then the answer."""
 
-    def __init__(self, world: World, act: Callable[[Object], Object]) -> None:
+    def __init__(self, world: World, answer: Object, status: Object | None) -> None:
         super().__init__(daemon=True)
-        self.world, self.act = world, act
+        self.world, self.answer, self.status = world, answer, status
         self.request: Object = {}
+        """What was asked."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,19 +139,19 @@ class Operator(threading.Thread):
 
     def run(self) -> None:
         for _ in range(200):
-            annotations = self.world.stored()["metadata"].get("annotations", {})
-            if text := annotations.get(names.ANNOTATION_REQUEST):
-                self.request = json.loads(text)
-                self.world.kubectl("annotate", RESOURCE, "shop", f"{names.ANNOTATION_REQUEST}-")
-                self.world.report(self.act(self.request))
+            for item in self.world.requests():
+                assert item["status"]["state"] == "Pending", "by default"
+                self.request = item["spec"]
+                if self.status is not None:
+                    self.world.report(self.status)
+                self.world.report(self.answer, kind=REQUESTS, name=item["metadata"]["name"])
                 return
             time.sleep(0.1)
 
 
-def answered(request: Object, result: str, message: str = "") -> Object:
-    """The answer to a request as it stands in the status."""
-    operation = {"id": request["id"], "verb": request["verb"], "target": str(request.get("revision", ""))}
-    return {"lastOperation": operation | {"result": result, "message": message, "at": "2026-11-25T12:00:00Z"}}
+def answered(state: str, message: str = "") -> Object:
+    """An answer as it stands in a request's status."""
+    return {"state": state, "message": message, "by": "admin (unverified)", "number": 1, "at": "2026-11-25T12:00:00Z"}
 
 
 def new_world(api: ApiServer, folder: Path) -> World:

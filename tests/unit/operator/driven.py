@@ -97,7 +97,7 @@ class Store:
         self, kind: str, namespace: str, name: str, operations: tuple[Manifest, ...], *, subresource: str = ""
     ) -> Manifest:
         self._check("patch", kind, name)
-        if subresource == "status":
+        if subresource == "status" and kind == names.KIND:
             self.world.status = copy.deepcopy(operations[0]["value"])
         else:
             self.world.perform(Patch(kind, name, tuple(operations)))
@@ -163,10 +163,19 @@ class _Webhooks:
 class Driven(Reconciler):
     """One environment, pass by pass, on a clock of its own."""
 
-    def __init__(self, world: World, *, store: Store | None = None, ports: Ports | None = None) -> None:
+    def __init__(
+        self, world: World, *, store: Store | None = None, ports: Ports | None = None, request_policy: str = ""
+    ) -> None:
         self.world, self.store = world, store or Store(world)
         self.ports = ports or Ports(world)
-        super().__init__(self.store, self.ports, None, resync=30, now=lambda: world.now)  # type: ignore[arg-type]
+        super().__init__(
+            self.store,  # type: ignore[arg-type]
+            self.ports,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            resync=30,
+            request_policy=request_policy,
+            now=lambda: world.now,
+        )
 
     def _nothing_remembered(self) -> Memory:
         memory = super()._nothing_remembered()

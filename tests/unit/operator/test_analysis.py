@@ -107,7 +107,7 @@ async def test_without_a_payment_attempt_nothing_is_proven() -> None:
     held = Baking(lambda look: metrics(100 * look, attempts=0), onInconclusive="Hold")
     await held.release()
     assert "0 payment attempts, 1 are needed" in held.world.conditions()["Baking"]["message"]
-    held.world.annotate("request", '{"id": "a", "verb": "promote", "revision": 2, "reason": "seen enough"}')
+    held.world.ask("promote", 2, reason="seen enough")
     await held.driven.passes(5)
     assert held.world.conditions()["Baking"]["status"] == "False"
 

@@ -60,7 +60,7 @@ async def test_a_refused_object_of_a_release_keeps_nothing_back_of_what_serves(k
     assert world.active() == "registry/payments:1"
     refusing.on = False
     if kind != "ControllerRevision":
-        world.annotate("retry")
+        world.ask("retry")
     await driven.passes(80)
     assert world.active() == NEW, "what was refused before is forgotten"
     assert world.conditions()["Failing"]["status"] == "False"
@@ -117,22 +117,28 @@ async def test_a_status_of_another_form_is_written_anew() -> None:
     world = World()
     driven = Driven(world)
     await driven.passes(80)
-    world.status = {"conditions": "none", "lastOperation": [7]}
+    world.status = {"conditions": "none", "failed": 7}
     assert not await driven.passes(3)
     assert world.conditions()["Ready"]["status"] == "True"
 
 
-async def test_numbers_without_end_in_a_request_are_refused() -> None:
+async def test_what_the_schema_does_not_allow_is_refused_and_kills_no_pass() -> None:
     world = World()
     driven = Driven(world)
     await driven.passes(80)
-    for value in ("9" * 5000, "٣"):
-        world.annotate("rollback", value)
-        assert not await driven.passes(4)
-        assert world.status["lastOperation"]["result"] == "Refused"
-    world.annotations[names.ANNOTATION_REQUEST] = '{"id": "a", "verb": "abort", "revision": 99999999999999999999999999}'
+    wrong: list[dict[str, object]] = [
+        {"verb": "rollback", "revision": 10**5000},
+        {"verb": "rollback", "revision": "٣"},
+        {"verb": "destroy"},
+        {"verb": "rotate"},
+        {"verb": "abort", "reason": "x" * 2000},
+    ]
+    for spec in wrong:
+        world.objects[names.REQUEST_KIND, world.ask("abort")]["spec"] |= spec
     assert not await driven.passes(4)
-    assert world.status["lastOperation"]["result"] == "Refused"
+    for name in world.asked:
+        assert world.answer(name)["state"] == "Refused"
+        assert "cannot be read" in world.answer(name)["message"]
 
 
 def foreign(kind: str, name: str, **more: object) -> dict[str, object]:

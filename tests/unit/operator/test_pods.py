@@ -91,7 +91,7 @@ def test_pods_that_a_drain_moved_during_the_hold_are_proved_anew_and_cost_no_att
     for name in candidate_pods(world):
         del world.pods[name]
     world.progress()
-    world.annotate("promote", "2")
+    world.ask("promote", 2)
     world.settle()
     assert world.active() == "registry/payments:2"
 
@@ -100,7 +100,7 @@ def test_a_proved_pod_that_restarted_costs_an_attempt() -> None:
     world = held()
     for name in candidate_pods(world):
         world.pods[name]["status"]["containerStatuses"][0]["restartCount"] = 1
-    world.annotate("promote", "2")
+    world.ask("promote", 2)
     world.settle()
     assert world.active() == "registry/payments:1"
     assert "restarted" in world.conditions()["Stalled"]["message"]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from payment_operator import names
-from payment_operator.api.crd import openapi_schema
+from payment_operator.api import crd, request
+from payment_operator.api.request import read_spec
 from payment_operator.plugin.arguments import parser
 from payment_operator.plugin.cli import VERBS
 from payment_operator.plugin.steps import STEPS
@@ -35,13 +36,15 @@ def reference() -> ModuleType:
 
 def test_the_reference_is_the_one_that_the_kind_gives() -> None:
     module = reference()
-    assert module.PAGE.read_text() == module.page(), "run: make operator-reference"
+    for name, text in module.pages().items():
+        assert (module.FOLDER / name).read_text() == text, "run: make operator-reference"
 
 
-def test_every_field_is_on_the_page() -> None:
-    page = reference().page()
-    spec = openapi_schema()["properties"]["spec"]["properties"]
-    assert all(f"| `{name}` |" in page for name in spec)
+@pytest.mark.parametrize(("name", "kind"), [("paymentenvironment.md", crd), ("environmentrequest.md", request)])
+def test_every_field_is_on_its_page(name: str, kind: ModuleType) -> None:
+    page = reference().pages()[name]
+    spec = kind.openapi_schema()["properties"]["spec"]["properties"]
+    assert all(f"| `{field}` |" in page for field in spec)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -66,5 +69,11 @@ def test_every_step_is_explained() -> None:
     assert all(f"**{step}**" in RELEASE for step in STEPS)
 
 
-def test_the_plain_annotations_are_named_as_they_are() -> None:
-    assert f"{names.GROUP}/promote=18" in MANUAL
+@pytest.mark.parametrize("page", ["kubectl-payments.md", "releases.md", "rotation.md"])
+def test_the_requests_of_the_pages_are_taken(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    found = [yaml.safe_load(block) for block in re.findall(r"<<'END'\n(.*?)\nEND", text, re.DOTALL)]
+    assert found
+    for item in found:
+        assert item["kind"] == "EnvironmentRequest"
+        assert read_spec(item["spec"]).environment == "shop"

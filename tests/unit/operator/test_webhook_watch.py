@@ -64,7 +64,7 @@ class Silent:
 def world() -> WebhookWorld:
     """A rotation whose overlap has passed."""
     made = managed().at_rest()
-    made.annotate("rotate", "webhook")
+    made.ask("rotate", secret="webhook")
     made.live_through(passes=100, until=lambda: made.observe().webhook_record.step == "Overlapping")
     made.live_through(passes=100, until=lambda: made.observe().webhook_record.verified)
     made.now += timedelta(seconds=700)

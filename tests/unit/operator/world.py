@@ -10,14 +10,13 @@ import base64
 import copy
 import itertools
 import json
-import zlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from payment_operator import names
+from payment_operator import asked, names
 from payment_operator.actions import (
     Action,
     Apply,
@@ -31,6 +30,7 @@ from payment_operator.actions import (
     key_of,
 )
 from payment_operator.api.environment import Environment
+from payment_operator.asked import Requests
 from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign, baking
 from payment_operator.decide.staging import stage
@@ -91,7 +91,8 @@ class World:
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    """Names of the requests that people have made."""
     status: dict[str, Any] = field(default_factory=dict)
     told: dict[tuple[str, str], bool] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
@@ -115,8 +116,25 @@ class World:
         self.spec |= spec
         self.generation += 1
 
-    def annotate(self, verb: str, value: str = "") -> None:
-        self.annotations[f"{names.GROUP}/{verb}"] = value
+    def ask(self, verb: str, revision: int | None = None, **spec: Any) -> str:
+        """Make a request and return its name."""
+        name = f"shop-{verb}-{len(self.asked) + 1}"
+        self.asked.append(name)
+        spec |= {"environment": OWNER.name, "verb": verb} | ({"revision": revision} if revision is not None else {})
+        metadata = {"name": name, "namespace": OWNER.namespace, "uid": f"uid-{name}"}
+        metadata |= {"resourceVersion": str(next(self._versions)), "creationTimestamp": stamp(self.now)}
+        self.objects[names.REQUEST_KIND, name] = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.REQUEST_KIND,
+            "metadata": metadata,
+            "spec": spec,
+        }
+        return name
+
+    def answer(self, name: str = "") -> dict[str, Any]:
+        """The status of a request; of the last one that was made."""
+        status: dict[str, Any] = {"state": "Pending", "message": ""}
+        return status | dict(self.objects[names.REQUEST_KIND, name or self.asked[-1]].get("status", {}))
 
     def behave(self, image: str) -> Behaviour:
         return self.behaviours.setdefault(image, Behaviour())
@@ -135,14 +153,14 @@ class World:
                 "uid": OWNER.uid,
                 "generation": self.generation,
                 "creationTimestamp": "2026-11-25T00:00:00Z",
-                "annotations": dict(self.annotations),
-                "resourceVersion": str(zlib.crc32(json.dumps([self.generation, self.annotations]).encode())),
+                "resourceVersion": str(self.generation),
             },
             spec=environment,
             now=self.now,
             sources=read_sources(environment, {"payments": secret}),
             status=copy.deepcopy(self.status),
-            objects=dict(self.objects),
+            objects={key: item for key, item in self.objects.items() if key[0] != names.REQUEST_KIND},
+            requests=Requests(tuple(asked.read(item) for item in self.requests())),
             pods=tuple(read_pod(pod) for pod in self.pods.values()),
             serving=self._serving(),
             probes=dict(self.probes),
@@ -150,6 +168,10 @@ class World:
         )
         seen = stage(replace(seen, key_check=self._check(), settled=self.settled))
         return replace(seen, bake=self._bake(seen))
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What people have asked and is still kept."""
+        return [copy.deepcopy(item) for (kind, _), item in self.objects.items() if kind == names.REQUEST_KIND]
 
     def _check(self) -> KeyCheck | None:
         key = (self.source or {}).get("STRIPE_SECRET_KEY", "")
@@ -262,9 +284,6 @@ class World:
         self.objects[key] = item
 
     def _patch(self, kind: str, name: str, operations: tuple[dict[str, Any], ...]) -> None:
-        if kind == names.KIND:
-            self._patch_environment(operations)
-            return
         item = self.objects.get((kind, name))
         if item is None:
             raise Conflict(404, "NotFound", "gone")
@@ -273,12 +292,6 @@ class World:
             _operate(item, operation)
         item["metadata"]["resourceVersion"] = str(next(self._versions))
         self.objects[kind, name] = item
-
-    def _patch_environment(self, operations: tuple[dict[str, Any], ...]) -> None:
-        present = {"metadata": self.observe().metadata}
-        for operation in operations:
-            _operate(present, operation)
-        self.annotations = present["metadata"]["annotations"]
 
     def remove(self, key: tuple[str, str]) -> None:
         """Delete an object and what Kubernetes deletes with it."""

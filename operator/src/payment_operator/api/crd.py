@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-import msgspec
 import yaml
 
 from payment_operator import names
+from payment_operator.api import request
+from payment_operator.api.column import Column
 from payment_operator.api.database import Authority, Database, DatabaseRotation
 from payment_operator.api.environment import Environment, Stripe
 from payment_operator.api.release import Release
@@ -132,21 +133,6 @@ RULES: Final[Rules] = {
 }
 
 
-class Column(msgspec.Struct, frozen=True):
-    """One column of ``kubectl get``."""
-
-    name: str
-    type: str
-    path: str
-    priority: int = 0
-
-    def manifest(self) -> dict[str, Any]:
-        """The column as the CRD writes it; priority 1 is shown by ``-o wide`` only."""
-        return {"name": self.name, "type": self.type, "jsonPath": self.path} | (
-            {"priority": self.priority} if self.priority else {}
-        )
-
-
 COLUMNS: Final = (
     Column("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
     Column("Active", "integer", ".status.active.revision"),
@@ -180,33 +166,55 @@ def openapi_schema() -> Schema:
 
 
 def crd_manifest() -> dict[str, Any]:
-    """The CustomResourceDefinition."""
+    """The CustomResourceDefinition of PaymentEnvironment."""
     scale = {
         "specReplicasPath": ".spec.replicas",
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }
+    return _manifest(names.KIND, names.PLURAL, "penv", openapi_schema(), COLUMNS, scale={"scale": scale})
+
+
+def request_manifest() -> dict[str, Any]:
+    """The CustomResourceDefinition of EnvironmentRequest."""
+    return _manifest(names.REQUEST_KIND, names.REQUEST_PLURAL, "ereq", request.openapi_schema(), request.COLUMNS)
+
+
+def crd_manifests() -> dict[str, dict[str, Any]]:
+    """All CustomResourceDefinitions, by plural."""
+    return {names.PLURAL: crd_manifest(), names.REQUEST_PLURAL: request_manifest()}
+
+
+def _manifest(
+    kind: str,
+    plural: str,
+    short: str,
+    schema: Schema,
+    columns: tuple[Column, ...],
+    *,
+    scale: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     version = {
         "name": names.VERSION,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": openapi_schema()},
-        "subresources": {"status": {}, "scale": scale},
-        "additionalPrinterColumns": [column.manifest() for column in COLUMNS],
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}} | (scale or {}),
+        "additionalPrinterColumns": [column.manifest() for column in columns],
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "metadata": {"name": f"{plural}.{names.GROUP}"},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": names.KIND,
-                "listKind": f"{names.KIND}List",
-                "plural": names.PLURAL,
-                "singular": names.KIND.lower(),
-                "shortNames": ["penv"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short],
                 "categories": ["payments"],
             },
             "versions": [version],
@@ -214,7 +222,7 @@ def crd_manifest() -> dict[str, Any]:
     }
 
 
-def crd_yaml() -> str:
-    """The CRD as the file in the chart holds it."""
+def crd_yaml(plural: str = names.PLURAL) -> str:
+    """One CRD as the file in the chart holds it."""
     header = "# Generated from the operator's types: `payment-operator crd`. Do not edit.\n"
-    return header + yaml.safe_dump(crd_manifest(), sort_keys=False, width=120)
+    return header + yaml.safe_dump(crd_manifests()[plural], sort_keys=False, width=120)

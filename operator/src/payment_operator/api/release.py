@@ -101,7 +101,7 @@ class Release(Fields, frozen=True, kw_only=True):
 
     promotion: Annotated[
         Literal["Auto", "Manual"],
-        Meta(description="Manual: after smoke the release waits for the annotation promote=<revision>."),
+        Meta(description="Manual: after smoke the release waits for the request promote or approve."),
     ] = "Auto"
     preview_replicas: Annotated[
         int, Meta(ge=1, le=1000, description="API pods of the candidate while it is being tested.")

@@ -91,17 +91,6 @@ class MigrationStatus(Fields, frozen=True, kw_only=True):
     contract_pending: Annotated[bool, Meta(description="Whether contract migrations wait.")] = False
 
 
-class OperationStatus(Fields, frozen=True, kw_only=True):
-    """The answer to a person's last request."""
-
-    id: Annotated[str, Meta(max_length=64, description="Id of the request.")] = ""
-    verb: Annotated[str, Meta(description="What was asked.")]
-    target: Annotated[str, Meta(description="For which revision.")]
-    result: Annotated[Literal["Accepted", "Refused"], Meta(description="What became of it.")]
-    message: Annotated[str, Meta(description="Why, and what to do.")] = ""
-    at: Annotated[str, Meta(description="When it was answered.")]
-
-
 class EnvironmentStatus(Fields, frozen=True, kw_only=True):
     """What the operator reports."""
 
@@ -118,5 +107,4 @@ class EnvironmentStatus(Fields, frozen=True, kw_only=True):
     )
     migration: Annotated[MigrationStatus | None, Meta(description="The database's schema.")] = None
     rotation: Annotated[RotationStatus | None, Meta(description="The secrets that are rotated.")] = None
-    last_operation: Annotated[OperationStatus | None, Meta(description="The last request's answer.")] = None
     conditions: Annotated[list[Condition], Meta(description="Observations.")] = msgspec.field(default_factory=list)

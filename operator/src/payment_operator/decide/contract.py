@@ -10,7 +10,7 @@ def contract(turn: Turn) -> Progress | None:
     observed, active = turn.observed, turn.roles.active
     if active is None or not active.record.stable_at or turn.roles.previous is not None:
         return None
-    if observed.spec.suspend or observed.spec.migrations.contract_policy == "Never" or not waits(turn):
+    if observed.suspended or observed.spec.migrations.contract_policy == "Never" or not waits(turn):
         return None
     if others := observed.populated() - {active.digest}:
         turn.decision.look_again(2)

@@ -38,7 +38,7 @@ def _rest(turn: Turn, *, leaked: bool) -> None:
     """No rotation is under way: begin one that is due."""
     observed = turn.observed
     due = observed.now if leaked else due_at(observed)
-    if due is None or (observed.spec.suspend and not leaked):
+    if due is None or (observed.suspended and not leaked):
         return
     if observed.now < due:
         turn.decision.look_again(turn.seconds_until(due))

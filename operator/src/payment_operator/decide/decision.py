@@ -15,8 +15,8 @@ from payment_operator.decide import (
     database_rotation,
     faults,
     ledger,
-    operations,
     override,
+    requests,
     secret_keys,
     steps,
     traffic,
@@ -55,20 +55,22 @@ OTHERS: Final = tuple(name for name in CONCERNS if name != UPKEEP)
 
 def decide(observed: Observed) -> Decision:
     """Say what to do now, in parts; where one cannot be decided, the others are."""
-    if (taken := operations.take(observed)) is not None:
-        return Decision([Part(REQUESTS, [taken], again_after=0.05)], observed.status)
     roles = assign(observed)
-    parts = tuple(Part(name, independent=name == UPKEEP) for name in (*CONCERNS, RELEASE))
+    parts = tuple(Part(name, independent=name == UPKEEP) for name in (REQUESTS, *CONCERNS, RELEASE))
     turns = {part.name: Turn(observed, roles, part, parts) for part in parts}
+    answers = _contained(turns[REQUESTS], requests.handle) or []
     release = turns[RELEASE]
-    operation = _contained(release, operations.answer)
-    progress = _contained(release, _work) if operation is None else None
+    if turns[REQUESTS].decision.actions:  # what they change is seen in the next pass; the step shown stays as it is
+        progress = _contained(Turn(observed, roles, Part()), _work)
+    else:
+        progress = _contained(release, _work)
     for name, concern in CONCERNS.items():
         _contained(turns[name], concern)
-    status = report(release, progress, operation)
+    status = report(release, progress)
     told = [*faults.told(observed, status), *faults.held_up(observed, status)]
     others = [turns[name].decision for name in OTHERS]
-    return Decision([turns[UPKEEP].decision, release.decision, *others, Part("faults", events=told)], status)
+    asked = [turns[REQUESTS].decision, *answers]
+    return Decision([turns[UPKEEP].decision, *asked, release.decision, *others, Part("faults", events=told)], status)
 
 
 def _contained(turn: Turn, decide_part: Callable[[Turn], T | None]) -> T | None:

@@ -19,6 +19,7 @@ def failing(observed: Observed) -> Finding:
     taken = any(words.startswith("NameTaken") for words in observed.refusals.values())
     reason = "NameTaken" if taken else "WriteRefused" if found else "PartFailed"
     found += [f"{where}: {words}" for where, words in sorted(observed.faults.items())]
+    found += [f"requests: {observed.requests.unread}"] if observed.requests.unread else []
     if not found:
         return Finding("Failing", "False", "NothingRefused")
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""

@@ -42,9 +42,7 @@ def findings(turn: Turn, progress: Progress | None) -> list[Finding]:
         claims.commands(turn),
         _baking(turn),
         _rollback(turn),
-        Finding(
-            "Suspended", true_or_false(turn.observed.spec.suspend), "Suspend" if turn.observed.spec.suspend else "No"
-        ),
+        _suspended(turn.observed),
     ]
 
 
@@ -237,3 +235,13 @@ def _rollback(turn: Turn) -> Finding:
         return Finding("RollbackAvailable", "False", "NoEarlierRevision")
     found = blockers(turn)
     return Finding("RollbackAvailable", true_or_false(not found), "Blocked" if found else "Running", "; ".join(found))
+
+
+def _suspended(observed: Observed) -> Finding:
+    frozen, waits = observed.requests.frozen, observed.suspended
+    if observed.spec.suspend or not waits:
+        return Finding("Suspended", true_or_false(waits), "Suspend" if waits else "No")
+    if frozen is None:
+        return Finding("Suspended", "True", "RequestsUnread", f"releases wait for {waits}")
+    reason = f": {frozen.spec.reason}" if frozen.spec is not None and frozen.spec.reason else ""
+    return Finding("Suspended", "True", "Frozen", f"request {frozen.name} of {frozen.created}{reason}; {waits}")

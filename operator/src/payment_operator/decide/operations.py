@@ -1,7 +1,6 @@
-"""Requests from people: taken from the annotation in one patch, then acted on and answered.
+"""What each verb of a request does: at most one write of a record, which carries the request's uid.
 
-A request is acted on by at most one write of a release record, which carries the request's id; when the operator dies
-before it has answered, it finds the id there and answers the same.
+When the operator dies before it has answered, it finds the uid there and answers the same.
 """
 
 from collections.abc import Callable
@@ -9,14 +8,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from payment_operator import names, requests
-from payment_operator.actions import Patch, pointer
+from payment_operator.api.request import RequestSpec, Verb
 from payment_operator.decide import api_key, database_rotation, ledger, override, traffic, webhook_rotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, stamp
-from payment_operator.requests import Operation, RequestRefused
 from payment_operator.resources import jobs
 
 
@@ -27,110 +24,45 @@ class Answer(NamedTuple):
     message: str
     target: Revision | None = None
     record: ReleaseRecord | None = None
-    """The record of the target that makes it so."""
+    """The record of the target that makes it so; None when it is so."""
 
 
-def take(observed: Observed) -> Patch | None:
-    """Move a request into the operator's own annotation; None when there is none, or it is being acted on.
-
-    An id that was used before is refused: what it did is written under it, so it would do nothing and be told it had.
-    """
-    found = requests.find(observed.metadata)
-    if found is None:
-        return None
-    key, value = found
-    version = observed.metadata["resourceVersion"]
-    try:
-        request = requests.parse(key, value, resource_version=version)
-        operation = msgspec.convert(msgspec.to_builtins(request), Operation)
-    except RequestRefused as error:
-        operation = Operation(id=f"refused-{version}", verb="abort", refused=str(error))
-    if _pending(observed) == operation.id:
-        return None
-    if operation.id in _used(observed):
-        why = f"the id {operation.id} was used by an earlier request; choose another"
-        operation = Operation(id=f"refused-{version}", verb=operation.verb, refused=why)
-    text = msgspec.json.encode(operation).decode()
-    operations = (
-        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "remove", "path": pointer(key)},
-        {"op": "add", "path": pointer(names.ANNOTATION_OPERATION), "value": text},
-    )
-    return Patch(names.KIND, observed.owner.name, operations)
-
-
-def pending_or_last(observed: Observed) -> Operation | None:
-    """The last request that was taken."""
-    text = (observed.metadata.get("annotations") or {}).get(names.ANNOTATION_OPERATION)
-    try:
-        return msgspec.json.decode(text, type=Operation) if text else None
-    except msgspec.DecodeError:
-        return None
-
-
-def _pending(observed: Observed) -> str:
-    """The id of the request that was taken and not answered yet; empty when there is none."""
-    last = pending_or_last(observed)
-    answered = (observed.status.get("lastOperation") or {}).get("id")
-    return last.id if last is not None and last.id != answered else ""
-
-
-def _used(observed: Observed) -> set[str]:
-    """The ids of earlier requests that are still known."""
-    last, role = pending_or_last(observed), observed.role_rotation
-    acted = {revision.record.operation for revision in observed.revisions.values()}
-    return {*acted, last.id if last else "", observed.webhook_record.operation, role.operation if role else ""}
-
-
-def answer(turn: Turn) -> dict[str, str] | None:
-    """Act on the request that was taken last, and return what to answer; None when it has been answered."""
-    operation, active = pending_or_last(turn.observed), turn.roles.active
-    if active is not None and active.record.state not in {"Active", "Failed"}:
-        return None  # a switch is being written down; a moment later there is a right answer
-    if operation is None or not _pending(turn.observed):
-        return None
-    result = _result(turn, operation)
-    if result.target is not None and result.record is not None:
-        turn.save(result.target, msgspec.structs.replace(result.record, operation=operation.id))
-    number = operation.revision or (result.target.number if result.target else None)
-    accepted = "Accepted" if result.accepted else "Refused"
-    verb = "?" if operation.refused else operation.verb
-    turn.decision.tell(f"Request{accepted}", f"{verb}: {result.message}", warning=not result.accepted)
-    return {
-        "id": operation.id,
-        "verb": verb,
-        "target": str(number or ""),
-        "result": accepted,
-        "message": result.message,
-        "at": stamp(turn.observed.now),
-    }
-
-
-def _result(turn: Turn, operation: Operation) -> Answer:
-    if operation.refused:
-        return Answer(accepted=False, message=operation.refused)
-    if operation.verb != "rotate" and (left := ledger.unknown(turn)):
+def answer(turn: Turn, spec: RequestSpec, *, operation: str) -> Answer:
+    """Decide what a request does now; the writes that a rotation needs are asked for."""
+    if spec.verb == "rotate":
+        return _rotate(turn, spec, operation)
+    if spec.verb not in FREEZE and (left := ledger.unknown(turn)):
         return _no(f"the release record of revision {left[0].number} cannot be read; see the condition Stalled")
-    done = next((r for r in turn.observed.revisions.values() if r.record.operation == operation.id), None)
-    if done is not None:
-        return Answer(accepted=True, message=f"revision {done.number}: done", target=done)
-    return _VERBS[operation.verb](turn, operation)
+    return _VERBS[spec.verb](turn, spec)
 
 
-def _rotate(turn: Turn, operation: Operation) -> Answer:
-    if operation.what == "secret-key":
+def done(observed: Observed, operation: str) -> bool:
+    """Whether what was asked under this id is written down."""
+    role = observed.role_rotation
+    acted = {revision.record.operation for revision in observed.revisions.values()}
+    return operation in {*acted, observed.webhook_record.operation, role.operation if role else ""}
+
+
+def busy(turn: Turn) -> bool:
+    """Whether a switch is being written down: a moment later there is a right answer."""
+    active = turn.roles.active
+    return active is not None and active.record.state not in {"Active", "Failed", "Unknown"}
+
+
+def _rotate(turn: Turn, spec: RequestSpec, operation: str) -> Answer:
+    if spec.secret == "secret-key":  # noqa: S105 - its name
         where = f"the Secret {turn.observed.spec.secret_key_ref.name}"
         return _no(f"the values of SECRET_KEY are yours; put a new one before the others into {where}")
-    if operation.what not in _ROTATIONS:
-        return _replace_key(turn, operation)
-    ask = _ROTATIONS[operation.what]
-    accepted, message = ask(turn, operation=operation.id, compromised=operation.compromised)
+    if spec.secret not in _ROTATIONS:
+        return _replace_key(turn, spec)
+    ask = _ROTATIONS[spec.secret]
+    accepted, message = ask(turn, operation=operation, compromised=spec.compromised)
     return Answer(accepted=accepted, message=message)
 
 
-def _replace_key(turn: Turn, operation: Operation) -> Answer:
+def _replace_key(turn: Turn, spec: RequestSpec) -> Answer:
     """Only a person can make an API key; one that has leaked is marked, so that its replacement waits for nothing."""
-    if not operation.compromised:
+    if not spec.compromised:
         return _no(
             "Stripe has no call that makes an API key; put a new one into the Secret that apiKey.secretRef names"
         )
@@ -148,51 +80,82 @@ def _yes(message: str, target: Revision, record: ReleaseRecord) -> Answer:
     return Answer(accepted=True, message=message, target=target, record=record)
 
 
-def _other(operation: Operation, revision: Revision) -> bool:
-    return operation.revision is not None and operation.revision != revision.number
+def _other(spec: RequestSpec, revision: Revision) -> bool:
+    return spec.revision is not None and spec.revision != revision.number
 
 
-def _promote(turn: Turn, operation: Operation) -> Answer:
+def _promote(turn: Turn, spec: RequestSpec) -> Answer:
     candidate, active = turn.roles.candidate, turn.roles.active
     if candidate is not None:
-        if _other(operation, candidate):
+        if _other(spec, candidate):
             return _no(f"the revision being released is {candidate.number}; promote that one")
-        record = msgspec.structs.replace(candidate.record, promoted=True)
-        return Answer(
-            accepted=True, message=f"revision {candidate.number} is promoted", target=candidate, record=record
-        )
+        return _let_through(turn, candidate, "promoted")
     if active is None or not baking(active):
         return _no("no release waits for a promotion")
-    if _other(operation, active):
+    if _other(spec, active):
         return _no(f"the revision in its bake is {active.number}")
-    if not operation.reason:
+    if not spec.reason:
         return _no(f"promoting revision {active.number} now ends its bake early; give a reason")
     record = msgspec.structs.replace(active.record, stable_at=stamp(turn.observed.now))
     return _yes(f"the bake of revision {active.number} is over", active, record)
 
 
-def _abort(turn: Turn, operation: Operation) -> Answer:
+def _approve(turn: Turn, spec: RequestSpec) -> Answer:
+    """As promote, but of a candidate alone: an approval never ends a bake."""
+    candidate = turn.roles.candidate
+    if candidate is None:
+        return _no("no release waits for an approval")
+    if _other(spec, candidate):
+        return _no(f"the revision being released is {candidate.number}; approve that one")
+    if turn.observed.spec.release.promotion != "Manual":
+        return _no("spec.release.promotion is not Manual: releases wait for no approval")
+    return _let_through(turn, candidate, "approved")
+
+
+def _let_through(turn: Turn, candidate: Revision, word: str) -> Answer:
+    waits = f"; it waits for {turn.observed.suspended}" if turn.observed.suspended else ""
+    if candidate.record.promoted:
+        return Answer(accepted=True, message=f"revision {candidate.number} is {word} already{waits}", target=candidate)
+    record = msgspec.structs.replace(candidate.record, promoted=True)
+    return _yes(f"revision {candidate.number} is {word}{waits}", candidate, record)
+
+
+def _freeze(turn: Turn, _: RequestSpec) -> Answer:
+    """Nothing is written but the answer: the request itself is the freeze, as long as it is the last of its kind."""
+    if turn.observed.requests.frozen is not None:
+        return Answer(accepted=True, message="releases are frozen already; this request keeps them so")
+    return Answer(accepted=True, message="no release takes a step; repairs, ways back and leaks go on")
+
+
+def _unfreeze(turn: Turn, _: RequestSpec) -> Answer:
+    if turn.observed.requests.frozen is None:
+        return _no("releases are not frozen")
+    paused = "; spec.suspend still holds them" if turn.observed.spec.suspend else ""
+    return Answer(accepted=True, message=f"releases go on{paused}")
+
+
+def _abort(turn: Turn, spec: RequestSpec) -> Answer:
     candidate = turn.roles.candidate
     if candidate is None:
         return _no("no release can be aborted; to leave the active revision use rollback")
-    if _other(operation, candidate):
+    if _other(spec, candidate):
         return _no(f"the revision being released is {candidate.number}")
-    why = operation.reason or "a person asked for it"
+    why = spec.reason or "a person asked for it"
     record = candidate.record.failed("Aborted", why, at=turn.observed.now)
     turn.decision.outcomes.append("failed")
     return _yes(f"revision {candidate.number} is given up", candidate, record)
 
 
-def _retry(turn: Turn, operation: Operation) -> Answer:
+def _retry(turn: Turn, spec: RequestSpec) -> Answer:
     observed, active = turn.observed, turn.roles.active
-    if active is not None and active.record.step(jobs.CONTRACT).state == "Failed" and not _other(operation, active):
+    if active is not None and active.record.step(jobs.CONTRACT).state == "Failed" and not _other(spec, active):
         again = StepRecord(run=active.record.step(jobs.CONTRACT).run + 1)
         record = active.record.with_step(jobs.CONTRACT, again)
         return _yes("contract migrations run again", active, record)
     wanted = turn.roles.failed
     if wanted is None:
         return _no("the revision that the spec asks for has not failed")
-    if _other(operation, wanted):
+    if _other(spec, wanted):
         return _no(f"the revision that the spec asks for is {wanted.number}; change the spec to get another")
     if active is not None and active.digest == wanted.digest:
         return _no(f"revision {wanted.number} still has the traffic; it can be tried again once that went back")
@@ -204,21 +167,21 @@ def _retry(turn: Turn, operation: Operation) -> Answer:
     return _yes(message, wanted, record)
 
 
-def _rollback(turn: Turn, operation: Operation) -> Answer:
+def _rollback(turn: Turn, spec: RequestSpec) -> Answer:
     observed, active, previous = turn.observed, turn.roles.active, turn.roles.previous
     if active is None or active.record.state != "Active":
         return _no("no revision is active, or its way back has begun")
     if (moved := override.override_of(observed)) is not None:
         return _no(f"traffic is not where the record says: {override.message(turn, moved)}")
-    if previous is not None and not _other(operation, previous):
+    if previous is not None and not _other(spec, previous):
         if found := traffic.blockers(turn):
             return _no("; ".join(found))
-        why = operation.reason or "a person asked for it"
+        why = spec.reason or "a person asked for it"
         record = active.record.failed("RolledBack", why, at=observed.now)
         return _yes(f"traffic goes back to revision {previous.number}", active, record)
-    if operation.revision is None:
+    if spec.revision is None:
         return _no("no earlier revision is running; name the revision to go back to")
-    return _release_again(turn, operation.revision, active)
+    return _release_again(turn, spec.revision, active)
 
 
 def _cannot_log_in(observed: Observed, target: Revision) -> str:
@@ -247,10 +210,13 @@ def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
 
 
 _ROTATIONS: Final = {"webhook": webhook_rotation.ask, "database": database_rotation.ask}
-_VERBS: Final[dict[requests.Verb, Callable[[Turn, Operation], Answer]]] = {
+FREEZE: Final = frozenset({"freeze", "unfreeze"})
+_VERBS: Final[dict[Verb, Callable[[Turn, RequestSpec], Answer]]] = {
     "promote": _promote,
+    "approve": _approve,
     "abort": _abort,
     "retry": _retry,
     "rollback": _rollback,
-    "rotate": _rotate,
+    "freeze": _freeze,
+    "unfreeze": _unfreeze,
 }

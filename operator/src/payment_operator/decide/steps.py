@@ -35,13 +35,13 @@ def advance(turn: Turn) -> Progress | None:
     """Take the candidate one step further; None when there is no candidate."""
     roles, observed = turn.roles, turn.observed
     if roles.fresh:
-        return Progress("Validate", "spec.suspend to be false") if observed.spec.suspend else _create(turn)
+        return Progress("Validate", observed.suspended) if observed.suspended else _create(turn)
     if roles.candidate is None:
         return None
-    if observed.spec.suspend:
+    if observed.suspended:
         rehearsal = Turn(observed, roles, Part())
         progress = _next(rehearsal, roles.candidate)
-        return Progress(progress.step, "spec.suspend to be false", progress.since)
+        return Progress(progress.step, observed.suspended, progress.since)
     return _next(turn, roles.candidate)
 
 
@@ -95,7 +95,7 @@ def new_credentials(observed: Observed) -> Create:
 def _refused(turn: Turn, revision: Revision) -> Progress | None:
     """Fail when the API server does not take the candidate's objects."""
     for (kind, name), answer in turn.observed.refusals.items():
-        if revision.digest in name:
+        if revision.digest in name and kind != names.REQUEST_KIND:
             turn.fail(revision, "ManifestRefused", f"{kind} {name}: {answer}")
             return Progress("Deploy")
     return None
@@ -257,7 +257,7 @@ def _hold(turn: Turn, revision: Revision) -> Progress | None:
     held = observed.spec.release.promotion == "Manual" and active is not None
     if not held or revision.record.promoted or hurries(observed, active, revision):
         return None
-    how = f"kubectl annotate penv {observed.owner.name} {names.GROUP}/promote={revision.number}"
+    how = f"kubectl payments promote {observed.owner.name} --revision {revision.number}"
     if active is not None and replaces_leaked(observed, active, revision):
         how += f"; it replaces a leaked secret: for that alone put the spec back to what revision {active.number} has"
     return Progress("Hold", how, turn.since(revision, jobs.SMOKE))

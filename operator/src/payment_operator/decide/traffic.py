@@ -282,7 +282,7 @@ def retire(turn: Turn) -> Progress | None:
     if active is None or previous is None or cutover is None or observed.overlapping:
         return None
     at_once = previous.record.state == "Failed" or replaces_leaked(observed, previous, active)
-    if (not at_once and observed.spec.suspend) or not active.record.stable_at:
+    if (not at_once and observed.suspended) or not active.record.stable_at:
         return None
     release = observed.spec.release
     over = moment(cutover.at) + timedelta(seconds=release.drain_seconds if at_once else release.retain_seconds)

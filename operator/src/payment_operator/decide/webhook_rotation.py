@@ -151,7 +151,7 @@ def _rest(turn: Turn, record: WebhookRecord) -> None:
     if not state.managed(observed):
         _leave_managed(turn, record)
         return
-    if (observed.spec.suspend and not record.compromised) or observed.webhook.endpoints is None:
+    if (observed.suspended and not record.compromised) or observed.webhook.endpoints is None:
         return
     if record.failed_at:
         again = moment(record.failed_at) + timedelta(seconds=min(RETRY_SECONDS, state.times(observed).interval_seconds))

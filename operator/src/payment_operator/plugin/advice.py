@@ -6,7 +6,7 @@ from typing import Any
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Command, State
 from payment_operator.plugin.steps import BEFORE_TRAFFIC, ROLLBACK
-from payment_operator.plugin.verdict import condition, failure
+from payment_operator.plugin.verdict import condition, failure, halted
 
 KIND_NAME = "paymentenvironment"
 OPERATOR_PODS = "kubectl get pods --all-namespaces --selector=app.kubernetes.io/component=operator"
@@ -33,7 +33,7 @@ def _commands(environment: Object, state: State) -> Iterator[tuple[str, str]]:
         case "Waiting":
             yield from _for_a_person(name, status)
         case "Paused":
-            yield f"resume {name}", "go on with the release"
+            yield f"{'unfreeze' if halted(environment) == 'frozen' else 'resume'} {name}", "go on with the release"
             yield from _leave(name, status)
         case "Releasing":
             yield f"status {name} -w", "watch until the release is over"

@@ -25,6 +25,7 @@ a release, step by step:
 
 NAME may be left out while the namespace has one PaymentEnvironment.
 """
+LONGEST_REASON: Final = 1024
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 KUBECTL_FLAGS: Final = (
@@ -56,6 +57,22 @@ def seconds(text: str) -> float:
         message = f"{text!r} is no duration; write 90s, 10m or 1h"
         raise argparse.ArgumentTypeError(message)
     return float(found[1]) * _UNITS[found[2]]
+
+
+def revision_number(text: str) -> int:
+    """Read the number of a revision, as the API server takes it."""
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        message = f"{text[:20]!r} is no revision; write its number, for example 18"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def one_line(text: str) -> str:
+    """Read a reason, as the API server takes it."""
+    if len(text) > LONGEST_REASON or not text.isprintable():
+        message = f"it must be one line of at most {LONGEST_REASON} characters"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def parser() -> Parser:
@@ -90,6 +107,18 @@ _EXAMPLES: Final = {
   kubectl payments promote --revision 18 -w            send traffic to 18, watch it to the end
   kubectl payments promote --reason "seen enough"      while it is being watched: end the watch early
   afterwards, to go back:  kubectl payments rollback
+""",
+    "approve": """
+  kubectl payments approve --revision 18      it gets the traffic once its checks have passed
+  to end a bake early:      kubectl payments promote --reason TEXT
+""",
+    "freeze": """
+  kubectl payments freeze --reason "sale until Monday"    repairs, ways back and leaks go on
+  to go on:                 kubectl payments unfreeze
+""",
+    "unfreeze": """
+  kubectl payments unfreeze
+  then watch it:            kubectl payments status -w
 """,
     "abort": """
   kubectl payments abort --revision 18      before it has traffic; the serving revision stays
@@ -182,20 +211,27 @@ def _look(verbs: "Verbs[Parser]") -> None:
 def _ask(verbs: "Verbs[Parser]") -> None:
     for name, help_, flag in (
         ("promote", "send traffic to green, the revision being released", "--revision"),
+        ("approve", "let green through once its checks have passed", "--revision"),
         ("abort", "stop green, the revision being released, before it has traffic", "--revision"),
         ("retry", "try the failed revision again", "--revision"),
         ("rollback", "send traffic back to blue, or to an earlier revision", "--to"),
     ):
         verb = _verb(verbs, name, help_)
         which = "default: the one before" if flag == "--to" else "refused if another one is meant meanwhile"
-        verb.add_argument(flag, type=int, metavar="N", help=f"number of the revision; {which}")
+        verb.add_argument(flag, type=revision_number, metavar="N", help=f"number of the revision; {which}")
         if name == "rollback":
             verb.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
-        verb.add_argument("--reason", default="", metavar="TEXT", help="kept in the answer's record")
+        verb.add_argument("--reason", type=one_line, default="", metavar="TEXT", help="kept in the history")
         verb.add_argument("-w", "--watch", action="store_true", help="then watch until it has happened")
         verb.add_argument(
             "--timeout", type=seconds, metavar="TIME", help="with -w: give up after so long, for example 10m"
         )
+        verb.add_argument(
+            "--timeout-answer", type=seconds, default=30.0, metavar="TIME", help="of the operator (default 30s)"
+        )
+    for name, help_ in (("freeze", "let no release take a step"), ("unfreeze", "let releases go on")):
+        verb = _verb(verbs, name, help_)
+        verb.add_argument("--reason", type=one_line, default="", metavar="TEXT", help="kept in the history")
         verb.add_argument(
             "--timeout-answer", type=seconds, default=30.0, metavar="TIME", help="of the operator (default 30s)"
         )

@@ -7,12 +7,14 @@ from payment_operator import names
 from payment_operator.plugin.errors import NotFound, NotPermitted, PluginError, Unreachable, WrongUsage
 
 RESOURCE: Final = f"{names.PLURAL}.{names.GROUP}"
+REQUESTS: Final = f"{names.REQUEST_PLURAL}.{names.GROUP}"
 
 _FORBIDDEN: Final = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
     r'(?: in the namespace "(?P<namespace>[^"]*)"| (?P<everywhere>at the cluster scope))'
 )
 _ABSENT: Final = re.compile(r"\(NotFound\): (?P<resource>\S+) \"(?P<name>[^\"]*)\" not found")
+_POLICY: Final = re.compile(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request: (?P<why>.+)")
 _UNREACHABLE: Final = (
     "Unable to connect to the server",
     "connection refused",
@@ -33,9 +35,9 @@ def error_of(complaint: str) -> PluginError:
     text = complaint.strip()
     if found := _FORBIDDEN.search(text):
         return _forbidden(found)
-    if _unknown_kind(text):
+    if kind := _unknown_kind(text):
         return NotFound(
-            "this cluster does not know PaymentEnvironment: its CustomResourceDefinition is not installed",
+            f"this cluster does not know {kind}: its CustomResourceDefinition is not installed",
             fix="install the operator: helm install payments ./chart, or only the kind: "
             "kubectl apply --server-side -f chart/crds",
         )
@@ -44,12 +46,17 @@ def error_of(complaint: str) -> PluginError:
     return _connection(text)
 
 
-def _unknown_kind(text: str) -> bool:
+def _unknown_kind(text: str) -> str:
     unknown = ("doesn't have a resource type", "could not find the requested resource", "no matches for kind")
-    return any(part in text for part in unknown) and (names.PLURAL in text or names.KIND in text)
+    if not any(part in text for part in unknown):
+        return ""
+    kinds = ((names.KIND, names.PLURAL), (names.REQUEST_KIND, names.REQUEST_PLURAL))
+    return next((kind for kind, plural in kinds if kind in text or plural in text), "")
 
 
 def _connection(text: str) -> PluginError:
+    if found := _POLICY.search(text):
+        return NotPermitted(f"an admission policy refuses it: {found['why'].strip()}")
     if any(part in text for part in _LOGGED_OUT):
         return NotPermitted(
             "the cluster does not accept your credentials", fix="log in again, then: kubectl auth whoami"

@@ -1,4 +1,4 @@
-"""Short answers about the database, rollback, autoscaling and the last request."""
+"""Short answers about the database, rollback, autoscaling and requests."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,8 +17,8 @@ def facts(observed: Observed) -> dict[str, str]:
         "database": _database(status.get("migration")),
         "rollback": _rollback(status.get("previous"), observed.at),
         "autoscaling": _autoscaling(observed),
-        "last request": _request(status.get("lastOperation"), observed.at),
-        "waiting request": _pending(observed.environment),
+        "last request": _request(_answered(observed), observed.at),
+        "waiting": _waiting(observed),
     }
     return {topic: answer for topic, answer in answers.items() if answer}
 
@@ -68,15 +68,36 @@ def _of_autoscaler(autoscaler: Object) -> Iterator[str]:
             yield f"{resource['name'].upper()} {used} % of the wanted {limit} %"
 
 
-def _request(operation: dict[str, Any] | None, at: datetime) -> str:
-    if not operation:
+def _answered(observed: Observed) -> Object | None:
+    """The request that was answered last."""
+    asked = observed.of_kind(names.REQUEST_KIND)
+    done = [item for item in asked if (item.get("status") or {}).get("state") in {"Done", "Refused"}]
+    return max(done, key=lambda item: (item["status"].get("number", 0), item["status"].get("at", "")), default=None)
+
+
+def _request(item: Object | None, at: datetime) -> str:
+    if item is None:
         return ""
-    ago = clock.duration(clock.seconds_since(operation.get("at"), at))
-    target = f" {operation['target']}" if operation.get("target") else ""
-    message = f": {operation['message']}" if operation.get("message") else ""
-    return f"{operation['verb']}{target} {operation['result'].lower()}" + (f" {ago} ago" if ago else "") + message
+    spec, status = item["spec"], item["status"]
+    ago = clock.duration(clock.seconds_since(status.get("at"), at))
+    by = f" by {status['by']}" if status.get("by") else ""
+    message = f": {status['message']}" if status.get("message") else ""
+    return f"{_what(spec, status)} {status['state'].lower()}{by}" + (f" {ago} ago" if ago else "") + message
 
 
-def _pending(environment: Object) -> str:
-    annotations = environment["metadata"].get("annotations", {})
-    return str(annotations.get(names.ANNOTATION_REQUEST, ""))
+def _what(spec: Object, status: Object) -> str:
+    """The verb, and of what."""
+    target = spec.get("secret") or status.get("revision") or spec.get("revision") or ""
+    return f"{spec['verb']} {target}".strip()
+
+
+def _waiting(observed: Observed) -> str:
+    """The requests that have no answer yet."""
+    asked = observed.of_kind(names.REQUEST_KIND)
+    states = [(item, (item.get("status") or {}).get("state", "Pending")) for item in asked]
+    found = [
+        f"{_what(item['spec'], item.get('status') or {})} ({state.lower()}, {item['metadata']['name']})"
+        for item, state in states
+        if state in {"Pending", "Accepted"}
+    ]
+    return ", ".join(found)

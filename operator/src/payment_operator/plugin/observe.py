@@ -1,4 +1,4 @@
-"""Reads an environment and everything that belongs to it: two calls of kubectl."""
+"""Reads an environment and everything that belongs to it: three calls of kubectl."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Final
 
 from payment_operator import names
 from payment_operator.plugin import clock
-from payment_operator.plugin.complaints import RESOURCE
+from payment_operator.plugin.complaints import REQUESTS, RESOURCE
 from payment_operator.plugin.errors import NotFound, PluginError, WrongUsage
 from payment_operator.plugin.kubectl import Kubectl, Object
 
@@ -82,5 +82,8 @@ def observe(kubectl: Kubectl, name: str | None) -> Observed:
     environment = environment_named(kubectl, name)
     metadata = environment["metadata"]
     selector = f"--selector={names.LABEL_ENVIRONMENT}={metadata['name']}"
-    owned, hidden = kubectl.get_what_is_allowed(",".join(OWNED), selector, f"--namespace={metadata['namespace']}")
-    return Observed(environment=environment, at=clock.now(), owned=owned, hidden=hidden)
+    place = f"--namespace={metadata['namespace']}"
+    owned, hidden = kubectl.get_what_is_allowed(",".join(OWNED), selector, place)
+    asked, unseen = kubectl.get_what_is_allowed(REQUESTS, place)  # those that are not answered yet have no label
+    owned += [item for item in asked if item["spec"]["environment"] == metadata["name"]]
+    return Observed(environment=environment, at=clock.now(), owned=owned, hidden=[*hidden, *unseen])

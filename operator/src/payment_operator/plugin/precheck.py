@@ -25,6 +25,18 @@ def promoted(environment: Object, revision: int | None, *, reason: str = "") -> 
     return int(number)
 
 
+def approved(environment: Object, revision: int | None) -> int:
+    """Return the revision to approve.
+
+    Raises:
+        Refused: nothing waits for an approval, it has the traffic already, or the revision is stale.
+    """
+    candidate = _candidate(environment, revision, "approve")
+    if candidate["step"] not in BEFORE_TRAFFIC:
+        raise Refused(f"revision {candidate['revision']} has traffic already (step {candidate['step']})")
+    return int(candidate["revision"])
+
+
 def aborted(environment: Object, revision: int | None) -> int:
     """Return the revision to abort.
 

@@ -1,71 +1,75 @@
-"""Sends a person's request to the operator as an annotation, and waits for its answer in the status.
-
-The patch names the version of the resource that was looked at, so a request never replaces another that the operator
-has not read yet.
-"""
+"""Asks something of the operator: makes an EnvironmentRequest, and waits for the answer in its status."""
 
 import json
 import time
-import uuid
 from typing import Any, Final
 
 from payment_operator import names
 from payment_operator.plugin.advice import OPERATOR_PODS
-from payment_operator.plugin.complaints import RESOURCE
-from payment_operator.plugin.errors import NoAnswer, PluginError, Refused
+from payment_operator.plugin.complaints import REQUESTS, RESOURCE
+from payment_operator.plugin.errors import NoAnswer, Refused
 from payment_operator.plugin.kubectl import Kubectl, Object
 
-_ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.5
-_CHANGED: Final = "the object has been modified"
+_LONGEST_NAME: Final = 256
 
 
 def send(kubectl: Kubectl, environment: Object, *, verb: str, details: dict[str, Any], reason: str = "") -> str:
-    """Write the request and return its id.
+    """Make the request and return its name.
 
     Raises:
-        Refused: another request waits to be read.
-        PluginError: the user may not patch the environment, or it changed too often meanwhile.
+        NotPermitted: the user may not make requests.
+        PluginError: the API server refuses it.
     """
-    request: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "verb": verb} | details
-    if reason:
-        request["reason"] = reason
-    text = json.dumps(request)
-    for _ in range(_ATTEMPTS):
-        metadata = environment["metadata"]
-        if waiting := metadata.get("annotations", {}).get(names.ANNOTATION_REQUEST):
-            raise Refused(f"another request waits for the operator: {waiting}", fix=_withdraw(environment))
-        annotations = {names.ANNOTATION_REQUEST: text}
-        change = {"metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": annotations}}
-        try:
-            patch(kubectl, environment, change)
-        except PluginError as error:
-            if _CHANGED not in str(error):
-                raise
-            environment = fresh(kubectl, environment)
-        else:
-            return str(request["id"])
-    raise PluginError("the environment changed each time the request was written", fix="try again")
+    metadata = environment["metadata"]
+    spec: dict[str, Any] = {"environment": metadata["name"], "verb": verb} | details
+    spec |= {name: value for name, value in (("reason", reason), ("by", _user(kubectl))) if value}
+    request = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.REQUEST_KIND,
+        "metadata": {
+            "generateName": f"{metadata['name']}-{verb}-",
+            "namespace": metadata["namespace"],
+            "labels": {names.LABEL_ENVIRONMENT: metadata["name"]},
+        },
+        "spec": spec,
+    }
+    made = kubectl.ask("create", "--filename=-", "--output=jsonpath={.metadata.name}", stdin=json.dumps(request))
+    return made.strip()
+
+
+def _user(kubectl: Kubectl) -> str:
+    """Who the API server takes the user for; empty when it does not say (a kubectl or server from before 1.28)."""
+    done = kubectl.run("auth", "whoami", "--output=jsonpath={.status.userInfo.username}")
+    return "" if done.code else done.out.strip()[:_LONGEST_NAME]
 
 
 def answer(kubectl: Kubectl, environment: Object, *, request: str, seconds: float) -> dict[str, Any]:
-    """Return the operator's answer to the request.
+    """Return the operator's answer to the request: its status, with its name and what was asked.
 
     Raises:
         NoAnswer: it did not come in time; the request stays.
         Refused: the operator says no; the message is its own.
     """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        operation: dict[str, Any] = fresh(kubectl, environment).get("status", {}).get("lastOperation") or {}
-        if operation.get("id") == request:
-            if operation["result"] == "Refused":
-                raise Refused(f"the operator refused it: {operation.get('message', '')}".rstrip(": "))
-            return operation
+    place = f"--namespace={environment['metadata']['namespace']}"
+    while True:
+        found = kubectl.get(REQUESTS, request, place)
+        status: dict[str, Any] = found.get("status") or {}
+        if status.get("state") == "Refused":
+            raise Refused(f"the operator refused it: {status.get('message', '')}".rstrip(": "))
+        if status.get("state") == "Done":
+            return {"request": request, "verb": found["spec"]["verb"]} | status
+        if time.monotonic() >= deadline:
+            break
         time.sleep(_PAUSE_SECONDS)
+    look = f"kubectl get ereq {request} -n {environment['metadata']['namespace']}"
+    if status.get("state") == "Accepted":
+        raise NoAnswer(f"the operator accepted it and has not done it after {seconds:.0f} s", fix=f"see: {look}")
     raise NoAnswer(
         f"the operator did not answer within {seconds:.0f} s; the request stays and is taken when it runs",
-        fix=f"see whether it runs: {OPERATOR_PODS}\n{_withdraw(environment)}",
+        fix=f"see whether it runs: {OPERATOR_PODS}\nsee the request: {look}\n"
+        f"withdraw it: {look.replace('get', 'delete', 1)}",
     )
 
 
@@ -84,9 +88,3 @@ def patch(kubectl: Kubectl, environment: Object, change: Object) -> None:
     metadata = environment["metadata"]
     place = (metadata["name"], f"--namespace={metadata['namespace']}")
     kubectl.ask("patch", RESOURCE, *place, "--type=merge", f"--patch={json.dumps(change)}")
-
-
-def _withdraw(environment: Object) -> str:
-    metadata = environment["metadata"]
-    place = f"{names.KIND.lower()}/{metadata['name']} -n {metadata['namespace']}"
-    return f"withdraw it: kubectl annotate {place} {names.ANNOTATION_REQUEST}-"

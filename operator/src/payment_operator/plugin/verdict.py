@@ -55,8 +55,9 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
         return Verdict(
             "Stalled", f"The release of revision {revision} is stuck: {stalled['reason']}.", stalled["message"]
         )
-    if environment["spec"].get("suspend"):
-        return Verdict("Paused", f"The release of revision {revision} is paused after step {step}.", waiting)
+    if word := halted(environment):
+        why = condition(environment, "Suspended").get("message", "") if word == "frozen" else waiting
+        return Verdict("Paused", f"The release of revision {revision} is {word} after step {step}.", why)
     if step == "Hold":
         leak = candidate.get("waitingFor", "").partition("; ")[2]
         return Verdict("Waiting", f"Revision {revision} passed its checks and waits for you{since}.", leak)
@@ -70,6 +71,13 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
     attempt = candidate.get("attempt", 1)
     again = f", attempt {attempt}" if attempt > 1 else ""
     return Verdict("Releasing", f"Releasing revision {revision}{again}: {step}{since}.", waiting)
+
+
+def halted(environment: Object) -> str:
+    """How releases are held: paused by the spec, or frozen by a request; empty when they go on."""
+    if environment["spec"].get("suspend"):
+        return "paused"
+    return "frozen" if condition(environment, "Suspended").get("reason") == "Frozen" else ""
 
 
 def _serving(status: dict[str, Any]) -> str:
@@ -88,8 +96,9 @@ def _at_rest(environment: Object) -> Verdict:
         return Verdict("Stalled", f"Stuck: {stalled['reason']}. {serving}", stalled["message"])
     reconciling = condition(environment, "Reconciling")
     begins = reconciling.get("status") == "True" and not status.get("candidate")
-    if begins and environment["spec"].get("suspend"):
-        return Verdict("Paused", f"A new release is paused before it begins. {serving}")
+    if begins and (word := halted(environment)):
+        why = condition(environment, "Suspended").get("message", "") if word == "frozen" else ""
+        return Verdict("Paused", f"A new release is {word} before it begins. {serving}", why)
     if begins:
         return Verdict("Releasing", f"A release begins: {reconciling['reason']}. {serving}", reconciling["message"])
     if ready.get("status") == "True" and active:

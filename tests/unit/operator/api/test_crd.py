@@ -9,14 +9,15 @@ import msgspec
 import pytest
 import yaml
 
-from payment_operator.api.crd import crd_manifest, crd_yaml, openapi_schema
+from payment_operator.api import request
+from payment_operator.api.crd import crd_manifest, crd_manifests, crd_yaml, openapi_schema
 from payment_operator.api.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[4]
-CRD = ROOT / "chart/crds/paymentenvironments.payments.leanconstruction.io.yaml"
+CRDS = ROOT / "chart/crds"
 SAMPLES = sorted((ROOT / "k8s/samples").glob("*.yaml"))
 WITHOUT_DESCRIPTION = {"metadata"}
 
@@ -29,13 +30,41 @@ def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, di
         yield from properties(items, f"{path}[]")
 
 
-def test_the_chart_holds_the_crd_that_the_types_give() -> None:
-    assert CRD.read_text(encoding="utf-8") == crd_yaml(), f"run `payment-operator crd > {CRD.relative_to(ROOT)}`"
+@pytest.mark.parametrize("plural", crd_manifests())
+def test_the_chart_holds_the_crd_that_the_types_give(plural: str) -> None:
+    held = (CRDS / f"{plural}.payments.leanconstruction.io.yaml").read_text(encoding="utf-8")
+    assert held == crd_yaml(plural), "run `make operator-reference`"
 
 
-def test_every_field_is_described() -> None:
-    silent = [path for path, schema in properties(openapi_schema()) if not schema.get("description")]
+@pytest.mark.parametrize("schema", [openapi_schema(), request.openapi_schema()], ids=["environment", "request"])
+def test_every_field_is_described(schema: dict[str, Any]) -> None:
+    silent = [path for path, schema in properties(schema) if not schema.get("description")]
     assert set(silent) == WITHOUT_DESCRIPTION
+
+
+def test_numbers_and_texts_of_a_request_are_bounded() -> None:
+    """A number of 5 000 digits once killed passes."""
+    limits = {"string": {"maxLength", "enum"}, "integer": {"maximum"}, "boolean": {"type"}}
+    for name, field in request.openapi_schema()["properties"]["spec"]["properties"].items():
+        assert limits[field["type"]] & set(field), name
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"verb": "rotate"},
+        {"verb": "abort", "secret": "webhook"},
+        {"verb": "approve"},
+        {"verb": "promote", "revision": 0},
+        {"verb": "promote", "revision": 10**9},
+        {"verb": "promote", "reason": "two\nlines"},
+        {"verb": "destroy"},
+        {"environment": "../other"},
+    ],
+)
+def test_what_the_schema_does_not_allow_is_not_read_either(spec: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"spec|Expected|Invalid"):
+        request.read_spec({"environment": "shop", "verb": "abort"} | spec)
 
 
 def test_the_resource_has_status_and_scale() -> None:

@@ -58,10 +58,17 @@ class Releases(RuleBasedStateMachine):
     def another_image(self, image: str) -> None:
         self.world.change(image=image)
 
-    @rule(verb=st.sampled_from(["promote", "abort", "retry", "rollback"]), number=st.sampled_from(["", "1", "2", "3"]))
-    def request(self, verb: str, number: str) -> None:
-        self.world.annotate(verb, number)
+    @rule(
+        verb=st.sampled_from(["promote", "approve", "abort", "retry", "rollback"]),
+        number=st.sampled_from([None, 1, 2, 3]),
+    )
+    def request(self, verb: str, number: int | None) -> None:
+        self.world.ask(verb, number)
         self.asked = self.asked or verb in {"retry", "rollback"}
+
+    @rule(verb=st.sampled_from(["freeze", "unfreeze"]))
+    def freeze(self, verb: str) -> None:
+        self.world.ask(verb)
 
     @rule(on=st.booleans())
     def suspend(self, on: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
@@ -146,6 +153,7 @@ class Releases(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.world.change(suspend=False)
+        self.world.ask("unfreeze")
         for behaviour in self.world.behaviours.values():
             behaviour.exit_codes, behaviour.breach, behaviour.starts = {}, "", True
         self.world.settle()
@@ -155,6 +163,7 @@ class Releases(RuleBasedStateMachine):
         status: dict[str, Any] = self.world.conditions()
         assert status["Available"]["status"] == "True"
         assert len(self.world.populated()) <= 2
+        assert {self.world.answer(name)["state"] for name in self.world.asked} <= {"Done", "Refused"}
 
 
 class OneOperator(Releases):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -75,10 +74,9 @@ def test_the_first_revision_uses_the_source_s_own_login(world: World) -> None:
 
 @pytest.mark.parametrize("compromised", [False, True])
 def test_a_person_can_ask_for_a_rotation(world: World, *, compromised: bool) -> None:
-    request = {"id": "leak-1", "verb": "rotate", "what": "database", "compromised": compromised}
-    world.annotations[names.ANNOTATION_REQUEST] = json.dumps(request)
+    world.ask("rotate", secret="database", compromised=compromised)
     go_on(world)
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert login_of(url_in_use(world)).role == "app_a"
     assert rotation(world)["version"] == 1
     assert not world.logs_in(SOURCE["DATABASE_URL"])
@@ -87,10 +85,10 @@ def test_a_person_can_ask_for_a_rotation(world: World, *, compromised: bool) -> 
 def test_a_request_without_alternating_roles_is_refused_with_the_fix(world: World) -> None:
     world.spec["database"]["rotation"] = {"mode": "None"}
     world.generation += 1
-    world.annotations[f"{names.GROUP}/rotate"] = "database"
+    world.ask("rotate", secret="database")
     go_on(world, passes=10)
-    assert world.status["lastOperation"]["result"] == "Refused"
-    assert "AlternatingRoles" in world.status["lastOperation"]["message"]
+    assert world.answer()["state"] == "Refused"
+    assert "AlternatingRoles" in world.answer()["message"]
 
 
 def test_a_rotation_that_is_due_ends_on_the_other_role_with_the_former_locked(world: World) -> None:
@@ -132,7 +130,7 @@ def test_the_rollback_works_while_the_former_role_is_kept(world: World) -> None:
             break
         world.now += timedelta(seconds=min(decision.again_after or 5, 5))
     assert rotation(world)["state"] == "Retaining"
-    world.annotate("rollback")
+    world.ask("rollback")
     go_on(world, passes=40, seconds=1)
     assert login_of(url_in_use(world)).role == "app"
     assert world.logs_in(url_in_use(world))
@@ -141,10 +139,10 @@ def test_the_rollback_works_while_the_former_role_is_kept(world: World) -> None:
 def test_a_revision_with_a_locked_role_is_no_way_back(world: World) -> None:
     due(world)
     go_on(world)
-    world.annotate("rollback", "1")
+    world.ask("rollback", 1)
     go_on(world, passes=5)
-    assert world.status["lastOperation"]["result"] == "Refused"
-    assert "is locked or has a new password" in world.status["lastOperation"]["message"]
+    assert world.answer()["state"] == "Refused"
+    assert "is locked or has a new password" in world.answer()["message"]
 
 
 def test_a_release_that_fails_leaves_the_former_login_and_the_next_rotation_mends_it(world: World) -> None:
@@ -155,7 +153,7 @@ def test_a_release_that_fails_leaves_the_former_login_and_the_next_rotation_mend
     assert world.logs_in(url_in_use(world))
     assert rotation(world)["state"] == "Failed"
     world.behave("registry/payments:1").exit_codes.clear()
-    world.annotate("retry")
+    world.ask("retry")
     go_on(world)
     assert login_of(url_in_use(world)).role == "app_a"
     assert world.database["app"][1] is False
@@ -247,12 +245,11 @@ class AnyCrash(RuleBasedStateMachine):
 
     @rule(verb=st.sampled_from(["rollback", "retry", "abort"]))
     def request(self, verb: str) -> None:
-        self.world.annotate(verb)
+        self.world.ask(verb)
 
-    @rule(what=st.sampled_from(["database", "database", "api-key"]), number=st.integers(1, 9))
-    def leak(self, what: str, number: int) -> None:
-        request = {"id": f"leak-{number}", "verb": "rotate", "what": what, "compromised": True}
-        self.world.annotations[names.ANNOTATION_REQUEST] = json.dumps(request)
+    @rule(what=st.sampled_from(["database", "database", "api-key"]))
+    def leak(self, what: str) -> None:
+        self.world.ask("rotate", secret=what, compromised=True)
 
     @rule(number=st.integers(1, 4), state=st.sampled_from(["Valid", "Valid", "Refused", "Unknown"]))
     def key(self, number: int, state: Any) -> None:
@@ -283,7 +280,7 @@ class AnyCrash(RuleBasedStateMachine):
         self.world.database_answers, self.world.verdicts = True, {}
         for behaviour in self.world.behaviours.values():
             behaviour.exit_codes = {}
-        self.world.annotate("retry")
+        self.world.ask("retry")
         for _ in range(300):
             with suppress(Conflict):
                 self.world.operate()

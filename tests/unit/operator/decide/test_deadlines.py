@@ -46,7 +46,7 @@ def test_a_job_that_is_always_gone_is_made_five_times(step: str) -> None:
     assert (stalled["status"], stalled["reason"]) == ("True", "JobVanished")
     assert "ttlSecondsAfterFinished" in stalled["message"]
     world.steps = ()
-    world.annotate("retry")
+    world.ask("retry")
     live(world, passes=60)
     assert world.active() == "registry/payments:1"
 

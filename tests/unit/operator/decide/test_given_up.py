@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ import pytest
 from tests.unit.operator.decide.test_database_rotation import DATABASE, LOGINS, due, rotation, url_in_use
 from tests.unit.operator.world import SOURCE, SPEC, World
 
-from payment_operator import names
 from payment_operator.decide.roles import assign
 from payment_operator.resources.login import login_of
 
@@ -63,7 +61,7 @@ def is_aborted(world: World) -> None:
     world.spec["release"]["promotion"] = "Manual"
     world.change(image=SECOND)
     live(world, until=lambda: (world.status.get("candidate") or {}).get("step") == "Hold")
-    world.annotate("abort")
+    world.ask("abort")
     live(world, passes=20)
     world.spec["release"]["promotion"] = "Auto"
     world.generation += 1
@@ -72,7 +70,7 @@ def is_aborted(world: World) -> None:
 def is_rolled_back(world: World) -> None:
     world.change(image=SECOND)
     live(world, until=lambda: world.status.get("stable") == 2)
-    world.annotate("rollback")
+    world.ask("rollback")
     live(world)
 
 
@@ -80,7 +78,7 @@ def is_left_later(world: World) -> None:
     world.change(image=SECOND)
     live(world)
     assert len(world.populated()) == 1
-    world.annotate("rollback", "1")
+    world.ask("rollback", 1)
     live(world)
 
 
@@ -98,10 +96,9 @@ def key_in_use(world: World) -> str:
 
 
 def ask(world: World, what: str) -> str:
-    request = {"id": f"leak-{what}", "verb": "rotate", "what": what, "compromised": True}
-    world.annotations[names.ANNOTATION_REQUEST] = json.dumps(request)
+    world.ask("rotate", secret=what, compromised=True)
     live(world, passes=3)
-    return f"{world.status['lastOperation']['result']}: {world.status['lastOperation']['message']}"
+    return f"{world.answer()['state']}: {world.answer()['message']}"
 
 
 @pytest.mark.parametrize("given_up", GIVEN_UP)
@@ -142,7 +139,7 @@ def test_a_leak_is_answered_with_the_way_out(world: World, given_up: Callable[[W
     if what == "api-key":
         new_key(world)
     said = ask(world, what)
-    assert said.startswith("Accepted")
+    assert said.startswith("Done")
     assert ("the spec to be put back" if given_up is fails_in_its_bake else "a change of the spec") in said
     assert live(world) == {FIRST}
     world.change(image=FIRST)
@@ -160,9 +157,9 @@ def test_a_retry_releases_what_failed_with_the_new_credentials(world: World) -> 
     stalled = world.conditions()["Stalled"]
     assert stalled["reason"] == "BakeFailed"
     assert "the new credentials wait for a retry of revision 2" in stalled["message"]
-    world.annotate("retry")
+    world.ask("retry")
     live(world)
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert (world.active(), key_in_use(world)) == (SECOND, NEW_KEY)
 
 

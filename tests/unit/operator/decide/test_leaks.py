@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ import pytest
 from tests.unit.operator.decide.test_database_rotation import DATABASE, LOGINS, due, rotation, url_in_use
 from tests.unit.operator.world import SOURCE, SPEC, World
 
-from payment_operator import names
 from payment_operator.decide.roles import assign
 from payment_operator.resources.login import login_of
 
@@ -40,22 +38,19 @@ def live(world: World, *, passes: int = 300, until: Callable[[], Any] = lambda: 
         world.now += timedelta(seconds=min(decision.again_after or 10, 10))
 
 
-def leak(world: World, what: str, name: str = "leak") -> None:
-    request = {"id": name, "verb": "rotate", "what": what, "compromised": True}
-    world.annotations[names.ANNOTATION_REQUEST] = json.dumps(request)
+def leak(world: World, what: str) -> None:
+    world.ask("rotate", secret=what, compromised=True)
 
 
 def answer(world: World) -> str:
     live(world, passes=3)
-    found = world.status["lastOperation"]
-    assert found["verb"] == "rotate"
-    return f"{found['result']}: {found['message']}"
+    return f"{world.answer()['state']}: {world.answer()['message']}"
 
 
 def promoted(world: World) -> None:
     """Take the release that is held through."""
     live(world, until=lambda: (world.status.get("candidate") or {}).get("step") == "Hold")
-    world.annotate("promote")
+    world.ask("promote")
 
 
 def one_revision_and_one_login(world: World) -> bool:
@@ -88,8 +83,8 @@ def releasing(world: World) -> bool:
 
 
 def retaining(world: World) -> bool:
-    if releasing(world) and names.ANNOTATION_OPERATION not in world.annotations:
-        world.annotate("promote")
+    if releasing(world) and not world.asked:
+        world.ask("promote")
     return bool(rotation(world)["state"] == "Retaining" and world.status["stable"] == 2)
 
 
@@ -103,7 +98,7 @@ def test_a_leak_that_is_told_during_a_rotation_replaces_every_password_that_was_
     assert moment(world)
     there, began = passwords(world) - {"admin-word", "owner-word"}, world.now
     leak(world, "database")
-    assert answer(world).startswith("Accepted")
+    assert answer(world).startswith("Done")
     world.database_answers = True
     live(world, until=lambda: not there & passwords(world) and one_revision_and_one_login(world))
     assert not there & passwords(world)
@@ -123,7 +118,7 @@ def test_a_leak_during_a_held_release_of_something_else_waits_for_a_person_and_s
     live(world, passes=20)
     assert world.active() == "registry/payments:1"
     assert rotation(world)["message"] == "the next rotation waits for the release to end"
-    world.annotate("promote")
+    world.ask("promote")
     live(
         world,
         passes=600,
@@ -136,10 +131,10 @@ def test_a_leak_during_a_held_release_of_something_else_waits_for_a_person_and_s
 def test_the_former_role_is_locked_before_another_rotation_that_is_no_leak(world: World) -> None:
     due(world)
     live(world, until=lambda: retaining(world))
-    world.annotate("rotate", "database")
+    world.ask("rotate", secret="database")
     live(world, passes=5)
-    assert world.status["lastOperation"]["result"] == "Refused"
-    assert "the former role to be locked" in world.status["lastOperation"]["message"]
+    assert world.answer()["state"] == "Refused"
+    assert "the former role to be locked" in world.answer()["message"]
 
 
 def key_in_use(world: World) -> str:
@@ -206,7 +201,7 @@ def test_an_image_that_is_released_before_the_new_key_is_there_is_held_and_the_k
     world.change(image="registry/payments:2")
     live(world, passes=100)
     assert releasing(world)
-    world.annotate("promote")
+    world.ask("promote")
     live(world, passes=100, until=lambda: world.active() == "registry/payments:2" and world.status["stable"] == 2)
     put(world, NEW)
     live(world, until=lambda: only_new_key(world))
@@ -237,8 +232,8 @@ def test_an_aborted_image_stays_away_when_a_password_leaks_and_the_spec_that_is_
     world.change(image="registry/payments:2")
     live(world, until=lambda: releasing(world))
     leak(world, "database")
-    assert answer(world).startswith("Accepted")
-    world.annotate("abort")
+    assert answer(world).startswith("Done")
+    world.ask("abort")
     live(world, passes=200)
     assert world.active() == "registry/payments:1"
     world.change(image="registry/payments:1")
@@ -249,7 +244,7 @@ def test_an_aborted_image_stays_away_when_a_password_leaks_and_the_spec_that_is_
 
 
 def test_asked_for_an_api_key_that_did_not_leak_it_says_that_a_person_makes_it(world: World) -> None:
-    world.annotate("rotate", "api-key")
+    world.ask("rotate", secret="api-key")
     assert answer(world).startswith("Refused: Stripe has no call that makes an API key")
 
 
@@ -269,41 +264,20 @@ def test_a_leak_keeps_its_haste_when_its_release_fails_and_another_rotation_is_a
     live(world, until=lambda: rotation(world)["state"] == "Failed")
     world.behave("registry/payments:1").exit_codes.clear()
     began = world.now
-    world.annotate("rotate", "database")
-    assert answer(world).startswith("Accepted")
+    world.ask("rotate", secret="database")
+    assert answer(world).startswith("Done")
     live(world, until=lambda: world.database["app"][1] is False)
     assert one_revision_and_one_login(world)
     assert world.now - began < timedelta(seconds=600)
 
 
-def asked(world: World, name: str) -> dict[str, Any]:
-    """The answer to a request with this id."""
-    leak(world, "database", name)
-    live(world, passes=3)
-    assert names.ANNOTATION_REQUEST not in world.annotations
-    return dict(world.status["lastOperation"])
-
-
-def test_a_leak_that_is_told_with_a_used_id_is_refused_and_with_another_id_replaced(world: World) -> None:
-    assert asked(world, "leak-1")["result"] == "Accepted"
+def test_a_leak_that_is_told_again_is_another_one(world: World) -> None:
+    leak(world, "database")
+    assert answer(world).startswith("Done")
     live(world)
     used = login_of(url_in_use(world)).role
-    again = asked(world, "leak-1")
-    assert again["result"] == "Refused"
-    assert "leak-1 was used by an earlier request; choose another" in again["message"]
-    world.annotate("rotate", "api-key")  # another request between
-    live(world, passes=3)
-    assert asked(world, "leak-1")["result"] == "Refused"
-    assert asked(world, "leak-2")["result"] == "Accepted"
+    leak(world, "database")
+    assert answer(world).startswith("Done")
     live(world)
     assert login_of(url_in_use(world)).role != used
     assert one_revision_and_one_login(world)
-
-
-def test_the_request_that_is_being_acted_on_is_not_refused_when_it_is_written_again(world: World) -> None:
-    leak(world, "database")
-    world.operate()  # takes it
-    assert names.ANNOTATION_OPERATION in world.annotations
-    leak(world, "database")
-    decision = world.operate()  # answers it
-    assert decision.status["lastOperation"]["result"] == "Accepted"

@@ -128,7 +128,7 @@ def test_adopt_makes_the_chosen_revision_the_active_one_and_releases_the_other_n
     assert found["TrafficOverridden"]["status"] == "False"
     assert found["Stalled"]["reason"] == "TrafficOverridden"
     assert world.populated() == {digest_of(world, 1)}
-    world.annotate("retry")
+    world.ask("retry")
     world.settle()
     assert world.active() == SECOND
 

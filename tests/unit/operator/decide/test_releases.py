@@ -94,13 +94,13 @@ def test_manual_promotion_waits_for_its_revision(world: World) -> None:
     world.settle()
     assert world.active() == FIRST
     assert world.status["candidate"]["step"] == "Hold"
-    world.annotate("promote", "7")
+    world.ask("promote", 7)
     world.settle()
-    assert world.status["lastOperation"]["result"] == "Refused"
+    assert world.answer()["state"] == "Refused"
     assert world.active() == FIRST
-    world.annotate("promote", "2")
+    world.ask("promote", 2)
     world.settle()
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert world.active() == SECOND
 
 
@@ -152,7 +152,7 @@ def test_a_failed_revision_is_tried_again_only_when_asked(world: World) -> None:
     world.settle()
     assert world.active() == FIRST
     world.behave(SECOND).exit_codes.clear()
-    world.annotate("retry")
+    world.ask("retry")
     world.settle()
     assert world.active() == SECOND
     assert len(world.jobs_made) == len(set(world.jobs_made))
@@ -186,12 +186,12 @@ def test_a_blocked_way_back_is_refused_with_the_reason(world: World, probe: Prob
     second = world.observe().cutover
     assert second is not None
     world.probes = {first.to: probe, second.to: own}
-    world.annotate("rollback")
+    world.ask("rollback")
     for _ in range(30):
         world.operate()
         world.now += timedelta(seconds=1)
-    assert world.status["lastOperation"]["result"] == "Refused"
-    assert blocker in world.status["lastOperation"]["message"]
+    assert world.answer()["state"] == "Refused"
+    assert blocker in world.answer()["message"]
     assert world.status["previous"]["rollbackable"] is False
     assert world.active() == SECOND
 
@@ -203,7 +203,7 @@ def test_both_unreachable_is_no_reason_against_going_back(world: World) -> None:
         world.progress()
         world.now += timedelta(seconds=1)
     world.probes = dict.fromkeys(world.observe().revisions, Probe(stripe=False))
-    world.annotate("rollback")
+    world.ask("rollback")
     world.settle()
     assert world.active() == FIRST
     assert world.status["failed"][0]["reason"] == "RolledBack"
@@ -213,10 +213,10 @@ def test_a_rollback_to_a_revision_without_pods_releases_it_again(world: World) -
     release(world)
     world.settle()
     assert world.active() == SECOND
-    world.annotate("rollback", "1")
+    world.ask("rollback", 1)
     world.settle()
     assert world.active() == FIRST
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert any("plan" in job and job.endswith("-a2") for job in world.jobs_made)
     world.change(image=THIRD)
     world.settle()
@@ -231,7 +231,7 @@ def test_a_new_spec_before_the_switch_supersedes(world: World) -> None:
     assert world.status["candidate"]["image"] == THIRD
     assert world.active() == FIRST
     assert len(world.populated()) == 2
-    world.annotate("promote", "3")
+    world.ask("promote", 3)
     world.settle()
     assert world.active() == THIRD
 

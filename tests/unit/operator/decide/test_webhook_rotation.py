@@ -57,13 +57,13 @@ def test_a_settled_environment_is_not_written(world: WebhookWorld) -> None:
 
 def test_a_rotation_goes_through_its_steps_and_leaves_one_secret(world: WebhookWorld) -> None:
     first = current(world)
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=3)
     world.at_rest()
     assert current(world) != first
     steps = ["Creating", "Accepting", "Overlapping", "Retiring", "Current"]
     assert [state for state in world.seen_states if state in steps][-5:] == steps
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert ("WebhookSecretVerified", "Rotation 2: an event came with the new secret") in world.told_people
 
 
@@ -79,7 +79,7 @@ def test_a_rotation_begins_by_itself_unless_suspended(world: WebhookWorld) -> No
 
 def test_the_new_endpoint_sends_nothing_until_the_last_pod_accepts_it(world: WebhookWorld) -> None:
     world.late = {next(iter(world.files))}
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=60)
     assert [item.id for item in world.stripe.sending()] == ["we_1"]
     assert len(world.secrets()) == 2
@@ -91,7 +91,7 @@ def test_the_new_endpoint_sends_nothing_until_the_last_pod_accepts_it(world: Web
 def test_pods_that_never_accept_it_leave_everything_as_it_was(world: WebhookWorld) -> None:
     before = world.secrets()
     world.late = set(world.files)
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=1000, until=lambda: world.rotation()["state"] == "Failed")
     assert list(world.stripe.endpoints) == ["we_1"]
     assert world.secrets() == before
@@ -100,7 +100,7 @@ def test_pods_that_never_accept_it_leave_everything_as_it_was(world: WebhookWorl
 
 def test_a_repeated_creation_without_its_secret_is_deleted_and_made_again(world: WebhookWorld) -> None:
     world.stripe.hides_secret = True
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.deaths = {(world.acts + 2, "after")}  # the number is written, the endpoint made
     world.live_through()
     assert current(world) == "we_3"
@@ -108,7 +108,7 @@ def test_a_repeated_creation_without_its_secret_is_deleted_and_made_again(world:
 
 @pytest.mark.parametrize(("status", "message"), [(400, "16 endpoints"), (403, "no permission"), (401, "no such key")])
 def test_a_refusal_of_stripe_s_is_told_and_tried_again(world: WebhookWorld, status: int, message: str) -> None:
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.operate()  # taken
     world.stripe.fault = StripeFault(status, message)
     world.live_through(passes=6)
@@ -123,7 +123,7 @@ def test_a_refusal_of_stripe_s_is_told_and_tried_again(world: WebhookWorld, stat
 
 @pytest.mark.parametrize("status", [0, 429, 500])
 def test_an_outage_of_stripe_s_only_delays(world: WebhookWorld, status: int) -> None:
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.operate()
     world.stripe.fault = StripeFault(status, "down")
     world.live_through(passes=20)
@@ -135,7 +135,7 @@ def test_an_outage_of_stripe_s_only_delays(world: WebhookWorld, status: int) -> 
 
 def test_undelivered_events_hold_the_former_endpoint_up_to_the_maximum_and_are_listed(world: WebhookWorld) -> None:
     world.undelivered = ("evt_1", "evt_2")
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=400, until=lambda: "undelivered" in world.rotation().get("message", ""))
     enabled = world.now
     assert {item.id for item in world.stripe.sending()} == {"we_1", "we_2"}
@@ -148,7 +148,7 @@ def test_undelivered_events_hold_the_former_endpoint_up_to_the_maximum_and_are_l
 
 def test_a_secret_that_has_verified_nothing_is_warned_of(world: WebhookWorld) -> None:
     world.traffic = False
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=4000, until=lambda: len(world.stripe.endpoints) == 1 and world.stripe.created == 2)
     assert ("WebhookSecretUnproven", "Rotation 2: no event has come with the new secret yet") in world.told_people
 
@@ -189,8 +189,7 @@ def test_the_endpoint_follows_the_api_version_of_the_image(world: WebhookWorld) 
 def test_a_leaked_secret_goes_without_an_overlap(world: WebhookWorld) -> None:
     world.undelivered = ("evt_1",)
     began = world.now
-    request = '{"id": "a", "verb": "rotate", "what": "webhook", "compromised": true}'
-    world.annotations["payments.leanconstruction.io/request"] = request
+    world.ask("rotate", secret="webhook", compromised=True)
     world.live_through(until=lambda: list(world.stripe.endpoints) == ["we_2"])
     assert world.now - began < timedelta(seconds=60)
 
@@ -243,7 +242,7 @@ def test_whoever_dies_when_one_endpoint_and_one_secret_remain(deaths: set[tuple[
     world = managed(deaths=deaths)
     world.stripe.hides_secret = hides
     world.at_rest()
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=3)
     world.at_rest()
     world.deaths = set()

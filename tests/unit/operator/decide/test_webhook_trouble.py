@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -21,13 +20,12 @@ def world() -> WebhookWorld:
     return managed().at_rest()
 
 
-def leak(world: WebhookWorld, name: str = "leak") -> None:
-    request = {"id": name, "verb": "rotate", "what": "webhook", "compromised": True}
-    world.annotations["payments.leanconstruction.io/request"] = json.dumps(request)
+def leak(world: WebhookWorld) -> None:
+    world.ask("rotate", secret="webhook", compromised=True)
 
 
 def rotate_until(world: WebhookWorld, state: str) -> None:
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=1000, until=lambda: world.observe().webhook_record.step == state)
     assert world.observe().webhook_record.step == state
 
@@ -47,7 +45,7 @@ def test_a_leak_that_is_told_during_a_rotation_replaces_every_secret_that_was_th
     there, began = set(world.secrets()), world.now
     leak(world)
     world.live_through(passes=60, until=lambda: world.calm() and not there & set(world.secrets()))
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert not there & set(world.secrets())
     assert len(world.secrets()) == 1
     assert world.now - began < timedelta(seconds=300)
@@ -66,16 +64,16 @@ def test_a_leak_that_is_told_before_the_new_secret_exists_needs_no_second_rotati
 
 def test_a_second_request_that_is_no_leak_is_refused_during_a_rotation(world: WebhookWorld) -> None:
     rotate_until(world, "Overlapping")
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=3)
-    assert world.status["lastOperation"]["result"] == "Refused"
+    assert world.answer()["state"] == "Refused"
 
 
 def test_a_leak_that_is_told_while_stripe_does_not_answer_is_not_forgotten(world: WebhookWorld) -> None:
     world.lists = False
     leak(world)
     world.live_through(passes=5)
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert world.secrets() == ("whsec_m1",)
     world.lists = True
     world.live_through(passes=60, until=lambda: world.secrets() == ("whsec_m2",))
@@ -99,17 +97,17 @@ def test_a_leaked_value_of_a_person_s_is_accepted_no_longer_once_it_is_replaced(
     world = WebhookWorld()
     world.spec["stripe"] = world.spec["stripe"] | {"webhook": SECRET_REF}
     world.live_through(passes=100)
-    leak(world, "first")
+    leak(world)
     world.live_through(passes=3)
-    assert world.status["lastOperation"]["result"] == "Refused"
-    assert "secretRef" in world.status["lastOperation"]["message"]
+    assert world.answer()["state"] == "Refused"
+    assert "secretRef" in world.answer()["message"]
     assert world.source is not None
     world.source["STRIPE_WEBHOOK_SECRET"] = "whsec_2"
     world.live_through(passes=2)
     assert world.secrets() == ("whsec_2", "whsec_1")
-    leak(world, "second")
+    leak(world)
     world.live_through(passes=3)
-    assert world.status["lastOperation"]["result"] == "Accepted"
+    assert world.answer()["state"] == "Done"
     assert world.secrets() == ("whsec_2",)
 
 
@@ -158,7 +156,7 @@ def test_nothing_is_retired_while_stripe_does_not_list_the_endpoints(world: Webh
 
 
 def test_an_endpoint_whose_creation_nobody_wrote_down_is_removed_before_managed_is_left(world: WebhookWorld) -> None:
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.deaths = {(world.acts + 2, "after")}  # the number is written, the endpoint made
     world.live_through(passes=3, until=lambda: "we_2" in world.stripe.endpoints)
     assert "we_2" in world.stripe.endpoints
@@ -208,8 +206,8 @@ def test_a_leak_told_while_the_secrets_of_the_spec_cannot_be_read_takes_no_value
     leak(world)
     world.live_through(passes=5)
     assert world.secrets() == ("whsec_1",)
-    assert world.status["lastOperation"]["result"] == "Refused"
-    assert "cannot be read" in world.status["lastOperation"]["message"]
+    assert world.answer()["state"] == "Refused"
+    assert "cannot be read" in world.answer()["message"]
 
 
 def test_a_leak_told_during_a_rotation_keeps_a_person_s_values_that_cannot_be_read(world: WebhookWorld) -> None:
@@ -221,7 +219,7 @@ def test_a_leak_told_during_a_rotation_keeps_a_person_s_values_that_cannot_be_re
     leak(world)
     world.live_through(passes=5)
     assert "whsec_1" in world.secrets()
-    assert world.status["lastOperation"]["result"] == "Refused"
+    assert world.answer()["state"] == "Refused"
 
 
 def person_s() -> WebhookWorld:
@@ -301,7 +299,7 @@ def test_creations_that_stripe_fails_come_ever_more_slowly(world: WebhookWorld) 
 
 def test_an_endpoint_that_cannot_be_disabled_is_not_made_a_second_time(world: WebhookWorld) -> None:
     world.stripe.fault, world.stripe.faulty = StripeFault(500, "down"), frozenset({"update"})
-    world.annotate("rotate", "webhook")
+    world.ask("rotate", secret="webhook")
     world.live_through(passes=30)
     assert world.rotation()["state"] == "Creating"
     assert world.stripe.created == 2
@@ -327,13 +325,13 @@ ACTS = st.sampled_from(["leak", "delete", "rotate", "leave", "return", "wait"])
 DEATHS = st.sets(st.tuples(st.integers(1, 60), st.sampled_from(["before", "after"])), max_size=4)
 
 
-def act(world: WebhookWorld, what: str, number: int) -> None:
+def act(world: WebhookWorld, what: str) -> None:
     if what == "leak":
-        leak(world, f"leak-{number}")
+        leak(world)
     elif what == "delete" and world.stripe.endpoints:
         del world.stripe.endpoints[max(world.stripe.endpoints)]
     elif what == "rotate":
-        world.annotate("rotate", "webhook")
+        world.ask("rotate", secret="webhook")
     elif what == "leave":
         world.spec["stripe"]["webhook"] = SECRET_REF
     elif what == "return":
@@ -349,11 +347,11 @@ def test_whatever_people_do_when_one_endpoint_and_one_secret_remain(
 ) -> None:
     world = managed(deaths=deaths)
     world.at_rest()
-    for number, (what, passes) in enumerate(plan):
-        act(world, what, number)
+    for what, passes in plan:
+        act(world, what)
         world.live_through(passes=passes)
     world.deaths = set()
-    act(world, "return", 0)
+    act(world, "return")
     world.live_through(passes=150)
     world.now += timedelta(seconds=700)
     world.live_through(passes=150)

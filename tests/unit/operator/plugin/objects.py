@@ -159,5 +159,11 @@ def revision(number: int, digest: str, tag: str, *, seconds: float, **record: An
     return kind | {"metadata": metadata, "revision": number, "data": data}
 
 
+def request(verb: str, state: str = "Pending", **status: Any) -> Object:
+    metadata = {"name": f"shop-{verb}-x7k2p", "namespace": "billing", "creationTimestamp": ago(30)}
+    kind = {"apiVersion": names.API_VERSION, "kind": names.REQUEST_KIND, "metadata": metadata}
+    return kind | {"spec": {"environment": "shop", "verb": verb}, "status": {"state": state} | status}
+
+
 def observed(environment: Object, *owned: Object) -> Observed:
     return Observed(environment=deepcopy(environment), at=AT, owned=list(owned))

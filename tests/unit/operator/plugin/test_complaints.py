@@ -11,6 +11,10 @@ FORBIDDEN = (
     'Error from server (Forbidden): paymentenvironments.payments.leanconstruction.io "shop" is forbidden: User "eva" '
     'cannot patch resource "paymentenvironments" in API group "payments.leanconstruction.io" in the namespace "billing"'
 )
+DENIED = (
+    'Error from server (Forbidden): error when creating "STDIN": environmentrequests "shop-promote-x" is forbidden: '
+    "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: spec.by must be your own name"
+)
 EVERYWHERE = (
     'Error from server (Forbidden): pods is forbidden: User "eva" cannot list resource "pods" in API group "" at the '
     "cluster scope"
@@ -28,6 +32,18 @@ EVERYWHERE = (
         ),
         (FORBIDDEN, NotPermitted, "eva may not patch paymentenvironments in namespace billing", "Role in billing"),
         (FORBIDDEN, NotPermitted, "eva", 'verbs: ["patch"]'),
+        (
+            'error: unable to recognize "STDIN": no matches for kind "EnvironmentRequest" in version "v1alpha1"',
+            NotFound,
+            "does not know EnvironmentRequest",
+            "kubectl apply --server-side -f chart/crds",
+        ),
+        (
+            DENIED,
+            NotPermitted,
+            "an admission policy refuses it: spec.by must be your own name",
+            "",
+        ),
         (EVERYWHERE, NotPermitted, "in the whole cluster", "ClusterRole"),
         (
             'Error from server (NotFound): paymentenvironments.payments.leanconstruction.io "x" not found',

@@ -93,7 +93,11 @@ def test_a_time_limit_is_read(text: str, span: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["promote", "--revision", "last"], "invalid int value"),
+        (["promote", "--revision", "last"], "'last' is no revision"),
+        (["promote", "--revision", "9" * 5000], "is no revision"),
+        (["rollback", "--to", "٣"], "is no revision"),
+        (["freeze", "--reason", "two\nlines"], "one line of at most 1024 characters"),
+        (["abort", "--reason", "x" * 1025], "one line of at most 1024 characters"),
         (["destroy"], "invalid choice: 'destroy'"),
         (["status", "--timeout", "soon"], "write 90s, 10m or 1h"),
         (["logs", "--blue", "--green"], "not allowed with"),

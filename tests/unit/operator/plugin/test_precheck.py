@@ -36,7 +36,7 @@ def test_a_stale_revision_is_refused_with_the_present_one() -> None:
     assert "kubectl payments promote shop --revision 18" in refused.value.fix
 
 
-@pytest.mark.parametrize("verb", [precheck.promoted, precheck.aborted])
+@pytest.mark.parametrize("verb", [precheck.promoted, precheck.approved, precheck.aborted])
 def test_without_a_release_there_is_nothing_to_decide(verb: object) -> None:
     with pytest.raises(Refused, match="no revision is being released") as refused:
         verb(environment(status={"active": active()}), None)  # type: ignore[operator]
@@ -49,6 +49,12 @@ def test_a_revision_with_traffic_is_not_promoted_twice() -> None:
         precheck.promoted(found, None)
     assert "--revision 18 --reason TEXT" in refused.value.fix
     assert precheck.promoted(found, None, reason="enough seen") == 18
+
+
+def test_only_what_has_no_traffic_yet_is_approved() -> None:
+    assert precheck.approved(environment(status={"active": active(), "candidate": candidate("Smoke")}), 18) == 18
+    with pytest.raises(Refused, match="has traffic already"):
+        precheck.approved(environment(status={"active": active(), "candidate": candidate("Bake")}), None)
 
 
 def test_a_revision_with_traffic_is_rolled_back_not_aborted() -> None:

@@ -22,6 +22,7 @@ from tests.unit.operator.plugin.objects import (
     observed,
     pod,
     previous,
+    request,
     revision,
     revision_pods,
     service,
@@ -125,13 +126,24 @@ def paused() -> Observed:
     return observed(environment(status=status, suspend=True), *BLUE_PODS, service(BLUE))
 
 
+def frozen() -> Observed:
+    why = "the freeze to end (kubectl payments unfreeze shop)"
+    suspended = condition("Suspended", "True", "Frozen", f"request shop-freeze-x7k2p: sale until Monday; {why}")
+    status = {"active": active(), "candidate": candidate("Deploy", waitingFor=why), "conditions": [suspended]}
+    said = "no release takes a step; repairs, ways back and leaks go on"
+    freeze = request("freeze", "Done", number=7, at=ago(90), by="eva", message=said)
+    asked = (freeze, request("rotate"), request("promote", "Accepted", revision=18))
+    return observed(environment(status=status), *BLUE_PODS, service(BLUE), *asked)
+
+
 def failed(status: dict[str, object] | None = None) -> Observed:
     message = "webhook: the answer was 503, wanted 200"
     base = {"active": active(), "failed": [FAILED | {"message": message}], "previous": previous()}
-    answered = {"id": "a", "verb": "retry", "target": "18", "result": "Accepted", "at": ago(300)}
+    answered = request("retry", "Done", number=4, at=ago(300), by="eva (unverified)", revision=18)
+    older = request("promote", "Refused", number=3, at=ago(400), message="no release waits")
     stuck = condition("Stalled", "True", "SmokeFailed", f"revision 18: SmokeFailed: {message}; revision 17 serves")
-    found = environment(status=base | {"lastOperation": answered, "conditions": [stuck]} | (status or {}))
-    return observed(found, *BLUE_PODS, service(BLUE))
+    found = environment(status=base | {"conditions": [stuck]} | (status or {}))
+    return observed(found, *BLUE_PODS, service(BLUE), answered, older)
 
 
 def settled_with_autoscaler() -> Observed:
@@ -267,6 +279,7 @@ SCREENS = {
         *BLUE_PODS,
         service(BLUE),
     ),
+    "frozen": frozen,
     "overlap": lambda: releasing("CutOver", *GREEN_PODS, *DONE_JOBS, blue=None, stepSince=ago(9)),
     "bake": bake,
     "failed": failed,

@@ -1,4 +1,4 @@
-"""Verbs that ask the operator for something: promote, abort, retry, rollback; and pause and resume."""
+"""Verbs that ask the operator for something, from promote to unfreeze; and pause and resume, which write the spec."""
 
 from typing import Any
 
@@ -19,6 +19,23 @@ def promote(context: Context) -> int:
     environment = environment_named(context.kubectl, context.name)
     revision = precheck.promoted(environment, context.options.revision, reason=context.options.reason)
     return _request(context, environment, revision, says=f"revision {revision} gets the traffic")
+
+
+def approve(context: Context) -> int:
+    """Let the candidate through when its checks have passed; never ends a bake."""
+    environment = environment_named(context.kubectl, context.name)
+    revision = precheck.approved(environment, context.options.revision)
+    return _request(context, environment, revision, says=f"revision {revision} is approved")
+
+
+def freeze(context: Context) -> int:
+    """Let no release take a step."""
+    return _freeze(context, "freeze", then="go on: kubectl payments unfreeze {}")
+
+
+def unfreeze(context: Context) -> int:
+    """Let releases go on."""
+    return _freeze(context, "unfreeze", then="watch it: kubectl payments status {} -w")
 
 
 def abort(context: Context) -> int:
@@ -71,7 +88,7 @@ def _request(context: Context, environment: Object, revision: int, *, says: str,
     operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
     message = operation.get("message") or says
     name = environment["metadata"]["name"]
-    lines = [f"{context.output.style.mark('done')} {name}: {verb} {revision} accepted: {message}"]
+    lines = [f"{context.output.style.mark('done')} {name}: {verb} {revision} done: {message}"]
     answer = operation | {"environment": name, "revision": revision}
     if not options.watch:
         lines.append(f"  watch it: kubectl payments status {name} -w{context.suffix}")
@@ -87,6 +104,17 @@ def _request(context: Context, environment: Object, revision: int, *, says: str,
         settle_seconds=_SETTLE_SECONDS,
         suffix=context.suffix,
     ).run()
+
+
+def _freeze(context: Context, verb: str, *, then: str) -> int:
+    options, environment = context.options, environment_named(context.kubectl, context.name)
+    name = environment["metadata"]["name"]
+    request = requesting.send(context.kubectl, environment, verb=verb, details={}, reason=options.reason)
+    found = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
+    lines = [f"{context.output.style.mark('done')} {name}: {verb} done: {found.get('message', '')}"]
+    lines.append(f"  {then.format(name)}{context.suffix}")
+    context.output.show(lines, found | {"environment": name})
+    return 0
 
 
 def _would_roll_back(context: Context, observed: Observed, revision: int) -> int:

@@ -64,7 +64,7 @@ def _would_rotate(context: Context, environment: Object) -> int:
 
 def _rotate(context: Context, environment: Object) -> int:
     options, name = context.options, environment["metadata"]["name"]
-    details = {"what": options.what} | ({"compromised": True} if options.compromised else {})
+    details = {"secret": options.what} | ({"compromised": True} if options.compromised else {})
     try:
         request = requesting.send(context.kubectl, environment, verb="rotate", details=details)
         operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
@@ -73,9 +73,7 @@ def _rotate(context: Context, environment: Object) -> int:
             raise
         steps = by_hand.steps_of(environment, options.what, compromised=True)
         raise type(error)(str(error), fix="\n".join(filter(None, [error.fix, steps]))) from error
-    lines = [
-        f"{context.output.style.mark('done')} {name}: rotate {options.what} accepted: {operation.get('message', '')}"
-    ]
+    lines = [f"{context.output.style.mark('done')} {name}: rotate {options.what} done: {operation.get('message', '')}"]
     lines += [f"  {line}" for line in _happens(context, environment)]
     watch = f"watch the release: kubectl payments status {name} -w"
     look = f"see how far it is: kubectl payments status {name}"

@@ -12,6 +12,7 @@ from payment_operator.plugin.observe import Observed, environment_named, observe
 from payment_operator.plugin.planning import plan_of_image
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
 from payment_operator.plugin.steps import newest_job
+from payment_operator.plugin.verdict import halted
 from payment_operator.plugin.watching import Watch, until_hold, until_over
 
 
@@ -66,13 +67,9 @@ def plan_of(observed: Observed, kubectl: Kubectl) -> Plan:
     metadata, known = environment["metadata"], environment.get("status", {})
     revision: dict[str, Any] = known.get("candidate") or known.get("active") or {}
     migration = known.get("migration")
-    if (
-        not known.get("candidate")
-        and environment["spec"].get("suspend")
-        and revision.get("image") != _image(environment)
-    ):
+    if not known.get("candidate") and halted(environment) and revision.get("image") != _image(environment):
         again = f"kubectl payments plan {metadata['name']} --image {_image(environment)}"
-        raise NotFound("the release of the new image is paused before its plan", fix=again)
+        raise NotFound(f"the release of the new image is {halted(environment)} before its plan", fix=again)
     if not migration:
         why = "migrations.mode is Disabled" if _unplanned(environment) else "the release has not got that far"
         raise NotFound(f"no plan has run yet: {why}", fix=f"kubectl payments status {metadata['name']}")
