@@ -116,14 +116,17 @@ def test_who_dies_while_it_begins_a_rotation_begins_one(survives: int) -> None:
     assert world.rotation()["version"] == before + 1
 
 
-def test_an_operator_with_an_old_view_does_nothing() -> None:
+@pytest.mark.parametrize(("verb", "attempt"), [("retry", 2), ("freeze", 1)])
+def test_an_operator_with_an_old_view_does_nothing(verb: str, attempt: int) -> None:
     world = failed()
-    world.ask("retry")
+    world.ask(verb)
     old = world.observe()
     world.settle()
+    answer = world.answer()
     with pytest.raises(Conflict):
         world.operate(seen=old)
-    assert attempts(world)[2] == 2
+    assert attempts(world)[2] == attempt
+    assert world.answer() == answer
 
 
 def test_one_that_cannot_be_handled_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,15 +141,16 @@ def test_one_that_cannot_be_handled_keeps_no_other_waiting(monkeypatch: pytest.M
     assert world.answer(second)["state"] == "Done"
 
 
-async def test_one_whose_answer_is_not_taken_keeps_no_other_waiting() -> None:
+@pytest.mark.parametrize("revision", [7, 2])
+async def test_one_whose_answer_is_not_taken_keeps_no_other_waiting(revision: int) -> None:
     world, name = held(), ""
 
     def refuse(verb: str, kind: str, wanted: str) -> OperatorError | None:
         return Refused(403, "Forbidden", "a webhook says no") if wanted == name else None
 
     driven = Driven(world, store=Store(world, refuse))
-    name, second = world.ask("promote", 7), world.ask("promote")
-    await driven.passes(3)
+    name, second = world.ask("promote", revision), world.ask("abort")
+    await driven.passes(4)
     assert world.answer(name)["state"] == "Pending"
     assert world.answer(second)["state"] == "Done"
     assert f"{names.REQUEST_KIND} {name}: Forbidden" in world.conditions()["Failing"]["message"]
