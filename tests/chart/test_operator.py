@@ -168,7 +168,7 @@ def test_an_upgrade_brings_the_kinds_with_rights_for_these_only() -> None:
     (role,) = [role for role in of_kind(manifests, "ClusterRole") if hook(role)]
     (rule,) = role["rules"]
     assert rule["resourceNames"] == [f"{plural}.payments.leanconstruction.io" for plural in crd_manifests()]
-    assert rule["verbs"] == ["get", "create", "patch"]
+    assert rule["verbs"] == ["get", "patch"]
     weights = {
         entry["kind"]: int(entry["metadata"]["annotations"]["helm.sh/hook-weight"])
         for entry in manifests

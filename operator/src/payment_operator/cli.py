@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     crd = commands.add_parser("crd", help="print the CustomResourceDefinitions")
     crd.add_argument("--kind", choices=(names.PLURAL, names.REQUEST_PLURAL), help="of this kind only")
     crd.add_argument("--apply", action="store_true", help="write them to the cluster instead (server-side apply)")
-    crd.add_argument("--existing", action="store_true", help="with --apply: only where PaymentEnvironment is there")
+    crd.add_argument("--existing", action="store_true", help="with --apply: only over kinds that are there")
     crd.add_argument("--kubeconfig", default="", help="left out: the pod's ServiceAccount")
     run = commands.add_parser("run", help="watch environments and bring them to what their specs ask for")
     run.add_argument("--namespace", action="append", default=[], help="repeatable; left out: the whole cluster")
@@ -58,7 +58,7 @@ def _crd(kind: str | None, *, apply: bool, existing: bool, kubeconfig: str) -> N
     from payment_operator.run import apply_crd  # noqa: PLC0415 - printing must not load the client library
 
     if not asyncio.run(apply_crd(kubeconfig, existing=existing)):
-        print("The kind is not there yet: whoever installs the release brings it.")  # noqa: T201 - as above
+        print("A kind is not there yet: whoever installs the release brings it.")  # noqa: T201 - as above
 
 
 def _run(given: argparse.Namespace) -> int:

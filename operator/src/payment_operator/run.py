@@ -147,18 +147,19 @@ class Operator:
 
 
 async def apply_crd(kubeconfig: str, *, existing: bool = False) -> bool:
-    """Write this version's CustomResourceDefinitions to the cluster; `existing`: only where environments are one.
+    """Write this version's CustomResourceDefinitions; `existing`: over those that are there. Tell whether it was all.
 
-    Argo CD runs the chart's hook before a first sync brings the kinds: then there is nothing to upgrade.
+    Argo CD runs the chart's hook before a first sync brings the kinds: then there is nothing to upgrade, and no right
+    to create one is needed.
     """
-    cluster, manifests = await Cluster.connect(kubeconfig), crd_manifests()
+    cluster, missing = await Cluster.connect(kubeconfig), 0
     try:
-        first = manifests[names.PLURAL]
-        if existing and await cluster.get(first["kind"], "", first["metadata"]["name"]) is None:
-            return False
-        for manifest in manifests.values():
-            await cluster.apply(manifest)
-        return True
+        for manifest in crd_manifests().values():
+            if existing and await cluster.get(manifest["kind"], "", manifest["metadata"]["name"]) is None:
+                missing += 1
+            else:
+                await cluster.apply(manifest)
+        return not missing
     finally:
         await cluster.close()
 
