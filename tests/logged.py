@@ -29,7 +29,7 @@ _SECRETS = re.compile(
     r"|(?i:bearer|basic) [A-Za-z0-9_.=-]{24}"
     r"|(?i:password|secret_key|client_secret|api_key|token)[\"']?[=:] ?[\"']?[A-Za-z0-9]"
     r"|PRIVATE KEY-----[^*]"
-    r"|[a-z0-9]@[a-z0-9.-]+\.(?:com|org|net|test|example)\b"  # addresses of people
+    r"|[a-z0-9][@\uff20\ufe6b][a-z0-9.-]+[.\uff0e](?:com|org|net|test|example)\b"  # addresses of people
     r"|_secret_[A-Za-z0-9]"  # client secrets
     r"|\b(?:\d[ -]?){12,18}\d\b"  # card numbers
     r"|://[^/\s:@]+:[^*@/\s][^@/\s]*@"  # passwords in addresses

@@ -54,6 +54,12 @@ def _mail(chance: random.Random) -> str:
     return f"{local}@{domain}.{chance.choice(['com', 'example', 'co.uk', 'museum', 'xn--p1ai'])}"
 
 
+def _wide(chance: random.Random) -> str:
+    """Return an address whose host has full-width points."""
+    local, _, host = _mail(chance).partition("@")
+    return f"{local}\uff20{host.replace('.', chr(0xFF0E))}"
+
+
 def _jwt(chance: random.Random) -> str:
     parts = [base64.urlsafe_b64encode(chance.randbytes(octets)).decode().rstrip("=") for octets in (24, 90, 64)]
     return "eyJ" + ".".join(parts)
@@ -138,6 +144,9 @@ KINDS: Final[dict[str, Kind]] = {
     "port of a password": _after("Port could not be cast to integer value as '", _some(URL_SAFE, 2, 10), "'"),
     "row": _after("DETAIL:  Key (reference)=(", _some(ALPHANUMERIC + " .", 3, 30), ") already exists."),
     "mail": _mail,
+    "mail, full width": lambda chance: _mail(chance).replace("@", "\uff20"),
+    "mail, full width throughout": _wide,
+    "mail, small": lambda chance: _mail(chance).replace("@", "\ufe6b"),
     "mail in a query": lambda chance: "https://shop.example/?customer=" + quote(_mail(chance), safe="") + "&x=1",
     "address of a caller": _after(
         "X-Forwarded-For: ", lambda chance: ".".join(str(chance.randint(1, 254)) for _ in range(4))

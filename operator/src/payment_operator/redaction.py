@@ -141,13 +141,13 @@ _ADDRESS: Final = re.compile(r"""://([^\s"<>`]*)""")
 _NEXT_ADDRESS: Final = re.compile(r"(?<=[,;|])(?=[A-Za-z][A-Za-z0-9+.-]{0,20}://)")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|\Z)")
 _WEB: Final = ("http", "https", "ws", "wss", "oci", "docker", "s3", "file")
-_MAIL: Final = re.compile(
-    r"[\w.+!#$^~-][\w.+!#$^~'-]*(?P<domain>(?:@|\\u0040)(?:[\w-]+\.)+(?:xn--[\w-]+|[^\W\d_]{2,}))?"
-)
+_AT: Final = r"(?:[@\uff20\ufe6b]|\\{1,4}u(?:0040|ff20|fe6b)|\\xef\\x(?:bc\\xa0|b9\\xab))"
+_DOT: Final = r"(?:[.\uff0e\u3002\uff61]|\\{1,4}u(?:ff0e|3002|ff61)|\\xef\\xbc\\x8e)"
+_LAST: Final = r"(?:xn--[\w-]+|[^\W\d_]{2,})"
+_MAIL: Final = re.compile(rf"[\w.\uff0e+!#$^~-][\w.\uff0e+!#$^~'-]*(?P<domain>{_AT}(?:[\w-]+{_DOT})+{_LAST})?")
+_ATS: Final = ("@", "\uff20", "\ufe6b", "u0040", "uff20", "ufe6b", "\\xef\\x")
 _ENCODED: Final = re.compile(r"""[^\s"'<>&=?]+""")
 _OCTET: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-
-
 _own: dict[str, None] = {}  # what this process must not say is one fact for all of it; the newest are last
 
 
@@ -181,10 +181,10 @@ def _redact(text: str, *, decode: int) -> str:
         if needed in text:
             text = pattern.sub(replacement, text)
     text = _named(text, text.lower())
-    if "@" in text or "u0040" in text:
+    if any(at in text for at in _ATS):
         text = _MAIL.sub(_mail, text)
     text = without_card_numbers(text, mark=MARK)
-    if decode and "%" in text and _OCTET.search(text):
+    if decode and _OCTET.search(text):
         text = _ENCODED.sub(lambda found: _encoded(found[0], decode=decode - 1), text)
     return text
 

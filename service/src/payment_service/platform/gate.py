@@ -11,7 +11,6 @@ raise nor hide a share of failures.
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import BadPath
-from payment_service.platform.card_numbers import holds_card_number
+from payment_service.platform.loggable import is_request_id
 from payment_service.platform.logging import REQUEST_LINES
 from payment_service.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from payment_service.platform.paths import check_path
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("payment_service.http")
 
 REQUEST_ID: Final = b"x-request-id"
-_REQUEST_ID_FORM: Final = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 API: Final = "/api/"
 UNMATCHED: Final = "unmatched"
 """The route label of what no route matched: no caller can choose a label."""
@@ -166,9 +164,9 @@ class Gate:
 
 
 def _request_id(scope: Scope) -> bytes:
-    """Return the caller's request id when it has a safe form and is no card's number, else a new one."""
+    """Return the caller's request id when it may be repeated, else a new one."""
     for name, value in scope["headers"]:
-        if name == REQUEST_ID and _REQUEST_ID_FORM.fullmatch(value) and not holds_card_number(value.decode()):
+        if name == REQUEST_ID and is_request_id(value.decode("latin-1")):
             return value
     return b"%032x" % random.getrandbits(128)
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from litestar.enums import ParamType
 from litestar.params import ParameterKwarg
 
@@ -106,6 +107,14 @@ def _parts(annotation: Any) -> Iterator[Any]:
     for part in get_args(annotation):
         yield part
         yield from _parts(part)
+
+
+@lru_cache(maxsize=256)
+def declared_words(handler: BaseRouteHandler) -> frozenset[str]:
+    """Return the names of all parameters and members of the body that a handler declares."""
+    body = getattr(handler.parsed_fn_signature.parameters.get("data"), "annotation", None)
+    members = body.__struct_fields__ if isinstance(body, type) and issubclass(body, msgspec.Struct) else ()
+    return frozenset((*map(_name, _fields(handler).values()), *members, *_OURS.values(), "query", "body"))
 
 
 def _fields(handler: BaseRouteHandler) -> dict[str, FieldDefinition]:

@@ -1,7 +1,7 @@
 """What the log line of a refused request says: the code, why in a word, and whose API key it was.
 
 It is read from the problem document itself, so no route has to tell it. Of the document nothing is taken that a caller
-or Stripe wrote: no detail, and names of fields only where they are words as the API's own are.
+or Stripe wrote: no detail, and names of fields only where the route that matched declares them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from payment_service.platform.parameters import declared_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REFUSED: Final = 400
-_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}(\[[a-z]{2,3}\])?")
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
 _FIELDS: Final = 5
 
 
@@ -27,16 +29,18 @@ def note_refusal(scope: Any, message: Any) -> None:
         return
     if isinstance(document, dict):
         scope["code"] = _word(document.get("code"))
-        scope["reason"] = scope.get("reason") or ",".join(_reasons(document)) or None
+        handler = scope.get("route_handler")
+        known = declared_words(handler) if handler is not None else frozenset[str]()
+        scope["reason"] = scope.get("reason") or ",".join(_reasons(document, known)) or None
 
 
-def _reasons(document: dict[str, Any]) -> Iterator[str]:
+def _reasons(document: dict[str, Any], known: frozenset[str]) -> Iterator[str]:
     for name in ("reason", "decline_code"):
         if word := _word(document.get(name)):
             yield word
     for error in (document.get("errors") or ())[:_FIELDS]:
-        if word := _word(error.get("field")):
-            yield word
+        if error.get("field") in known:
+            yield error["field"]
 
 
 def _word(text: object) -> str | None:

@@ -14,7 +14,7 @@ import structlog
 
 from payment_service.customers.people import PERSONAL, of_deleted
 from payment_service.errors import StripeMisconfigured
-from payment_service.platform import stripe_calls
+from payment_service.platform import loggable, stripe_calls
 from payment_service.platform.cursors import drop_cursor, read_cursor, read_cursors, write_cursor
 from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import DRIFT
@@ -167,7 +167,7 @@ def _may_differ(target: Target, row: Row[Any] | None, obj: dict[str, Any], *, er
     try:
         return differs(target, row, obj, erased=erased)
     except Exception as error:  # noqa: BLE001 - whatever is odd about one object must not end the sweep over the others
-        log.warning("object_not_compared", kind=obj.get("object"), object=obj["id"], error=type(error).__name__)
+        log.warning("object_not_compared", object=loggable.object_id(obj["id"]), error=type(error).__name__)
         return True
 
 

@@ -30,7 +30,7 @@ from payment_service.webhooks.application import (
     marks_only,
     snapshot_of,
 )
-from payment_service.webhooks.claiming import Claims, ids_of, tell
+from payment_service.webhooks.claiming import Claims, ids_of, named, tell
 from payment_service.webhooks.consequences import consequences
 from payment_service.webhooks.event_types import label_of
 from payment_service.webhooks.retrying import judge
@@ -248,7 +248,7 @@ class Applier:
         maximum = self._settings.event_max_attempts
         for event in events:
             verdict = judge(error, attempts=event.attempts, maximum=maximum, chance=self._chance)
-            log.warning("event_failed", event_id=event.id, type=event.type, dead=verdict.dead, error=verdict.reason)
+            log.warning("event_failed", **named(event), dead=verdict.dead, error=verdict.reason)
             if verdict.dead:
                 await self._claims.settle([event], "dead", error=verdict.reason)
                 continue

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from payment_service.platform import loggable
 from payment_service.platform.metrics import EVENTS
 from payment_service.webhooks import store
 from payment_service.webhooks.event_types import label_of
@@ -84,7 +85,7 @@ class Claims:
                     connection, ids_of(rows), state="dead", now=now, owner=self._owner, error=reason
                 )
         for reason, rows in dead.items():
-            log.warning("events_given_up", event_ids=ids_of(rows), error=reason)
+            log.warning("events_given_up", event_ids=[loggable.object_id(row.id) for row in rows], error=reason)
             tell(rows, "dead", held=held)
 
 
@@ -93,9 +94,18 @@ def ids_of(events: Sequence[ClaimedEvent]) -> list[str]:
     return [event.id for event in events]
 
 
+def named(event: ClaimedEvent) -> dict[str, str]:
+    """Return how log lines name an event."""
+    return {
+        "event_id": loggable.object_id(event.id),
+        "type": loggable.event_type(event.type),
+        "object": loggable.object_id(event.object_id),
+    }
+
+
 def tell(events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
     """Count and log what this worker settled; what it no longer held, another one settles."""
     for event in events:
         if event.id in held:
             EVENTS.labels(label_of(event.type), outcome).inc()
-            log.info("event_settled", event_id=event.id, type=event.type, object=event.object_id, outcome=outcome)
+            log.info("event_settled", **named(event), outcome=outcome)

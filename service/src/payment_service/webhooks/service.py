@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import InvalidSignature
+from payment_service.platform import loggable
 from payment_service.platform.metrics import EVENTS, WEBHOOKS_RECEIVED
 from payment_service.platform.notifications import Notifier
 from payment_service.platform.secrets import fingerprint
@@ -82,10 +83,11 @@ class Inbox:
         await self._insert(row)
         if row["state"] == "dead":
             WEBHOOKS_RECEIVED.labels("unreadable").inc()
-            log.warning("webhook_unreadable", event_id=row["id"], error=row["last_error"])
+            log.warning("webhook_unreadable", event_id=loggable.object_id(row["id"]), error=row["last_error"])
         elif row["state"] == "ignored":
             EVENTS.labels(label_of(row["type"]), "ignored").inc()
-            log.info("event_ignored", event_id=row["id"], type=row["type"], reason=row["last_error"])
+            said = {"event_id": loggable.object_id(row["id"]), "type": loggable.event_type(row["type"])}
+            log.info("event_ignored", **said, reason=row["last_error"])
         self._count(secret)
         self.announce()
 
