@@ -133,3 +133,23 @@ async def test_a_listed_object_of_a_wrong_type_is_dead_in_the_inbox_and_the_othe
     assert {row["stripe_customer_id"] for row in await lab.rows(customers)} == set(good)
     dead = [(row["object_id"], row["attempts"], row["last_error"]) for row in found.values() if row["state"] == "dead"]
     assert dead == [(bad, 1, REASON)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_texts_in_the_metadata_that_fit_no_index_keep_no_state_from_being_known(lab: Laboratory) -> None:
+    """Anybody with the Dashboard can write where this service tells its own objects by."""
+    long = "".join(chr(0x4E00 + number * 7 % 20_000) for number in range(3_000))
+    ours = {"lean_payments_customer": "lpc_1", "lean_payments_reference": long, "lean_payments_operation": long}
+    content = [event(kind, whole(kind) | {"metadata": ours}) for kind in SHAPES if kind != "invoice"]
+    await write(lab, content)
+    found = await apply_once(lab)
+    assert {row["state"] for row in found.values() if row["source"] == "webhook"} == {"applied"}
+    assert [row["reference"] for row in await lab.rows(customers)] == [None]
+
+
+@pytest.mark.parametrize("named", [".", ".."])
+async def test_a_hint_of_an_id_that_no_path_has_is_dead_and_asks_nothing(lab: Laboratory, named: str) -> None:
+    hint = {"id": "evt_1", "object": "v2.core.event", "type": "v1.customer.updated", "created": "2026-01-01T00:00:00Z"}
+    await write(lab, [hint | {"related_object": {"id": named, "type": "customer"}}])
+    found = await apply_once(lab)
+    assert found["evt_1"]["last_error"] == "unreadable: related_object.id is not an id"

@@ -61,6 +61,8 @@ HOSTILE: dict[str, tuple[Callable[[str, str], bytes], ...]] = {
         _changed(data={"object": "cus_1"}),
         _changed(data={"object": {"id": 5, "object": "customer"}}),
         _changed(data={"object": {"id": "cus_1", "object": ["customer"]}}),
+        _changed(data={"object": {"id": ".", "object": "customer"}}),
+        _changed(data={"object": {"id": "..", "object": "customer", "livemode": False}}),
     ),
     "missing members": (_without("id"), _without("data"), _without("created", "livemode"), _without("type")),
     "out of range": (_changed(created=2**62), _changed(created=-5), _changed(created=10**17), _changed(id="evt/../x")),

@@ -54,6 +54,8 @@ _INSERT: Final = {
     "postgresql": postgresql.insert(customers).on_conflict_do_nothing().returning(customers),
     "sqlite": sqlite.insert(customers).on_conflict_do_nothing().returning(customers),
 }
+_LONGEST_REFERENCE: Final = 255
+"""Of one that was given here; what somebody writes into the metadata at Stripe may fit no index."""
 _ID_TAKEN: Final = select(customers.c.id).where(customers.c.id == bindparam("id"))
 _ORDER: Final = Order(
     noun="customer",
@@ -210,7 +212,9 @@ async def _remembered(connection: AsyncConnection, obj: dict[str, Any]) -> dict[
     reference = metadata.get("lean_payments_reference")
     if "lean_payments_customer" not in metadata or obj.get("deleted"):
         return {"origin": "stripe"}
-    if reference is None or await find(connection, livemode=obj["livemode"], reference=reference):
+    if reference is None or len(reference) > _LONGEST_REFERENCE:
+        return {"origin": "api"}
+    if await find(connection, livemode=obj["livemode"], reference=reference):
         return {"origin": "api"}
     return {"origin": "api", "reference": reference}
 

@@ -231,6 +231,14 @@ def sqlstate(error: BaseException) -> str:
     return code if isinstance(code, str) else ""
 
 
+def is_refused_value(error: BaseException) -> bool:
+    """Tell whether the database can never hold a value: a data exception, or beyond a limit of the program's.
+
+    Classes 22 and 54 (postgresql.org/docs/current/errcodes-appendix.html).
+    """
+    return sqlstate(error).startswith(("22", "54"))
+
+
 def is_busy(error: BaseException) -> bool:
     """Tell whether a statement or a lock took too long, or two transactions collided: trying again may help."""
     return sqlstate(error) in _BUSY_SQLSTATES

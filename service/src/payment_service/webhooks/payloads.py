@@ -26,6 +26,8 @@ MAXIMUM_TEXT: Final = 255
 _EVENT_ID: Final = re.compile(rf"(?=.{{1,128}}\Z){EVENT}")
 """What routes and commands can name: a person must be able to look at whatever is kept."""
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,255}")
+_DOT_SEGMENTS: Final = (".", "..")
+"""No path names an object of such an id, so none can be fetched (RFC 3986, section 3.3)."""
 _MOMENT: Final = msgspec.json.Decoder(datetime)
 
 
@@ -81,7 +83,8 @@ def _snapshot(content: dict[str, Any]) -> Payload:
         raise Unreadable("created is missing or not a time in seconds")
     if type(livemode) is not bool:
         raise Unreadable("livemode is missing or not a boolean")
-    _text(obj, "id", name="data.object.id")
+    if _text(obj, "id", name="data.object.id") in _DOT_SEGMENTS:
+        raise Unreadable("data.object.id is not an id")
     _text(obj, "object", name="data.object.object")
     return Payload(
         _event_id(content),
@@ -99,7 +102,7 @@ def _thin(content: dict[str, Any]) -> Payload:
     if not isinstance(related, dict):
         raise Unreadable("related_object is not an object")
     object_id, kind = (_text(related, name, name=f"related_object.{name}") for name in ("id", "type"))
-    if object_id is not None and not _OBJECT_ID.fullmatch(object_id):
+    if object_id is not None and (object_id in _DOT_SEGMENTS or not _OBJECT_ID.fullmatch(object_id)):
         raise Unreadable("related_object.id is not an id")
     livemode = content.get("livemode")
     if livemode is not None and type(livemode) is not bool:

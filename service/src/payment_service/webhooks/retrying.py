@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
-from payment_service.platform.database import is_busy
+from payment_service.platform.database import is_busy, is_refused_value
 from payment_service.platform.stripe_objects import StripeUnreadable
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ BASE_SECONDS: Final = 1.0
 CAP_SECONDS: Final = 600.0
 UNREADABLE: Final = "unreadable"
 """How the reason begins of an event that no attempt can read."""
+REFUSED_VALUE: Final = "the database cannot hold a value of the object"
 OUTAGE_SECONDS: Final = 30.0
 """Until Stripe is asked again after it did not answer, at most."""
 
@@ -35,6 +36,8 @@ def judge(error: Exception, *, attempts: int, maximum: int, chance: random.Rando
     """Decide by the error and the attempts made; full jitter (aws.amazon.com/builders-library: timeouts, retries)."""
     if isinstance(error, StripeUnreadable):
         return Verdict(dead=True, forgive=False, wait_seconds=0, reason=f"{UNREADABLE}: {error.problem}")
+    if is_refused_value(error):
+        return Verdict(dead=True, forgive=False, wait_seconds=0, reason=f"{UNREADABLE}: {REFUSED_VALUE}")
     reason = error.code if isinstance(error, PaymentsError) else type(error).__name__
     if isinstance(error, StripeUnavailable | StripeTimeout | StripeMisconfigured):
         cap = max(OUTAGE_SECONDS, error.retry_after or 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from payment_service.errors import StripeMisconfigured, StripeTimeout, StripeUnavailable
 from payment_service.webhooks.retrying import CAP_SECONDS, judge
@@ -26,6 +27,24 @@ def test_after_the_last_attempt_the_event_is_dead() -> None:
     assert not judge(KeyError(), attempts=11, maximum=12, chance=Random(1)).dead
     last = judge(KeyError(), attempts=12, maximum=12, chance=Random(1))
     assert (last.dead, last.reason) == (True, "KeyError")
+
+
+@pytest.mark.parametrize("code", ["22003", "22P05", "54000"])
+def test_what_no_database_holds_is_dead_at_once(code: str) -> None:
+    found = judge(refused(code), attempts=1, maximum=12, chance=Random(1))
+    assert (found.dead, found.reason) == (True, "unreadable: the database cannot hold a value of the object")
+
+
+@pytest.mark.parametrize("code", ["23505", "57014", "53100"])
+def test_what_another_attempt_may_do_is_tried_again(code: str) -> None:
+    assert not judge(refused(code), attempts=1, maximum=12, chance=Random(1)).dead
+
+
+def refused(code: str) -> DBAPIError:
+    """Return an error of the database's with a SQLSTATE."""
+    original = Exception()
+    original.sqlstate = code  # type: ignore[attr-defined] # as asyncpg's errors have it
+    return DBAPIError("INSERT", {}, original)
 
 
 @pytest.mark.parametrize("error", [StripeUnavailable(retry_after=5), StripeTimeout(), StripeMisconfigured()])
