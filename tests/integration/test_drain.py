@@ -86,6 +86,29 @@ async def test_a_refusal_is_a_failed_hook_that_says_why(stack: Stack, admin_port
     assert not stack.parts.drain.stopping
 
 
+@pytest.mark.parametrize("name", ["PAYMENTS_ADMIN_TOKEN_FILE", "SECRET_KEY_FILE"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "bytes"])
+async def test_a_token_that_cannot_be_read_is_a_failed_hook_that_names_the_file(
+    stack: Stack, admin_port: str, tmp_path: Path, name: str, kind: str
+) -> None:
+    file = tmp_path / kind
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "bytes":
+        file.write_bytes(b"\xff\xfe")
+    code, said = await drain(PAYMENTS_ADMIN_PORT=admin_port, **{name: str(file)})
+    assert code == 1
+    assert said.startswith(f"{name}: {file} cannot be read (")
+    assert said.endswith("SIGTERM drains what runs.\n")
+    assert "Traceback" not in said
+    assert not stack.parts.drain.stopping
+
+
+async def test_a_port_that_is_none_is_a_failed_hook() -> None:
+    code, said = await drain(PAYMENTS_ADMIN_PORT="admin")
+    assert (code, said.partition(":")[0]) == (1, "PAYMENTS_ADMIN_PORT")
+
+
 @pytest.mark.parametrize("port", ["", "0", "closed"])
 async def test_with_nobody_there_it_ends_well_at_once(port: str) -> None:
     began = time.monotonic()

@@ -4,6 +4,12 @@ Tells the process beside it, over loopback, that it is about to stop, and return
 to leave (kubernetes.io/docs/concepts/containers/container-lifecycle-hooks). It runs inside the container because the
 kubelet's own HTTP does not reach a pod under strict mTLS. It starts a Python of its own in a pod that serves: it loads
 small parts of the standard library and nothing of the service.
+
+A hook that could not ask has failed, and says so: status 1 with the setting or the file that is at fault, which
+Kubernetes tells in an Event (`FailedPreStopHook`). The pod drains all the same: after a hook that failed the kubelet
+sends SIGTERM at once, and on SIGTERM the process itself goes on serving for as long as `PAYMENTS_DRAIN_SECONDS` says.
+So the hook does not wait in its stead, and does not hide a token that cannot be read behind a 0. Only when nothing
+listens there is nothing to drain: that is 0.
 """
 
 from __future__ import annotations
@@ -23,12 +29,19 @@ _LOOPBACK = {"": _BOTH, "::": _BOTH, "0.0.0.0": _BOTH[:1]}  # noqa: S104 - what 
 _BODY = b'{"drain":true,"stopping":true}'
 
 
+class _Faulty(Exception):
+    """A setting, or the file that it names, cannot be used."""
+
+
 def main() -> int:
-    """Drain and wait. 0: done, or nothing is left to drain; 1: the process refused, and SIGTERM will make it drain."""
-    port = os.environ.get("PAYMENTS_ADMIN_PORT", "").strip() or str(DEFAULT_PORT)
-    host = os.environ.get("PAYMENTS_ADMIN_HOST", "").strip()
+    """Drain and wait. 0: done, or nothing is left to drain; 1: not asked or refused, and SIGTERM makes it drain."""
     try:
-        status, body = _put(_LOOPBACK.get(host, (host,)), int(port), _token())
+        host, port, token = os.environ.get("PAYMENTS_ADMIN_HOST", "").strip(), _port(), _token()
+    except _Faulty as error:
+        sys.stderr.write(f"{error}. Nothing was drained by this hook; SIGTERM drains what runs.\n")
+        return 1
+    try:
+        status, body = _put(_LOOPBACK.get(host, (host,)), port, token)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"Nothing drains on the admin port {port}: {error}. SIGTERM drains what still runs.\n")
         return 0
@@ -63,6 +76,15 @@ def _connected(hosts: tuple[str, ...], port: int) -> socket.socket:
     return socket.create_connection((last, port), TIMEOUT_SECONDS)
 
 
+def _port() -> int:
+    text = os.environ.get("PAYMENTS_ADMIN_PORT", "").strip()
+    if not text:
+        return DEFAULT_PORT
+    if not (text.isascii() and text.isdigit()):
+        raise _Faulty(f"PAYMENTS_ADMIN_PORT: {text[:40]!r} is not a port")
+    return int(text)
+
+
 def _token() -> str:
     """Return what the admin port asks for, from where the process itself has it."""
     if token := _secret("PAYMENTS_ADMIN_TOKEN"):
@@ -74,6 +96,11 @@ def _token() -> str:
 def _secret(name: str) -> str:
     """Return the setting, or what stands in the file that `NAME_FILE` names."""
     if file := os.environ.get(f"{name}_FILE", "").strip():
-        with open(file, encoding="utf-8") as content:  # noqa: PTH123 - pathlib takes longer to load than the rest
-            return content.read().strip()
+        try:
+            with open(file, encoding="utf-8") as content:  # noqa: PTH123 - pathlib takes longer to load than the rest
+                return content.read().strip()
+        except OSError as error:
+            raise _Faulty(f"{name}_FILE: {file} cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise _Faulty(f"{name}_FILE: {file} cannot be read (it is not UTF-8)") from error
     return os.environ.get(name, "").strip()
