@@ -49,6 +49,9 @@ volumeMounts:
   {{- . | trim | nindent 2 }}
   {{- end }}
   {{- end }}
+  {{- with include "lean-payments.podFurther" (dict "root" .root "pods" "backup" "what" "volumeMounts") }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{- /* The specification of a backup's or a restore's Job. Arguments: root, names (of the containers, in order). */ -}}
@@ -58,22 +61,13 @@ volumeMounts:
 backoffLimit: 2
 template:
   metadata:
-    labels:
-      {{- include "lean-payments.labels" $root | nindent 6 }}
-      app.kubernetes.io/component: backup
+    {{- $own := printf "%s\napp.kubernetes.io/component: backup" (include "lean-payments.labels" $root) }}
+    {{- include "lean-payments.podMetadata" (dict "root" $root "pods" "backup" "labels" $own) | nindent 4 }}
   spec:
     restartPolicy: Never
+    {{- include "lean-payments.podAccount" (dict "root" $root "pods" "backup") | nindent 4 }}
     automountServiceAccountToken: false
-    enableServiceLinks: false
-    {{- with include "lean-payments.pullSecrets" $root }}
-    {{- . | trim | nindent 4 }}
-    {{- end }}
-    securityContext:
-      runAsNonRoot: true
-      runAsUser: {{ $backup.userId }}
-      runAsGroup: {{ $backup.userId }}
-      fsGroup: {{ $backup.userId }}
-      seccompProfile: {type: RuntimeDefault}
+    {{- include "lean-payments.podSpec" (dict "root" $root "pods" "backup" "ids" $backup.userId) | nindent 4 }}
     {{- with initial .names }}
     initContainers:
       {{- range . }}
@@ -102,4 +96,7 @@ template:
         {{- end }}
       - name: scratch
         emptyDir: {}
+      {{- with include "lean-payments.podFurther" (dict "root" $root "pods" "backup" "what" "volumes") }}
+      {{- . | nindent 6 }}
+      {{- end }}
 {{- end -}}

@@ -23,45 +23,19 @@ spec:
       app.kubernetes.io/component: {{ .component }}
   template:
     metadata:
-      labels:
-        {{- include "lean-payments.labels" $root | nindent 8 }}
-        app.kubernetes.io/component: {{ .component }}
-      {{- with include "lean-payments.podAnnotations" . }}
-      annotations:
-        {{- . | nindent 8 }}
-      {{- end }}
+      {{- $own := printf "%s\napp.kubernetes.io/component: %s" (include "lean-payments.labels" $root) .component }}
+      {{- $datadog := include "lean-payments.datadog" . | fromJson }}
+      {{- include "lean-payments.podMetadata" (dict "root" $root "pods" .component "labels" $own "annotations" $datadog) | nindent 6 }}
     spec:
-      serviceAccountName: {{ include "lean-payments.serviceAccount" $root }}
+      {{- include "lean-payments.podAccount" (dict "root" $root "pods" .component) | nindent 6 }}
       automountServiceAccountToken: false
-      enableServiceLinks: false
       terminationGracePeriodSeconds: {{ $part.terminationGracePeriodSeconds }}
-      {{- with include "lean-payments.pullSecrets" $root }}
-      {{- . | trim | nindent 6 }}
-      {{- end }}
-      securityContext:
-        {{- include "lean-payments.podSecurity" $root | nindent 8 }}
-      topologySpreadConstraints:
-        {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-        - maxSkew: 1
-          topologyKey: {{ . }}
-          whenUnsatisfiable: ScheduleAnyway
-          labelSelector:
-            matchLabels:
-              {{- include "lean-payments.selector" $root | nindent 14 }}
-              app.kubernetes.io/component: {{ $.component }}
-        {{- end }}
-      {{- with $part.priorityClassName }}
-      priorityClassName: {{ . }}
-      {{- end }}
-      {{- range $field := list "nodeSelector" "tolerations" "affinity" }}
-      {{- with index $part $field }}
-      {{ $field }}:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- end }}
+      {{- $selector := printf "%s\napp.kubernetes.io/component: %s" (include "lean-payments.selector" $root) .component }}
+      {{- $spread := include "lean-payments.spread" (dict "selector" $selector "keys" (list "kubernetes.io/hostname" "topology.kubernetes.io/zone")) }}
+      {{- include "lean-payments.podSpec" (dict "root" $root "pods" .component "spread" (trim $spread)) | nindent 6 }}
       {{- if eq $root.Values.migrations.mode "initContainer" }}
       initContainers:
-        - {{- include "lean-payments.migrate" (dict "root" $root "phase" "expand") | nindent 10 }}
+        - {{- include "lean-payments.migrate" (dict "root" $root "phase" "expand" "pods" .component) | nindent 10 }}
       {{- end }}
       containers:
         - name: {{ .component }}
@@ -99,8 +73,8 @@ spec:
             {{- include "lean-payments.containerSecurity" $root | nindent 12 }}
           volumeMounts:
             {{- include "lean-payments.mounts" (dict "root" $root "container" .component) | nindent 12 }}
-            {{- with $root.Values.extraVolumeMounts }}
-            {{- toYaml . | nindent 12 }}
+            {{- with include "lean-payments.podFurther" (dict "root" $root "pods" .component "what" "volumeMounts") }}
+            {{- . | nindent 12 }}
             {{- end }}
       volumes:
         {{- include "lean-payments.volumes" (dict "root" $root "container" .component) | nindent 8 }}
@@ -110,7 +84,7 @@ spec:
         {{- . | trim | nindent 8 }}
         {{- end }}
         {{- end }}
-        {{- with $root.Values.extraVolumes }}
-        {{- toYaml . | nindent 8 }}
+        {{- with include "lean-payments.podFurther" (dict "root" $root "pods" .component "what" "volumes") }}
+        {{- . | nindent 8 }}
         {{- end }}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{- /* The specification of a Job that migrates. Arguments: root, phase (expand or contract). */ -}}
+{{- /* The specification of a Job that migrates. Arguments: root, phase (expand, which is the hook, or contract). */ -}}
 {{- define "lean-payments.migrationJob" -}}
 {{- $root := .root -}}
 backoffLimit: 2
@@ -14,23 +14,23 @@ podFailurePolicy:
         - {type: DisruptionTarget, status: "True"}
 template:
   metadata:
-    labels:
-      {{- include "lean-payments.labels" $root | nindent 6 }}
-      app.kubernetes.io/component: migrate
+    {{- $own := printf "%s\napp.kubernetes.io/component: migrate" (include "lean-payments.labels" $root) }}
+    {{- include "lean-payments.podMetadata" (dict "root" $root "pods" "jobs" "labels" $own) | nindent 4 }}
   spec:
     restartPolicy: Never
-    automountServiceAccountToken: false
-    enableServiceLinks: false
-    {{- with include "lean-payments.pullSecrets" $root }}
-    {{- . | trim | nindent 4 }}
+    {{- with include "lean-payments.podAccount" (dict "root" $root "pods" "jobs" "hook" (eq .phase "expand")) }}
+    {{- . | nindent 4 }}
     {{- end }}
-    securityContext:
-      {{- include "lean-payments.podSecurity" $root | nindent 6 }}
+    automountServiceAccountToken: false
+    {{- include "lean-payments.podSpec" (dict "root" $root "pods" "jobs") | nindent 4 }}
     containers:
       - {{- include "lean-payments.migrate" . | nindent 8 }}
     volumes:
       {{- include "lean-payments.volumes" (dict "root" $root "container" "migrate") | nindent 6 }}
       {{- with include "lean-payments.migration" (dict "root" $root "what" "volumes") }}
       {{- . | trim | nindent 6 }}
+      {{- end }}
+      {{- with include "lean-payments.podFurther" (dict "root" $root "pods" "jobs" "what" "volumes") }}
+      {{- . | nindent 6 }}
       {{- end }}
 {{- end -}}

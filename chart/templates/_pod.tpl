@@ -1,11 +1,3 @@
-{{- define "lean-payments.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
 {{- define "lean-payments.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -191,7 +183,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{- /* The container that migrates. Arguments: root, phase (expand or contract). */ -}}
+{{- /* The container that migrates. Arguments: root, phase (expand or contract), pods (whose it is; jobs). */ -}}
 {{- define "lean-payments.migrate" -}}
 {{- $root := .root -}}
 name: migrate
@@ -218,10 +210,13 @@ volumeMounts:
   {{- with include "lean-payments.migration" (dict "root" $root "what" "mounts") }}
   {{- . | trim | nindent 2 }}
   {{- end }}
+  {{- with include "lean-payments.podFurther" (dict "root" $root "pods" (default "jobs" .pods) "what" "volumeMounts") }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
-{{- /* Annotations of the pods of one part. Arguments: root, part, component. */ -}}
-{{- define "lean-payments.podAnnotations" -}}
+{{- /* The annotations by which Datadog scrapes a component's pods, as JSON. Arguments: root, component. */ -}}
+{{- define "lean-payments.datadog" -}}
 {{- $annotations := dict -}}
 {{- with .root.Values.monitoring.datadog -}}
 {{- if .enabled -}}
@@ -230,9 +225,7 @@ volumeMounts:
 {{- $_ := set $annotations (printf "ad.datadoghq.com/%s.checks" $.component) (toJson $check) -}}
 {{- end -}}
 {{- end -}}
-{{- with merge (deepCopy .part.podAnnotations) $annotations -}}
-{{ toYaml . }}
-{{- end -}}
+{{- toJson $annotations -}}
 {{- end -}}
 
 {{- define "lean-payments.probe" -}}

@@ -33,6 +33,15 @@ Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../
 |---|---|---|
 """
 _KEY: Final = re.compile(r"^( *)([A-Za-z]+):")
+_POD_FIELDS: Final = {
+    name: {"type": kind}
+    for name, kind in {
+        **dict.fromkeys(("labels", "annotations", "nodeSelector", "affinity", "securityContext"), "object"),
+        **dict.fromkeys(("tolerations", "topologySpreadConstraints", "volumes", "volumeMounts"), "array"),
+        "priorityClassName": "string",
+    }.items()
+}
+_OWN_PODS: Final = _POD_FIELDS | {"serviceAccountName": {"type": "string"}}
 _RULES: Final[dict[str, dict[str, Any]]] = {
     "nameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", "maxLength": 40},
     "fullnameOverride": {"pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$", "maxLength": 40},
@@ -48,6 +57,12 @@ _RULES: Final[dict[str, dict[str, Any]]] = {
     "config.allowPlaintext": {"items": {"enum": ["database", "redis"]}, "uniqueItems": True},
     "externalSecret.storeKind": {"enum": ["SecretStore", "ClusterSecretStore"]},
     "certificate.issuerKind": {"enum": ["Issuer", "ClusterIssuer"]},
+    "pods.userIds": {"enum": ["Fixed", "Platform"]},
+    **{
+        f"pods.{part}": {"additionalProperties": False, "properties": _OWN_PODS}
+        for part in ("api", "worker", "jobs", "test", "backup")
+    },
+    "pods.operator": {"additionalProperties": False, "properties": _POD_FIELDS},
     "service.ipFamilyPolicy": {"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]},
     "service.ipFamilies": {"items": {"enum": ["IPv4", "IPv6"]}, "uniqueItems": True, "maxItems": 2},
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},

@@ -102,6 +102,25 @@ def test_the_hook_that_argo_cd_runs_before_the_kind_is_there_needs_no_right_to_m
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "patch"}
 
 
+def test_the_page_says_what_an_uninstall_leaves() -> None:
+    page = (CHART.parent / "docs/operations/install.md").read_text()
+    said = page.partition("## Uninstall")[2].partition("\n## ")[0]
+    database = "database.cloudNativePG.enabled=true,migrations.mode=initContainer"
+    backup = "backup.enabled=true,backup.existingClaim=dumps,migrations.mode=hook"
+    left = set()
+    for mode, values in ((OPERATED, database), (ALONE, database), (OPERATED, backup), (ALONE, backup)):
+        left |= {manifest["metadata"]["name"] for manifest in render(*mode, "--set", values) if stays(manifest)}
+    left |= {yaml.safe_load(path.read_text())["metadata"]["name"] for path in (CHART / "crds").glob("*.yaml")}
+    assert len(left) == 4
+    assert [name for name in left if name.replace("pay-", "payments-", 1) not in said and name not in said] == []
+
+
+def stays(manifest: dict[str, Any]) -> bool:
+    notes = manifest["metadata"].get("annotations") or {}
+    kept = notes.get("helm.sh/resource-policy") == "keep"
+    return kept or ("helm.sh/hook" in notes and "hook-succeeded" not in notes.get("helm.sh/hook-delete-policy", ""))
+
+
 def metadata() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((CHART / "Chart.yaml").read_text())
     return found

@@ -65,8 +65,7 @@ def test_values_mean_the_same_in_both_modes() -> None:
     assert spec.worker.autoscaling is None
     assert spec.worker.replicas == 2
     assert spec.api.config["PAYMENTS_TRUSTED_PROXIES"] == "10.0.0.0/8"
-    assert spec.api.pod_template["spec"]["nodeSelector"] == {"disk": "fast"}
-    assert "nodeSelector" not in spec.worker.pod_template["spec"]
+    assert (spec.pods.api.node_selector, spec.pods.worker.node_selector) == ({"disk": "fast"}, {})
     assert spec.pods.volumes == [{"name": "authority", "configMap": {"name": "authority"}}]
     assert spec.pods.service_account_name == "pay-lean-payments"
     assert spec.pods.jobs.resources["limits"] == {"memory": "256Mi", "ephemeral-storage": "128Mi"}

@@ -31,26 +31,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{- /* What every pod from the operator's image has. */ -}}
+{{- /* What every pod from the operator's image has. Arguments: root, spread (the default constraints, as YAML). */ -}}
 {{- define "lean-payments.operatorPod" -}}
-{{- with include "lean-payments.pullSecrets" . }}
-{{- . | trim }}
-{{ end -}}
-enableServiceLinks: false
-securityContext:
-  {{- include "lean-payments.podSecurity" . | nindent 2 }}
-{{- with .Values.operator.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- range $field := list "nodeSelector" "tolerations" "affinity" }}
-{{- with index $.Values.operator $field }}
-{{ $field }}:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
+{{- include "lean-payments.podSpec" (dict "root" .root "pods" "operator" "spread" .spread) }}
 volumes:
   - name: tmp
     emptyDir: {medium: Memory, sizeLimit: 16Mi}
+  {{- with include "lean-payments.podFurther" (dict "root" .root "pods" "operator" "what" "volumes") }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "lean-payments.operatorContainer" -}}
@@ -67,6 +56,9 @@ securityContext:
   {{- include "lean-payments.containerSecurity" . | nindent 2 }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  {{- with include "lean-payments.podFurther" (dict "root" . "pods" "operator" "what" "volumeMounts") }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{- /* What the operator may do in a namespace that it watches (docs/contracts.md). */ -}}
