@@ -79,6 +79,14 @@ CASES: dict[str, tuple[Series, Series]] = {
         operators("payment_operator_environment_failing", "1x240", ROTATED_LABELS),
         operators("payment_operator_environment_failing", "0x240", ROTATED_LABELS),
     ),
+    "PaymentOperatorWorkersIdle": (
+        operators("payment_operator_workers_idle", "1x240", ROTATED_LABELS),
+        operators("payment_operator_workers_idle", "0x240", ROTATED_LABELS),
+    ),
+    "PaymentOperatorCommandsUntaken": (
+        operators("payment_operator_commands_untaken", "1x240", ROTATED_LABELS),
+        operators("payment_operator_commands_untaken", "0x240", ROTATED_LABELS),
+    ),
     "PaymentOperatorBakeInconclusive": (
         operators("payment_operator_bake_inconclusive", "1x240", ROTATED_LABELS),
         operators("payment_operator_bake_inconclusive", "0x240", ROTATED_LABELS),

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import Gauge
 
 from payment_operator.api.status import Condition
-from payment_operator.metrics import BAKE_INCONCLUSIVE, FAILING, TRAFFIC_OVERRIDDEN
+from payment_operator.metrics import BAKE_INCONCLUSIVE, COMMANDS_UNTAKEN, FAILING, TRAFFIC_OVERRIDDEN, WORKERS_IDLE
 
 Where = tuple[str, str]
 """Namespace and name of an environment."""
@@ -15,8 +15,13 @@ GAUGES: Final[dict[tuple[str, str], Gauge]] = {
     ("TrafficOverridden", "TrafficOverridden"): TRAFFIC_OVERRIDDEN,
     ("Baking", "Inconclusive"): BAKE_INCONCLUSIVE,
     ("Failing", ""): FAILING,
+    ("WorkersClaiming", "NoReadyWorkers"): WORKERS_IDLE,
+    ("WorkersClaiming", "NoWorkerClaims"): WORKERS_IDLE,
+    ("CommandsTaken", "AdminPortUnreachable"): COMMANDS_UNTAKEN,
 }
-"""By type and reason of a condition that is true; without a reason, by any."""
+"""By type and reason of a condition that is not as it should be; without a reason, by any."""
+WELL: Final = frozenset({"WorkersClaiming", "CommandsTaken"})
+"""Conditions that are well while they are true; the others are while they are not."""
 FAILING_LABELS: Final = ("exported_namespace", "exported_environment")
 
 
@@ -33,11 +38,15 @@ def failing_environments() -> list[str]:
 
 def measure_conditions(where: Where, conditions: Sequence[Condition] | None) -> None:
     """Set the metrics of one environment; None when it is gone."""
-    held = [entry for entry in conditions or () if entry.status == "True"]
-    found = {(entry.type, reason) for entry in held for reason in (entry.reason, "")}
-    for kind, gauge in GAUGES.items():
+    found = {
+        (entry.type, reason)
+        for entry in conditions or ()
+        if entry.status == ("False" if entry.type in WELL else "True")
+        for reason in (entry.reason, "")
+    }
+    for gauge in set(GAUGES.values()):
         if conditions is not None:
-            gauge.labels(*where).set(kind in found)
+            gauge.labels(*where).set(any(kind in found for kind, of in GAUGES.items() if of is gauge))
             continue
         with suppress(KeyError):
             gauge.remove(*where)

@@ -39,6 +39,18 @@ FAILING: Final = Gauge(
     ["exported_namespace", "exported_environment"],
     registry=REGISTRY,
 )
+WORKERS_IDLE: Final = Gauge(
+    "payment_operator_workers_idle",
+    "1 while no worker of an environment applies events",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
+COMMANDS_UNTAKEN: Final = Gauge(
+    "payment_operator_commands_untaken",
+    "1 while the operator cannot reach port 9090 of an environment's pods",
+    ["exported_namespace", "exported_environment"],
+    registry=REGISTRY,
+)
 BAKE_INCONCLUSIVE: Final = Gauge(
     "payment_operator_bake_inconclusive",
     "1 while a bake that is long enough goes on because it has proven nothing",

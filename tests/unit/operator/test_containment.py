@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.operator.driven import Driven, Store
+from tests.unit.operator.driven import Driven, Store, allow
 from tests.unit.operator.world import World
 
 from payment_operator import names
 from payment_operator.decide import decision
+from payment_operator.decide.jobs import MOST_JOBS
 from payment_operator.errors import ApiError, OperatorError, Refused
 
 if TYPE_CHECKING:
@@ -64,6 +65,33 @@ async def test_a_refused_object_of_a_release_keeps_nothing_back_of_what_serves(k
     await driven.passes(80)
     assert world.active() == NEW, "what was refused before is forgotten"
     assert world.conditions()["Failing"]["status"] == "False"
+
+
+async def test_a_refused_contract_job_is_tried_a_few_times_and_then_waits_for_retry() -> None:
+    refusing = Refusing("create", "Job")
+    world, driven = refusing.world, refusing.driven
+    await refusing.refuse()
+    refusing.on = False
+    pending = [{"number": 4, "phase": "contract", "summary": "drops"}]
+    world.behave(NEW).plan |= {"pending": pending, "runnable": []}
+    driven.store.refuse = lambda verb, kind, name: (
+        Refused(403, "Forbidden", QUOTA) if (verb, kind) == ("create", "Job") and "-contract-" in name else None
+    )
+    world.change(image=NEW)
+    assert not await driven.passes(300)
+    tried = [
+        name for verb, kind, name in driven.store.calls if (verb, kind) == ("create", "Job") and "contract" in name
+    ]
+    assert 1 < len(tried) <= MOST_JOBS + 1
+    assert world.active() == NEW
+    stalled = world.conditions()["Stalled"]
+    assert (stalled["status"], stalled["reason"]) == ("True", "ContractFailed")
+    assert QUOTA in stalled["message"]
+    driven.store.refuse = allow
+    world.annotate("retry")
+    assert not await driven.passes(20)
+    assert [job for job in world.jobs_made if "-contract-" in job]
+    assert world.conditions()["Ready"]["status"] == "True"
 
 
 async def test_a_refusal_beside_a_release_is_told_once() -> None:

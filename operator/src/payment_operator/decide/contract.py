@@ -1,6 +1,6 @@
 """The last step of a release: contract migrations, once no pod of another revision exists."""
 
-from payment_operator.decide.jobs import migrate
+from payment_operator.decide.jobs import make_again, migrate, name_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.resources import jobs
 
@@ -15,6 +15,10 @@ def contract(turn: Turn) -> Progress | None:
     if others := observed.populated() - {active.digest}:
         turn.decision.look_again(2)
         return Progress("Contract", f"the pods of {', '.join(sorted(others))} to end")
+    name = name_of(observed, active, jobs.CONTRACT)
+    if refused := observed.refusals.get(("Job", name)):
+        make_again(turn, active, jobs.CONTRACT, refused=refused)
+        return Progress("Contract", f"the API server to take the Job {name}")
     return migrate(turn, active, jobs.CONTRACT)
 
 

@@ -81,7 +81,7 @@ def migrate(turn: Turn, revision: Revision, step: str) -> Progress:
         return Progress(title, "", stamp(turn.observed.now))
     job = turn.observed.objects.get(("Job", name))
     if job is None and gone(record):
-        _give_up(turn, revision, step, reason="JobVanished", message=gone_words(name))
+        give_up(turn, revision, step, reason="JobVanished", message=gone_words(name))
     elif job is None:
         make(turn, revision, step, _manifest(turn.observed, revision, step))
     elif ended_in(turn.observed, job) is None:
@@ -99,6 +99,17 @@ def make(turn: Turn, revision: Revision, step: str, manifest: Manifest) -> None:
     counted = msgspec.structs.replace(record, made=record.made + 1)
     turn.decision.actions.append(Create(manifest))
     turn.save(revision, revision.record.with_step(step, counted))
+
+
+def make_again(turn: Turn, revision: Revision, step: str, *, refused: str) -> None:
+    """Try once more what the API server has refused, counted; after a few times give the step up, in its words."""
+    name, record = name_of(turn.observed, revision, step), revision.record.step(step)
+    if gone(record):
+        give_up(turn, revision, step, reason="ManifestRefused", message=f"Job {name}: {refused}")
+        return
+    counted = msgspec.structs.replace(record, made=record.made + 1)
+    turn.save(revision, revision.record.with_step(step, counted))
+    turn.decision.actions.append(Create(_manifest(turn.observed, revision, step)))
 
 
 def gone(record: StepRecord) -> bool:
@@ -163,7 +174,7 @@ def awaited(turn: Turn, revision: Revision, step: str, *, seconds: float) -> Pro
 def _await(turn: Turn, revision: Revision, step: str, name: str) -> None:
     turn.decision.look_again(5)
     if why := not_started(turn, revision, step, name):
-        _give_up(turn, revision, step, reason="JobNotStarted", message=f"{name}: {why}")
+        give_up(turn, revision, step, reason="JobNotStarted", message=f"{name}: {why}")
 
 
 def _succeeded(turn: Turn, revision: Revision, step: str, name: str) -> None:
@@ -185,7 +196,7 @@ def _plan_again(turn: Turn, revision: Revision, name: str) -> None:
     former = revision.record.step(jobs.PLAN)
     if gone(former):
         why = f"{MOST_JOBS} Jobs, {name} the last, have ended without an answer in their pod's termination message"
-        _give_up(turn, revision, jobs.PLAN, reason="PlanUnread", message=why)
+        give_up(turn, revision, jobs.PLAN, reason="PlanUnread", message=why)
         return
     again = StepRecord(run=former.run + 1, made=former.made)
     turn.save(revision, revision.record.with_step(jobs.PLAN, again))
@@ -241,10 +252,11 @@ def _failed(turn: Turn, revision: Revision, step: str, job: Manifest) -> None:
     why = next((entry.get("message", "") for entry in conditions if entry["type"] == "Failed"), "")
     default = "PlanFailed" if step == jobs.PLAN else "MigrationFailed"
     reason = REASONS.get(codes[-1], default) if codes else default
-    _give_up(turn, revision, step, reason=reason, message=(words and shortened(words[-1])) or why)
+    give_up(turn, revision, step, reason=reason, message=(words and shortened(words[-1])) or why)
 
 
-def _give_up(turn: Turn, revision: Revision, step: str, *, reason: str, message: str) -> None:
+def give_up(turn: Turn, revision: Revision, step: str, *, reason: str, message: str) -> None:
+    """End a step: the release with it, but not for what only remains to be done after it."""
     if step != jobs.CONTRACT:
         turn.fail(revision, reason, message)
         return

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.operator.driven import Driven, Ports
+from tests.unit.operator.driven import KEY, Driven, Ports
 from tests.unit.operator.world import World
 
 from payment_operator import names
+from payment_operator.condition_metrics import measure_conditions
+from payment_operator.metrics import REGISTRY
 from payment_operator.resources.pods import CLAIM_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from payment_operator.observed import Pod
 
 
@@ -33,6 +37,18 @@ async def closed() -> tuple[World, Driven, Counting]:
     return world, driven, ports
 
 
+def measured(name: str) -> float | None:
+    labels = {"exported_namespace": KEY[0], "exported_environment": KEY[1]}
+    return REGISTRY.get_sample_value(f"payment_operator_{name}", labels)
+
+
+@pytest.fixture(autouse=True)
+def _gone_afterwards() -> Iterator[None]:
+    yield
+    measure_conditions(KEY, None)
+    assert measured("workers_idle") is measured("commands_untaken") is None
+
+
 async def test_commands_that_are_not_taken_are_a_condition_until_they_are() -> None:
     world, driven, ports = await closed()
     taken = world.conditions()["CommandsTaken"]
@@ -42,10 +58,12 @@ async def test_commands_that_are_not_taken_are_a_condition_until_they_are() -> N
     assert (claiming["status"], claiming["reason"]) == ("Unknown", "FollowConfigMap")
     assert world.objects["ConfigMap", "shop-worker"]["data"], "what they follow"
     assert ports.attempts < 80, "each may cost its whole time-out"
+    assert (measured("commands_untaken"), measured("workers_idle")) == (1, 0)
     ports.takes = True
     await driven.passes(10)
     assert world.conditions()["CommandsTaken"]["status"] == "True"
     assert world.conditions()["WorkersClaiming"]["status"] == "True"
+    assert (measured("commands_untaken"), measured("workers_idle")) == (0, 0)
 
 
 async def test_workers_that_follow_nothing_and_take_nothing_are_no_success() -> None:
@@ -57,6 +75,7 @@ async def test_workers_that_follow_nothing_and_take_nothing_are_no_success() -> 
     await driven.passes(3)
     assert world.conditions()["Ready"]["reason"] == "NoWorkerClaims"
     assert "not applied" in world.conditions()["Available"]["message"]
+    assert measured("workers_idle") == 1
 
 
 @pytest.mark.parametrize("replicas", [0, 1])
@@ -72,3 +91,4 @@ async def test_an_environment_without_a_ready_worker_says_so(replicas: int) -> N
     await driven.passes(1)
     assert world.conditions()["Ready"]["status"] == ("False" if replicas else "True")
     assert world.conditions()["Available"]["status"] == "True", "the API serves"
+    assert measured("workers_idle") == (1 if replicas else 0)
