@@ -49,6 +49,17 @@
 {{- if and .Values.operator.enabled .Values.worker.keda.enabled -}}
 {{- $problems = append $problems "worker.keda.enabled: the operator scales workers itself; set worker.keda.enabled=false and use worker.autoscaling." -}}
 {{- end -}}
+{{- if .Values.operator.enabled -}}
+{{- range $part := list "api" "worker" -}}
+{{- $pdb := (index $.Values $part).pdb -}}
+{{- $keeps := "the operator keeps a PodDisruptionBudget of one pod for each revision itself; leave the value as it is, or set operator.enabled=false." -}}
+{{- if not $pdb.enabled -}}{{- $problems = append $problems (printf "%s.pdb.enabled: %s" $part $keeps) -}}{{- end -}}
+{{- if ne (toString $pdb.maxUnavailable) "1" -}}{{- $problems = append $problems (printf "%s.pdb.maxUnavailable: %s" $part $keeps) -}}{{- end -}}
+{{- end -}}
+{{- if eq .Values.migrations.mode "initContainer" -}}
+{{- $problems = append $problems "migrations.mode=initContainer: the operator migrates by Jobs of its own before new pods start, also with database.cloudNativePG; leave it at hook, or set none." -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.extraEnv -}}
 {{- if eq .name "PAYMENTS_STRIPE_MODE" -}}
 {{- $problems = append $problems "extraEnv holds PAYMENTS_STRIPE_MODE, which the chart sets: what live mode asks for would not be checked. Set config.stripeMode." -}}

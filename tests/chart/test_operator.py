@@ -245,6 +245,9 @@ def test_a_policy_vouches_for_who_asks_only_where_it_is_asked_for(*, wide: bool)
     [
         ("image.digest=", "set image.digest=sha256:…, or config.stripeMode=test"),
         ("worker.keda.enabled=true", "use worker.autoscaling"),
+        ("api.pdb.enabled=false", "api.pdb.enabled: the operator keeps"),
+        ("worker.pdb.maxUnavailable=30%", "worker.pdb.maxUnavailable: the operator keeps"),
+        ("migrations.mode=initContainer", "leave it at hook, or set none"),
     ],
 )
 def test_what_the_operator_cannot_do_is_refused_with_the_fix(setting: str, message: str) -> None:
