@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -138,17 +139,30 @@ async def test_an_older_event_asks_stripe_and_a_newer_one_does_not(lab: Laborato
     assert [row["name"] for row in await lab.rows(customers)] == ["present"]
 
 
-async def test_a_poison_event_blocks_nothing_and_is_dead_after_the_last_attempt(lab: Laboratory) -> None:
+async def test_a_poison_event_blocks_nothing_and_is_dead_at_once(lab: Laboratory) -> None:
     poison = told(lab, "evt_poison", {"id": "sub_1", "object": "subscription", "status": "active"})
     await lab.receive([told(lab, f"evt_{n}", customer(f"cus_{n}")) for n in range(20)] + [poison])
     await lab.parts.worker.apply_batch()
-    assert await states(lab) == {f"evt_{n}": "applied" for n in range(20)} | {"evt_poison": "pending"}
-    for _ in range(11):
-        lab.clock.advance(601)
-        await lab.parts.worker.apply_batch()
+    assert await states(lab) == {f"evt_{n}": "applied" for n in range(20)} | {"evt_poison": "dead"}
     row = next(row for row in await lab.rows(events) if row["id"] == "evt_poison")
-    assert (row["state"], row["attempts"], row["last_error"]) == ("dead", 12, "KeyError")
+    assert (row["attempts"], row["last_error"]) == (1, "unreadable: the subscription's customer is missing")
     assert row["settled_at"] is not None
+
+
+async def test_an_event_that_meets_a_fault_of_ours_is_dead_after_the_last_attempt(
+    lab: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise LookupError
+
+    monkeypatch.setitem(TARGETS, "product", replace(TARGETS["product"], write=broken))
+    await lab.receive([told(lab, "evt_1", {"id": "prod_1", "object": "product"})])
+    for attempt in range(1, 13):
+        await lab.parts.worker.apply_batch()
+        (row,) = await lab.rows(events)
+        assert (row["state"], row["attempts"]) == ("dead" if attempt == 12 else "pending", attempt)
+        lab.clock.advance(601)
+    assert (row["last_error"], row["settled_at"] is None) == ("LookupError", False)
 
 
 async def test_a_redelivery_arms_a_dead_event_and_one_that_waits_after_a_failure(lab: Laboratory) -> None:

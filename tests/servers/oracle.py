@@ -250,6 +250,7 @@ OURS = {
     "stripe_updated",
     "created_at",
     "updated_at",
+    "erased_at",
 }
 """Columns that may be without a rule: ids by which rows are found, and what only we know."""
 
