@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import ssl
 
 ENVIRONMENTS = (names.GROUP, names.VERSION, names.PLURAL)
+REQUESTS = (names.GROUP, names.VERSION, names.REQUEST_PLURAL)
 REFUSALS = {"401": "Unauthorized", "403": "Forbidden", "429": "Too Many Requests", "500": "Internal Server Error"}
 HALF = b'{"type": "MODIFIED", "object": {"kind": "Paym'
 LINES = {
@@ -169,9 +170,9 @@ class Watched:
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            groups = sorted({(group, version) for group, version, _ in (*OWNED, ENVIRONMENTS) if group})
+            groups = sorted({(group, version) for group, version, _ in (*OWNED, ENVIRONMENTS, REQUESTS) if group})
             return {"kind": "APIGroupList", "groups": [_group(*entry) for entry in groups]}
-        for group, version, _ in (*OWNED, ENVIRONMENTS):
+        for group, version, _ in (*OWNED, ENVIRONMENTS, REQUESTS):
             if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
                 return _resources(group, version)
         items = [self._environment()] if path.endswith(names.PLURAL) else []
@@ -184,7 +185,7 @@ def _group(group: str, version: str) -> dict[str, Any]:
 
 
 def _resources(group: str, version: str) -> dict[str, Any]:
-    found = [plural for *where, plural in (*OWNED, ENVIRONMENTS) if where == [group, version]]
+    found = [plural for *where, plural in (*OWNED, ENVIRONMENTS, REQUESTS) if where == [group, version]]
     verbs = ["get", "list", "watch", "patch"]
     kinds = {names.PLURAL: names.KIND}
     resources = [
