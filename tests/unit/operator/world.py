@@ -106,6 +106,8 @@ class World:
     database_answers: bool = True
     verdicts: dict[str, tuple[State, str]] = field(default_factory=dict)
     """What Stripe says of an API key: state and reason; unknown ones are valid."""
+    checked: dict[str, datetime] = field(default_factory=dict)
+    """When a key was first asked for: it is asked for once."""
     settled: bool = True
     _passwords: Any = field(default_factory=lambda: itertools.count(1))
     _versions: Any = field(default_factory=lambda: itertools.count(1))
@@ -177,9 +179,10 @@ class World:
         key = (self.source or {}).get("STRIPE_SECRET_KEY", "")
         state, reason = self.verdicts.get(key, ("Valid", "Valid"))
         word, why = malformed(msgspec.convert(self.spec, Environment), key)
+        at = self.checked.setdefault(key, self.now)
         if word:
-            return KeyCheck(fingerprint(key, salt=OWNER.uid), "Refused", self.now, word, why)
-        return KeyCheck(fingerprint(key, salt=OWNER.uid), state, self.now, reason, reason)
+            return KeyCheck(fingerprint(key, salt=OWNER.uid), "Refused", at, word, why)
+        return KeyCheck(fingerprint(key, salt=OWNER.uid), state, at, reason, reason)
 
     def _bake(self, seen: Observed) -> Bake:
         active = assign(seen).active
