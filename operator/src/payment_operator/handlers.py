@@ -17,6 +17,8 @@ from payment_operator.pulse import Pace, Pulse
 from payment_operator.queue import Key
 from payment_operator.resources.metadata import Manifest
 
+ENVIRONMENTS: Final = (names.GROUP, names.VERSION, names.PLURAL)
+REQUESTS: Final = (names.GROUP, names.VERSION, names.REQUEST_PLURAL)
 OWNED: Final = (
     ("", "v1", "services"),
     ("", "v1", "secrets"),
@@ -55,10 +57,9 @@ def paths(namespaces: Collection[str]) -> list[str]:
 
     That of requests is none: the kind may be missing, which `Failing` says, and resyncs take what it does not show.
     """
-    watched = ((names.GROUP, names.VERSION, names.PLURAL), *OWNED)
     return [
         (f"/apis/{group}" if group else "/api") + f"/{version}" + where + f"/{plural}"
-        for group, version, plural in watched
+        for group, version, plural in (ENVIRONMENTS, REQUESTS, *OWNED)
         for where in ([f"/namespaces/{namespace}" for namespace in namespaces] or [""])
     ]
 
@@ -130,8 +131,8 @@ def registry(*, changed: Changed, deleted: Deleted, seen: Seen, pulse: Pulse, ku
         return _session(connection, pulse) if connection is not None else None
 
     kopf.on.login(registry=handlers)(login)
-    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=handlers)(environment_event)
-    kopf.on.event(names.GROUP, names.VERSION, names.REQUEST_PLURAL, registry=handlers)(request_event)
+    kopf.on.event(*ENVIRONMENTS, registry=handlers)(environment_event)
+    kopf.on.event(*REQUESTS, registry=handlers)(request_event)
     present: dict[str, Any] = {names.LABEL_ENVIRONMENT: kopf.PRESENT, names.LABEL_MANAGED_BY: names.MANAGER}
     for group, version, plural in OWNED:
         kopf.on.event(group, version, plural, registry=handlers, labels=present)(owned_event)
