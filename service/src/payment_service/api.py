@@ -25,6 +25,7 @@ from payment_service.platform.failures import to_problem
 from payment_service.platform.paging import provide_page
 from payment_service.platform.parameters import checking_parameters, invalid_parameter
 from payment_service.platform.route_access import OPT, check_declared, public
+from payment_service.platform.stripe_reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.problems import problem_document, problem_headers
 from payment_service.reconcile import routes as reconcile
 from payment_service.subscriptions import routes as subscriptions
@@ -84,11 +85,15 @@ def create_api(settings: Settings, *, services: dict[str, object], admission: Ca
             key_required=settings.http.require_idempotency_key,
         )
 
+    async def provide_asker(request: Request[Any, Any, Any]) -> Asker:
+        return (await provide_caller(request)).asker
+
     methods: dict[str, Collection[str]] = {}
     api = Litestar(
         _handlers(),
         dependencies={
             "caller": Provide(provide_caller),
+            "asker": Provide(provide_asker),
             "page": Provide(provide_page, sync_to_thread=False),
             **{name: Provide(_constant(service), sync_to_thread=False) for name, service in services.items()},
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from payment_service.catalog.service import Catalog
@@ -12,6 +13,7 @@ from payment_service.customers.service import KIND as CREATE_CUSTOMER
 from payment_service.customers.service import CustomerCreation, Customers
 from payment_service.idempotency.service import Operations
 from payment_service.payments.declines import Declines
+from payment_service.platform.stripe_reads import StripeReads
 from payment_service.subscriptions import cancellation, creation
 from payment_service.subscriptions.gone import Restart
 from payment_service.subscriptions.limits import CreationLimits
@@ -20,6 +22,8 @@ from payment_service.subscriptions.recording import Recorder
 from payment_service.subscriptions.service import Subscriptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from payment_service.platform.clock import Clock
     from payment_service.platform.database import Database
     from payment_service.platform.limiter import Limiter
@@ -49,12 +53,13 @@ def build_billing(
     recovery: Recovery,
     clock: Clock,
 ) -> Billing:
-    """Build the parts, and tie the operations to what drives them, which in turn writes through them."""
+    """Build the parts."""
     livemode = settings.stripe.livemode
-    selection, customers, customer_creation = _customers(database, gateway, clock=clock, livemode=livemode)
+    reads = StripeReads(limiter, settings.callers)
+    selection, customers, customer_creation = _customers(database, gateway, reads=reads, clock=clock, livemode=livemode)
     declines = Declines(limiter, settings.declines, secret_key=settings.secret_key)
     placement = Placement(selection, clock=clock, livemode=livemode)
-    catalog = Catalog(database, gateway, clock=clock, livemode=livemode)
+    catalog = Catalog(database, gateway, reads=reads, clock=clock, livemode=livemode)
     creating = creation.SubscriptionCreation(
         gateway,
         customers,
@@ -65,14 +70,8 @@ def build_billing(
         catalog=catalog,
         livemode=livemode,
     )
-    cancelling = cancellation.SubscriptionCancellation(creating.gateway, creating.recorder)
-    handlers = {
-        creation.KIND: creating.handle,
-        cancellation.KIND: cancelling.handle,
-        CREATE_CUSTOMER: customer_creation.handle,
-    }
-    operations = Operations(database, clock=clock, recovery=recovery, settings=settings.work, handlers=handlers)
-    customer_creation.operations = creating.operations = cancelling.operations = operations
+    build = partial(Operations, database, clock=clock, recovery=recovery, settings=settings.work)
+    operations = _tied(creating, customer_creation, build=build)
     subscriptions = Subscriptions(
         database,
         operations=operations,
@@ -92,11 +91,26 @@ def build_billing(
     )
 
 
+def _tied(
+    creating: creation.SubscriptionCreation, customer_creation: CustomerCreation, *, build: Callable[..., Operations]
+) -> Operations:
+    """Build the operations, and tie them to what drives them, which in turn writes through them."""
+    cancelling = cancellation.SubscriptionCancellation(creating.gateway, creating.recorder)
+    handlers = {
+        creation.KIND: creating.handle,
+        cancellation.KIND: cancelling.handle,
+        CREATE_CUSTOMER: customer_creation.handle,
+    }
+    operations = build(handlers=handlers)
+    customer_creation.operations = creating.operations = cancelling.operations = operations
+    return operations
+
+
 def _customers(
-    database: Database, gateway: StripeGateway, *, clock: Clock, livemode: bool
+    database: Database, gateway: StripeGateway, *, reads: StripeReads, clock: Clock, livemode: bool
 ) -> tuple[Selection, Customers, CustomerCreation]:
     """Build what tells which customer a request is about, and what makes customers."""
     history = History(database, gateway, clock=clock)
     selection = Selection(database, gateway, history=history, clock=clock, livemode=livemode)
-    customers = Customers(database, gateway, selection=selection, clock=clock, livemode=livemode)
+    customers = Customers(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
     return selection, customers, CustomerCreation(customers, database, clock=clock, livemode=livemode)

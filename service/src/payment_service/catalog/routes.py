@@ -12,6 +12,7 @@ from payment_service.catalog.service import Catalog
 from payment_service.platform.openapi import READING, problems
 from payment_service.platform.paging import Page
 from payment_service.platform.route_access import READ
+from payment_service.platform.stripe_reads import Asker
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     tags=["catalogue"],
     responses=problems(*READING, 502, 504),
 )
-async def list_prices(catalog: NamedDependency[Catalog], page: NamedDependency[Page]) -> PriceList:
-    """Return a page of active prices, as Stripe has them now."""
-    return await catalog.list_prices(page)
+async def list_prices(
+    catalog: NamedDependency[Catalog], page: NamedDependency[Page], asker: NamedDependency[Asker]
+) -> PriceList:
+    """Return a page of active prices, as Stripe has them now (the same page at most once a second)."""
+    return await catalog.list_prices(page, asker=asker)
 
 
 HANDLERS: list[ControllerRouterHandler] = [list_prices]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.catalog import store
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from payment_service.platform.database import Database
     from payment_service.platform.paging import Page
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.platform.stripe_reads import Asker, StripeReads
 
+LIST_SECONDS: Final = 1.0
+"""How long a page of prices as Stripe has them is given again to who asks for the same."""
 MIRROR_SECONDS: Final = 600
 """How long a mirrored price is used without asking Stripe; events of the catalogue refresh it at once."""
 
@@ -38,22 +42,29 @@ class Price(NamedTuple):
 class Catalog:
     """Reads the catalogue of one Stripe account and mode."""
 
-    def __init__(self, database: Database, gateway: StripeGateway, *, clock: Clock, livemode: bool) -> None:
+    def __init__(
+        self, database: Database, gateway: StripeGateway, *, reads: StripeReads, clock: Clock, livemode: bool
+    ) -> None:
         self._database = database
+        self._reads = reads
         self._gateway = gateway
         self._clock = clock
         self._livemode = livemode
 
-    async def resolve(self, *, price_id: str | None, lookup_key: str | None) -> Price:
-        """Return the active recurring price.
+    async def resolve(self, *, price_id: str | None, lookup_key: str | None, asker: Asker) -> Price:
+        """Return the active recurring price; one that is not here counts as a question of `asker`'s to Stripe.
 
         Raises:
             Unprocessable: there is none such, it is inactive or not recurring; names the field.
+            TooManyRequests: see `StripeReads.ask`.
         """
         field = "price_id" if price_id is not None else "lookup_key"
         async with self._database.read() as connection:
             row = await store.find_price(connection, price_id=price_id, lookup_key=lookup_key, livemode=self._livemode)
-        if row is None or (self._clock.now() - row.updated_at).total_seconds() > MIRROR_SECONDS:
+        if row is None:
+            bring = partial(self._bring, None, price_id=price_id, lookup_key=lookup_key, field=field)
+            row = await self._reads.ask(asker, ("price", field, price_id or lookup_key or ""), bring)
+        elif (self._clock.now() - row.updated_at).total_seconds() > MIRROR_SECONDS:
             row = await self._bring(row, price_id=price_id, lookup_key=lookup_key, field=field)
         if row is None or not row.active or row.recurring_interval is None:
             raise _invalid(field, "this price is not active or not recurring; use an active recurring price")
@@ -119,25 +130,31 @@ class Catalog:
         found: dict[str, Any] = page["data"][0]
         return found
 
-    async def list_prices(self, page: Page) -> PriceList:
-        """Return a page of active prices, as Stripe has them now.
+    async def list_prices(self, page: Page, *, asker: Asker) -> PriceList:
+        """Return a page of active prices, as Stripe has them now, at most `LIST_SECONDS` ago.
 
         Raises:
             Unprocessable: the page is to begin at no price.
+            TooManyRequests: see `StripeReads.ask`.
         """
         wanted: dict[str, Any] = {"active": True, "limit": page.limit}
         if page.cursor is not None:
             wanted |= dict([page.cursor])
         if page.created:
             wanted["created"] = {sign: whole_seconds(sign, bound) for sign, bound in page.created.items()}
-        try:
-            found = await stripe_calls.list_prices(self._gateway, **wanted)
-        except StripeRejected as error:
-            if page.cursor is None:
-                raise
-            raise unknown_cursor(page.cursor[0], "price") from error
+        question = ("prices", *(f"{name}={value}" for name, value in sorted(wanted.items())))
+        list_page = partial(self._list, wanted, cursor=page.cursor)
+        found = await self._reads.ask(asker, question, list_page, fresh_seconds=LIST_SECONDS)
         views = [PriceView(id=obj["id"], **_view_fields(obj)) for obj in found["data"]]
         return PriceList(data=views, has_more=found["has_more"])
+
+    async def _list(self, wanted: dict[str, Any], *, cursor: tuple[str, str] | None) -> dict[str, Any]:
+        try:
+            return await stripe_calls.list_prices(self._gateway, **wanted)
+        except StripeRejected as error:
+            if cursor is None:
+                raise
+            raise unknown_cursor(cursor[0], "price") from error
 
 
 def _view_fields(obj: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from payment_service.platform.database import Database
     from payment_service.platform.paging import Page
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.platform.stripe_reads import Asker, StripeReads
 
 KIND: Final = "create_customer"
 CLOCK_SKEW_SECONDS: Final = 300
@@ -36,9 +38,17 @@ class Customers:
     """Customers of one Stripe account and mode."""
 
     def __init__(
-        self, database: Database, gateway: StripeGateway, *, selection: Selection, clock: Clock, livemode: bool
+        self,
+        database: Database,
+        gateway: StripeGateway,
+        *,
+        selection: Selection,
+        reads: StripeReads,
+        clock: Clock,
+        livemode: bool,
     ) -> None:
         self._database = database
+        self._reads = reads
         self._gateway = gateway
         self._selection = selection
         self._clock = clock
@@ -81,29 +91,36 @@ class Customers:
 
         return await read_listed(self._database, read)
 
-    async def require(self, customer_id: str) -> str:
+    async def require(self, customer_id: str, *, asker: Asker) -> str:
         """Return our id of a customer given by our id or Stripe's; one made elsewhere is taken over from Stripe.
+
+        One that is not here counts as a question of `asker`'s to Stripe.
 
         Raises:
             Unprocessable: there is none; names the field.
+            TooManyRequests: see `StripeReads.ask`.
         """
-        async with self._database.read() as connection:
-            row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
+        row = await self._find(customer_id)
         if row is not None:
             return str(row.id)
         if not customer_id.startswith("cus_"):
             raise unknown_customer()
+        return await self._reads.ask(asker, ("customer", customer_id), partial(self._bring, customer_id))
+
+    async def _bring(self, stripe_id: str) -> str:
+        """Take a customer over from Stripe and return our id."""
         try:
-            alive = await self._selection.refresh(customer_id)
+            alive = await self._selection.refresh(stripe_id)
         except StripeRejected as error:
             raise unknown_customer() from error
-        if not alive:
-            raise unknown_customer()
-        async with self._database.read() as connection:
-            row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
+        row = await self._find(stripe_id) if alive else None
         if row is None:
             raise unknown_customer()
         return str(row.id)
+
+    async def _find(self, customer_id: str) -> Row[Any] | None:
+        async with self._database.read() as connection:
+            return await store.find(connection, livemode=self._livemode, customer_id=customer_id)
 
     async def create_at_stripe(self, customer_id: str, *, tries: int) -> str:
         """Create Stripe's customer for ours, or find the one that an earlier try created, and return Stripe's id.

@@ -12,6 +12,7 @@ from litestar import Response
 from payment_service.errors import BadRequest
 from payment_service.idempotency.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
 from payment_service.platform.addresses import counted_as, parse_address
+from payment_service.platform.stripe_reads import Asker
 
 if TYPE_CHECKING:
     from litestar import Request
@@ -39,6 +40,11 @@ class Caller:
     """The name of the limit that its handler declares; empty: none."""
     end_user: str | None
     """The header with the end user's address, as it came."""
+
+    @property
+    def asker(self) -> Asker:
+        """For whom a question to Stripe counts: the key's principal, or without a key the client's address."""
+        return Asker("key", self.principal) if self.keyed else Asker("address", self.address)
 
     def end_user_address(self) -> str | None:
         """Return what the end user's address is counted under; None without the header.

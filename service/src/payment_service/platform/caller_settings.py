@@ -11,11 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerSettings:
-    """What keeps one caller from using up what all share, see `platform/in_flight.py`."""
+    """What keeps one caller from using up what all share: `platform/in_flight.py` and `platform/stripe_reads.py`."""
 
     requests_in_flight: int
     """`PAYMENTS_REQUESTS_IN_FLIGHT`: of one API key's principal, or without a key of one client address, at once in
     one process; 0, as in development: any number."""
+    stripe_reads_per_minute: int
+    """`PAYMENTS_STRIPE_READS_PER_MINUTE`: questions to Stripe that reads and look-ups of one such caller cause, in all
+    processes; 0, as in development: any number."""
+    absent_seconds: float
+    """`PAYMENTS_ABSENT_SECONDS`: how long a process remembers that Stripe does not have what was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,10 @@ def read_callers(reader: EnvironmentReader, *, development: bool) -> CallerSetti
         requests_in_flight=reader.integer(
             "PAYMENTS_REQUESTS_IN_FLIGHT", 0 if development else 32, minimum=0, maximum=100_000
         ),
+        stripe_reads_per_minute=reader.integer(
+            "PAYMENTS_STRIPE_READS_PER_MINUTE", 0 if development else 300, minimum=0, maximum=1_000_000
+        ),
+        absent_seconds=reader.number("PAYMENTS_ABSENT_SECONDS", 0 if development else 5, minimum=0, maximum=3600),
     )
 
 

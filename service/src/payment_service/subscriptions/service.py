@@ -66,7 +66,7 @@ class Subscriptions:
         Raises:
             Unprocessable: no such price or customer, or a quantity of a metered price.
             Conflict: see `Placement.place`.
-            TooManyRequests: see `CreationLimits`.
+            TooManyRequests: see `CreationLimits` and `StripeReads`.
             PaymentsError: a passing fault; the operation is completed later.
         """
         started = time.perf_counter()
@@ -74,10 +74,13 @@ class Subscriptions:
             end_user = self._limits.end_user(caller)
             if key is not None and (earlier := await self._operations.earlier(key)) is not None:
                 return earlier
-            price = await self._catalog.resolve(price_id=request.price_id, lookup_key=request.lookup_key)
+            price = await self._catalog.resolve(
+                price_id=request.price_id, lookup_key=request.lookup_key, asker=caller.asker
+            )
             if price.metered and request.quantity != 1:
                 raise _takes_no_quantity()
-            known = await self._customers.require(request.customer_id) if request.customer_id else None
+            named = request.customer_id
+            known = await self._customers.require(named, asker=caller.asker) if named else None
             await self._limits.admit(request, caller=caller, customer=known, end_user=end_user)
 
             by_address = request.email if request.customer_id is None and request.customer_reference is None else None
