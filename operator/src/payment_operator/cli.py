@@ -58,7 +58,7 @@ def _crd(kind: str | None, *, apply: bool, existing: bool, kubeconfig: str) -> N
     from payment_operator.run import apply_crd  # noqa: PLC0415 - printing must not load the client library
 
     if not asyncio.run(apply_crd(kubeconfig, existing=existing)):
-        print("A kind is not there yet: whoever installs the release brings it.")  # noqa: T201 - as above
+        print("A kind is not there: a first sync brings it, else kubectl apply --server-side -f chart/crds.")  # noqa: T201 - as above
 
 
 def _run(given: argparse.Namespace) -> int:
