@@ -88,7 +88,7 @@ async def test_a_refused_contract_job_is_tried_a_few_times_and_then_waits_for_re
     assert (stalled["status"], stalled["reason"]) == ("True", "ContractFailed")
     assert QUOTA in stalled["message"]
     driven.store.refuse = allow
-    world.annotate("retry")
+    world.ask("retry")
     assert not await driven.passes(20)
     assert [job for job in world.jobs_made if "-contract-" in job]
     assert world.conditions()["Ready"]["status"] == "True"
@@ -175,7 +175,13 @@ def foreign(kind: str, name: str, **more: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("ConfigMap", "shop-worker"), ("Service", "shop-api"), ("Service", "shop-metrics")]
+    ("kind", "name"),
+    [
+        ("ConfigMap", "shop-worker"),
+        ("Service", "shop-api"),
+        ("Service", "shop-metrics"),
+        ("HorizontalPodAutoscaler", "shop-api"),
+    ],
 )
 async def test_what_is_somebody_else_s_is_left_alone_and_named(kind: str, name: str) -> None:
     world = World()
