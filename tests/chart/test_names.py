@@ -115,6 +115,14 @@ def test_the_page_says_what_an_uninstall_leaves() -> None:
     assert [name for name in left if name.replace("pay-", "payments-", 1) not in said and name not in said] == []
 
 
+def test_no_page_upgrades_with_the_former_chart_s_defaults() -> None:
+    """`--reuse-values` takes the old chart's defaults for the new one's, which then lack every value that is new."""
+    pages = sorted((CHART.parent / "docs").rglob("*.md"))
+    upgrades = [line for page in pages for line in page.read_text().splitlines() if "helm upgrade" in line]
+    assert [line for line in upgrades if "--reset-then-reuse-values" in line]
+    assert [line for line in upgrades if " --reuse-values" in line] == []
+
+
 def stays(manifest: dict[str, Any]) -> bool:
     notes = manifest["metadata"].get("annotations") or {}
     kept = notes.get("helm.sh/resource-policy") == "keep"
