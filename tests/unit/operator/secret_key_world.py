@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.operator.world import OWNER, World, _ready
+from tests.unit.operator.world import OWNER, World
+from tests.unit.operator.world_objects import is_ready
 
 from payment_operator import names
 from payment_operator.decide import secret_keys
@@ -95,7 +96,7 @@ class SecretKeyWorld(World):
         return [
             name
             for name, pod in self.pods.items()
-            if pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == names.API and _ready(pod)
+            if pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == names.API and is_ready(pod)
         ]
 
     def progress(self) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.operator.world import OWNER, Lost, World, _ready
+from tests.unit.operator.world import OWNER, Lost, World
+from tests.unit.operator.world_objects import is_ready
 
 from payment_operator import names
 from payment_operator.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, Part, UpdateEndpoint, key_of
@@ -233,7 +234,7 @@ class WebhookWorld(World):
     def progress(self) -> None:
         super().progress()
         for name, pod in self.pods.items():
-            if not _ready(pod):
+            if not is_ready(pod):
                 continue
             if name not in self.files or name not in self.late:
                 self.files[name] = self.secrets()

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from tests.unit.operator.world_objects import JOB, is_ready, make_pod, operate
 
 from payment_operator import asked, names
 from payment_operator.actions import (
@@ -206,7 +207,7 @@ class World:
         return [
             pod
             for pod in self.pods.values()
-            if _ready(pod) and selector and selector.items() <= pod["metadata"]["labels"].items()
+            if is_ready(pod) and selector and selector.items() <= pod["metadata"]["labels"].items()
         ]
 
     # what the operator does
@@ -292,7 +293,7 @@ class World:
             raise Conflict(404, "NotFound", "gone")
         item = copy.deepcopy(item)
         for operation in operations:
-            _operate(item, operation)
+            operate(item, operation)
         item["metadata"]["resourceVersion"] = str(next(self._versions))
         self.objects[kind, name] = item
 
@@ -324,7 +325,7 @@ class World:
             del self.pods[pod]
         for _ in range(wanted - len(mine)):
             number = next(self._versions)
-            self.pods[f"{name}-{number}"] = _pod(
+            self.pods[f"{name}-{number}"] = make_pod(
                 f"{name}-{number}", template["metadata"]["labels"], ready=self.behave(image).starts
             )
 
@@ -334,7 +335,7 @@ class World:
         behaviour = self.behave(item["spec"]["template"]["spec"]["containers"][0]["image"])
         code = behaviour.exit_codes.get(step, 0)
         words = json.dumps(behaviour.plan) if step == "plan" and not code else behaviour.words
-        pod = _pod(f"{name}-pod", labels | {JOB: name}, ready=False)
+        pod = make_pod(f"{name}-pod", labels | {JOB: name}, ready=False)
         pod["status"] |= {"phase": "Failed" if code else "Succeeded"}
         pod["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": code, "message": words}}
         self.pods[f"{name}-pod"] = pod
@@ -376,41 +377,3 @@ class World:
 
     def populated(self) -> set[str]:
         return self.observe().populated()
-
-
-JOB = "batch.kubernetes.io/job-name"
-
-
-def _pod(name: str, labels: dict[str, str], *, ready: bool) -> dict[str, Any]:
-    own = {"name": "job" if JOB in labels else labels[names.LABEL_COMPONENT]}
-    running = {"containerID": name, "restartCount": 0, "state": {"running": {}}}
-    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
-    return {
-        "metadata": {"name": name, "uid": f"uid-{name}", "labels": dict(labels)},
-        "status": {
-            "phase": "Running",
-            "podIP": "10.0.0.1",
-            "conditions": [{"type": "Ready", "status": str(ready)}],
-            "containerStatuses": [own | (running if ready else waiting)],
-        },
-    }
-
-
-def _ready(pod: dict[str, Any]) -> bool:
-    return any(entry == {"type": "Ready", "status": "True"} for entry in pod["status"]["conditions"])
-
-
-def _operate(item: dict[str, Any], operation: dict[str, Any]) -> None:
-    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-    place = item
-    for part in parents:
-        place = place[part]
-    match operation["op"]:
-        case "test" if place.get(last) != operation["value"]:
-            raise Conflict(422, "Invalid", "test failed")
-        case "remove":
-            if last not in place:
-                raise Conflict(422, "Invalid", "not there")
-            del place[last]
-        case "add" | "replace":
-            place[last] = copy.deepcopy(operation["value"])

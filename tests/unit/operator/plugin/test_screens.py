@@ -27,6 +27,17 @@ from tests.unit.operator.plugin.objects import (
     revision_pods,
     service,
 )
+from tests.unit.operator.plugin.rotated import (
+    BLUE_PODS,
+    KEY,
+    PASSWORD,
+    SCHEMA,
+    SECRET_KEY,
+    WEBHOOK,
+    rotated,
+    secrets_in_trouble,
+    secrets_in_use,
+)
 
 from payment_operator.plugin.complaints import error_of
 from payment_operator.plugin.describe import history_of, status_of
@@ -37,9 +48,6 @@ from payment_operator.plugin.screens import history_screen, plan_screen, status_
 from payment_operator.plugin.terminal import Style
 
 PLAIN = Style()
-SCHEMA = {"current": "4", "target": "4"}
-DAYS = 4 * 86400
-BLUE_PODS = revision_pods(BLUE, seconds=DAYS)
 GREEN_PODS = revision_pods(GREEN, seconds=240)
 DONE_JOBS = [
     job(GREEN, "plan", started=255, seconds=3),
@@ -51,40 +59,6 @@ FORBIDDEN = (
     'Error from server (Forbidden): pods is forbidden: User "eva" cannot list resource "pods" in API group "" '
     'in the namespace "billing"'
 )
-
-
-WEBHOOK = {
-    "state": "Current",
-    "version": 3,
-    "fingerprint": "5f2a9c01d7e84b36",
-    "endpoint": "we_1",
-    "rotatedAt": ago(12 * 86400),
-    "nextRotation": ahead(78 * 86400),
-}
-KEY = {
-    "state": "Current",
-    "version": 2,
-    "fingerprint": "0b6e41f2a8c93d75",
-    "rotatedAt": ago(80 * 86400),
-    "nextRotation": ahead(10 * 86400),
-}
-PASSWORD = {
-    "state": "Current",
-    "version": 7,
-    "role": "shop_b",
-    "fingerprint": "c1d20e9f64b7a835",
-    "rotatedAt": ago(3 * 86400),
-    "nextRotation": ahead(27 * 86400),
-}
-
-
-SECRET_KEY = {
-    "state": "Removable",
-    "version": 2,
-    "fingerprint": "51aa0c9d77de9a1b",
-    "rotatedAt": ago(9 * 86400),
-    "message": "no API key needs the former values; they can be removed from the Secret",
-}
 
 
 def releasing(step: str, *owned: object, blue: str | None = BLUE, **more: object) -> Observed:
@@ -180,57 +154,6 @@ def going_back() -> Observed:
         "previous": previous(17, BLUE, image=f"{IMAGE}:2.0.0"),
     }
     return observed(environment(status=status), *BLUE_PODS, *GREEN_PODS, *DONE_JOBS, service(None))
-
-
-def rotated(
-    webhook: object = None,
-    api_key: object = None,
-    database: object = None,
-    *,
-    secret_key: object = None,
-    conditions: tuple[object, ...] = (),
-    managed: bool = True,
-) -> Observed:
-    """An environment at rest with what the operator reports of its secrets."""
-    rotation = {"webhook": webhook, "apiKey": api_key, "database": database, "secretKey": secret_key}
-    status = {
-        "active": active(),
-        "migration": SCHEMA,
-        "stable": 17,
-        "rotation": {name: found for name, found in rotation.items() if found},
-        "conditions": [*conditions, condition("Ready", "True", "Serving")],
-    }
-    found = environment(status=status)
-    if managed:
-        found["spec"]["stripe"]["webhook"]["provider"] = "Managed"
-        found["spec"]["database"]["rotation"]["mode"] = "AlternatingRoles"
-    return observed(found, *BLUE_PODS, service(BLUE))
-
-
-def secrets_in_use() -> Observed:
-    locked = "the former role is locked when the pods that use it have ended"
-    return rotated(
-        WEBHOOK | {"state": "Accepting", "message": "waits for every running pod to accept the new secret"},
-        KEY | {"revocable": "x7Qa"},
-        PASSWORD | {"state": "Retaining", "formerRole": "shop_a", "message": locked},
-    )
-
-
-def secrets_in_trouble() -> Observed:
-    pending = {
-        "fingerprint": "77aa01c2e5f09b48",
-        "state": "Refused",
-        "reason": "MissingPermission",
-        "message": "it lacks rak_customer_write",
-        "checkedAt": ago(20),
-    }
-    refused = "STRIPE_SECRET_KEY: it lacks rak_customer_write; the key in use goes on serving"
-    return rotated(
-        WEBHOOK | {"state": "Failed", "message": "Stripe has 16 endpoints of this account already"},
-        KEY | {"state": "Refused", "pending": pending},
-        PASSWORD | {"state": "Failed", "message": "the role may not make roles"},
-        conditions=(condition("Stalled", "True", "KeyRefused", refused),),
-    )
 
 
 SCREENS = {
@@ -343,7 +266,7 @@ def test_the_history_is_drawn_as_before() -> None:
         revision(15, "5d5d5d5d", "1.9.3", seconds=9 * 86400, state="Failed", attempt=2, failure=failure),
         revision(18, GREEN, "2.1.0", seconds=260, state="Releasing"),
         revision(16, "0c11aa90", "1.9.4", seconds=8 * 86400, state="Replaced"),
-        revision(17, BLUE, "2.0.0", seconds=DAYS, state="Active"),
+        revision(17, BLUE, "2.0.0", seconds=4 * 86400, state="Active"),
         revision(14, "14141414", "1.9.2", seconds=20 * 86400, state="Superseded"),
     ]
     compare("history", history_screen(history_of(observed(environment(status=status), *revisions)), PLAIN))
