@@ -53,13 +53,22 @@ class Connection(kopf.ConnectionInfo):
 
 
 def paths(namespaces: Collection[str]) -> list[str]:
-    """The addresses of the watches that must live.
+    """The addresses of all watches."""
+    return [path for kind in (ENVIRONMENTS, REQUESTS, *OWNED) for path in _paths_of(kind, namespaces)]
 
-    That of requests is none: the kind may be missing, which `Failing` says, and resyncs take what it does not show.
+
+def optional_paths(namespaces: Collection[str]) -> list[str]:
+    """Those that must live only once they have lived.
+
+    An upgrade may have left out the kind of requests: `Failing` says so with the way out, and a restart mends nothing.
     """
+    return _paths_of(REQUESTS, namespaces)
+
+
+def _paths_of(kind: tuple[str, str, str], namespaces: Collection[str]) -> list[str]:
+    group, version, plural = kind
     return [
         (f"/apis/{group}" if group else "/api") + f"/{version}" + where + f"/{plural}"
-        for group, version, plural in (ENVIRONMENTS, REQUESTS, *OWNED)
         for where in ([f"/namespaces/{namespace}" for namespace in namespaces] or [""])
     ]
 

@@ -5,7 +5,7 @@ a silent connection, a refusal, an answer that is no watch. Streams that end at 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,8 @@ class Watch:
 
     lived: float
     """When it was last known to work."""
+    needed: bool = True
+    """Whether it must live; one that may be without its kind must only once it was answered."""
     asked: float = 0.0
     answered: float | None = None
     """When its present stream began."""
@@ -50,10 +52,17 @@ class Watch:
 class Pulse:
     """What is known of all watches; written by the thread that watches, read by `/healthz`."""
 
-    def __init__(self, paths: Iterable[str], pace: Pace, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str],
+        pace: Pace,
+        *,
+        optional: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.pace = pace
         self._clock = clock
-        self._watches = {path: Watch(lived=clock()) for path in paths}
+        self._watches = {path: Watch(lived=clock(), needed=path not in optional) for path in paths}
         self._fell: tuple[float, float, str] | None = None
 
     def begin(self) -> None:
@@ -76,7 +85,7 @@ class Pulse:
     def answered(self, path: str, *, status: int, kind: str) -> None:
         """The API server has answered the request of a watch, or of the list before it."""
         if (status, kind) == (OK, JSON):
-            self._watches[path].answered = self._clock()
+            self._watches[path].answered, self._watches[path].needed = self._clock(), True
         else:
             self._watches[path].words = f"the API server answered {status} ({kind})"
 
@@ -96,7 +105,7 @@ class Pulse:
         if self._fell is not None and now - self._fell[1] <= self.pace.noticed <= now - self._fell[0]:
             found.append(f"a watch is dead: all fall again and again, at last by {self._fell[2]}")
         for path, watch in self._watches.items():
-            if (silent := now - self._last(watch, now)) >= self.pace.noticed:
+            if watch.needed and (silent := now - self._last(watch, now)) >= self.pace.noticed:
                 found.append(f"a watch is dead: {path} for {silent:.0f} s: {watch.words}")
         return found
 

@@ -38,7 +38,8 @@ class Watches:
     ) -> None:
         self._calls: dict[str, Any] = {"changed": changed, "deleted": deleted, "seen": seen}
         self._namespaces, self._kubeconfig = namespaces, kubeconfig
-        self.pulse = Pulse(handlers.paths(namespaces), pace or Pace())
+        optional = handlers.optional_paths(namespaces)
+        self.pulse = Pulse(handlers.paths(namespaces), pace or Pace(), optional=optional)
         self._stopped = threading.Event()
         self._kopf: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 

@@ -37,6 +37,25 @@ def test_every_watch_that_is_begun_is_looked_at() -> None:
         assert f"{prefix}/{selector.version}/namespaces/shops/{selector.plural or selector.any_name}" in paths
 
 
+def test_a_kind_that_an_upgrade_left_out_restarts_nothing_until_it_is_there() -> None:
+    clock = Clock()
+    seen = Pulse([PATH], Pace(), optional=[PATH], clock=clock)
+    seen.ask(PATH)
+    seen.answered(PATH, status=404, kind=JSON)
+    clock.now += 300
+    assert not seen.problems()
+    seen.ask(PATH)
+    seen.answered(PATH, status=200, kind=JSON)
+    clock.now += 60
+    seen.ask(PATH)
+    seen.answered(PATH, status=500, kind=JSON)
+    assert "answered 500" in seen.problems()[0]
+
+
+def test_only_requests_may_be_without_their_kind() -> None:
+    assert handlers.optional_paths([]) == ["/apis/payments.leanconstruction.io/v1alpha1/environmentrequests"]
+
+
 def test_streams_that_the_api_server_ends_in_time_are_life() -> None:
     seen, clock = pulse()
     for _ in range(10):
