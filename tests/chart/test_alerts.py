@@ -166,6 +166,7 @@ CASES: dict[str, tuple[Series, Series]] = {
         ours("payments_duplicate_subscriptions", "1x240"),
         ours("payments_duplicate_subscriptions", "0x240"),
     ),
+    "PaymentsErasuresOverdue": (ours("payments_erasures_overdue", "1x240"), ours("payments_erasures_overdue", "0x240")),
     "PaymentsRecovering": (ours("payments_recovering", "1x240"), ours("payments_recovering", "0x240")),
     "PaymentsDrift": (
         ours("payments_drift_total", per_minute(1), ',object="invoice"'),
