@@ -11,6 +11,8 @@ from tests.documented import check
 from tests.servers.stack import Stack, migrate, running_stack
 from tests.servers.valkey import ValkeyServer
 
+from payment_service.platform import circuit
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
@@ -30,6 +32,12 @@ def documented(monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(httpx.AsyncClient, "send", send)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no Redis that is away, which requests take for granted after 50 ms."""
+    monkeypatch.setattr(circuit, "TIMEOUT_SECONDS", 2.0)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
 from contextlib import asynccontextmanager
@@ -16,17 +17,25 @@ from payment_operator.pulse import Pace
 from payment_operator.watches import Watches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from payment_operator.queue import Key
 
 pytestmark = pytest.mark.filterwarnings(
-    # Kopf's tasks that outlive its end leave a socket that is connecting to the garbage collector
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    # Kopf's tasks that outlive its end leave their connections to the garbage collector: see `collected`
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Exception ignored in. <function .*Transport:pytest.PytestUnraisableExceptionWarning",
 )
 PACE = Pace(renew=1, silent=4.0, connect=2.0, noticed=6.0, rest=0.2, longest_rest=0.4)
 """As in service, at a fifth of the time."""
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What is left of connections is collected here, not in a test to come, which it would fail."""
+    yield
+    gc.collect()
 
 
 class Seen:

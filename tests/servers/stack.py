@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CREATE = "/api/v1/payments/create-subscription"
 PRICE = "price_pro"
 OTHER_PRICE = "price_basic"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @dataclass

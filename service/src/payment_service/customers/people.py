@@ -10,7 +10,6 @@ from payment_service import payment_tables as money
 from payment_service.customers.store import foreign_id
 from payment_service.platform.changes import note
 from payment_service.platform.columns import among, array
-from payment_service.platform.mirroring import object_id
 from payment_service.tables import customers, invoices, subscriptions
 
 if TYPE_CHECKING:
@@ -142,13 +141,19 @@ async def of_deleted(connection: AsyncConnection, objects: Sequence[Mapping[str,
 async def _customers_of(connection: AsyncConnection, objects: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
     """Return whom each of Stripe's objects is about: refunds and disputes name their charge alone."""
     dialect = connection.dialect.name
-    charges = {object_id(obj.get("charge")) for obj in objects if not _named(obj)} - {None}
+    charges = {_id(obj.get("charge")) for obj in objects if not _named(obj)} - {None}
     of_charge: dict[str | None, str | None] = {}
     if charges:
         rows = await connection.execute(_OF_CHARGES[dialect], {"charges": array(map(str, charges), dialect=dialect)})
         of_charge = {row.id: row.stripe_customer_id for row in rows}
-    return [_named(obj) or of_charge.get(object_id(obj.get("charge"))) for obj in objects]
+    return [_named(obj) or of_charge.get(_id(obj.get("charge"))) for obj in objects]
 
 
 def _named(obj: Mapping[str, Any]) -> str | None:
-    return obj.get("id") if obj.get("object") == "customer" else object_id(obj.get("customer"))
+    return obj.get("id") if obj.get("object") == "customer" else _id(obj.get("customer"))
+
+
+def _id(value: Any) -> str | None:
+    """Return the id of a field as `mirroring.object_id` does; None where it is none, for not every kind is checked."""
+    found = value.get("id") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None
