@@ -7,7 +7,14 @@ from typing import Final
 from prometheus_client import Gauge
 
 from payment_operator.api.status import Condition
-from payment_operator.metrics import BAKE_INCONCLUSIVE, COMMANDS_UNTAKEN, FAILING, TRAFFIC_OVERRIDDEN, WORKERS_IDLE
+from payment_operator.metrics import (
+    BAKE_INCONCLUSIVE,
+    BY_ENVIRONMENT,
+    COMMANDS_UNTAKEN,
+    FAILING,
+    TRAFFIC_OVERRIDDEN,
+    WORKERS_IDLE,
+)
 
 Where = tuple[str, str]
 """Namespace and name of an environment."""
@@ -22,7 +29,6 @@ GAUGES: Final[dict[tuple[str, str], Gauge]] = {
 """By type and reason of a condition that is not as it should be; without a reason, by any."""
 WELL: Final = frozenset({"WorkersClaiming", "CommandsTaken"})
 """Conditions that are well while they are true; the others are while they are not."""
-FAILING_LABELS: Final = ("exported_namespace", "exported_environment")
 
 
 def measure_death(where: Where) -> None:
@@ -33,7 +39,7 @@ def measure_death(where: Where) -> None:
 def failing_environments() -> list[str]:
     """Those that fail now, as namespace/name."""
     samples = [sample for metric in FAILING.collect() for sample in metric.samples if sample.value]
-    return sorted("/".join(sample.labels[name] for name in FAILING_LABELS) for sample in samples)
+    return sorted("/".join(sample.labels[name] for name in BY_ENVIRONMENT) for sample in samples)
 
 
 def measure_conditions(where: Where, conditions: Sequence[Condition] | None) -> None:

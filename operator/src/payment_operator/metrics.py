@@ -27,35 +27,25 @@ STEP_SECONDS: Final = Histogram(
 ENVIRONMENTS: Final = Gauge("payment_operator_environments", "Environments that are looked after", registry=REGISTRY)
 LEADER: Final = Gauge("payment_operator_leader", "1 while this process holds the Lease", registry=REGISTRY)
 
-TRAFFIC_OVERRIDDEN: Final = Gauge(
-    "payment_operator_traffic_overridden",
-    "1 while the Service's selector is not what the operator's commit record says",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+BY_ENVIRONMENT: Final = ("exported_namespace", "exported_environment")
+
+
+def _of_environment(name: str, text: str) -> Gauge:
+    return Gauge(f"payment_operator_{name}", text, BY_ENVIRONMENT, registry=REGISTRY)
+
+
+TRAFFIC_OVERRIDDEN: Final = _of_environment(
+    "traffic_overridden", "1 while the Service's selector is not what the operator's commit record says"
 )
-FAILING: Final = Gauge(
-    "payment_operator_environment_failing",
-    "1 while writes for an environment are refused, or a part of its passes fails",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+FAILING: Final = _of_environment(
+    "environment_failing", "1 while writes for an environment are refused, or a part of its passes fails"
 )
-WORKERS_IDLE: Final = Gauge(
-    "payment_operator_workers_idle",
-    "1 while no worker of an environment applies events",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+WORKERS_IDLE: Final = _of_environment("workers_idle", "1 while no worker of an environment applies events")
+COMMANDS_UNTAKEN: Final = _of_environment(
+    "commands_untaken", "1 while the operator cannot reach port 9090 of an environment's pods"
 )
-COMMANDS_UNTAKEN: Final = Gauge(
-    "payment_operator_commands_untaken",
-    "1 while the operator cannot reach port 9090 of an environment's pods",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
-)
-BAKE_INCONCLUSIVE: Final = Gauge(
-    "payment_operator_bake_inconclusive",
-    "1 while a bake that is long enough goes on because it has proven nothing",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+BAKE_INCONCLUSIVE: Final = _of_environment(
+    "bake_inconclusive", "1 while a bake that is long enough goes on because it has proven nothing"
 )
 
 
@@ -68,11 +58,10 @@ class Rotation(NamedTuple):
 
 
 def _rotation(name: str, *, what: str, failed: tuple[str, str]) -> Rotation:
-    labels, suffix = ["exported_namespace", "exported_environment"], "timestamp_seconds"
     return Rotation(
-        Gauge(f"payment_operator_{name}_rotated_{suffix}", f"When the {what} in use began", labels, registry=REGISTRY),
-        Gauge(f"payment_operator_{name}_due_{suffix}", f"When the {what} is to be replaced", labels, registry=REGISTRY),
-        Gauge(f"payment_operator_{name}_{failed[0]}", failed[1], labels, registry=REGISTRY),
+        _of_environment(f"{name}_rotated_timestamp_seconds", f"When the {what} in use began"),
+        _of_environment(f"{name}_due_timestamp_seconds", f"When the {what} is to be replaced"),
+        _of_environment(f"{name}_{failed[0]}", failed[1]),
     )
 
 
@@ -89,15 +78,9 @@ DATABASE: Final = _rotation(
     what="database password",
     failed=("rotation_failed", "1 while a rotation cannot go on"),
 )
-SECRET_KEY_FAILED: Final = Gauge(
-    "payment_operator_secret_key_failed",
-    "1 while API keys are refused for want of a value of SECRET_KEY, or there are too many values",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+SECRET_KEY_FAILED: Final = _of_environment(
+    "secret_key_failed", "1 while API keys are refused for want of a value of SECRET_KEY, or there are too many values"
 )
-SECRET_KEY_STILL_NEEDED: Final = Gauge(
-    "payment_operator_secret_key_still_needed",
-    "1 while a value of SECRET_KEY that API keys need is gone from its Secret",
-    ["exported_namespace", "exported_environment"],
-    registry=REGISTRY,
+SECRET_KEY_STILL_NEEDED: Final = _of_environment(
+    "secret_key_still_needed", "1 while a value of SECRET_KEY that API keys need is gone from its Secret"
 )

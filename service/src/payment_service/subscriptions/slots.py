@@ -12,7 +12,7 @@ still takes the slot.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -78,30 +78,23 @@ _HOLDER: Final = select(subscriptions).where(
 )
 
 
-async def find_live(
-    connection: AsyncConnection, *, livemode: bool, customer_id: str, stripe_customer_id: str | None, product_id: str
-) -> Row[Any] | None:
+class Slot(TypedDict):
+    """Whose it is, and to which product."""
+
+    livemode: bool
+    customer_id: str
+    stripe_customer_id: str | None
+    product_id: str
+
+
+async def find_live(connection: AsyncConnection, **slot: Unpack[Slot]) -> Row[Any] | None:
     """Return a live subscription of this customer with this product among its items, wherever it was made."""
-    parameters = {
-        "livemode": livemode,
-        "customer_id": customer_id,
-        "stripe_customer_id": stripe_customer_id,
-        "product_id": product_id,
-    }
-    return (await connection.execute(_FIRST_LIVE, parameters)).first()
+    return (await connection.execute(_FIRST_LIVE, slot)).first()
 
 
-async def find_holder(
-    connection: AsyncConnection, *, livemode: bool, customer_id: str, stripe_customer_id: str | None, product_id: str
-) -> Row[Any] | None:
+async def find_holder(connection: AsyncConnection, **slot: Unpack[Slot]) -> Row[Any] | None:
     """Return the row that holds the slot of this customer and product in the index."""
-    parameters = {
-        "livemode": livemode,
-        "customer_id": customer_id,
-        "stripe_customer_id": stripe_customer_id,
-        "product_id": product_id,
-    }
-    return (await connection.execute(_HOLDER, parameters)).first()
+    return (await connection.execute(_HOLDER, slot)).first()
 
 
 async def reserve(
