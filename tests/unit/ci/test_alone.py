@@ -48,6 +48,14 @@ def test_a_test_that_fails_alone_too_is_a_failure(tmp_path: Path) -> None:
     assert "UNSTEADY" not in ended.stdout
 
 
+def test_a_test_that_is_skipped_alone_has_not_passed(tmp_path: Path) -> None:
+    ended = alone(
+        tmp_path, "import pytest\n" + UNSTEADY.replace("assert not first", "assert pytest.skip() if not first else 0")
+    )
+    assert ended.returncode == 1, ended.stdout
+    assert "UNSTEADY" not in ended.stdout
+
+
 def test_more_failures_than_a_few_are_not_tried_again(tmp_path: Path) -> None:
     ended = alone(tmp_path, "\n".join(f"def test_{n}(): assert False" for n in range(MOST + 1)))
     assert ended.returncode == 1, ended.stdout
