@@ -76,6 +76,8 @@ async def grant(owner_url: str, *, role: str = ROLE) -> tuple[str, ...]:
         "TRUNCATE customers",
         "UPDATE audit_log SET actor = 'x'",
         "DELETE FROM audit_log",
+        "UPDATE personal_data SET customer_id = 'x'",
+        "TRUNCATE personal_data",
         "DELETE FROM schema_versions",
         "UPDATE alembic_version SET version_num = 'x'",
         INSERT_KEY,

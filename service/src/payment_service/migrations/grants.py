@@ -3,10 +3,10 @@
 The owner's role makes and changes tables (`DATABASE_MIGRATION_URL`); the application's role reads and writes rows. It
 can do no DDL, so that neither a fault nor an attacker in the API can drop or alter anything. It can only append to the
 audit log, whose rows get their time and the role from the database, and to the outbox; what is past its retention it
-removes through the functions of migration 14, which leave what is younger than a bound of their own. It writes API keys
-only through the functions of migration 7, each of which leaves a row in the audit log. Default privileges cover the
-tables of future migrations; what narrows an older grant, as migration 7 does, asks for the command again (a migration
-that runs in the cluster ends with it).
+removes through the functions of migration 14, which leave what is younger than a bound of their own. What is kept of
+people it adds and removes, and never rewrites. It writes API keys only through the functions of migration 7, each of
+which leaves a row in the audit log. Default privileges cover the tables of future migrations; what narrows an older
+grant, as migration 7 does, asks for the command again (a migration that runs in the cluster ends with it).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from payment_service.cli_settings import DATABASE, load_settings
 from payment_service.migrations.runner import locked_connection
+from payment_service.personal_tables import personal_data
 from payment_service.platform.printing import echo
 from payment_service.tables import api_keys, audit_log, outbox, schema_versions
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 READ_ONLY: Final = (schema_versions.name, "alembic_version", api_keys.name)
 APPEND_ONLY: Final = (audit_log.name, outbox.name)
+NEVER_CHANGED: Final = (personal_data.name,)
 FUNCTIONS: Final = (
     "api_key_create",
     "api_key_rotate",
@@ -58,6 +60,7 @@ def grants(*, role: str, database: str, schema: str) -> tuple[str, ...]:
     narrowed = [
         f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {where}.{quote(table)} FROM {who}" for table in READ_ONLY
     ] + [f"REVOKE UPDATE, DELETE, TRUNCATE ON {where}.{quote(table)} FROM {who}" for table in APPEND_ONLY]
+    narrowed += [f"REVOKE UPDATE, TRUNCATE ON {where}.{quote(table)} FROM {who}" for table in NEVER_CHANGED]
     return (
         f"REVOKE CREATE, TEMPORARY ON DATABASE {quote(database)} FROM PUBLIC, {who}",
         f"REVOKE CREATE ON SCHEMA {where} FROM PUBLIC, {who}",
