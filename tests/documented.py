@@ -44,7 +44,10 @@ def check(request: httpx.Request, answer: httpx.Response) -> None:
     at = told["$ref"].split("/")[1:] if "$ref" in told else (*where, "responses", str(answer.status_code))
     kind = answer.headers.get("content-type", "").partition(";")[0]
     _validate((*at, "content", kind, "schema"), answer.content, f"{request.method} {path} {answer.status_code}")
-    if answer.is_success and request.content:
+    if answer.is_success and "requestBody" in operation:
+        if not request.content:
+            assert not operation["requestBody"]["required"], f"{request.method} {path} took no body"
+            return
         schema = (*where, "requestBody", "content", "application/json", "schema")
         _validate(schema, request.content, f"the request of {request.method} {path}")
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.routes import HTTPRoute
+from litestar.types import Empty
 
 from payment_service.errors import PaymentsError
 from payment_service.platform.openapi import Problem
@@ -89,13 +90,16 @@ def completed(drawn: dict[str, Any], *, api: Litestar) -> dict[str, Any]:
         "headers": {name: {"description": text, "schema": schema} for name, (text, schema) in _HEADERS.items()},
         "securitySchemes": {_SECURITY: _SECURITY_SCHEME},
     }
-    scopes = {handler.operation_id: declared(handler) for handler in _handlers(api)}
+    handlers = {handler.operation_id: handler for handler in _handlers(api)}
     for path in described["paths"].values():
         for operation in path.values():
-            access = scopes[operation["operationId"]]
+            handler = handlers[operation["operationId"]]
+            access = declared(handler)
             assert access is not None, operation
             operation["security"] = [{_SECURITY: [access.scope]}] if access.scope else []
             _complete_operation(operation)
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = handler.parsed_data_field.default is Empty
     tags = [{"name": name, "description": text} for name, text in _TAGS.items()]
     return described | {"components": components, "tags": tags}
 

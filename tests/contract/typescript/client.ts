@@ -32,7 +32,7 @@ const query = { customer_id: created.data.customer_id, "created[gte]": "2020-01-
 const listed = await client.GET("/api/v1/subscriptions", { params: { query } });
 check(listed.data?.data.length === 1 && !listed.data.has_more, listed.error);
 
-const cancelled = await client.POST("/api/v1/subscriptions/{subscription_id}/cancel", { params: { path }, body: {} });
+const cancelled = await client.POST("/api/v1/subscriptions/{subscription_id}/cancel", { params: { path } });
 check(cancelled.data?.cancel_at_period_end === true, cancelled.error);
 
 const unknown = await client.GET("/api/v1/subscriptions/{subscription_id}", {

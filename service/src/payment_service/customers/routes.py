@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
 _EXAMPLE = {"email": "ada@example.com", "name": "Ada Lovelace", "reference": "user-1815"}
+_ABSENT: Final = CreateCustomer()
+"""What an absent body says."""
 
 
 @post(
@@ -40,9 +42,9 @@ _EXAMPLE = {"email": "ada@example.com", "name": "Ada Lovelace", "reference": "us
     },
 )
 async def create_customer(
-    data: Annotated[CreateCustomer, Body(examples=[Example(summary="With a reference", value=_EXAMPLE)])],
     caller: NamedDependency[Caller],
     customer_creation: NamedDependency[CustomerCreation],
+    data: Annotated[CreateCustomer, Body(examples=[Example(summary="With a reference", value=_EXAMPLE)])] = _ABSENT,
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Create a customer here and at Stripe; `reference` is the caller's own id and unique."""

@@ -25,7 +25,7 @@ PATH_REFERENCE: Final = r"^(?!\.{1,2}$)[A-Za-z0-9._:@-]{1,128}(?!\n)$"
 """A reference that may stand in a path: every proxy reads it the same way; others are asked for by `?reference=`."""
 
 
-class CreateCustomer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class CreateCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A new customer."""
 
     email: Email | None = None

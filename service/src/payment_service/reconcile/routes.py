@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from litestar import Response, post
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 KIND = "schedule_reconciliation"
+_ABSENT: Final = ReconcileRequest()
+"""What an absent body says."""
 
 
 @post(
@@ -42,10 +44,10 @@ KIND = "schedule_reconciliation"
     },
 )
 async def reconcile(
-    data: Annotated[ReconcileRequest, Body(examples=[Example(summary="Everything", value={"full": True})])],
     caller: NamedDependency[Caller],
     operations: NamedDependency[Operations],
     reconciler: NamedDependency[Reconciler],
+    data: Annotated[ReconcileRequest, Body(examples=[Example(summary="Everything", value={"full": True})])] = _ABSENT,
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Let a worker read Stripe's events, and with `full` every object, and bring what is missing through the inbox."""

@@ -34,7 +34,7 @@ class Report(msgspec.Struct, kw_only=True):
         self.drifted = dict(Counter(self.drifted) + (drifted or Counter()))
 
 
-class ReconcileRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ReconcileRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to look at, beside what is due anyway."""
 
     since: Moment | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 CREATE_PATH = "/api/v1/payments/create-subscription"
 _EXAMPLE = {"lookup_key": "pro_monthly", "email": "hedy@example.com", "payment_method_id": "pm_card_visa"}
+_ABSENT: Final = CancelSubscription()
+"""What an absent body says."""
 SubscriptionId = Annotated[
     str,
     PathParameter(
@@ -137,9 +139,11 @@ async def list_subscriptions(
 )
 async def cancel_subscription(
     subscription_id: SubscriptionId,
-    data: Annotated[CancelSubscription, Body(examples=[Example(summary="Now", value={"at_period_end": False})])],
     caller: NamedDependency[Caller],
     subscriptions: NamedDependency[Subscriptions],
+    data: Annotated[
+        CancelSubscription, Body(examples=[Example(summary="Now", value={"at_period_end": False})])
+    ] = _ABSENT,
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """End a subscription with its period (the default) or at once."""

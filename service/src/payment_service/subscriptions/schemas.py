@@ -66,7 +66,7 @@ class CreateSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("customer_id: give no customer_reference, email or name beside it")
 
 
-class CancelSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class CancelSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """When the subscription ends."""
 
     at_period_end: bool = True

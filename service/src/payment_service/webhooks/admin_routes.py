@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
@@ -46,12 +46,17 @@ EventId = Annotated[
 ]
 
 
-class RetryRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nothing has to be said."""
 
 
-class RestoreRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nothing has to be said."""
+
+
+_RETRY: Final = RetryRequest()
+_RESTORE: Final = RestoreRequest()
+"""What an absent body says."""
 
 
 @get(
@@ -120,7 +125,7 @@ async def get_event(
 async def retry_event(
     *,
     event_id: EventId,
-    data: Annotated[RetryRequest, Body(examples=[Example(summary="Nothing", value={})])],
+    data: Annotated[RetryRequest, Body(examples=[Example(summary="Nothing", value={})])] = _RETRY,
     caller: NamedDependency[Caller],
     operations: NamedDependency[Operations],
     inbox_administration: NamedDependency[InboxAdministration],
@@ -192,7 +197,7 @@ async def discard_event(
 async def restore_event(
     *,
     event_id: EventId,
-    data: Annotated[RestoreRequest, Body(examples=[Example(summary="Nothing", value={})])],
+    data: Annotated[RestoreRequest, Body(examples=[Example(summary="Nothing", value={})])] = _RESTORE,
     caller: NamedDependency[Caller],
     operations: NamedDependency[Operations],
     inbox_administration: NamedDependency[InboxAdministration],

@@ -1,0 +1,85 @@
+"""No body says what `{}` says, on every route that asks for nothing in it, and the document says which those are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.documented import DOCUMENT
+
+from payment_service.tables import events
+
+if TYPE_CHECKING:
+    from tests.servers.stack import Stack
+
+SUBSCRIPTIONS = "/api/v1/subscriptions"
+NONE: list[dict[str, str]] = [
+    {},
+    {"Content-Type": "application/json"},
+    {"Content-Type": "application/x-www-form-urlencoded"},
+]
+"""What clients say of a body that they do not send; the last is `curl -d ''`."""
+
+
+def routes(*, required: bool) -> list[str]:
+    return [
+        path
+        for path, operations in DOCUMENT["paths"].items()
+        for operation in operations.values()
+        if operation.get("requestBody", {}).get("required") is required
+    ]
+
+
+async def filled(path: str, stack: Stack) -> str:
+    """Return a path of the route at which something is."""
+    made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa", allow_multiple=True)).json()
+    event, *_ = await stack.until(lambda: stack.rows(events))
+    return path.format(subscription_id=made["id"], event_id=event["id"])
+
+
+def test_the_document_knows_routes_of_both_kinds() -> None:
+    assert set(routes(required=False)) == {
+        "/api/v1/admin/inbox/{event_id}/restore",
+        "/api/v1/admin/inbox/{event_id}/retry",
+        "/api/v1/admin/reconcile",
+        "/api/v1/customers",
+        "/api/v1/subscriptions/{subscription_id}/cancel",
+    }
+    assert set(routes(required=True)) == {
+        "/api/v1/admin/inbox/replay",
+        "/api/v1/admin/inbox/{event_id}/discard",
+        "/api/v1/payments/create-subscription",
+    }
+
+
+async def test_no_body_is_answered_as_an_empty_object_is(stack: Stack) -> None:
+    for path in routes(required=False):
+        asked: list[dict[str, Any]] = [{"json": {}}, *({"headers": told} for told in NONE)]
+        answers = [await stack.client.post(await filled(path, stack), **request) for request in asked]
+        outcomes = {(answer.status_code, answer.json().get("code")) for answer in answers}
+        assert len(outcomes) == 1, (path, outcomes)
+        assert not {status for status, _ in outcomes} & {400, 415, 422}, (path, outcomes)
+
+
+async def test_no_body_is_refused_where_one_is_needed(stack: Stack) -> None:
+    for path in routes(required=True):
+        where = await filled(path, stack)
+        assert (await stack.client.post(where)).status_code == 400, path
+        assert (await stack.client.post(where, json={})).status_code == 422, path  # so it is rightly required
+
+
+async def test_a_cancellation_without_a_body_is_the_default_and_the_same_request_as_an_empty_one(stack: Stack) -> None:
+    path: Any = await filled(f"{SUBSCRIPTIONS}/{{subscription_id}}/cancel", stack)
+    key = {"Idempotency-Key": "k"}
+    first = await stack.client.post(path, headers=key)
+    again = await stack.client.post(path, headers=key, json={})
+    assert first.status_code == 200
+    assert first.json()["cancel_at_period_end"]
+    assert (again.headers.get("Idempotent-Replayed"), again.content) == ("true", first.content)
+
+
+async def test_a_body_that_is_there_must_be_json_still(stack: Stack) -> None:
+    path = await filled(f"{SUBSCRIPTIONS}/{{subscription_id}}/cancel", stack)
+    form = await stack.client.post(path, data={"at_period_end": "false"})
+    blank = await stack.client.post(path, content=b" ")
+    null = await stack.client.post(path, content=b"null")
+    assert [form.status_code, blank.status_code, null.status_code] == [415, 400, 400]
