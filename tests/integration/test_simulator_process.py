@@ -96,6 +96,17 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert [charge["amount"] for charge in second.state.all("charge")] == [2900, 2900]
 
 
+def test_a_moved_clock_stays_moved_over_a_restart(tmp_path: Path) -> None:
+    clock, file = MovableClock(), tmp_path / "stripe.sqlite3"
+    for _ in range(2):
+        first = Simulator(path=file, clock=clock)
+        first.test_clock.advance(32 * 86400)
+        first.close()
+    second = Simulator(path=file, clock=clock)
+    assert round((second.test_clock.timestamp() - clock.timestamp()) / 86400) == 64
+    second.close()
+
+
 async def test_the_process_answers_and_is_controlled(tmp_path: Path) -> None:
     api, control = free_port(), free_port()
     state = str(tmp_path / "stripe.sqlite3")

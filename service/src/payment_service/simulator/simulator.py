@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from payment_service.platform.clock import Clock, MovableClock
+from payment_service.platform.clock import Clock
 from payment_service.platform.tasks import end
 from payment_service.simulator.api import StripeApi
 from payment_service.simulator.control import ControlApi
 from payment_service.simulator.faults import Faults
+from payment_service.simulator.kept_clock import KeptClock
 from payment_service.simulator.keys import Keys
+from payment_service.simulator.storage import Storage
 from payment_service.simulator.worlds import Worlds
 
 if TYPE_CHECKING:
@@ -37,10 +39,11 @@ class Simulator:
 
     def __init__(self, *, path: Path | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.test_clock = MovableClock(self.clock)
+        storage = Storage(path) if path is not None else None
+        self.test_clock = KeptClock(self.clock, storage)
         self.faults = Faults()
         self.keys = Keys()
-        self.worlds = Worlds(path=path, clock=self.clock, billing=self.test_clock, faults=self.faults)
+        self.worlds = Worlds(storage=storage, clock=self.clock, billing=self.test_clock, faults=self.faults)
         self.api = StripeApi(self.worlds, self.keys, self.faults)
         self.control = ControlApi(self)
         self._ticking: asyncio.Task[None] | None = None

@@ -1,4 +1,4 @@
-"""Keeps the simulator's objects in a SQLite file over restarts."""
+"""Keeps the simulator's objects, and how far its clock was moved, in a SQLite file over restarts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _TABLE = (
     "  world TEXT, id TEXT, seq INTEGER, body BLOB, hidden BLOB, PRIMARY KEY (world, id)"
     ")"
 )
+_CLOCK_TABLE = "CREATE TABLE IF NOT EXISTS moved_clock (id INTEGER PRIMARY KEY CHECK (id = 1), seconds REAL NOT NULL)"
+_KEEP_CLOCK = "INSERT INTO moved_clock VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET seconds = excluded.seconds"
 _UPSERT = (
     "INSERT INTO simulated (world, id, seq, body, hidden) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (world, id) DO UPDATE SET body = excluded.body, hidden = excluded.hidden"
@@ -39,11 +41,20 @@ class Storage:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(_TABLE)
+        self._database.execute(_CLOCK_TABLE)
         ((self._seq,),) = self._database.execute("SELECT coalesce(max(seq), 0) FROM simulated")
 
     def worlds(self) -> list[str]:
         """Return the names of the worlds in the file."""
         return [world for (world,) in self._database.execute("SELECT DISTINCT world FROM simulated")]
+
+    def moved_seconds(self) -> float:
+        """Return how far the clock was moved."""
+        return sum(seconds for (seconds,) in self._database.execute("SELECT seconds FROM moved_clock"))
+
+    def keep_moved_seconds(self, seconds: float) -> None:
+        """Note how far the clock is moved now."""
+        self._database.execute(_KEEP_CLOCK, (seconds,))
 
     def load(self, world: str) -> Iterator[Stored]:
         """Return a world's objects in the order of their creation."""

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from payment_service.simulator.routes import Table, build_table
 from payment_service.simulator.state import DEFAULT_ACCOUNT, State
-from payment_service.simulator.storage import Storage
 from payment_service.simulator.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from payment_service.platform.clock import Clock
     from payment_service.simulator.faults import Faults
     from payment_service.simulator.keys import Key
+    from payment_service.simulator.storage import Storage
 
 
 class Opened(NamedTuple):
@@ -28,10 +27,10 @@ class Opened(NamedTuple):
 class Worlds:
     """All accounts, in both modes; each is made when a key first opens it."""
 
-    def __init__(self, *, path: Path | None, clock: Clock, billing: Clock, faults: Faults) -> None:
+    def __init__(self, *, storage: Storage | None, clock: Clock, billing: Clock, faults: Faults) -> None:
         self._clock, self._billing = clock, billing
         self._faults = faults
-        self._storage = Storage(path) if path is not None else None
+        self._storage = storage
         self._opened: dict[tuple[str, bool], Opened] = {}
         self._delivering = False
         for name in self._storage.worlds() if self._storage is not None else ():
