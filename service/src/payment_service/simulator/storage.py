@@ -50,7 +50,8 @@ class Storage:
 
     def moved_seconds(self) -> float:
         """Return how far the clock was moved."""
-        return sum(seconds for (seconds,) in self._database.execute("SELECT seconds FROM moved_clock"))
+        ((seconds,),) = self._database.execute("SELECT coalesce(max(seconds), 0.0) FROM moved_clock")
+        return float(seconds)
 
     def keep_moved_seconds(self, seconds: float) -> None:
         """Note how far the clock is moved now."""
