@@ -8,7 +8,7 @@ import pytest
 
 from payment_operator import plaintext as operators
 from payment_service.platform import plaintext
-from payment_service.platform.plaintext import database_in_the_clear, redis_in_the_clear
+from payment_service.platform.plaintext import database_in_the_clear, misread, redis_in_the_clear
 
 
 def test_service_and_operator_hold_the_same_file() -> None:
@@ -97,3 +97,33 @@ def test_redis_is_encrypted_or_here(url: str, told: str) -> None:
 def test_an_address_that_cannot_be_read_is_no_crash(url: str) -> None:
     database_in_the_clear(url)
     redis_in_the_clear(url)
+
+
+@pytest.mark.parametrize(
+    "login",
+    ["app:pa/ss", "app:p@ss/w", "app:pa?s", "app:p@ss?w", "app:pa#ss", "app:12?s", ":pa/ss", ":1/", "app:[x]#"],
+)
+def test_a_password_that_ends_the_address_is_told_without_any_of_it(login: str) -> None:
+    for url in (f"postgresql://{login}@db/payments?sslmode=require", f"redis://{login}@cache:6379/0"):
+        assert misread(url) == "a /, ? or # in its password must be percent-encoded: %2F, %3F, %23"
+
+
+def test_what_follows_a_number_sign_is_no_option_for_the_driver() -> None:
+    assert misread("postgresql://app:pass@db/payments#?sslmode=require")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "postgresql:///payments?host=/var/run/postgresql&application_name=a@b",
+        "postgresql://app:p%2Fs%3Fs%23@db:5432/payments?sslmode=require&application_name=a@b",
+        "postgresql://db-1:5432,db-2:5432/payments?user=a@b",
+        "postgresql://[fd00::7]/payments?user=a@b",
+        "postgresql://db/payments?user=a@b",
+        "redis+sentinel://:pass@s1:1,s2:2/0?service=x",
+    ],
+)
+def test_an_address_that_every_driver_reads_alike_is_taken(url: str) -> None:
+    assert not misread(url)

@@ -18,6 +18,18 @@ VERIFY: Final = "verify-full"
 REDIS_IN_THE_CLEAR: Final = frozenset({"redis", "redis+cluster", "redis+sentinel"})
 
 
+def misread(url: str) -> str:
+    """Return what is wrong with a login whose password ends the address early for a driver; empty: nothing.
+
+    What is read as the host then may be part of the password, and what is read as options is none (RFC 3986,
+    section 3.2: `/`, `?` and `#` end the authority).
+    """
+    path, _, query = url.partition("://")[2].partition("?")
+    if "#" in url or "@" in path.partition("/")[2] or ("@" in query and "=" not in query.partition("@")[0]):
+        return "a /, ? or # in its password must be percent-encoded: %2F, %3F, %23"
+    return ""
+
+
 def database_in_the_clear(url: str, *, unsaid: str = "") -> str:
     """Return what is wrong with a PostgreSQL address, such as `sslmode=prefer to db.example.com`; empty: nothing.
 

@@ -67,6 +67,13 @@ def test_a_database_in_plain_text_is_refused_by_name_with_the_fix(setting: str, 
     assert problems({setting: PLAIN}, database=database | {"allowPlaintext": True}) == []
 
 
+@pytest.mark.parametrize("setting", ["DATABASE_URL", "REDIS_URL"])
+def test_no_part_of_a_password_is_told_as_a_host(setting: str) -> None:
+    scheme = "redis" if setting == "REDIS_URL" else "postgresql"
+    (told,) = problems({setting: f"{scheme}://app:some@secret/word@db/payments"})
+    assert told == f"{setting}: a /, ? or # in its password must be percent-encoded: %2F, %3F, %23"
+
+
 def test_redis_in_plain_text_is_refused_by_name_with_the_fix() -> None:
     (told,) = problems({"REDIS_URL": "redis://:secret-word@cache:6379"})
     assert told.startswith("REDIS_URL: redis:// to cache")

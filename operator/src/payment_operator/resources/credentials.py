@@ -13,7 +13,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.fields import SecretRef
-from payment_operator.plaintext import VERIFY, database_in_the_clear, redis_in_the_clear
+from payment_operator.plaintext import VERIFY, database_in_the_clear, misread, redis_in_the_clear
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.secret_keys import SECRET_KEY, secret_key_problems, split
 
@@ -126,7 +126,9 @@ def _authority(spec: Environment, found: Manifest | None) -> tuple[str, list[str
 
 
 def _checked(spec: Environment, values: dict[str, str]) -> tuple[str, ...]:
-    return (*_in_the_clear(spec, values), *secret_key_problems(split(values[SECRET_KEY])))
+    addresses = (DATABASE, REPLICA, MIGRATION, ADMIN_URL, "REDIS_URL")
+    wrong = [f"{name}: {found}" for name in addresses if (found := misread(values.get(name, "")))]
+    return (*(wrong or _in_the_clear(spec, values)), *secret_key_problems(split(values[SECRET_KEY])))
 
 
 def _in_the_clear(spec: Environment, values: dict[str, str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from payment_service.platform.addresses import parse_network, too_wide
-from payment_service.platform.plaintext import database_in_the_clear, redis_in_the_clear
+from payment_service.platform.plaintext import database_in_the_clear, misread, redis_in_the_clear
 from payment_service.platform.tracing import available
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def _database_url_problems(name: str, url: str, *, production: bool) -> Iterator
     scheme = url.partition("://")[0].partition("+")[0]
     if scheme not in {"postgresql", "postgres", "sqlite"}:
         yield f"{name}: the scheme {scheme!r} is not supported; use postgresql://"
+    elif scheme != "sqlite" and (wrong := misread(url)):
+        yield f"{name}: {wrong}"
     elif production and scheme == "sqlite":
         yield f"{name}: SQLite is for development; set postgresql://user:password@host:5432/database"
 
@@ -145,6 +147,8 @@ def check_redis(settings: Settings) -> Iterator[str]:
         return
     if url.partition("://")[0].replace("rediss", "redis") not in {"redis", "redis+cluster", "redis+sentinel"}:
         yield "REDIS_URL: use rediss://, rediss+cluster:// or rediss+sentinel://, or the same with redis for plain text"
+    elif wrong := misread(url):
+        yield f"REDIS_URL: {wrong}"
 
 
 def check_plaintext(settings: Settings) -> Iterator[str]:
@@ -156,9 +160,11 @@ def check_plaintext(settings: Settings) -> Iterator[str]:
         return
     if "database" not in allowed:
         for name, secret in _database_urls(settings):
-            if found := database_in_the_clear(secret.reveal()):
+            url = secret.reveal()
+            if not misread(url) and (found := database_in_the_clear(url)):
                 yield f"{name}: {found} may be unencrypted; set sslmode=verify-full (or require), or {_ALLOW}database"
-    if "redis" not in allowed and (found := redis_in_the_clear(settings.redis_url.reveal())):
+    url = settings.redis_url.reveal()
+    if "redis" not in allowed and not misread(url) and (found := redis_in_the_clear(url)):
         yield f"REDIS_URL: {found} is unencrypted; use rediss:// (rediss+cluster, rediss+sentinel), or {_ALLOW}redis"
 
 
