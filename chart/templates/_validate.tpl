@@ -27,6 +27,9 @@
 {{- with .Values.database.cloudNativePG -}}
 {{- if .enabled -}}{{- $_ := set $theirs "database.cloudNativePG.imageName" (list .imageName "ghcr.io/cloudnative-pg/postgresql:18") -}}{{- end -}}
 {{- end -}}
+{{- if .Values.operator.enabled -}}
+{{- with dig "image" "" .Values.operator.spec -}}{{- $_ := set $theirs "operator.spec.image" (list . .) -}}{{- end -}}
+{{- end -}}
 {{- range $name, $known := $theirs -}}
 {{- $image := first $known -}}
 {{- if and $live (not (regexMatch "@sha256:[0-9a-f]{64}$" $image)) -}}

@@ -212,6 +212,7 @@ PIN = f"@sha256:{'3' * 64}"
         (CNPG, ["database.cloudNativePG.imageName"]),
         (f"{CNPG},database.cloudNativePG.imageName=ghcr.io/x/postgresql:18", ["database.cloudNativePG.imageName"]),
         (f"{OPERATED},image.digest=,operator.spec.stripe.mode=Live,config.stripeMode=test", None),
+        (f"{OPERATED},operator.image.digest={PIN[1:]},operator.spec.image=other:1", ["operator.spec.image"]),
     ],
 )
 def test_an_image_that_could_change_is_refused_in_live_mode(values: str, names: list[str] | None) -> None:
