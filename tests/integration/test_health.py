@@ -149,7 +149,13 @@ async def test_a_worker_is_told_to_stop_claiming(stack: Stack, admin: httpx.Asyn
     assert stack.parts.worker.claiming is False
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"drain": 1}', b'{"drain": true, "x": 1}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{}", b"[]", b'{"drain": 1}', b'{"drain": true, "x": 1}', b'{"drain": true} {}', b"[" * 4000),
+        *(b'{"drain": true, "drain": false}', b'{"drain": true, "\\u0064rain": false}'),
+    ],
+)
 async def test_a_bad_drain_request_is_400(admin: httpx.AsyncClient, body: bytes) -> None:
     assert (await admin.put("/drain", content=body)).status_code == 400
 

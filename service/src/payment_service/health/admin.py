@@ -13,12 +13,14 @@ from payment_service.health.routes import HEALTH_PATH, health_routes
 from payment_service.health.service import VERSION
 from payment_service.platform.addresses import parse_address
 from payment_service.platform.admin_token import derived_token
+from payment_service.platform.body import LIMITS
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.in_flight import InFlight
 from payment_service.platform.paths import check_path
 from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
 from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
 from payment_service.platform.secrets import fingerprint
+from payment_service.platform.strict_json import NotStrictJson, decode
 from payment_service.platform.stripe_gateway import API_VERSION
 
 if TYPE_CHECKING:
@@ -145,8 +147,8 @@ def _tokens(settings: Settings) -> list[str]:
 
 def _decode(body: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+        return msgspec.convert(decode(body, limits=LIMITS), type=kind)
+    except (NotStrictJson, msgspec.ValidationError) as error:
         raise BadRequest(str(error)) from error
 
 
