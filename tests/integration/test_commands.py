@@ -53,6 +53,20 @@ def test_a_key_is_made_listed_rotated_and_revoked(migrated: Path) -> None:
     assert "revoked or expired already" in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("inbox", "list", "--dead"), "There are no such events."),
+        (("operations", "list"), "There are no such operations."),
+        (("keys", "list"), "There are no keys: payments keys create makes one."),
+    ],
+)
+def test_a_list_of_nothing_says_so_beside_what_programs_read(words: tuple[str, ...], said: str, migrated: Path) -> None:
+    answer = payments(*words, folder=migrated)
+    assert (answer.returncode, answer.stdout) == (0, "")
+    assert answer.stderr.splitlines()[-1] == said
+
+
 def test_config_check_tells_every_problem_and_starts_nothing(tmp_path: Path) -> None:
     answer = payments("config", "check", folder=tmp_path, ENVIRONMENT="production")
     assert answer.returncode == 2

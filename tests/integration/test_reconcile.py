@@ -341,6 +341,14 @@ async def test_a_part_of_reconciliation_that_fails_keeps_no_other_from_its_work(
     assert len(await lab.rows(subscriptions)) == 1
 
 
+async def test_how_far_it_is_is_told_in_moments_that_people_read(lab: Laboratory) -> None:
+    told: list[str] = []
+    await lab.parts.reconciler.run(full=False, progress=told.append)
+    until = next(line for line in told if line.startswith("events until ")).split()[2].removesuffix(":")
+    assert until.endswith("Z")
+    assert timedelta() <= lab.clock.now() - datetime.fromisoformat(until) < timedelta(hours=1)
+
+
 async def test_a_moved_test_clock_loses_no_delivery(stack: Stack) -> None:
     stack.clock.advance(120)  # past what made the prices, before there was an endpoint
     await stack.parts.reconciler.run(full=True)

@@ -17,11 +17,11 @@ from payment_service.cli_values import Form
 from payment_service.platform.audit import cli_actor
 from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.id_types import API_KEY
-from payment_service.platform.printing import echo, table
+from payment_service.platform.printing import echo, echo_table, table
 from payment_service.platform.route_access import SCOPES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from payment_service.access.schemas import ApiKey
     from payment_service.platform.route_access import Scope
@@ -69,7 +69,7 @@ def list_keys(*, as_json: bool) -> None:
     if as_json:
         _print_json([_as_json(key) for key in found])
         return
-    _print_table(_COLUMNS, (_cells(key) for key in found))
+    echo_table(_COLUMNS, [_cells(key) for key in found], none="There are no keys: payments keys create makes one.")
 
 
 @keys.command()
@@ -103,7 +103,8 @@ def status(*, as_json: bool) -> None:
     else:
         in_use = [(v["id"], v["fingerprint"], "signs" if v["signs"] else "verifies", v) for v in report["in_use"]]
         missing = [(v["id"] or "unknown", "-", "MISSING", v) for v in report["missing"]]
-        _print_table(_VALUES, ((*cells, str(value["keys_needing"])) for *cells, value in in_use + missing))
+        rows = [(*cells, str(value["keys_needing"])) for *cells, value in in_use + missing]
+        echo_table(_VALUES, rows, none="SECRET_KEY has no value.")
     if report["missing"]:
         echo("API keys are refused: put the missing value back into SECRET_KEY, as the last one.", err=True)
         sys.exit(1)
@@ -120,7 +121,8 @@ def check_removal(value_id: str) -> None:
         raise click.ClickException("It is the only value; put a new one in front of it first")
     waiting = [key for key in found if need(key.known_under, in_use=in_use).value == value_id]
     if waiting:
-        _print_table(_COLUMNS, (_cells(key) for key in waiting))
+        for line in table(_COLUMNS, [_cells(key) for key in waiting]):
+            echo(line)
         echo(f"{len(waiting)} key(s) need it: wait until they are used, or rotate or revoke them.", err=True)
         sys.exit(1)
     echo(f"No key needs {value_id}: it may be removed.")
@@ -180,8 +182,3 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
 
 def _print_json(value: Any) -> None:
     echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _print_table(headers: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    for line in table(headers, list(rows)):
-        echo(line)

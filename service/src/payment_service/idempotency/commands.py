@@ -13,7 +13,7 @@ from payment_service.idempotency.inspection import OperationInspection, Operatio
 from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.id_types import OPERATION, WORD
 from payment_service.platform.paging import Page
-from payment_service.platform.printing import echo, table
+from payment_service.platform.printing import echo, echo_table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,8 +40,7 @@ def list_operations(kind: str | None, since: datetime | None, limit: int, *, unf
     if as_json:
         echo(msgspec.json.format(msgspec.json.encode(page), indent=2))
         return
-    for line in table(_HEADERS, [_line(operation) for operation in page.data]):
-        echo(line)
+    echo_table(_HEADERS, [_line(operation) for operation in page.data], none="There are no such operations.")
     if page.has_more:
         echo(f"More than {limit}: give --limit, --since or --kind.", err=True)
 

@@ -31,6 +31,14 @@ def echo_styled(*parts: str | tuple[str, str]) -> None:
     click.echo("".join(click.style(printable(text), fg=colour, reset=colour is not None) for text, colour in pairs))
 
 
+def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> None:
+    """Print a table; without rows say so in the words of `none`, to standard error: what reads the table gets none."""
+    for line in table(headers, rows):
+        echo(line)
+    if not rows:
+        echo(none, err=True)
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table, columns two blanks apart; without rows there is none.
 

@@ -12,7 +12,7 @@ from payment_service.cli_settings import with_database
 from payment_service.cli_values import Since
 from payment_service.platform import audit
 from payment_service.platform.budget import StripeBudget
-from payment_service.platform.clock import Clock
+from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.notifications import Notifier
 from payment_service.platform.printing import echo
 from payment_service.platform.stripe_gateway import StripeGateway
@@ -58,7 +58,7 @@ def import_history(*, as_json: bool) -> None:
     if as_json:
         echo(msgspec.json.encode(place))
         return
-    at = datetime.fromtimestamp(place["completed_at"], tz=UTC).isoformat()
+    at = isoformat(datetime.fromtimestamp(place["completed_at"], tz=UTC))
     echo(f"complete since {at}; payments reconcile --full brings what else Stripe holds")
 
 

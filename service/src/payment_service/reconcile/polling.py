@@ -8,6 +8,7 @@ their webhooks.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ import structlog
 
 from payment_service.customers.history import IMPORT
 from payment_service.platform import stripe_calls
+from payment_service.platform.clock import isoformat
 from payment_service.platform.cursors import read_cursor, write_cursor
 from payment_service.platform.metrics import DRIFT
 from payment_service.reconcile import store
@@ -81,7 +83,8 @@ class EventPoller:
                 await self.take(page, report, dry_run=dry_run)
             if not dry_run:
                 await self._advance(stop)
-            progress(f"events until {stop}: {report.looked_at} looked at, {sum(report.missed.values())} missed")
+            until = isoformat(datetime.fromtimestamp(stop, tz=UTC))
+            progress(f"events until {until}: {report.looked_at} looked at, {sum(report.missed.values())} missed")
             if stop >= end:
                 return
             start = stop

@@ -15,7 +15,7 @@ from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.id_types import EVENT, EVENT_TYPES, LINE, OBJECT
 from payment_service.platform.notifications import Notifier
 from payment_service.platform.paging import Page
-from payment_service.platform.printing import echo, table
+from payment_service.platform.printing import echo, echo_table, table
 from payment_service.platform.redaction import redact
 from payment_service.webhooks.administration import InboxAdministration
 from payment_service.webhooks.schemas import MAXIMUM_REASON, DiscardRequest, EventState, EventView, ReplayRequest
@@ -72,8 +72,7 @@ def list_events(
     if as_json:
         _print(page)
         return
-    for line in table(_HEADERS, [_line(event) for event in page.data]):
-        echo(line)
+    echo_table(_HEADERS, [_line(event) for event in page.data], none="There are no such events.")
     if page.has_more:
         echo(f"More than {limit}: give --limit, --since or --type.", err=True)
 
@@ -138,9 +137,9 @@ def replay(since: datetime | None, kind: str | None, *, dead: bool, dry_run: boo
     if as_json:
         _print(result)
         return
-    for name, count in result.by_type.items():
-        echo(f"{count:8} {name}")
-    echo(f"{result.count:8} {'would be applied again' if dry_run else 'wait to be applied again'}")
+    for line in table(("EVENTS", "TYPE"), [(str(count), name) for name, count in result.by_type.items()]):
+        echo(line)
+    echo(f"{result.count} {'would be applied again' if dry_run else 'wait to be applied again'}")
 
 
 def _each(event_ids: tuple[str, ...], change: Change) -> None:
