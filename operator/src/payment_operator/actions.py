@@ -140,6 +140,8 @@ class Part:
     """Releases that ended: released, unproven, failed, rolled_back, superseded."""
     independent: bool = False
     """Whether its actions do not rest on each other: one that is refused keeps none of the rest back."""
+    afresh: bool = False
+    """Whether what was in vain before is tried again at once."""
     fault: Exception | None = None
     """What it died of while it was decided."""
 
@@ -168,6 +170,11 @@ class Decision:
     def events(self) -> list[Event]:
         """All that is to be told."""
         return [event for part in self.parts for event in part.events]
+
+    @property
+    def afresh(self) -> bool:
+        """Whether what was in vain before is tried again at once."""
+        return any(part.afresh for part in self.parts)
 
     @property
     def again_after(self) -> float | None:

@@ -137,6 +137,10 @@ class Observed:
     """Random, new in every pass."""
     refusals: dict[Key, str] = field(default_factory=dict)
     """Objects that the API server would not take in the last pass, with its answer."""
+    held: frozenset[Key] = frozenset()
+    """Objects whose writes were in vain and are not to be tried again yet."""
+    pause: float = 0.0
+    """Seconds between two attempts at what is refused or fails."""
     unsafe: tuple[str, ...] = ()
     """Fields of the spec that this operator does not put into pods."""
     faults: dict[str, str] = field(default_factory=dict)

@@ -37,7 +37,8 @@ from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign
 from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.endpoint_work import work_on_endpoint
-from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Refused, Unreachable
+from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Unreachable
+from payment_operator.holds import write_of
 from payment_operator.logs import environment_of
 from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, RELEASES, STEP_SECONDS
 from payment_operator.observe import SpecInvalid, observe
@@ -178,7 +179,7 @@ class Reconciler:
     async def _look_and_act(self, key: EnvironmentKey, observed: Observed, memory: Memory) -> float:
         trouble = memory.trouble
         unsafe = () if self._unsafe_pods else unsafe_fields(observed.spec)
-        observed = replace(observed, refusals=trouble.refusals, faults=trouble.lasting, unsafe=unsafe)
+        observed = replace(trouble.shown(observed), unsafe=unsafe)
         observed = await memory.credentials.look(observed)
         observed = await memory.watching.look(observed, assign(observed))
         observed = await memory.webhooks.look(observed)
@@ -194,7 +195,7 @@ class Reconciler:
         await self._reports.tell(observed, decision)
         resync = self._resync * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         again = min(resync, decision.again_after or resync)
-        return again if whole else min(again, memory.trouble.wait)
+        return again if whole else min(again, memory.trouble.wait(observed.now))
 
     def _nothing_remembered(self) -> Memory:
         return Memory(
@@ -206,7 +207,10 @@ class Reconciler:
 
     async def _act(self, observed: Observed, decision: Decision, memory: Memory) -> bool:
         """Carry it out, part by part; tell whether all of it could be."""
-        trouble = Trouble()
+        if decision.afresh:
+            memory.trouble.holds.found.clear()
+            self._reports.afresh((observed.owner.namespace, observed.owner.name))
+        trouble = Trouble(memory.trouble.holds)
         for part in decision.parts:
             if part.fault is not None:
                 where = environment_of(observed.owner)
@@ -223,29 +227,25 @@ class Reconciler:
                     STEP_SECONDS.labels(step).observe(seconds)
                 for outcome in part.outcomes:
                     RELEASES.labels(outcome).inc()
-        memory.trouble = trouble.after(memory.trouble)
+        memory.trouble = trouble.after(memory.trouble, now=observed.now)
         return not trouble.found
 
     async def _attempt(self, action: Action, observed: Observed, part: Part, memory: Memory, trouble: Trouble) -> bool:
+        now, secrets = observed.now, observed.sources.secrets
+        if trouble.too_early(action, part.name, now=now, secrets=secrets):
+            return False
         try:
             await self._do(action, observed, part, memory)
-        except Unreachable:
-            raise
-        except Conflict as error:
-            if memory.conflicts < MOST_CONFLICTS:
-                raise
-            trouble.failed(part.name, error, secrets=observed.sources.secrets)
-        except Refused as error:
-            trouble.refused(action, error)
-        except ApiError as error:
-            trouble.failed(part.name, error, secrets=observed.sources.secrets)
         except Exception as error:
-            log.exception("a part of the pass failed: %s", part.name, extra=environment_of(observed.owner))
-            trouble.failed(part.name, error, secrets=observed.sources.secrets)
-        else:
-            return True
-        log.warning("in vain: %s", trouble.last, extra=environment_of(observed.owner))
-        return False
+            if isinstance(error, Unreachable) or (isinstance(error, Conflict) and memory.conflicts < MOST_CONFLICTS):
+                raise
+            if not isinstance(error, ApiError):
+                log.exception("a part of the pass failed: %s", part.name, extra=environment_of(observed.owner))
+            trouble.vain(action, part.name, error, now=now, secrets=secrets)
+            log.warning("in vain: %s", trouble.last, extra=environment_of(observed.owner))
+            return False
+        trouble.holds.done(write_of(action))
+        return True
 
     async def _do(self, action: Action, observed: Observed, part: Part, memory: Memory) -> None:
         if isinstance(action, Tell):

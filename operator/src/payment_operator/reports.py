@@ -1,9 +1,9 @@
 """Words about an environment: its status, the conditions of a pass that died, and Events."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -11,7 +11,9 @@ from payment_operator import names
 from payment_operator.actions import Decision
 from payment_operator.cluster import Cluster
 from payment_operator.conditions import Finding, Status, stamped
+from payment_operator.errors import ApiError, Conflict
 from payment_operator.events import post_event
+from payment_operator.holds import Holds
 from payment_operator.logs import environment_of
 from payment_operator.observed import Observed
 from payment_operator.queue import Key as EnvironmentKey
@@ -24,6 +26,7 @@ from payment_operator.status import read
 INVALID: Final[dict[str, Status]] = {"Ready": "False", "Stalled": "True", "Failing": "True"}
 DEAD: Final[dict[str, Status]] = {"Ready": "False", "Failing": "True"}
 """Of a pass that did not come to its end."""
+STATUS, ANSWERS = "status", "answers"
 log: Final = logging.getLogger("payment_operator.reconcile")
 
 
@@ -33,6 +36,12 @@ class Reports:
     def __init__(self, cluster: Cluster, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._now = now
+        self._holds = Holds()
+
+    def afresh(self, key: EnvironmentKey) -> None:
+        """Try at once again what was refused."""
+        for what in (STATUS, ANSWERS):
+            self._holds.done(_write(key, what))
 
     async def write(self, metadata: Manifest, status: Manifest, *, former: Manifest) -> None:
         """Write a status that differs from the former one."""
@@ -41,7 +50,8 @@ class Reports:
             return
         operations = [{"op": "add", "path": "/status", "value": status}]
         name, namespace = metadata["name"], metadata["namespace"]
-        await self._cluster.patch(names.KIND, namespace, name, operations, subresource="status")
+        patch = self._cluster.patch(names.KIND, namespace, name, operations, subresource="status")
+        await self._bounded((namespace, name), STATUS, patch)
 
     async def fault(self, environment: Manifest, types: dict[str, Status], *, reason: str, message: str) -> None:
         """Write these conditions over a status that is otherwise left as it is."""
@@ -59,14 +69,35 @@ class Reports:
         await self.fault(environment, INVALID, reason="SpecInvalid", message=why)
         metadata = environment["metadata"]
         said = f"the environment's spec cannot be read: {why}"
-        await refuse(self._cluster, (metadata["namespace"], metadata["name"]), said, now=self._now())
+        key = (metadata["namespace"], metadata["name"])
+        await self._bounded(key, ANSWERS, refuse(self._cluster, key, said, now=self._now()))
 
     async def gone(self, key: EnvironmentKey) -> None:
         """Answer what is asked of an environment that does not exist."""
-        await refuse(self._cluster, key, f"there is no PaymentEnvironment {key[1]} in {key[0]}", now=self._now())
+        said = f"there is no PaymentEnvironment {key[1]} in {key[0]}"
+        await self._bounded(key, ANSWERS, refuse(self._cluster, key, said, now=self._now()))
 
     async def tell(self, observed: Observed, decision: Decision) -> None:
         """Post the decision's Events."""
         for event in decision.events:
             log.info("%s: %s", event.reason, event.message, extra=environment_of(observed.owner))
             await post_event(self._cluster, observed.metadata, event, now=self._now())
+
+    async def _bounded(self, key: EnvironmentKey, what: str, write: Coroutine[Any, Any, object]) -> None:
+        """Write, unless the API server has refused it a moment ago: then that is told once more."""
+        now, name = self._now(), _write(key, what)
+        self._holds.tidy(now=now)
+        if (hold := self._holds.held(name, now=now)) is not None:
+            write.close()
+            raise hold.error
+        try:
+            await write
+        except ApiError as error:
+            if not isinstance(error, Conflict):
+                self._holds.failed(name, error, now=now)
+            raise
+        self._holds.done(name)
+
+
+def _write(key: EnvironmentKey, what: str) -> str:
+    return f"{what} {'/'.join(key)}"

@@ -23,7 +23,9 @@ def failing(observed: Observed) -> Finding:
     if not found:
         return Finding("Failing", "False", "NothingRefused")
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return Finding("Failing", "True", reason, "; ".join(found[:NAMED]) + more + "; it is tried again and again")
+    now = f"`kubectl payments retry {observed.owner.name}` does so at once"
+    again = f"; it is tried again every {observed.pause:.0f} s, less and less often; {now}"
+    return Finding("Failing", "True", reason, "; ".join(found[:NAMED]) + more + again)
 
 
 def told(observed: Observed, status: Manifest) -> list[Event]:

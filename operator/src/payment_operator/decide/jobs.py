@@ -104,11 +104,13 @@ def make(turn: Turn, revision: Revision, step: str, manifest: Manifest) -> None:
 def make_again(turn: Turn, revision: Revision, step: str, *, refused: str) -> None:
     """Try once more what the API server has refused, counted; after a few times give the step up, in its words."""
     name, record = name_of(turn.observed, revision, step), revision.record.step(step)
-    if gone(record):
+    early = ("Job", name) in turn.observed.held
+    if gone(record) and not early:
         give_up(turn, revision, step, reason="ManifestRefused", message=f"Job {name}: {refused}")
         return
     counted = msgspec.structs.replace(record, made=record.made + 1)
-    turn.save(revision, revision.record.with_step(step, counted))
+    if not early:
+        turn.save(revision, revision.record.with_step(step, counted))
     turn.decision.actions.append(Create(_manifest(turn.observed, revision, step)))
 
 

@@ -147,14 +147,16 @@ def _abort(turn: Turn, spec: RequestSpec) -> Answer:
 
 
 def _retry(turn: Turn, spec: RequestSpec) -> Answer:
+    """Whatever is answered, what was refused or failed before is tried again at once."""
     observed, active = turn.observed, turn.roles.active
+    turn.decision.afresh = True
     if active is not None and active.record.step(jobs.CONTRACT).state == "Failed" and not _other(spec, active):
         again = StepRecord(run=active.record.step(jobs.CONTRACT).run + 1)
         record = active.record.with_step(jobs.CONTRACT, again)
         return _yes("contract migrations run again", active, record)
     wanted = turn.roles.failed
     if wanted is None:
-        return _no("the revision that the spec asks for has not failed")
+        return _retry_writes(observed, spec)
     if _other(spec, wanted):
         return _no(f"the revision that the spec asks for is {wanted.number}; change the spec to get another")
     if active is not None and active.digest == wanted.digest:
@@ -165,6 +167,14 @@ def _retry(turn: Turn, spec: RequestSpec) -> Answer:
     record = wanted.record.again(at=observed.now, rollback_from="")
     message = f"revision {wanted.number}: attempt {record.attempt}"
     return _yes(message, wanted, record)
+
+
+def _retry_writes(observed: Observed, spec: RequestSpec) -> Answer:
+    """No revision has failed, but the API server may refuse what would begin one."""
+    vain = sorted({*map(" ".join, observed.refusals), *observed.faults})
+    if not vain or spec.revision is not None:
+        return _no("the revision that the spec asks for has not failed")
+    return Answer(accepted=True, message=f"what was refused or has failed is tried again at once: {', '.join(vain)}")
 
 
 def _rollback(turn: Turn, spec: RequestSpec) -> Answer:

@@ -6,7 +6,7 @@ from typing import Any
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Command, State
 from payment_operator.plugin.steps import BEFORE_TRAFFIC, ROLLBACK
-from payment_operator.plugin.verdict import condition, failure, halted
+from payment_operator.plugin.verdict import condition, failing, failure, halted
 
 KIND_NAME = "paymentenvironment"
 OPERATOR_PODS = "kubectl get pods --all-namespaces --selector=app.kubernetes.io/component=operator"
@@ -83,6 +83,8 @@ def _stuck(environment: Object) -> Iterator[tuple[str, str]]:
             yield f"logs {name} --step contract", "see what its Job said"
             yield f"retry {name} --revision {revision}", "run the contract migrations again, once the cause is gone"
         case _:
+            if failing(environment):
+                yield f"retry {name}", "try at once what was refused, once the cause is gone"
             yield from _look_into(name)
 
 

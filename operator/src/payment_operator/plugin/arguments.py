@@ -213,7 +213,7 @@ def _ask(verbs: "Verbs[Parser]") -> None:
         ("promote", "send traffic to green, the revision being released", "--revision"),
         ("approve", "let green through once its checks have passed", "--revision"),
         ("abort", "stop green, the revision being released, before it has traffic", "--revision"),
-        ("retry", "try the failed revision again", "--revision"),
+        ("retry", "try the failed revision again, or what was refused", "--revision"),
         ("rollback", "send traffic back to blue, or to an earlier revision", "--to"),
     ):
         verb = _verb(verbs, name, help_)

@@ -7,7 +7,7 @@ from payment_operator.plugin.errors import NotFound, Refused
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.rotation import RETAINED, UNDER_WAY, made_by_hand
 from payment_operator.plugin.steps import AFTER_BAKE, BEFORE_TRAFFIC
-from payment_operator.plugin.verdict import condition, failure
+from payment_operator.plugin.verdict import condition, failing, failure
 
 
 def promoted(environment: Object, revision: int | None, *, reason: str = "") -> int:
@@ -53,14 +53,16 @@ def aborted(environment: Object, revision: int | None) -> int:
     return int(candidate["revision"])
 
 
-def retried(environment: Object, revision: int | None) -> int:
-    """Return the failed revision to try again.
+def retried(environment: Object, revision: int | None) -> int | None:
+    """Return the failed revision to try again; None when it is writes that were refused before there was one.
 
     Raises:
-        Refused: none has failed, or another one has.
+        Refused: nothing has failed, or another revision has.
     """
     contract = condition(environment, "Stalled").get("reason") == "ContractFailed"
     failed = environment["status"].get("active") if contract else failure(environment)
+    if not failed and revision is None and failing(environment):
+        return None
     if not failed:
         raise Refused("no revision has failed that could be tried again", fix=_look(environment))
     _not_stale(environment, failed["revision"], revision, "retry", "is the one that can be tried again")

@@ -73,6 +73,12 @@ def _of_release(environment: Object, candidate: dict[str, Any], at: datetime) ->
     return Verdict("Releasing", f"Releasing revision {revision}{again}: {step}{since}.", waiting)
 
 
+def failing(environment: Object) -> bool:
+    """Whether writes are refused, or parts of the passes fail: `retry` tries them at once."""
+    found = condition(environment, "Failing")
+    return found.get("status") == "True" and found.get("reason") in {"WriteRefused", "NameTaken", "PartFailed"}
+
+
 def halted(environment: Object) -> str:
     """How releases are held: paused by the spec, or frozen by a request; empty when they go on."""
     if environment["spec"].get("suspend"):
@@ -99,7 +105,7 @@ def _at_rest(environment: Object) -> Verdict:
     if begins and (word := halted(environment)):
         why = condition(environment, "Suspended").get("message", "") if word == "frozen" else ""
         return Verdict("Paused", f"A new release is {word} before it begins. {serving}", why)
-    if begins:
+    if begins and not failing(environment):
         return Verdict("Releasing", f"A release begins: {reconciling['reason']}. {serving}", reconciling["message"])
     if ready.get("status") == "True" and active:
         return _with_secrets(environment, serving)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.unit.operator.plugin.objects import (
+    AT,
     BLUE,
     GREEN,
     active,
@@ -16,7 +17,9 @@ from tests.unit.operator.plugin.objects import (
 )
 
 from payment_operator.plugin import precheck
+from payment_operator.plugin.advice import advice
 from payment_operator.plugin.errors import NotFound, Refused
+from payment_operator.plugin.verdict import verdict
 
 FAILED = {"revision": 18, "hash": GREEN, "attempt": 1, "reason": "SmokeFailed", "at": ago(40)}
 STUCK = [condition("Stalled", "True", "SmokeFailed", "revision 18: SmokeFailed: 503; revision 17 serves")]
@@ -68,6 +71,21 @@ def test_the_last_failure_is_retried() -> None:
     assert (
         precheck.retried(environment(status={"active": active(), "failed": [FAILED], "conditions": STUCK}), None) == 18
     )
+
+
+def test_what_was_refused_before_there_was_a_revision_is_retried_by_no_number() -> None:
+    refused = [condition("Failing", "True", "WriteRefused", "ControllerRevision shop-1: Forbidden: exceeded quota")]
+    found = environment(status={"active": active(), "conditions": refused})
+    found["status"]["conditions"] += [
+        condition("Ready", "False", "WriteRefused"),
+        condition("Reconciling", "True", "V"),
+    ]
+    judged = verdict(found, AT)
+    assert (judged.state, judged.headline) == ("NotReady", "Not ready: WriteRefused. Revision 17 serves.")
+    assert advice(found, judged.state)[0].line == "kubectl payments retry shop"
+    assert precheck.retried(found, None) is None
+    with pytest.raises(Refused, match="no revision has failed"):
+        precheck.retried(found, 18)
 
 
 def test_failed_contract_migrations_of_the_serving_revision_are_retried() -> None:

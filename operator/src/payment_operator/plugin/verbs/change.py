@@ -46,10 +46,11 @@ def abort(context: Context) -> int:
 
 
 def retry(context: Context) -> int:
-    """Try the failed revision again."""
+    """Try the failed revision again, or what was refused before there was one."""
     environment = environment_named(context.kubectl, context.name)
     revision = precheck.retried(environment, context.options.revision)
-    return _request(context, environment, revision, says=f"revision {revision} is tried again")
+    says = f"revision {revision} is" if revision is not None else "what was refused is"
+    return _request(context, environment, revision, says=f"{says} tried again")
 
 
 def rollback(context: Context) -> int:
@@ -81,14 +82,14 @@ def _nothing_released(status: Status) -> int | None:
     return 0 if status.revision is None and status.state != "NotSeen" else None
 
 
-def _request(context: Context, environment: Object, revision: int, *, says: str, goal: Goal = until_over) -> int:
+def _request(context: Context, environment: Object, revision: int | None, *, says: str, goal: Goal = until_over) -> int:
     verb, options = context.options.verb, context.options
-    details = {"revision": revision}
+    details = {"revision": revision} if revision is not None else {}
     request = requesting.send(context.kubectl, environment, verb=verb, details=details, reason=options.reason)
     operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
     message = operation.get("message") or says
     name = environment["metadata"]["name"]
-    lines = [f"{context.output.style.mark('done')} {name}: {verb} {revision} done: {message}"]
+    lines = [f"{context.output.style.mark('done')} {name}: {verb}{f' {revision}' if revision else ''} done: {message}"]
     answer = operation | {"environment": name, "revision": revision}
     if not options.watch:
         lines.append(f"  watch it: kubectl payments status {name} -w{context.suffix}")
