@@ -6,9 +6,10 @@ activeDeadlineSeconds: {{ $root.Values.migrations.activeDeadlineSeconds }}
 podReplacementPolicy: Failed
 podFailurePolicy:
   rules:
-    # refused settings, lint, schema, a failing statement: another try changes nothing (exit codes: docs/contracts.md)
+    # refused settings, lint, schema, a failing statement, another environment's database: another try changes nothing
+    # (exit codes: docs/contracts.md)
     - action: FailJob
-      onExitCodes: {containerName: migrate, operator: In, values: [2, 4, 5, 6, 7]}
+      onExitCodes: {containerName: migrate, operator: In, values: [2, 4, 5, 6, 7, 8]}
     - action: Ignore
       onPodConditions:
         - {type: DisruptionTarget, status: "True"}

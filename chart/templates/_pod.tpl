@@ -69,6 +69,7 @@ capabilities: {drop: [ALL]}
 {{- $keys := include "lean-payments.secretKeys" . | fromJsonArray -}}
 {{- with .root -}}
 - {name: ENVIRONMENT, value: production}
+- {name: PAYMENTS_ENVIRONMENT_NAME, value: {{ printf "%s/%s" .Release.Namespace (include "lean-payments.fullname" .) | quote }}}
 - {name: PAYMENTS_STRIPE_MODE, value: {{ .Values.config.stripeMode }}}
 - {name: LOG_LEVEL, value: {{ .Values.config.logLevel }}}
 - {name: PAYMENTS_DRAIN_SECONDS, value: {{ .Values.config.drainSeconds | quote }}}
@@ -183,17 +184,19 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{- /* The container that migrates. Arguments: root, phase (expand or contract), pods (whose it is; jobs). */ -}}
+{{- /* The container that migrates. Arguments: root, phase (expand or contract), pods (whose it is; jobs). One before a
+       pod of API or worker starts it in a restored copy, too, which names the former environment. */ -}}
 {{- define "lean-payments.migrate" -}}
 {{- $root := .root -}}
+{{- $flags := printf "--%s%s" .phase (empty .pods | ternary "" " --lenient") -}}
 name: migrate
 image: {{ include "lean-payments.image" $root | quote }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 {{- if and $root.Values.secrets.migrationSecret (eq .phase "expand") }}
 # as the owner; then the application's role gets rows and no DDL
-command: [sh, -c, "payments migrate --expand && payments database grants --apply"]
+command: [sh, -c, "payments migrate {{ $flags }} && payments database grants --apply"]
 {{- else }}
-command: [payments, migrate, --{{ .phase }}]
+command: [payments, migrate, {{ $flags | replace " " ", " }}]
 {{- end }}
 env:
   {{- include "lean-payments.env" (dict "root" $root "container" "migrate") | nindent 2 }}

@@ -171,3 +171,26 @@ def test_the_catalogue_shows_where_from_whom_and_a_picture() -> None:
     linted = subprocess.run(lint, check=False, capture_output=True, text=True)
     assert linted.returncode == 0, linted.stdout
     assert "icon" not in linted.stdout
+
+
+@pytest.mark.parametrize("mode", [OPERATED, ALONE], ids=["operator", "alone"])
+def test_every_container_of_the_service_knows_which_environment_it_is_of(mode: tuple[str, ...]) -> None:
+    manifests = render(*mode)
+    settings = [
+        {entry["name"]: entry.get("value") for entry in container.get("env", [])}
+        for spec in pod_specs(manifests)
+        for container in spec["containers"]
+    ]
+    found = [each.get("PAYMENTS_ENVIRONMENT_NAME") for each in settings if "PAYMENTS_STRIPE_MODE" in each]
+    assert set(found) == {"billing/pay-lean-payments"}
+    for environment in of_kind(manifests, "PaymentEnvironment"):
+        assert environment["metadata"]["name"] == "pay-lean-payments", "the operator's pods are of the same one"
+
+
+def test_a_pod_that_starts_again_migrates_leniently_and_a_release_does_not() -> None:
+    for owner in ("", ",secrets.migrationSecret=owner"):
+        manifests = render(*ALONE, "--set", f"migrations.mode=initContainer{owner}")
+        starting = [spec["initContainers"][0]["command"] for spec in pod_specs(manifests) if "initContainers" in spec]
+        assert len(starting) == 2
+        assert all("--expand" in " ".join(words) and "--lenient" in " ".join(words) for words in starting)
+        assert "--lenient" not in json.dumps(of_kind(render(*ALONE, "--set", f"migrations.mode=hook{owner}"), "Job"))

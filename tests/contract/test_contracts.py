@@ -55,6 +55,7 @@ def test_every_command_exists() -> None:
         "import",
         "recover",
         "operations",
+        "database",
     }
     assert promised <= set(main.list_commands(click.Context(main)))
 

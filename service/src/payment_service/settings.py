@@ -133,6 +133,10 @@ class Settings:
     """`PAYMENTS_TRACING`: send spans to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names; needs the extra."""
     log_file: str
     """`LOG_FILE`: also log to this file, rotated at 10 MB, ten kept."""
+    environment_name: str
+    """`PAYMENTS_ENVIRONMENT_NAME`: which environment this is, `namespace/name`; set by the chart and the operator."""
+    environment_uid: str
+    """`PAYMENTS_ENVIRONMENT_UID`: the UID of its PaymentEnvironment; set by the operator."""
     revision: str
     """`PAYMENTS_REVISION`: the release this process belongs to; set by the operator."""
     fingerprint_salt: str
@@ -185,6 +189,8 @@ def _read(reader: EnvironmentReader) -> Settings:
         log_level=reader.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
         tracing=reader.flag("PAYMENTS_TRACING", default=False),
         log_file=reader.text("LOG_FILE"),
+        environment_name=reader.text("PAYMENTS_ENVIRONMENT_NAME"),
+        environment_uid=reader.text("PAYMENTS_ENVIRONMENT_UID"),
         revision=reader.text("PAYMENTS_REVISION"),
         fingerprint_salt=reader.text("PAYMENTS_FINGERPRINT_SALT"),
         termination_log=reader.text("PAYMENTS_TERMINATION_LOG"),

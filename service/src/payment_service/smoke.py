@@ -10,7 +10,10 @@ import msgspec
 from sqlalchemy import text
 
 from payment_service.health.service import VERSION
+from payment_service.migrations import naming
+from payment_service.migrations.naming import DatabaseTaken
 from payment_service.platform import stripe_calls
+from payment_service.platform.clock import Clock
 from payment_service.platform.database import Database
 from payment_service.platform.stripe_gateway import API_VERSION, StripeGateway
 from payment_service.webhooks.signature import sign
@@ -39,17 +42,27 @@ async def run_smoke(settings: Settings, *, base_url: str) -> list[dict[str, Any]
             "stripe": lambda: _stripe(settings),
             "webhook": lambda: _webhook(settings, session),
         }
-        return [await _run(name, check) for name, check in checks.items()]
+        results = [await _run(name, check) for name, check in checks.items()]
+    passed = all(result["passed"] for result in results)
+    return [*results, await _run("environment", lambda: _environment(settings, passed=passed))]
+
+
+def exit_code(results: list[dict[str, Any]]) -> int:
+    """Return 0, or what the worst of the results stands for: docs/contracts.md."""
+    return max((result.get("exit_code", 1) for result in results if not result["passed"]), default=0)
 
 
 async def _run(name: str, check: Callable[[], Awaitable[str]]) -> dict[str, Any]:
     started = time.perf_counter()
+    found: dict[str, Any] = {}
     try:
         detail, passed = await check(), True
+    except DatabaseTaken as error:
+        detail, passed, found = str(error), False, {"exit_code": naming.EXIT_CODE}
     except Exception as error:  # noqa: BLE001 - whatever goes wrong is the check's result
         detail, passed = f"{type(error).__name__}: {error}"[:300], False
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
-    return {"check": name, "passed": passed, "detail": detail, "milliseconds": milliseconds}
+    return {"check": name, "passed": passed, "detail": detail, "milliseconds": milliseconds} | found
 
 
 async def _ready(session: aiohttp.ClientSession) -> str:
@@ -79,6 +92,23 @@ async def _database_write(settings: Settings) -> str:
     finally:
         await database.close()
     return "written and rolled back"
+
+
+async def _environment(settings: Settings, *, passed: bool) -> str:
+    """Hold the database to be this environment's; what has `passed` all else has it from now on, if nobody had it."""
+    here = naming.named(settings)
+    if not here.name:
+        return "no environment is named here"
+    database = Database.from_settings(settings.database, application_name="payments-smoke")
+    try:
+        async with database.transaction() as connection:
+            if passed:
+                await naming.settle(connection, here, now=Clock().now())
+            else:
+                await naming.check(connection, here)
+    finally:
+        await database.close()
+    return f"the database is of {here}"
 
 
 async def _stripe(settings: Settings) -> str:

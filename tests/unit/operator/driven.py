@@ -187,7 +187,7 @@ class Driven(Reconciler):
         died: list[Exception] = []
         for _ in range(count):
             try:
-                await self(KEY)
+                await self((self.world.owner.namespace, self.world.owner.name))
             except Exception as error:  # noqa: BLE001 - what a pass dies of is the question
                 died.append(error)
             self.world.progress()

@@ -117,7 +117,7 @@ def test_a_migration_job_stops_at_once_where_another_try_is_useless() -> None:
     assert pod == before
     assert job["metadata"]["name"] == "shop-expand-cafecafe-a2"
     assert job["spec"]["podReplacementPolicy"] == "Failed"
-    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [2, 4, 5, 6, 7]
+    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [2, 4, 5, 6, 7, 8]
     assert any(volume["name"] == "migration" for volume in job["spec"]["template"]["spec"]["volumes"])
 
 

@@ -86,6 +86,7 @@ class Behaviour:
 class World:
     """The store and what happens in it."""
 
+    owner: Owner = OWNER
     spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC))
     source: dict[str, str] | None = field(default_factory=lambda: dict(SOURCE))
     now: datetime = datetime(2026, 11, 25, tzinfo=UTC)
@@ -105,6 +106,8 @@ class World:
     database: dict[str, tuple[str, bool]] = field(default_factory=lambda: {"app": ("secret-word", True)})
     """Password and whether it logs in, by role."""
     database_answers: bool = True
+    taken: dict[str, str] = field(default_factory=dict)
+    """Whose a database is, by its address; to be shared by worlds that share one."""
     verdicts: dict[str, tuple[State, str]] = field(default_factory=dict)
     """What Stripe says of an API key: state and reason; unknown ones are valid."""
     checked: dict[str, datetime] = field(default_factory=dict)
@@ -123,8 +126,10 @@ class World:
         """Make a request and return its name."""
         name = f"shop-{verb}-{len(self.asked) + 1}"
         self.asked.append(name)
-        spec |= {"environment": OWNER.name, "verb": verb} | ({"revision": revision} if revision is not None else {})
-        metadata = {"name": name, "namespace": OWNER.namespace, "uid": f"uid-{name}"}
+        spec |= {"environment": self.owner.name, "verb": verb} | (
+            {"revision": revision} if revision is not None else {}
+        )
+        metadata = {"name": name, "namespace": self.owner.namespace, "uid": f"uid-{name}"}
         metadata |= {"resourceVersion": str(next(self._versions)), "creationTimestamp": stamp(self.now)}
         self.objects[names.REQUEST_KIND, name] = {
             "apiVersion": names.API_VERSION,
@@ -149,11 +154,11 @@ class World:
         data = {key: base64.b64encode(value.encode()).decode() for key, value in (self.source or {}).items()}
         secret = None if self.source is None else {"data": data}
         seen = Observed(
-            owner=OWNER,
+            owner=self.owner,
             metadata={
-                "name": OWNER.name,
-                "namespace": OWNER.namespace,
-                "uid": OWNER.uid,
+                "name": self.owner.name,
+                "namespace": self.owner.namespace,
+                "uid": self.owner.uid,
                 "generation": self.generation,
                 "creationTimestamp": "2026-11-25T00:00:00Z",
                 "resourceVersion": str(self.generation),
@@ -182,8 +187,8 @@ class World:
         word, why = malformed(msgspec.convert(self.spec, Environment), key)
         at = self.checked.setdefault(key, self.now)
         if word:
-            return KeyCheck(fingerprint(key, salt=OWNER.uid), "Refused", at, word, why)
-        return KeyCheck(fingerprint(key, salt=OWNER.uid), state, at, reason, reason)
+            return KeyCheck(fingerprint(key, salt=self.owner.uid), "Refused", at, word, why)
+        return KeyCheck(fingerprint(key, salt=self.owner.uid), state, at, reason, reason)
 
     def _bake(self, seen: Observed) -> Bake:
         active = assign(seen).active
@@ -332,14 +337,28 @@ class World:
     def _end(self, name: str, item: dict[str, Any]) -> None:
         labels = item["metadata"]["labels"]
         step = labels[names.LABEL_STEP]
-        behaviour = self.behave(item["spec"]["template"]["spec"]["containers"][0]["image"])
-        code = behaviour.exit_codes.get(step, 0)
-        words = json.dumps(behaviour.plan) if step == "plan" and not code else behaviour.words
+        (container,) = item["spec"]["template"]["spec"]["containers"]
+        behaviour = self.behave(container["image"])
+        code, words = behaviour.exit_codes.get(step, 0), behaviour.words
+        if other := self._other(step, container):
+            code, words = 8, json.dumps({"error": f"this database is of the environment {other}"})
+        elif step == "plan" and not code:
+            words = json.dumps(behaviour.plan)
         pod = make_pod(f"{name}-pod", labels | {JOB: name}, ready=False)
         pod["status"] |= {"phase": "Failed" if code else "Succeeded"}
         pod["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": code, "message": words}}
         self.pods[f"{name}-pod"] = pod
         item["status"] = {"conditions": [{"type": "Failed" if code else "Complete", "status": "True"}]}
+
+    def _other(self, step: str, container: dict[str, Any]) -> str:
+        """Return whose the database is if it is another's, as the service says; whatever is no plan takes one that is
+        nobody's."""
+        env = {variable["name"]: variable.get("value") for variable in container["env"]}
+        here, address = str(env["PAYMENTS_ENVIRONMENT_NAME"]), (self.source or {}).get("DATABASE_URL", "")
+        if step != "plan":
+            self.taken.setdefault(address, here)
+        owner = self.taken.get(address, here)
+        return "" if owner == here else owner
 
     # whole stretches
 
@@ -373,7 +392,7 @@ class World:
         return active.image if active else ""
 
     def service(self) -> dict[str, Any]:
-        return self.objects["Service", names.api_service(OWNER.name)]
+        return self.objects["Service", names.api_service(self.owner.name)]
 
     def populated(self) -> set[str]:
         return self.observe().populated()

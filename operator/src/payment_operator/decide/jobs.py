@@ -24,6 +24,7 @@ REASONS: Final = {
     4: "DestructiveMigration",
     5: "SchemaUnsupported",
     6: "ContractPending",
+    jobs.TAKEN: "DatabaseTaken",
 }
 MOST_JOBS: Final = 5
 SIDECARS_END: Final = timedelta(seconds=30)

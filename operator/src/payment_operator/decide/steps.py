@@ -10,6 +10,7 @@ from payment_operator.actions import Create, Part
 from payment_operator.decide import sizes, traffic
 from payment_operator.decide.compromise import hurries, replaces_leaked
 from payment_operator.decide.jobs import (
+    REASONS,
     awaited,
     ended_in,
     gone,
@@ -222,6 +223,9 @@ def _smoke_failed(turn: Turn, revision: Revision, name: str, *, passed: bool) ->
         return
     pods = pods_of(turn.observed, name)
     words = [pod.last_words for pod in pods if pod.last_words]
+    if any(pod.exit_code == jobs.TAKEN for pod in pods):
+        turn.fail(revision, REASONS[jobs.TAKEN], shortened(words[-1]) if words else "another environment has it")
+        return
     evicted = any(pod.disrupted for pod in pods) and not any(pod.exit_code and not pod.disrupted for pod in pods)
     _smoke_again(turn, revision, shortened(words[-1]) if words else "no answer in time", moved=evicted)
 

@@ -14,7 +14,9 @@ PLAN, EXPAND, SMOKE, CONTRACT = "plan", "expand", "smoke", "contract"
 MIGRATIONS: Final = frozenset({PLAN, EXPAND, CONTRACT})
 _MOUNT: Final = "/run/secrets/migration"
 _LAST_WORDS: Final = "/dev/termination-log"
-NEVER_AGAIN: Final = (2, 4, 5, 6, 7)
+TAKEN: Final = 8
+"""Exit code of `payments migrate` and `payments smoke` in a database that is another environment's."""
+NEVER_AGAIN: Final = (2, 4, 5, 6, 7, TAKEN)
 """Exit codes of `payments migrate` that another try does not change: docs/contracts.md."""
 
 RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}

@@ -65,6 +65,8 @@ def environment_variables(
         "ENVIRONMENT": "production",
         "PAYMENTS_STRIPE_MODE": spec.stripe.mode.lower(),
         "PAYMENTS_DRAIN_SECONDS": str(spec.release.drain_seconds),
+        "PAYMENTS_ENVIRONMENT_NAME": f"{owner.namespace}/{owner.name}",
+        "PAYMENTS_ENVIRONMENT_UID": owner.uid,
         "PAYMENTS_REVISION": revision,
         "PAYMENTS_FINGERPRINT_SALT": owner.uid,
     }

@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
+from payment_service.migrations import naming
+from payment_service.migrations.naming import DatabaseTaken
 from payment_service.migrations.runner import (
     MigrationRefused,
     Plan,
+    current_numbers,
     is_lock_timeout,
     locked_connection,
     make_plan,
     run_migrations,
 )
+from payment_service.platform.clock import Clock
 from payment_service.platform.database import is_unavailable
 from payment_service.platform.printing import echo
 from payment_service.platform.redaction import redact_value
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from payment_service.settings import Settings
 
 MAXIMUM_RESULT_BYTES: Final = 4096
@@ -32,16 +38,18 @@ _FAILED: Final = (
 )
 
 
-async def migrate(settings: Settings, *, mode: str, as_json: bool) -> int:
-    """Run `mode` (plan, expand or contract) and return the exit code: see docs/contracts.md."""
+async def migrate(settings: Settings, *, mode: str, as_json: bool, lenient: bool = False) -> int:
+    """Run `mode` (plan, expand or contract) and return the exit code: see docs/contracts.md.
+
+    `lenient` goes on where the database is another environment's, as long as there is nothing to be run.
+    """
     try:
         async with locked_connection(settings.database) as connection:
-            if mode == "plan":
-                plan = await make_plan(connection, contract=False)
-            else:
-                plan = await run_migrations(connection, contract=mode == "contract")
+            plan = await _run(connection, settings, mode=mode, lenient=lenient)
     except MigrationRefused as error:
         return _conclude(settings, {"error": str(error)}, code=error.exit_code)
+    except DatabaseTaken as error:
+        return _conclude(settings, {"error": str(error)}, code=naming.EXIT_CODE)
     except Exception as error:
         if is_lock_timeout(error):
             return _conclude(settings, {"error": "a table lock could not be had in time; try again"}, code=LOCK_BUSY)
@@ -52,6 +60,29 @@ async def migrate(settings: Settings, *, mode: str, as_json: bool) -> int:
         raise
     _print(plan, planned=mode == "plan", as_json=as_json)
     return _conclude(settings, _summary(plan), code=4 if mode == "plan" and plan.findings else 0)
+
+
+async def _run(connection: AsyncConnection, settings: Settings, *, mode: str, lenient: bool) -> Plan:
+    """Run it in a database that is this environment's, or nobody's yet and from now on this one's."""
+    here, contract = naming.named(settings), mode == "contract"
+    try:
+        if (await current_numbers(connection))[0]:
+            await naming.check(connection, here)
+            await connection.commit()
+        if mode == "plan":
+            return await make_plan(connection, contract=False)
+        plan = await run_migrations(connection, contract=contract)
+        await naming.settle(connection, here, now=Clock().now())
+        await connection.commit()
+    except DatabaseTaken as error:
+        if not lenient:
+            raise
+        await connection.rollback()
+        plan = await make_plan(connection, contract=contract)
+        if plan.runnable:
+            raise
+        echo(f"Going on, for nothing is to be run: {error}", err=True)
+    return plan
 
 
 def _summary(plan: Plan) -> dict[str, Any]:

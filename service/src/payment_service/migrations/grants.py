@@ -11,18 +11,13 @@ grant, as migration 7 does, asks for the command again (a migration that runs in
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-import click
 from sqlalchemy import text
 
-from payment_service.cli_settings import DATABASE, load_settings
 from payment_service.migrations.runner import locked_connection
 from payment_service.personal_tables import personal_data
-from payment_service.platform.printing import echo
 from payment_service.tables import api_keys, audit_log, outbox, schema_versions
 
 if TYPE_CHECKING:
@@ -120,28 +115,3 @@ async def _check_role(connection: AsyncConnection, role: str) -> None:
             f"{role} owns the tables or may SET ROLE to who does; DATABASE_MIGRATION_URL is for the owner, "
             "this for another role"
         )
-
-
-@click.group()
-def database() -> None:
-    """Prepare the database's roles."""
-
-
-@database.command("grants")
-@click.option("--role", help="The application's role; default: the user of DATABASE_URL.")
-@click.option("--apply", "apply", is_flag=True, help="Run the statements as the owner instead of printing them.")
-def grants_command(role: str | None, *, apply: bool) -> None:
-    """Print, or apply, what the application's role needs: rows, no DDL, an audit log it can only append to."""
-    settings = load_settings(DATABASE).database
-    role = role or application_role(settings.url.reveal())
-    if not role:
-        raise click.UsageError("DATABASE_URL names no user; give --role")
-    try:
-        statements = asyncio.run(apply_grants(settings, role=role, apply=apply))
-    except GrantsRefused as error:
-        echo(f"Not granted: {error}", err=True)
-        sys.exit(1)
-    for statement in statements:
-        echo(f"{statement};")
-    if apply:
-        echo(f"Applied to {role}.", err=True)

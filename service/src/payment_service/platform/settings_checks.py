@@ -24,6 +24,8 @@ PLAINTEXT: Final = ("database", "redis")
 """What `PAYMENTS_ALLOW_PLAINTEXT` may name."""
 _ALLOW: Final = "where the network itself encrypts PAYMENTS_ALLOW_PLAINTEXT="
 STRIPE_HOST: Final = "api.stripe.com"
+_ENVIRONMENT_NAME: Final = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
+_ENVIRONMENT_UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _STRIPE_KEY = re.compile(r"^(?:sk|rk)_(?P<mode>test|live)_\w+$")
 
 
@@ -208,6 +210,17 @@ def check_tracing(settings: Settings) -> Iterator[str]:
         yield "PAYMENTS_TRACING: needs its libraries; install payment-service[tracing], or set it to false"
 
 
+def check_environment(settings: Settings) -> Iterator[str]:
+    """Names as Kubernetes gives them, for the database is held to them."""
+    name, uid = settings.environment_name, settings.environment_uid
+    if name and not _ENVIRONMENT_NAME.fullmatch(name):
+        yield f"PAYMENTS_ENVIRONMENT_NAME: {name!r} is not namespace/name"
+    if uid and not _ENVIRONMENT_UID.fullmatch(uid):
+        yield f"PAYMENTS_ENVIRONMENT_UID: {uid!r} is no UID of Kubernetes'"
+    if uid and not name:
+        yield "PAYMENTS_ENVIRONMENT_UID: needs PAYMENTS_ENVIRONMENT_NAME beside it"
+
+
 CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_database,
     check_redis,
@@ -219,4 +232,5 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_allowed_origins,
     check_trusted_proxies,
     check_tracing,
+    check_environment,
 )

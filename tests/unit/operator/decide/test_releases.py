@@ -109,6 +109,8 @@ def test_manual_promotion_waits_for_its_revision(world: World) -> None:
     [
         ("plan", 4, "DestructiveMigration"),
         ("plan", 5, "SchemaUnsupported"),
+        ("plan", 8, "DatabaseTaken"),
+        ("smoke", 8, "DatabaseTaken"),
         ("expand", 1, "MigrationFailed"),
         ("smoke", 1, "SmokeFailed"),
     ],
