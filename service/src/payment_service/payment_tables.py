@@ -1,10 +1,10 @@
-"""Tables that mirror what money went through: payments, refunds, disputes, checkouts. See `tables` for the rules."""
+"""Tables that mirror what money went through: invoices, payments, refunds, disputes, checkouts. The rules: `tables`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
 from payment_service.platform.columns import Json, UtcDateTime
 from payment_service.tables import metadata as metadata  # noqa: PLC0414 - alembic takes all tables from here
@@ -35,6 +35,29 @@ def _mirror(name: str, *columns: Column[Any] | Index) -> Table:
     )
 
 
+invoices = Table(
+    "invoices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("stripe_subscription_id", Text),
+    Column("stripe_customer_id", Text),
+    Column("status", Text),
+    Column("billing_reason", Text),
+    Column("currency", Text, nullable=False),
+    Column("amount_due", BigInteger, nullable=False, comment="minor units"),
+    Column("amount_paid", BigInteger, nullable=False, comment="minor units"),
+    Column("attempt_count", Integer, nullable=False, server_default=text("0")),
+    Column("number", Text),
+    Column("total", BigInteger, comment="minor units"),
+    Column("amount_remaining", BigInteger, comment="minor units"),
+    Column("livemode", Boolean, nullable=False),
+    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index("ix_invoices_stripe_subscription_id", "stripe_subscription_id"),
+    Index("ix_invoices_stripe_customer_id", "stripe_customer_id"),
+    Index("ix_invoices_updated_at", "updated_at"),
+)
 invoice_payments = _mirror(
     "invoice_payments",
     Column("invoice_id", Text),

@@ -27,6 +27,7 @@ LIVE_STATUSES = ("trialing", "active", "past_due", "unpaid", "paused")
 SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
 """Statuses in which a row can hold a slot; `creating` is ours, before Stripe has answered."""
 PERSONAL = "in personal_data; empty: nothing personal; null: not parted yet"
+_UNPARTED = "finished AND personal_id IS NULL"
 _SLOT = "exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')"
 
 
@@ -54,6 +55,7 @@ customers = Table(
     Column("livemode", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=text("false")),
     Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
+    Column("address_since", UtcDateTime, comment="when it got its address; null: it was made with it"),
     Column("erased_at", UtcDateTime, comment="when what was kept beside this row went, after a deletion at Stripe"),
     *_timestamps(),
     UniqueConstraint("livemode", "reference"),
@@ -61,6 +63,12 @@ customers = Table(
 )
 Index("ix_customers_address_key", customers.c.livemode, customers.c.address_key)
 Index("ix_customers_email", customers.c.livemode, customers.c.email)
+Index(
+    "ix_customers_address_since",
+    customers.c.livemode,
+    customers.c.address_since,
+    **_only("address_since IS NOT NULL"),
+)
 Index("ix_customers_created_at", customers.c.livemode, customers.c.created_at, customers.c.id)
 Index("ix_customers_erased_at", customers.c.updated_at, customers.c.id, **_only("deleted AND erased_at IS NULL"))
 
@@ -114,6 +122,14 @@ subscriptions = Table(
     Column("paused_reason", Text, comment="why the status is paused"),
     Column("exclusive", Boolean, nullable=False, comment="holds the slot of customer and product_id in the index"),
     Column("operation_id", Text, comment="the operation that made it"),
+    Column(
+        "joined",
+        Json,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="when it got each of its products, in seconds; null: it was made with it",
+    ),
+    Column("joined_at", UtcDateTime, comment="when it was seen first, or got a product, or began"),
     Column("cancel_at_period_end", Boolean, nullable=False, server_default=text("false")),
     Column("cancel_at", UtcDateTime),
     Column("canceled_at", UtcDateTime),
@@ -130,6 +146,7 @@ subscriptions = Table(
     Index("ix_subscriptions_customer_id", "customer_id", "id"),
     Index("ix_subscriptions_stripe_customer_id", "stripe_customer_id"),
     Index("ix_subscriptions_created_at", "livemode", "created_at", "id"),
+    Index("ix_subscriptions_joined_at", "livemode", "joined_at", **_only("joined_at IS NOT NULL")),
 )
 Index(
     "uq_subscriptions_slot",
@@ -138,28 +155,6 @@ Index(
     subscriptions.c.product_id,
     unique=True,
     **_only(_SLOT),
-)
-
-invoices = Table(
-    "invoices",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("stripe_subscription_id", Text),
-    Column("stripe_customer_id", Text),
-    Column("status", Text),
-    Column("billing_reason", Text),
-    Column("currency", Text, nullable=False),
-    Column("amount_due", BigInteger, nullable=False, comment="minor units"),
-    Column("amount_paid", BigInteger, nullable=False, comment="minor units"),
-    Column("attempt_count", Integer, nullable=False, server_default=text("0")),
-    Column("number", Text),
-    Column("total", BigInteger, comment="minor units"),
-    Column("amount_remaining", BigInteger, comment="minor units"),
-    Column("livemode", Boolean, nullable=False),
-    Column("stripe_updated", BigInteger, nullable=False, server_default=text("0")),
-    *_timestamps(),
-    Index("ix_invoices_stripe_subscription_id", "stripe_subscription_id"),
-    Index("ix_invoices_updated_at", "updated_at"),
 )
 
 operations = Table(
@@ -185,7 +180,9 @@ operations = Table(
     Column("last_error", Text),
     Column("personal_id", Text, comment=PERSONAL),
     *_timestamps(),
-    Index("ix_operations_personal_id", "id", **_only("finished AND personal_id IS NULL")),
+    Index("ix_operations_personal_id", "id", **_only(_UNPARTED)),
+    Index("ix_operations_customer_id", text("(facts ->> 'customer_id')"), **_only(_UNPARTED)),
+    Index("ix_operations_subscription_id", text("(facts ->> 'stripe_subscription_id')"), **_only(_UNPARTED)),
     Index("ix_operations_lease_expires_at", "lease_expires_at", **_only("NOT finished")),
 )
 

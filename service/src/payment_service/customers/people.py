@@ -10,7 +10,7 @@ from payment_service import payment_tables as money
 from payment_service.customers.store import foreign_id
 from payment_service.platform.changes import note
 from payment_service.platform.columns import among, array
-from payment_service.tables import customers, invoices, subscriptions
+from payment_service.tables import customers, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,7 +89,7 @@ def rows_of(table: Table, person: Person) -> ColumnElement[bool]:
         named = is_filled(table.c.stripe_customer_id, person.stripe_id)
         return or_(named, table.c.customer_id.in_(person.ids))
     if table is money.invoice_payments:
-        return table.c.invoice_id.in_(select(invoices.c.id).where(rows_of(invoices, person)))
+        return table.c.invoice_id.in_(select(money.invoices.c.id).where(rows_of(money.invoices, person)))
     if "stripe_customer_id" in table.c:
         return is_filled(table.c.stripe_customer_id, person.stripe_id)
     return table.c.charge_id.in_(select(money.charges.c.id).where(rows_of(money.charges, person)))
@@ -109,7 +109,7 @@ async def objects_of(connection: AsyncConnection, person: Person) -> list[str]:
     """Return Stripe's ids of the customer and of all objects here that are about it, payment methods included."""
     subscription = subscriptions.c.stripe_subscription_id
     chosen = [select(subscription).where(rows_of(subscriptions, person), subscription.is_not(None))]
-    others = [table for table in (*PERSONAL, invoices) if table not in {customers, subscriptions}]
+    others = [table for table in (*PERSONAL, money.invoices) if table not in {customers, subscriptions}]
     chosen += [select(table.c.id).where(rows_of(table, person)) for table in others]
     for table in (money.payment_intents, money.setup_intents):
         method = table.c.payment_method_id

@@ -185,7 +185,6 @@ async def apply_stripe_customer(
     if columns["deleted"]:
         columns |= {"reference": None}
     found = await lock(connection, customers, key)
-    keeps = found is not None and found.email_key == columns["address_key"]
     await mirror(
         connection,
         customers,
@@ -195,7 +194,7 @@ async def apply_stripe_customer(
         seen=seen,
         cause=cause,
         now=now,
-        update_only=None if keeps else {"email_key": None},
+        update_only=None if found is None else _of_address(found, columns, now=now),
         locked=found,
         insert_only={
             "id": foreign_id(obj["id"]),
@@ -204,6 +203,17 @@ async def apply_stripe_customer(
         },
         ended=_DELETED,
     )
+
+
+def _of_address(row: Row[Any], columns: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Return what only we know of the address: one that goes takes its claim along, one that comes says since when."""
+    key, former = columns["address_key"], row.address_key
+    if former is None and row.email is not None:  # of an earlier version
+        former = mail_key(row.email)
+    return {
+        "email_key": row.email_key if row.email_key == key else None,
+        "address_since": row.address_since if key in {former, None} else now,
+    }
 
 
 async def _remembered(connection: AsyncConnection, obj: dict[str, Any]) -> dict[str, Any]:

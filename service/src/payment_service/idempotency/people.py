@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from payment_service.personal_tables import NOTHING, personal_data
 from payment_service.platform.ids import first_id
@@ -143,15 +143,19 @@ class Mover:
 async def erase_operations(
     connection: AsyncConnection, *, customer_ids: Iterable[str], subscription_ids: Select[Any]
 ) -> int:
-    """Take what is personal out of a customer's operations, at most `BATCH`, and keep it nowhere; return how many.
+    """Take what is personal out of a customer's operations, at most `BATCH` found in each way, and keep it nowhere.
 
-    It finds them whichever version wrote them. Those whose key has ended refer to `personal_data` already.
+    Return how many. It finds them whichever version wrote them, each way by its index. Those whose key has ended refer
+    to `personal_data` already.
     """
     of_customer = operations.c.facts["customer_id"].as_string().in_(list(customer_ids))
     of_subscription = operations.c.facts["stripe_subscription_id"].as_string().in_(subscription_ids)
-    rows = await _read(connection, or_(of_customer, of_subscription))
-    await _write(connection, {row.id: part(row) for row in rows}, kept=())
-    return len(rows)
+    found = 0
+    for condition in (of_customer, of_subscription):
+        rows = await _read(connection, condition)
+        await _write(connection, {row.id: part(row) for row in rows}, kept=())
+        found += len(rows)
+    return found
 
 
 async def _read(

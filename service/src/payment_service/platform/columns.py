@@ -81,6 +81,31 @@ def _on_sqlite(element: HasMember, compiler: SQLCompiler, **kw: Any) -> str:
     return f"EXISTS (SELECT 1 FROM json_each({column}) AS part WHERE {found})"  # noqa: S608 - of compiled expressions
 
 
+class ShareMember(FunctionElement[bool]):
+    """Tells whether objects in two JSON lists have one value of that member in common."""
+
+    type = Boolean()
+    inherit_cache = True
+    name = "share_member"
+
+    def __init__(self, one: ColumnElement[Any], other: ColumnElement[Any], member: str) -> None:
+        super().__init__(one, other, literal_column(f"'{member}'"))
+
+
+@compiles(ShareMember, "postgresql")
+def _share_on_postgresql(element: ShareMember, compiler: SQLCompiler, **kw: Any) -> str:
+    one, other, member = (compiler.process(part, **kw) for part in element.clauses)
+    wanted = f"jsonb_build_array(jsonb_build_object({member}, part -> {member}))"
+    return f"EXISTS (SELECT FROM jsonb_array_elements({one}) AS part WHERE {other} @> {wanted})"
+
+
+@compiles(ShareMember, "sqlite")
+def _share_on_sqlite(element: ShareMember, compiler: SQLCompiler, **kw: Any) -> str:
+    one, other, member = (compiler.process(part, **kw) for part in element.clauses)
+    same = f"json_extract(a.value, '$.' || {member}) = json_extract(b.value, '$.' || {member})"
+    return f"EXISTS (SELECT 1 FROM json_each({one}) AS a, json_each({other}) AS b WHERE {same})"  # noqa: S608 - as above
+
+
 def among(column: ColumnElement[Any], name: str, *, dialect: str) -> ColumnElement[bool]:
     """Compare with a list (see `array`); one statement for every length, so that PostgreSQL prepares it once."""
     if dialect == "postgresql":

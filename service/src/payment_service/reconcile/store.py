@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, func, select, update
 
+from payment_service.payment_tables import invoices
 from payment_service.platform.cursors import read_cursor, write_cursor
-from payment_service.tables import cursors, events, invoices, operations, subscriptions
+from payment_service.tables import cursors, events, operations, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

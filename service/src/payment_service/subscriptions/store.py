@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, or_, select, update
 
+from payment_service.customers.history import IMPORT
 from payment_service.customers.store import foreign_id
 from payment_service.platform.mirroring import Ended, Seen, created, lock, mirror
 from payment_service.platform.paging import Order, read_page
 from payment_service.platform.stripe_objects import check
 from payment_service.subscriptions import shapes
+from payment_service.subscriptions.joining import first_seen, seen_again
 from payment_service.subscriptions.schemas import (
     TERMINAL,
     CreatedSubscription,
@@ -76,9 +78,12 @@ async def record(
         found = (await connection.execute(_ADOPT, {"o_id": mark, "s_id": obj["id"]})).first()
     if found is None:
         found = await lock(connection, subscriptions, key)
-    foreign = await _columns_of_a_foreign_one(connection, obj) if found is None else None
     ordered = None if found is None else await _ordered_product(connection, found)
     columns = subscription_columns(obj, ordered=ordered)
+    foreign = None
+    if found is None:
+        seen_first = first_seen(columns, now=now, imported=cause == IMPORT, restored=mark is not None)
+        foreign = seen_first | await _columns_of_a_foreign_one(connection, obj)
     if found is None or found.operation_id is None:
         columns |= {"created_at": created(obj, otherwise=now if found is None else found.created_at)}
     return await mirror(
@@ -91,7 +96,7 @@ async def record(
         cause=cause,
         now=now,
         insert_only=foreign,
-        update_only=None if found is None else _kept(found, ordered, columns),
+        update_only=None if found is None else _kept(found, ordered, columns) | seen_again(found, columns, now=now),
         locked=found,
         ended=ENDED,
     )

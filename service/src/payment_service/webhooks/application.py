@@ -18,7 +18,7 @@ from payment_service.platform.stripe_objects import StripeUnreadable, has_more_i
 from payment_service.subscriptions.schemas import subscription_columns
 from payment_service.subscriptions.store import ENDED as ENDED_SUBSCRIPTION
 from payment_service.subscriptions.store import columns_beside, record
-from payment_service.tables import customers, invoices, prices, products, subscriptions
+from payment_service.tables import customers, prices, products, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,7 +128,7 @@ TARGETS: Final = {
         key="stripe_subscription_id",
         listing={"status": "all"},
     ),
-    "invoice": _plain("invoices", invoices, schemas.invoice_columns, ended=_ends("paid", "void", "deleted")),
+    "invoice": _plain("invoices", money.invoices, schemas.invoice_columns, ended=_ends("paid", "void", "deleted")),
     "invoice_payment": _plain(
         "invoice_payments",
         money.invoice_payments,
