@@ -108,3 +108,67 @@ async def test_a_payload_of_another_event_than_its_row_is_not_applied(lab: Labor
     await lab.settle()
     assert [row["state"] for row in await lab.rows(events)] == ["dead"]
     assert await lab.rows(customers) == []
+
+
+def refusing(lab: Laboratory, object_id: str, status: int, error: dict[str, Any]) -> list[str]:
+    """Let Stripe refuse to show an object from now on, and note how often it is asked."""
+    asked: list[str] = []
+    plain = lab.simulator.api
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if not scope["path"].endswith(f"/{object_id}"):
+            await plain(scope, receive, send)
+            return
+        asked.append(scope["path"])
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps({"error": error}).encode()})
+
+    lab.simulator.api = answer  # type: ignore[assignment] # an ASGI application
+    return asked
+
+
+async def receive_hints(lab: Laboratory) -> tuple[str, str]:
+    """Receive hints about two customers; return their ids."""
+    made = [lab.simulator.routes.customers.create({"name": name})["id"] for name in ("Ada", "Bob")]
+    created = lab.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    hint = {"object": "v2.core.event", "type": "v1.customer.updated", "created": created, "livemode": False}
+    for name in made:
+        related = {"id": name, "type": "customer", "url": f"/v1/customers/{name}"}
+        await lab.receive([{**hint, "id": f"evt_{name}", "related_object": related}])
+    return made[0], made[1]
+
+
+WORDS = "Invalid string; it is no id of a customer"
+
+
+@pytest.mark.parametrize("param", ["id", "customer"])
+async def test_what_stripe_refuses_to_show_for_its_id_is_dead_at_once_in_its_words(lab: Laboratory, param: str) -> None:
+    bad, good = await receive_hints(lab)
+    asked = refusing(lab, bad, 400, {"type": "invalid_request_error", "message": WORDS, "param": param})
+    await lab.settle()
+    rows = {row["object_id"]: (row["state"], row["last_error"], row["attempts"]) for row in await lab.rows(events)}
+    assert rows == {bad: ("dead", f"refused by Stripe: {WORDS}", 1), good: ("applied", None, 1)}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, {"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_***"}),
+        (403, {"type": "invalid_request_error", "message": "This key lacks a permission", "param": "id"}),
+        (400, {"type": "invalid_request_error", "message": "Invalid Stripe API version"}),
+        (400, {"type": "invalid_request_error", "message": "Other mode", "code": "livemode_mismatch", "param": "id"}),
+    ],
+)
+async def test_a_fault_of_the_settings_kills_no_event(lab: Laboratory, status: int, error: dict[str, Any]) -> None:
+    bad, good = await receive_hints(lab)
+    plain = lab.simulator.api
+    asked = refusing(lab, bad, status, error)
+    lab.clock.advance(5)  # a hint waits for the rest of its burst
+    await lab.parts.worker.fetch_doubtful()
+    assert len(asked) == 1
+    assert {row["object_id"]: row["state"] for row in await lab.rows(events)} == {bad: "pending", good: "applied"}
+    lab.simulator.api = plain
+    await lab.settle()
+    assert {row["state"] for row in await lab.rows(events)} == {"applied"}

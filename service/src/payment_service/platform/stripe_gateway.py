@@ -55,6 +55,9 @@ class Answer(NamedTuple):
     """The call had been made before under its key: this is the object as it was then."""
 
 
+_MAY_PASS: Final = frozenset({"resource_missing", "livemode_mismatch"})
+
+
 class StripeRejected(PaymentsError):
     """Stripe refused the request: it named a parameter or an object that is not there (HTTP 400 or 404)."""
 
@@ -70,6 +73,15 @@ class StripeRejected(PaymentsError):
     def not_found(self) -> bool:
         """Whether Stripe has no such object (HTTP 404)."""
         return self.http_status == HTTPStatus.NOT_FOUND
+
+    def refuses(self, *params: str) -> bool:
+        """Whether Stripe says that one of these parameters can never be right: asked again, it says the same.
+
+        A 400 without a parameter may be about our version or account; what is missing may come to be, and what is of
+        the other mode is found with the right key (docs.stripe.com/error-codes).
+        """
+        proof = self.http_status == HTTPStatus.BAD_REQUEST and self.stripe_code not in _MAY_PASS
+        return proof and self.param in params
 
 
 class StripeDeclined(PaymentsError):

@@ -247,7 +247,13 @@ class Applier:
         """Let events wait, or give them up after the last attempt; other events go on."""
         maximum = self._settings.event_max_attempts
         for event in events:
-            verdict = judge(error, attempts=event.attempts, maximum=maximum, chance=self._chance)
+            verdict = judge(
+                error,
+                attempts=event.attempts,
+                maximum=maximum,
+                chance=self._chance,
+                object_type=kind_of(event) or "",
+            )
             log.warning("event_failed", **named(event), dead=verdict.dead, error=verdict.reason)
             if verdict.dead:
                 await self._claims.settle([event], "dead", error=verdict.reason)

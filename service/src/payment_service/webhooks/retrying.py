@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
 from payment_service.platform.database import is_busy, is_refused_value
+from payment_service.platform.redaction import redact
+from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.platform.stripe_objects import StripeUnreadable
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ BASE_SECONDS: Final = 1.0
 CAP_SECONDS: Final = 600.0
 UNREADABLE: Final = "unreadable"
 """How the reason begins of an event that no attempt can read."""
+REFUSED: Final = "refused by Stripe"
+"""How the reason begins of an event whose object Stripe never shows: its words follow."""
+LONGEST_WORDS: Final = 300
 REFUSED_VALUE: Final = "the database cannot hold a value of the object"
 OUTAGE_SECONDS: Final = 30.0
 """Until Stripe is asked again after it did not answer, at most."""
@@ -32,12 +37,18 @@ class Verdict:
     reason: str
 
 
-def judge(error: Exception, *, attempts: int, maximum: int, chance: random.Random) -> Verdict:
-    """Decide by the error and the attempts made; full jitter (aws.amazon.com/builders-library: timeouts, retries)."""
+def judge(error: Exception, *, attempts: int, maximum: int, chance: random.Random, object_type: str = "") -> Verdict:
+    """Decide by the error and the attempts made; full jitter (aws.amazon.com/builders-library: timeouts, retries).
+
+    Stripe calls the id of an object `id`, or as the kind of the object.
+    """
     if isinstance(error, StripeUnreadable):
         return Verdict(dead=True, forgive=False, wait_seconds=0, reason=f"{UNREADABLE}: {error.problem}")
     if is_refused_value(error):
         return Verdict(dead=True, forgive=False, wait_seconds=0, reason=f"{UNREADABLE}: {REFUSED_VALUE}")
+    if isinstance(error, StripeRejected) and error.refuses("id", object_type):
+        words = redact(error.detail)[:LONGEST_WORDS]
+        return Verdict(dead=True, forgive=False, wait_seconds=0, reason=f"{REFUSED}: {words}")
     reason = error.code if isinstance(error, PaymentsError) else type(error).__name__
     if isinstance(error, StripeUnavailable | StripeTimeout | StripeMisconfigured):
         cap = max(OUTAGE_SECONDS, error.retry_after or 0)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.errors import StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.webhooks.retrying import CAP_SECONDS, judge
 
 
@@ -51,3 +52,33 @@ def refused(code: str) -> DBAPIError:
 def test_a_fault_of_stripes_uses_up_no_attempt(error: Exception) -> None:
     found = judge(error, attempts=99, maximum=12, chance=Random(1))
     assert (found.dead, found.forgive) == (False, True)
+
+
+def rejected(*, status: int = 400, param: str | None = "id", code: str | None = None) -> StripeRejected:
+    return StripeRejected(
+        "Invalid id: sk_live_51AbCdEfGhIjKlMnOpQrStUv", param=param, stripe_code=code, http_status=status
+    )
+
+
+@pytest.mark.parametrize("param", ["id", "invoice"])
+def test_an_id_that_stripe_refuses_in_itself_is_dead_at_once_in_stripes_words(param: str) -> None:
+    found = judge(rejected(param=param), attempts=1, maximum=12, chance=Random(1), object_type="invoice")
+    assert (found.dead, found.forgive) == (True, False)
+    assert found.reason.startswith("refused by Stripe: Invalid id: ")
+    assert "AbCdEf" not in found.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        rejected(param=None),
+        rejected(param="expand[0]"),
+        rejected(param="limit"),
+        rejected(param="customer"),
+        rejected(code="livemode_mismatch"),
+        rejected(code="resource_missing"),
+        rejected(status=404),
+    ],
+)
+def test_what_is_no_proof_against_the_event_is_tried_again(error: StripeRejected) -> None:
+    assert not judge(error, attempts=1, maximum=12, chance=Random(1), object_type="invoice").dead
