@@ -30,6 +30,15 @@ TIME_SOURCES = {
     "migrations/recording.py",  # alembic calls it without our parts
     "smoke.py",  # signs as Stripe would, now
 }
+TASKS_OF_NOBODY = {
+    "platform/tasks.py",  # the one place
+    "platform/cache.py",  # who begins a read holds its share for as long as it lasts
+    "demo.py",  # processes and the worker: no caller is near
+    "processes.py",
+    "server.py",
+    "webhooks/applying.py",
+    "webhooks/worker.py",
+}
 
 
 def test_what_the_service_and_the_operator_share_is_the_same() -> None:
@@ -132,6 +141,19 @@ def _calls_stripe(expression: ast.expr) -> bool:
     owner = call.value
     name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
     return name in {"stripe_calls", "_gateway", "gateway"}
+
+
+def test_no_task_that_several_wait_for_counts_for_the_caller_who_began_it() -> None:
+    """`tasks.begin` does: a task has the context of who makes it, and so would wait in that caller's share."""
+    service = ROOT / "service/src/payment_service"
+    naked = [
+        f"{_name(path)}:{node.lineno}"
+        for path in sorted(service.rglob("*.py"))
+        if path.relative_to(service).parts[0] != "simulator" and str(path.relative_to(service)) not in TASKS_OF_NOBODY
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in {"create_task", "ensure_future"}
+    ]
+    assert naked == [], "begin it with `tasks.begin`"
 
 
 def test_no_amount_is_a_float() -> None:

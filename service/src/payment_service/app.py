@@ -120,7 +120,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         health=Health(database, gateway, drain=drain, clock=clock, recovery=recovery, redis=redis, account=account),
         access=Access(settings, database, clock=clock),
         limiter=limiter,
-        cache=ReadCache(invalidations, entries=settings.http.cache_entries),
+        cache=ReadCache(invalidations, entries=settings.http.cache_entries, share=database.share),
         redis=redis,
         invalidations=invalidations,
         tracing=Tracing(version=VERSION) if settings.tracing else None,

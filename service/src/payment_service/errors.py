@@ -243,7 +243,7 @@ class TooManyDeclines(TooManyRequests):
 
 
 class TooManyInFlight(TooManyRequests):
-    """This caller has as many requests under way at once as one may have; this one began nothing."""
+    """This caller has as many requests, or connections at work, as one may have at once."""
 
     code, title = "too_many_in_flight", "Too many requests at once"
 

@@ -28,6 +28,7 @@ from payment_service.access.secret_keys import SecretKeys
 from payment_service.errors import Forbidden, Unauthorized
 from payment_service.platform.clock import isoformat
 from payment_service.platform.metrics import REFUSED_KEYS
+from payment_service.platform.tasks import begin
 
 if TYPE_CHECKING:
     from payment_service.access.schemas import ApiKey
@@ -149,7 +150,7 @@ class Access:
             raise _refusal("invented", _SEND)
         looking = self._looking.get(digests[0])
         if looking is None:
-            looking = self._looking[digests[0]] = asyncio.create_task(self._ask(digests, secret_keys=secret_keys))
+            looking = self._looking[digests[0]] = begin(self._ask(digests, secret_keys=secret_keys))
             looking.add_done_callback(partial(self._looked, digests[0]))
         return await asyncio.shield(looking)
 

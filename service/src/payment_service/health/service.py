@@ -12,6 +12,8 @@ from payment_service.health.stripe_check import StripeCheck
 from payment_service.migrations.support import SchemaSupport, read_support
 from payment_service.platform import stripe_calls
 from payment_service.platform.clock import Clock, isoformat
+from payment_service.platform.shares import counting_for
+from payment_service.platform.tasks import begin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -67,7 +69,7 @@ class Health:
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Run all checks side by side, each within its time limit, and return the guide's body."""
         if self._reporting is None or self._reporting.done():
-            self._reporting = asyncio.create_task(self._report())
+            self._reporting = begin(self._report())
         return await asyncio.shield(self._reporting)
 
     async def _report(self) -> tuple[bool, dict[str, Any]]:
@@ -108,13 +110,17 @@ class Health:
             seen, support = self._schema_seen
             if time.monotonic() - seen < SCHEMA_CACHE_SECONDS:
                 return support
-            try:
-                async with asyncio.timeout(CHECK_SECONDS), self._database.read() as connection:
-                    support = await read_support(connection)
-            except Exception:  # noqa: BLE001 - a probe answers, whatever the driver raises
-                support = None
+            with counting_for(None):  # probes wait for this look, whoever it is that looks
+                support = await self._look()
             self._schema_seen = (time.monotonic(), support)
             return support
+
+    async def _look(self) -> SchemaSupport | None:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS), self._database.read() as connection:
+                return await read_support(connection)
+        except Exception:  # noqa: BLE001 - a probe answers, whatever the driver raises
+            return None
 
     async def _ping_database(self) -> None:
         async with self._database.read() as connection:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from payment_service.errors import IdempotencyKeyInUse, PaymentsError, StripeKeySpent
+from payment_service.errors import IdempotencyKeyInUse, PaymentsError, StripeKeySpent, TooManyInFlight
 from payment_service.idempotency import store
 from payment_service.idempotency.auditing import record_outcome
 from payment_service.idempotency.retention import remove_expired
@@ -214,7 +214,7 @@ class Operations:
         return operation.response
 
     async def _give_back(self, operation: Operation, error: BaseException) -> None:
-        """Shorten the lease after a fault; when the database is down the old one expires by itself."""
+        """Shorten the lease after a fault; when no connection can be had the old one expires by itself."""
         code = error.code if isinstance(error, PaymentsError) else type(error).__name__
         OPERATIONS.labels(operation.kind, operation.phase, code).inc()
         wait = min(MAXIMUM_RESUME_SECONDS, RESUME_AFTER_SECONDS * 2 ** min(operation.attempts - 1, 10))
@@ -227,7 +227,7 @@ class Operations:
                 until = self._clock.now() + timedelta(seconds=wait)
                 await store.release(connection, operation, facts=facts, until=until, error=code)
         except Exception as failure:
-            if not is_unavailable(failure):
+            if not (is_unavailable(failure) or isinstance(failure, TooManyInFlight)):
                 raise
 
     @asynccontextmanager

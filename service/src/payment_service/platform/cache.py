@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.platform.circuit import CircuitOpen
@@ -23,6 +24,7 @@ from payment_service.platform.metrics import CACHE_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from payment_service.platform.invalidation import Invalidations
 
@@ -61,6 +63,7 @@ class ReadCache:
         invalidations: tells of changes; without it (no Redis, so no way to hear of other processes) nothing is
             remembered.
         entries: how many answers this process remembers.
+        share: the right to the database connection that a read takes.
         monotonic: seconds that only grow.
     """
 
@@ -69,10 +72,12 @@ class ReadCache:
         invalidations: Invalidations | None,
         *,
         entries: int,
+        share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._invalidations = invalidations
         self._entries_kept = entries
+        self._share = share
         self._monotonic = monotonic
         self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._loading: dict[str, asyncio.Future[bytes]] = {}
@@ -100,10 +105,14 @@ class ReadCache:
         if not self.enabled:
             return await read()
         loading = self._loading.get(key)
-        if loading is None:
-            loading = self._loading[key] = asyncio.ensure_future(self._load(key, read))
-            loading.add_done_callback(_observe)
-        return await asyncio.shield(loading)
+        if loading is not None:
+            return await asyncio.shield(loading)
+        async with self._share():  # of the caller who begins; the read then waits for no share, nor who joins it
+            loading = self._loading.get(key)
+            if loading is None:
+                loading = self._loading[key] = asyncio.ensure_future(self._load(key, read))
+                loading.add_done_callback(_observe)
+            return await asyncio.shield(loading)
 
     async def _load(self, key: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
         mine, began = asyncio.current_task(), self._monotonic()

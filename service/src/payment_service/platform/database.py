@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from contextvars import ContextVar
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from payment_service.platform.changes import Change, collect
 from payment_service.platform.connecting import Connector
 from payment_service.platform.metrics import DATABASE_ERRORS
+from payment_service.platform.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from payment_service.platform.secrets import Secret
+    from payment_service.platform.shares import Share
     from payment_service.settings import DatabaseSettings
 
 POOL_TIMEOUT_SECONDS: Final = 5.0
@@ -75,6 +78,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, replica: AsyncEngine | None = None) -> None:
         self.engine = engine
         self._replica = replica
+        self._shares, self._replica_shares = _shares(engine), _shares(replica)
         self._replica_away_until = float("-inf")
         self.dialect = engine.dialect.name
         self.on_change: Callable[[set[Change]], None] = _tell_nobody
@@ -98,7 +102,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits at the end of the block and rolls back when it raises."""
-        async with self._writing, self.engine.begin() as connection:
+        async with self._writing, self._shares.one(), self.engine.begin() as connection:
             changed = collect(connection)
             outer, mine = _around.get(), _Transaction()
             _around.set((*outer, mine))
@@ -117,33 +121,49 @@ class Database:
         In PostgreSQL each statement stands alone: BEGIN and ROLLBACK around it would be two more round trips.
         """
         async with AsyncExitStack() as stack:
-            connection = await self._connect_replica() if may_lag else None
+            connection = await self._connect_replica(stack) if may_lag else None
             if connection is None:
-                connection = await stack.enter_async_context(self.engine.connect())
-            else:
-                stack.push_async_exit(connection)
+                connection = await stack.enter_async_context(self.connect())
             yield await connection.execution_options(**self._reading)
 
-    async def _connect_replica(self) -> AsyncConnection | None:
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection as it comes from the pool, within the share of the caller whom it is for."""
+        async with self._shares.one(), self.engine.connect() as connection:
+            yield connection
+
+    def share(self) -> Share:
+        """Return the right to a connection, for those who let another task use it."""
+        return self._shares.one()
+
+    async def _connect_replica(self, stack: AsyncExitStack) -> AsyncConnection | None:
         """Return a connection to the replica; None when there is none, or while it cannot be reached."""
         if self._replica is None or time.monotonic() < self._replica_away_until:
             return None
-        connection = self._replica.connect()
-        try:
-            await connection.start()
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            self._replica_away_until = time.monotonic() + REPLICA_PAUSE_SECONDS
-            DATABASE_ERRORS.labels("replica").inc()
-            return None
-        return connection
+        async with AsyncExitStack() as trying:
+            await trying.enter_async_context(self._replica_shares.one())
+            try:
+                connection = await trying.enter_async_context(self._replica.connect())
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                self._replica_away_until = time.monotonic() + REPLICA_PAUSE_SECONDS
+                DATABASE_ERRORS.labels("replica").inc()
+                return None
+            stack.push_async_exit(trying.pop_all())
+            return connection
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
         if self._replica is not None:
             await self._replica.dispose()
+
+
+def _shares(engine: AsyncEngine | None) -> Shares:
+    """Return the shares of a pool; SQLite's, where nobody waits for a connection, has enough for all."""
+    pool = engine.sync_engine.pool if engine is not None and engine.dialect.name == "postgresql" else None
+    return Shares(pool.size() if isinstance(pool, QueuePool) else sys.maxsize)
 
 
 def _tell_nobody(_changed: set[Change]) -> None:

@@ -2,6 +2,7 @@
 
 All requests share its database connections and its one thread, so a caller that sends hundreds at once would have the
 others wait, or be answered 503. What is beyond the bound is refused before it costs either (429 `too_many_in_flight`).
+What is within it takes the database's connections in the caller's share (`platform/shares.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import TooManyInFlight
 from payment_service.platform.metrics import IN_FLIGHT_REFUSED
+from payment_service.platform.shares import Holder, counting_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +52,8 @@ class InFlight:
             )
         self._counts[counted] = count + 1
         try:
-            yield
+            with counting_for(Holder(caller, subject)):
+                yield
         finally:
             self._counts[counted] -= 1
             if not self._counts[counted]:

@@ -15,7 +15,7 @@ import structlog
 
 from payment_service.platform.cache import shared_keys
 from payment_service.platform.redis import UNAVAILABLE
-from payment_service.platform.tasks import end
+from payment_service.platform.tasks import begin, end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ class Invalidations:
     def listening(self) -> bool:
         """Tell whether changes are heard of within a second; the first call begins to listen."""
         if self._listener is None and not self._closing:
-            self._listener = asyncio.create_task(self._listen())
+            self._listener = begin(self._listen())
         return time.monotonic() - self._heard < TRUST_SECONDS
 
     def tell(self, keys: Iterable[str]) -> None:
@@ -68,7 +68,7 @@ class Invalidations:
         while len(self._queued) > MAXIMUM_QUEUED:
             self._queued.pop(next(iter(self._queued)))
         if self._sender is None and self._queued:
-            self._sender = asyncio.create_task(self._send())
+            self._sender = begin(self._send())
 
     async def close(self) -> None:
         """Send what is queued, for a moment, and stop."""

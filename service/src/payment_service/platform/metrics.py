@@ -98,7 +98,7 @@ DECLINES_REFUSED: Final = Counter(
 )
 IN_FLIGHT_REFUSED: Final = Counter(
     "payments_in_flight_refused",
-    "Requests refused because their caller had as many under way as one may have: a key, an address, the admin token",
+    "Requests refused because their caller had as many, or as many database connections, as one may have at once",
     ["kind"],
     registry=REGISTRY,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy import text
 
-from payment_service.platform.tasks import end
+from payment_service.platform.tasks import begin, end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +48,7 @@ class Notifier:
             return
         self._wanted = True
         if self._sending is None:
-            self._sending = asyncio.get_running_loop().create_task(self._send_wanted())
+            self._sending = begin(self._send_wanted())
 
     async def send(self) -> None:
         """Send now."""

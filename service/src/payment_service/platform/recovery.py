@@ -36,6 +36,7 @@ from payment_service.platform.circuit import Circuit, CircuitOpen
 from payment_service.platform.cursors import add_cursor, drop_cursor, read_cursor, read_cursors, write_cursor
 from payment_service.platform.database import sqlstate
 from payment_service.platform.metrics import RECOVERING
+from payment_service.platform.shares import counting_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,8 @@ class Recovery:
             seen, state = self._seen
             if state is None or time.monotonic() - seen > LOOK_SECONDS:
                 began = time.monotonic()
-                state = await self.look(patience=None)
+                with counting_for(None):  # every caller waits for this look
+                    state = await self.look(patience=None)
                 self._seen = (began, state)
             return state
 

@@ -21,6 +21,7 @@ from payment_service.errors import TooManyRequests, Unprocessable
 from payment_service.platform.limiter import Rule
 from payment_service.platform.limits import limit_headers
 from payment_service.platform.metrics import LIMITER_DECISIONS
+from payment_service.platform.tasks import begin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,7 +94,7 @@ class StripeReads:
             return answer
         asking = self._asking.get(question)
         if asking is None:
-            asking = self._asking[question] = asyncio.create_task(self._read(question, read, fresh_seconds))
+            asking = self._asking[question] = begin(self._read(question, read, fresh_seconds))
             asking.add_done_callback(partial(self._asked, question))
         found: AnswerT = await asyncio.shield(asking)
         return found

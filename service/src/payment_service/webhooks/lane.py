@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.platform.database import is_unavailable
+from payment_service.platform.tasks import begin
 from payment_service.webhooks.store import REARMED
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class InsertLane:
         committed = asyncio.get_running_loop().create_future()
         self._queued.append((row, committed))
         if self._running is None:
-            self._running = asyncio.create_task(self._run())
+            self._running = begin(self._run())
         await committed
 
     async def _run(self) -> None:
@@ -103,7 +104,7 @@ class InsertLane:
     async def _execute(self, rows: list[dict[str, Any]]) -> None:
         """Run one statement in a transaction of its own; copies of an event within it are one row."""
         unique = list({row["id"]: row for row in rows}.values())
-        async with self._database.engine.connect() as connection:
+        async with self._database.connect() as connection:
             raw = await connection.get_raw_connection()
             driver: Any = raw.driver_connection
             try:
