@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 from sqlalchemy import update
+from tests.integration.test_identity import deaf
 from tests.servers.hostile import HOSTILE, snapshot
 
 from payment_service.payment_tables import invoices
@@ -91,6 +93,26 @@ async def test_an_event_of_another_account_is_kept_with_the_reason_counted_and_n
 
     await stack.until(settled)
     assert await stack.rows(customers) == []
+
+
+async def test_an_event_that_our_account_lists_is_ours_whatever_account_it_names(stack: Stack) -> None:
+    """An organization's destination names the account in each event (docs.stripe.com/api/events/object)."""
+    deaf(stack)
+    made = stack.simulator.routes.customers.create({"email": "ada@example.com"})
+    (told,) = [found for found in stack.simulator.state.all("event") if found["type"] == "customer.created"]
+    told = msgspec.json.decode(msgspec.json.encode(told | {"context": "acct_ours"}))
+    assert (await send(stack, told)).status_code == 200
+    assert [(row["state"], row["last_error"]) for row in await stack.rows(events)] == [("ignored", "other_account")]
+    stack.clock.advance(600)
+    report = await stack.parts.reconciler.run(full=False)
+    assert report.missed["customer"] == 1
+
+    async def applied() -> bool:
+        return [row["state"] for row in await stack.rows(events) if row["id"] == told["id"]] == ["applied"]
+
+    await stack.until(applied)
+    assert [row["stripe_customer_id"] for row in await stack.rows(customers)] == [made["id"]]
+    assert not (await stack.parts.reconciler.run(full=False)).missed
 
 
 async def test_a_wrong_signature_writes_nothing(stack: Stack) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from payment_service.payment_tables import invoices
 from payment_service.platform.cursors import read_cursor, write_cursor
 from payment_service.tables import cursors, events, operations, subscriptions
+from payment_service.webhooks.rows import OTHER_ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +74,9 @@ async def is_due(connection: AsyncConnection, name: str, *, seconds: float, now:
 
 
 async def known(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
-    """Return which of these events are in the inbox."""
-    return set((await connection.execute(select(events.c.id).where(events.c.id.in_(ids)))).scalars())
+    """Return which of these events, which our account lists, are in the inbox as its own."""
+    ours = or_(events.c.state != "ignored", events.c.last_error.is_distinct_from(OTHER_ACCOUNT))
+    return set((await connection.execute(select(events.c.id).where(events.c.id.in_(ids), ours))).scalars())
 
 
 async def on_their_way(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:

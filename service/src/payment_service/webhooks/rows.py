@@ -23,6 +23,9 @@ BURST_SECONDS: Final = 0.3
 
 NOT_MIRRORED: Final = "not_mirrored"
 """Why an event is ignored: objects of its kind have no rows here."""
+OTHER_ACCOUNT: Final = "other_account"
+"""Why an event is ignored: it says that it is of another account, of Connect or of the organization. One that our own
+account lists is ours, whatever it says: an organization's destination names the account in every event."""
 GONE: Final = "gone"
 """Why an event is ignored: Stripe has no such object, and nothing tells what it was."""
 
@@ -94,7 +97,7 @@ def _state(event: Payload, *, livemode: bool) -> tuple[str, str | None]:
     if event.livemode not in {None, livemode}:
         return "ignored", "other_mode"
     if event.account is not None:
-        return "ignored", "other_account"
+        return "ignored", OTHER_ACCOUNT
     if event.thin and not (event.object["object"] in TARGETS and event.object["id"]):
         return "ignored", NOT_MIRRORED
     return "pending", None

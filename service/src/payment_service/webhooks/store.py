@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.platform.columns import among, array
 from payment_service.tables import events
+from payment_service.webhooks.rows import OTHER_ACCOUNT
 from payment_service.webhooks.schemas import ClaimedEvent
 
 if TYPE_CHECKING:
@@ -61,6 +62,18 @@ def _insert(dialect: Any) -> Any:
         set_={name: statement.excluded[name] for name in REARMED},
         where=or_(events.c.state == "dead", waits_after_failure),
     )
+
+
+def _insert_new(dialect: Any) -> Any:
+    """Insert what our account lists; an event that was taken for another account's is new, too."""
+    statement = dialect.insert(events)
+    return statement.on_conflict_do_update(
+        index_elements=[events.c.id],
+        set_={name: statement.excluded[name] for name in (*REARMED, "source")},
+        where=and_(
+            events.c.state == "ignored", events.c.last_error == OTHER_ACCOUNT, statement.excluded.state == "pending"
+        ),
+    ).returning(events.c.id)
 
 
 _PENDING: Final = events.c.state == "pending"
@@ -121,9 +134,7 @@ def _change(dialect: str, **values: Any) -> Any:
 
 
 _INSERT: Final = {name: _insert(dialect) for name, dialect in _DIALECTS.items()}
-_INSERT_NEW: Final = {
-    name: dialect.insert(events).on_conflict_do_nothing().returning(events.c.id) for name, dialect in _DIALECTS.items()
-}
+_INSERT_NEW: Final = {name: _insert_new(dialect) for name, dialect in _DIALECTS.items()}
 _OBJECTS: Final = {name: _objects(name) for name in _DIALECTS}
 _CLAIM: Final = {name: _claim(name) for name in _DIALECTS}
 _SETTLE: Final = {
