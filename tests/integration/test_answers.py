@@ -65,6 +65,15 @@ async def test_metadata_that_would_not_be_kept_is_refused(stack: Stack, key: str
     assert stack.charges() == []
 
 
+async def test_metadata_without_a_value_is_refused_for_stripe_leaves_it_out(stack: Stack) -> None:
+    body: dict[str, Any] = {"email": "ada@example.com", "metadata": {"note": ""}}
+    customer = await stack.client.post(CUSTOMERS, json=body)
+    subscription = await stack.create(**body, payment_method_id=CARD)
+    assert (customer.status_code, subscription.status_code) == (422, 422)
+    assert fields(customer) == fields(subscription) == ["metadata"]
+    assert stack.charges() == []
+
+
 async def test_an_unknown_reference_makes_a_customer_only_when_told_so(stack: Stack) -> None:
     body: dict[str, Any] = {"customer_reference": "user-1", "payment_method_id": CARD}
     refused = await stack.create(**body)

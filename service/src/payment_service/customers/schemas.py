@@ -16,10 +16,14 @@ from payment_service.platform.stripe_objects import check
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=LINE)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=EMAIL)]
 Metadata = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=40, pattern=METADATA_KEY)], Annotated[str, Meta(max_length=500)]],
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40, pattern=METADATA_KEY)],
+        Annotated[str, Meta(min_length=1, max_length=500)],
+    ],
     Meta(max_length=40),
 ]
-"""Stripe's limits are 50 keys of 40 and values of 500 characters (docs.stripe.com/api/metadata); ten keys are ours."""
+"""Stripe's limits are 50 keys of 40 and values of 500 characters (docs.stripe.com/api/metadata); ten keys are ours. An
+empty value is none there: Stripe leaves its key out."""
 
 PATH_REFERENCE: Final = r"^(?!\.{1,2}$)[A-Za-z0-9._:@-]{1,128}(?!\n)$"
 """A reference that may stand in a path: every proxy reads it the same way; others are asked for by `?reference=`."""

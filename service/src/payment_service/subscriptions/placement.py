@@ -147,8 +147,9 @@ def _who(operation: Operation, livemode: bool) -> dict[str, Any]:  # noqa: FBT00
 
 
 def request_of(operation: Operation) -> CreateSubscription:
-    """Return the request."""
-    return msgspec.convert(operation.request, CreateSubscription)
+    """Return the request; one that an earlier version took may hold metadata without a value, of which none is kept."""
+    metadata = {name: value for name, value in operation.request.get("metadata", {}).items() if value}
+    return msgspec.convert({**operation.request, "metadata": metadata}, CreateSubscription)
 
 
 def quantity_of(operation: Operation) -> int | None:
