@@ -133,6 +133,35 @@ def test_everything_is_described() -> None:
     assert nameless == []
 
 
+def answers() -> dict[str, Any]:
+    """The schemas of what is answered, by name."""
+    drawn = json.loads(CHECKED_IN.read_text())
+    operations = [operation for methods in drawn["paths"].values() for operation in methods.values()]
+    asked = re.findall(r"schemas/(\w+)", json.dumps([operation.get("requestBody") for operation in operations]))
+    return {name: schema for name, schema in drawn["components"]["schemas"].items() if name not in asked}
+
+
+def test_a_member_of_an_answer_says_what_null_means_where_it_may_be_null_and_only_there() -> None:
+    told = {
+        f"{name}.{member}": (
+            {"type": "null"} in described.get("anyOf", ()),
+            bool(re.search(r"(?i)\bnull\b", described["description"])),
+        )
+        for name, schema in answers().items()
+        for member, described in schema["properties"].items()
+    }
+    assert {member for member, (may_be, says) in told.items() if may_be != says} == set()
+
+
+def test_clients_need_not_ask_whether_a_member_of_an_answer_is_there() -> None:
+    absent = {
+        f"{name}.{member}"
+        for name, schema in answers().items()
+        for member in schema["properties"].keys() - schema["required"]
+    }
+    assert absent == {"Problem.errors"}
+
+
 def test_every_operation_stands_under_a_described_heading() -> None:
     drawn = json.loads(CHECKED_IN.read_text())
     used = {tag for methods in drawn["paths"].values() for operation in methods.values() for tag in operation["tags"]}

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
 
 PAYMENTS = Path(sys.executable).with_name("payments")
+README = Path(__file__).parents[2] / "README.md"
+ASKED = """
+COMP_WORDS=("${@:2}"); COMP_CWORD=$(($# - 2))
+$(complete -p payments | grep -oP '(?<=-F )\\S+') "$2"
+echo "${COMPREPLY[*]}"
+"""
+"""What bash does when Tab is pressed behind these words."""
 
 
 def payments(*words: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -125,6 +132,22 @@ def test_the_simulator_keeps_its_state_in_a_file(tmp_path: Path) -> None:
         simulator.ensure_price(price_id="price_1", **price)  # type: ignore[arg-type] # texts and amounts
         assert len(simulator.state.all("price")) == 1
         simulator.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("inb",), "inbox"),
+        (("inbox", "list", "--sta"), "--state"),
+        (("keys", "create", "--scope", ""), "read write admin"),
+    ],
+)
+def test_bash_completes_after_the_line_of_the_readme(words: tuple[str, ...], offered: str) -> None:
+    (line,) = re.findall(r"`(eval .*bash_source payments\)\")`", README.read_text())
+    path = f"{PAYMENTS.parent}:{os.environ['PATH']}"
+    command = ["bash", "-c", f"{line}{ASKED}", "bash", "bash", "payments", *words]
+    told = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.strip() == offered
 
 
 def production(url: str) -> dict[str, str]:

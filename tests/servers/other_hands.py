@@ -62,7 +62,8 @@ class OtherHands(Account):
         return {"price": price["id"]} | ({} if metered else {"quantity": str(self._chance.randrange(seats))})
 
     def _subscribe_to_several(self) -> None:
-        customer = self._create_customer()
+        """Also a customer who is subscribed already, to the same product it may be."""
+        customer = self._some("customer") if self._coin() else self._create_customer()
         items = {item["price"]: item for item in (self._item() for _ in range(3))}
         terms = BY_INVOICE if self._coin() else {}
         self._world.billing.create({"customer": customer["id"], "items": list(items.values()), **terms})

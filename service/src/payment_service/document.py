@@ -115,7 +115,9 @@ def _handlers(api: Litestar) -> Iterator[Any]:
 def _schemas(api: Litestar) -> dict[str, Any]:
     """Return msgspec's schemas of all types on the wire, with the docstrings of their fields."""
     models: dict[str, type[msgspec.Struct]] = {}
+    asked: set[str] = set()
     for handler in _handlers(api):
+        asked |= {model.__name__ for model in _models(getattr(handler.parsed_data_field, "annotation", None))}
         fields = [field for field in (handler.parsed_data_field, handler.parsed_return_field) if field is not None]
         answers = [answer.data_container for answer in (handler.responses or {}).values()]
         for annotation in [*(field.annotation for field in fields), *answers]:
@@ -128,6 +130,8 @@ def _schemas(api: Litestar) -> dict[str, Any]:
         types = {field.encode_name: field.type for field in msgspec.structs.fields(model)}
         for field, schema in schemas[name]["properties"].items():
             schemas[name]["properties"][field] = _described(_moment(schema, types[field]), texts.get(field, ""))
+        if name not in asked | {Problem.__name__}:  # an answer says all of its members, whatever their defaults
+            schemas[name]["required"] = list(types)
     codes = {error.code: error.status for error in _errors()}
     schemas["Problem"]["properties"]["status"]["enum"] = sorted(set(codes.values()))
     schemas["Problem"]["properties"]["code"]["enum"] = sorted(codes)

@@ -23,7 +23,7 @@ class PriceView(msgspec.Struct, kw_only=True):
     product_id: str
     """Stripe's id of its product."""
     lookup_key: str | None
-    """The price's name that you may move to another price."""
+    """The price's name that you may move to another price; null without one."""
     currency: str
     """Three letters of ISO 4217, in lower case."""
     unit_amount: int | None
@@ -31,7 +31,7 @@ class PriceView(msgspec.Struct, kw_only=True):
     recurring_interval: Annotated[str, Meta(extra_json_schema={"enum": ["day", "week", "month", "year"]})] | None
     """`day`, `week`, `month` or `year`; null: paid once."""
     interval_count: int | None
-    """Intervals between two invoices."""
+    """Intervals between two invoices; null: paid once."""
     metered: bool
     """Billed by reported usage: an order of it has no quantity."""
     active: bool

@@ -50,11 +50,11 @@ class CustomerView(msgspec.Struct, kw_only=True):
     stripe_customer_id: str | None
     """Stripe's id; null until Stripe has answered."""
     reference: str | None
-    """Your own id of the customer."""
+    """Your own id of the customer; null without one."""
     email: str | None
-    """Address, as at Stripe."""
+    """Address, as at Stripe; null without one."""
     name: str | None
-    """Name, as at Stripe."""
+    """Name, as at Stripe; null without one."""
     metadata: dict[str, str]
     """Yours, as at Stripe."""
     livemode: bool

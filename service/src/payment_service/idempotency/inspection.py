@@ -44,17 +44,17 @@ class OperationView(msgspec.Struct, kw_only=True):
     livemode: bool
     """Whether it is of Stripe's live mode."""
     request_id: str | None
-    """Of the request that began it, as in the log."""
+    """Of the request that began it, as in the log; null where it has none."""
     attempts: int
     """How often it was driven."""
     fence: int
     """Number of the present driver's right; an older one writes nothing any more."""
     lease_owner: str | None
-    """Process that drives it."""
+    """Process that drives it; null: none does."""
     lease_expires_at: datetime
     """Until when the driver has the right alone."""
     last_error: str | None
-    """Why it did not finish the last time."""
+    """Why it did not finish the last time; null without a fault."""
     response_status: int | None
     """HTTP status of its answer; null while it is unfinished."""
     facts: dict[str, Any]

@@ -34,8 +34,8 @@ class Problem(msgspec.Struct, kw_only=True):
     code: str
     """Stable: programs decide by it."""
     request_id: str | None
-    """Of the request, as in the server's log."""
-    errors: list[FieldError] | None = None
+    """Of the request, as in the server's log; null where it has none."""
+    errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
     """Each bad field of the request."""
 
 

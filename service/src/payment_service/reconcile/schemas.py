@@ -54,7 +54,7 @@ class ReconcileAccepted(msgspec.Struct, kw_only=True):
     status: Literal["scheduled"] = "scheduled"
     """A worker will run it."""
     since: datetime | None
-    """From where Stripe's events are read again."""
+    """From where Stripe's events are read again; null: from where they were read to."""
     full: bool
     """Whether every object is listed and compared, too."""
 

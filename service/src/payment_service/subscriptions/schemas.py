@@ -92,7 +92,7 @@ class SubscriptionView(msgspec.Struct, kw_only=True):
     customer_id: str | None
     """Our id of the customer; null if the customer is not known here."""
     stripe_customer_id: str | None
-    """Stripe's id of the customer."""
+    """Stripe's id of the customer; null until Stripe has answered."""
     price_id: str
     """Of the item with the product that was ordered here; without such a one, of the oldest item."""
     product_id: str
@@ -104,11 +104,11 @@ class SubscriptionView(msgspec.Struct, kw_only=True):
     pause_collection: PauseCollection | None
     """Not null: the status may say `active`, yet nothing is collected."""
     paused_reason: str | None
-    """Why the status is `paused`, in Stripe's words, for example `trial_end_without_payment_method`."""
+    """Why the status is `paused`, in Stripe's words, as `trial_end_without_payment_method`; null for others."""
     current_period_start: datetime | None
-    """Begin of the period that is paid, or to be paid, now."""
+    """Begin of the period that is paid, or to be paid, now; null until Stripe has answered."""
     current_period_end: datetime | None
-    """End of it; of several items the latest."""
+    """End of it, of several items the latest; null until Stripe has answered."""
     trial_end: datetime | None
     """When the trial ends or ended; null without one."""
     cancel_at_period_end: bool
@@ -116,11 +116,11 @@ class SubscriptionView(msgspec.Struct, kw_only=True):
     cancel_at: datetime | None
     """When it is to end; null: it goes on."""
     canceled_at: datetime | None
-    """When the cancellation was asked for."""
+    """When the cancellation was asked for; null: it was not."""
     ended_at: datetime | None
     """When it ended; null while it lives."""
     latest_invoice_id: str | None
-    """Stripe's id of the newest invoice."""
+    """Stripe's id of the newest invoice; null without one."""
     metadata: dict[str, str]
     """Yours, as at Stripe."""
     livemode: bool
@@ -135,11 +135,11 @@ class CreatedSubscription(msgspec.Struct, kw_only=True):
     id: str
     """Our id."""
     stripe_subscription_id: str
-    """Stripe's id; null until Stripe has answered."""
+    """Stripe's id."""
     customer_id: str
-    """Our id of the customer; null if the customer is not known here."""
+    """Our id of the customer."""
     stripe_customer_id: str | None
-    """Stripe's id of the customer."""
+    """Stripe's id of the customer; null until Stripe has answered."""
     price_id: str
     """Stripe's id of the price."""
     product_id: str
@@ -149,9 +149,9 @@ class CreatedSubscription(msgspec.Struct, kw_only=True):
     status: StatusAtStripe
     """As at Stripe (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""
     current_period_start: datetime | None
-    """Begin of the period that is paid, or to be paid, now."""
+    """Begin of the period that is paid, or to be paid, now; null until Stripe has answered."""
     current_period_end: datetime | None
-    """End of it; of several items the latest."""
+    """End of it, of several items the latest; null until Stripe has answered."""
     trial_end: datetime | None
     """When the trial ends or ended; null without one."""
     cancel_at_period_end: bool
@@ -159,11 +159,11 @@ class CreatedSubscription(msgspec.Struct, kw_only=True):
     cancel_at: datetime | None
     """When it is to end; null: it goes on."""
     client_secret: str | None
-    """For Stripe.js when the customer must act."""
+    """For Stripe.js when the customer must act, else null."""
     client_secret_kind: ClientSecretKind | None
-    """`payment`: confirm the first payment; `setup`: store a payment method for later."""
+    """`payment`: confirm the first payment; `setup`: store a payment method for later; null: nothing to do."""
     latest_invoice_id: str | None
-    """Stripe's id of the newest invoice."""
+    """Stripe's id of the newest invoice; null without one."""
     metadata: dict[str, str]
     """Yours, as at Stripe."""
     livemode: bool

@@ -66,15 +66,15 @@ class EventView(msgspec.Struct, kw_only=True):
     available_at: datetime
     """When it is tried again, while it is pending."""
     settled_at: datetime | None
-    """When it was applied, ignored or given up."""
+    """When it was applied, ignored or given up; null while it waits."""
     last_error: str | None
-    """Why it failed, or why it is ignored."""
+    """Why it failed, or why it is ignored; null: neither."""
     discard_reason: str | None
-    """Why a person gave it up."""
+    """Why a person gave it up; null: nobody did."""
     payload: dict[str, Any] | None = None
-    """As received; only when it is asked for."""
+    """As received; null unless it is asked for."""
     payload_text: str | None = None
-    """A payload that cannot be read as JSON, only when it is asked for; bytes that are no text stand as `\\xNN`."""
+    """Instead of `payload`, null unless it cannot be read as JSON; bytes that are no text stand as `\\xNN`."""
 
 
 class EventList(msgspec.Struct, kw_only=True):
