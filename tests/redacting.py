@@ -93,6 +93,7 @@ KINDS: Final[dict[str, Kind]] = {
     "API key of test mode": _after("lp_test_", _some(ALPHANUMERIC, 32, 48)),
     "client secret of a payment": _after("pi_3NabcdEFGH0123_secret_", _some(ALPHANUMERIC, 25)),
     "client secret of a set-up": _after("seti_1NabcdEFGH0123_secret_", _some(ALPHANUMERIC, 28, 34)),
+    "client secret of a kind that is new": _after("cos_1NabcdEFGH0123_secret_", _some(ALPHANUMERIC, 25)),
     "client secret of a checkout": _after("cs_test_a1B2c3_secret_", lambda chance: quote(_base64(90)(chance), safe="")),
     "authorization header, bearer": _after("Authorization: Bearer ", _token(24)),
     "authorization header, basic": _after("authorization: Basic ", _base64(30)),

@@ -93,9 +93,9 @@ _WORDS: Final = (
 _SECRET_NAME: Final = re.compile(rf"{_NAME}s?\Z", re.IGNORECASE)
 
 _KEY: Final = re.compile(rf"{_START}((?:[srpe]k_(?:test|live|org)|lp_(?:test|live))_){_VALUE}")
-_CLIENT_SECRET: Final = re.compile(
-    rf"{_START}((?:pi|seti|setatt|cs|src|vs|in|cuss|accs|fcsess)(?:_(?:test|live))?(?:_[A-Za-z0-9]+)?(?:_client)?_secret_)"
-    rf"{_VALUE}"
+_CLIENT_SECRET: Final = re.compile(  # of the kinds of today, and of any other: an id of Stripe's form, then its secret
+    rf"{_START}((?:(?:pi|seti|setatt|cs|src|vs|in|cuss|accs|fcsess)(?:_(?:test|live))?(?:_[A-Za-z0-9]+)?"
+    rf"|[a-z]{{2,10}}(?:_(?:test|live))?_(?=[a-z]{{0,40}}[A-Z0-9])[A-Za-z0-9]{{12,}})(?:_client)?_secret_){_VALUE}"
 )
 _TEXTS: Final = (
     *((f"{mode}_", _KEY, rf"\1{MARK}") for mode in ("_test", "_live", "_org")),

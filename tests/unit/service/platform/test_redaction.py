@@ -123,6 +123,7 @@ def test_words_and_kinds_of_keys_stay_though_a_secret_is_one() -> None:
         "Give a key as a header, Authorization: Bearer lp_…; token: Authorization: Bearer …",
         "idempotency_key=order-17 tokens=512 secret_version=3 max_token_count=9 key=value",
         "help_text_for_the_settings disk_test_result task_live_count ask_live_x_secret_agent",
+        "the_environmentsettings_secret_name and my_secret_1 and shop_a1_secret_name",
         "from 192.168.100.200 192.168.100.201 10.244.100.117, version 2026.11.28, X-Forwarded-For: one, two",
         "query argument 3 is missing, c2tf is Base64",
         "100%, 50 % of 4096 MiB, a%20b, caf%C3%A9, v=1, v1, (v1), v1beta1",
