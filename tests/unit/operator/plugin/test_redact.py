@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 
 import pytest
+from tests.unit.operator.plugin.objects import condition, environment, observed
 
+from payment_operator.plugin.describe import status_of
 from payment_operator.plugin.redact import json_text
+from payment_operator.plugin.screens import status_screen
+from payment_operator.plugin.terminal import Style
+from payment_operator.plugin.verbs.report import _add
 from payment_operator.redaction import MARK, redact
 
 CANARY = "Canary7f3kQ9zLx2"
@@ -61,3 +68,20 @@ def test_a_secret_is_removed_from_an_object(value: dict[str, object]) -> None:
 def test_an_object_keeps_what_is_no_secret() -> None:
     value = {"env": [{"name": "SECRET_KEY_FILE", "value": "/run/secrets/payments/SECRET_KEY"}], "LOG_LEVEL": "INFO"}
     assert json.loads(json_text(value)) == value
+
+
+def test_no_file_of_a_report_steers_the_terminal_that_shows_it() -> None:
+    steering = "\x1b]0;TITLE\x07\x1b[2J\x9b31m\u202e"
+    seen = observed(environment(status={"conditions": [condition("Ready", "False", "PodsNotReady", steering)]}))
+    screen = "\n".join(status_screen(status_of(seen), Style()))
+    assert steering in screen
+    stored = io.BytesIO()
+    with tarfile.open(fileobj=stored, mode="w") as archive:
+        _add(archive, "status.txt", screen, seen)
+    with tarfile.open(fileobj=io.BytesIO(stored.getvalue())) as archive:
+        (member,) = archive.getmembers()
+        file = archive.extractfile(member)
+        assert file is not None
+        text = file.read().decode()
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert "\\x1b]0;TITLE\\x07" in text

@@ -51,7 +51,7 @@ def report(context: Context) -> int:
 
 
 def _add(archive: tarfile.TarFile, name: str, content: str, observed: Observed) -> None:
-    data = content.encode()
+    data = printable(content).encode()  # whoever looks through it does so in a terminal
     member = tarfile.TarInfo(name)
     member.size, member.mtime = len(data), int(observed.at.timestamp())
     archive.addfile(member, io.BytesIO(data))
@@ -99,6 +99,6 @@ def _operator(context: Context) -> Iterator[tuple[str, str]]:
 def _asked(context: Context, *arguments: str) -> str:
     """Return what kubectl prints, or why it does not: a report without one part is better than none."""
     try:
-        return printable(redact(context.kubectl.ask(*arguments)))
+        return redact(context.kubectl.ask(*arguments))
     except PluginError as error:
         return redact(f"not available: {error}\n{error.fix}\n")
