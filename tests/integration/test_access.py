@@ -61,7 +61,7 @@ async def test_probes_docs_and_webhooks_need_no_key(guarded: httpx.AsyncClient) 
 
 
 async def test_a_key_opens_the_routes_of_its_scope(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
-    key, made = await keys.create("shop", scope="read", days=None, actor="test")
+    key, made = await keys.create("shop", scope="read", days=None, actor="cli:test")
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
     with capture_logs() as lines:
         refused = await guarded.post("/api/v1/customers", json={}, headers=bearer(key))
@@ -71,7 +71,7 @@ async def test_a_key_opens_the_routes_of_its_scope(guarded: httpx.AsyncClient, k
 
 
 async def test_a_write_key_may_read_too(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
-    key, _ = await keys.create("shop", scope="write", days=None, actor="test")
+    key, _ = await keys.create("shop", scope="write", days=None, actor="cli:test")
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
     assert (await guarded.post("/api/v1/customers", json={}, headers=bearer(key))).status_code == 201
 
@@ -89,13 +89,13 @@ async def test_a_write_key_may_read_too(guarded: httpx.AsyncClient, keys: ApiKey
 async def test_administration_needs_the_admin_scope(
     guarded: httpx.AsyncClient, keys: ApiKeys, scope: Scope, method: str, path: str
 ) -> None:
-    key, _ = await keys.create("shop", scope=scope, days=None, actor="test")
+    key, _ = await keys.create("shop", scope=scope, days=None, actor="cli:test")
     refused = await guarded.request(method, path, headers=bearer(key))
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
 
 async def test_an_admin_key_may_administer(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
-    key, _ = await keys.create("ops", scope="admin", days=None, actor="test")
+    key, _ = await keys.create("ops", scope="admin", days=None, actor="cli:test")
     assert (await guarded.get("/api/v1/admin/inbox", headers=bearer(key))).status_code == 200
 
 
@@ -109,7 +109,7 @@ async def test_a_wrong_header_is_401(guarded: httpx.AsyncClient, header: str) ->
 
 async def test_of_two_headers_that_let_in_none_counts(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
     """A proxy before us may have looked at the other one."""
-    key, _ = await keys.create("shop", scope="read", days=None, actor="test")
+    key, _ = await keys.create("shop", scope="read", days=None, actor="cli:test")
     good, bad = ("Authorization", f"Bearer {key}"), ("Authorization", "Bearer lp_unknown")
     for headers in ([good, bad], [bad, good], [good, good]):
         refused = await guarded.get(LIST, headers=headers)
@@ -120,14 +120,14 @@ async def test_of_two_headers_that_let_in_none_counts(guarded: httpx.AsyncClient
 
 
 async def test_a_revoked_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKeys) -> None:
-    key, record = await keys.create("shop", scope="read", days=None, actor="test")
+    key, record = await keys.create("shop", scope="read", days=None, actor="cli:test")
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
-    await keys.revoke(record.id, actor="test")
+    await keys.revoke(record.id, actor="cli:test")
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 401
 
 
 async def test_an_expired_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack) -> None:
-    key, _ = await keys.create("shop", scope="read", days=1, actor="test")
+    key, _ = await keys.create("shop", scope="read", days=1, actor="cli:test")
     stack.clock.advance(2 * 86400)
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 401
 
@@ -135,10 +135,10 @@ async def test_an_expired_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKe
 async def test_both_keys_work_during_a_rotation_and_idempotency_keys_survive_it(
     guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack
 ) -> None:
-    old, record = await keys.create("shop", scope="write", days=None, actor="test")
+    old, record = await keys.create("shop", scope="write", days=None, actor="cli:test")
     body, once = {"email": "ada@example.com"}, {"Idempotency-Key": "k1"}
     first = await guarded.post("/api/v1/customers", json=body, headers=bearer(old) | once)
-    new, _ = await keys.rotate(record.id, overlap_hours=1, actor="test")
+    new, _ = await keys.rotate(record.id, overlap_hours=1, actor="cli:test")
     again = await guarded.post("/api/v1/customers", json=body, headers=bearer(new) | once)
     assert again.content == first.content
     assert (await guarded.get(LIST, headers=bearer(old))).status_code == 200
@@ -148,7 +148,7 @@ async def test_both_keys_work_during_a_rotation_and_idempotency_keys_survive_it(
 
 
 async def test_only_a_digest_is_stored(keys: ApiKeys, stack: Stack) -> None:
-    key, record = await keys.create("shop", scope="read", days=None, actor="test")
+    key, record = await keys.create("shop", scope="read", days=None, actor="cli:test")
     (row,) = await stack.rows(api_keys)
     assert key not in str(row)
     assert record.prefix == key[: len(record.prefix)]
@@ -159,7 +159,7 @@ async def test_every_change_is_audited(keys: ApiKeys, stack: Stack) -> None:
     await keys.rotate(record.id, overlap_hours=1, actor="cli:ada")
     await keys.revoke(record.id, actor="cli:grace")
     rows = await stack.rows(audit_log)
-    assert [(row["action"], row["actor"]) for row in rows] == [
+    assert [(row["action"], row["on_behalf_of"]) for row in rows] == [
         ("api_key.create", "cli:ada"),
         ("api_key.rotate", "cli:ada"),
         ("api_key.revoke", "cli:grace"),

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from payment_service.access.keys import ApiKeys
 from payment_service.platform import audit
 from payment_service.tables import audit_log, operations
 
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from tests.servers.stack import Stack
 
 
-async def _append(stack: Stack, *, fails: bool = False) -> None:
+async def _append(stack: Stack, *, actor: str = "cli:ada", fails: bool = False) -> None:
     now = stack.clock.now()
     async with stack.parts.database.transaction() as connection:
         await audit.record(
             connection,
-            actor="cli:ada",
+            actor=actor,
             action="thing.change",
             object_type="thing",
             object_id="t1",
@@ -36,7 +37,7 @@ async def _append(stack: Stack, *, fails: bool = False) -> None:
 async def test_a_change_is_recorded_with_its_actor_and_both_states(stack: Stack) -> None:
     await _append(stack)
     (row,) = await stack.rows(audit_log)
-    assert (row["actor"], row["action"], row["object_type"], row["object_id"]) == (
+    assert (row["on_behalf_of"], row["action"], row["object_type"], row["object_id"]) == (
         "cli:ada",
         "thing.change",
         "thing",
@@ -63,7 +64,7 @@ async def test_what_is_recorded_cannot_be_changed(stack: Stack, statement: str) 
     await _append(stack)
     with pytest.raises(DBAPIError, match="append-only"):
         await _execute(stack, statement)
-    assert [row["actor"] for row in await stack.rows(audit_log)] == ["cli:ada"]
+    assert [row["on_behalf_of"] for row in await stack.rows(audit_log)] == ["cli:ada"]
 
 
 async def test_each_operation_is_recorded_with_who_asked_and_what_came_of_it(stack: Stack) -> None:
@@ -79,7 +80,7 @@ async def test_each_operation_is_recorded_with_who_asked_and_what_came_of_it(sta
         ("subscription.cancel", "subscription", made["id"]),
     ]
     first, second, _ = await stack.rows(audit_log)
-    assert first["actor"].startswith("api:")
+    assert first["on_behalf_of"] == "anonymous"
     assert first["details"]["status"] == 201
     assert second["details"]["code"] == "payment_declined"
 
@@ -91,3 +92,20 @@ async def test_a_replayed_answer_is_not_recorded_again(stack: Stack) -> None:
         )
     assert answer.headers["Idempotent-Replayed"] == "true"
     assert len(await stack.rows(audit_log)) == 1
+
+
+@pytest.mark.parametrize("actor", ["api:ghost", "ada", "stripe:evt_1", "cli:", ""])
+async def test_a_change_for_somebody_who_is_not_known_does_not_happen(stack: Stack, actor: str) -> None:
+    with pytest.raises(DBAPIError, match="nobody is known"):
+        await _append(stack, actor=actor)
+    assert await stack.rows(audit_log) == []
+
+
+async def test_a_principal_with_a_key_is_known(stack: Stack) -> None:
+    keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
+    await keys.create("shop", scope="read", days=None, actor="cli:ada")
+    await _append(stack, actor="api:shop")
+    made, changed = await stack.rows(audit_log)
+    assert (made["on_behalf_of"], changed["on_behalf_of"]) == ("cli:ada", "api:shop")
+    login = "sqlite" if stack.parts.database.dialect == "sqlite" else "postgres"
+    assert {made["actor"], changed["actor"]} == {f"database:{login}"}

@@ -51,7 +51,7 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def good(stack: Stack) -> str:
     keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
-    return (await keys.create("shop", scope="read", days=None, actor="test"))[0]
+    return (await keys.create("shop", scope="read", days=None, actor="cli:test"))[0]
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ async def test_a_key_that_ended_is_looked_up_once_in_a_while_and_says_why_it_is_
     client: httpx.AsyncClient, stack: Stack, lookups: list[str]
 ) -> None:
     keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
-    key, record = await keys.create("shop", scope="read", days=None, actor="test")
-    await keys.revoke(record.id, actor="test")
+    key, record = await keys.create("shop", scope="read", days=None, actor="cli:test")
+    await keys.revoke(record.id, actor="cli:test")
     lookups.clear()
     answers = [await client.get(LIST, headers=bearer(key)) for _ in range(20)]
     assert {answer.status_code for answer in answers} == {401}

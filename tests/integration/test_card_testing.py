@@ -84,7 +84,7 @@ async def keyed(stack: Stack, *principals: str) -> list[Shop]:
     keys = ApiKeys(parts.settings, parts.database, clock=stack.clock)
     made = []
     for principal in principals:
-        key, _ = await keys.create(principal, scope="write", days=None, actor="test")
+        key, _ = await keys.create(principal, scope="write", days=None, actor="cli:test")
         transport: Any = httpx.ASGITransport(app=create_app(parts), client=("203.0.113.7", 1))  # type: ignore[arg-type]
         client = httpx.AsyncClient(transport=transport, base_url="http://api")
         client.headers["Authorization"] = f"Bearer {key}"

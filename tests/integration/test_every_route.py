@@ -110,9 +110,9 @@ async def _keys(stack: Stack) -> dict[str, str]:
     here = ApiKeys(settings, stack.parts.database, clock=stack.clock)
     there = ApiKeys(live, stack.parts.database, clock=stack.clock)
     keys: dict[str, str] = {
-        scope: (await here.create(scope, scope=scope, days=None, actor="test"))[0] for scope in SCOPES
+        scope: (await here.create(scope, scope=scope, days=None, actor="cli:test"))[0] for scope in SCOPES
     }
-    return {**keys, "other": (await there.create("live", scope="admin", days=None, actor="test"))[0]}
+    return {**keys, "other": (await there.create("live", scope="admin", days=None, actor="cli:test"))[0]}
 
 
 async def _examples(stack: Stack) -> dict[str, str]:

@@ -77,7 +77,7 @@ async def port(stack: Stack) -> AsyncIterator[int]:
 async def customer(stack: Stack, port: int) -> AsyncIterator[httpx.AsyncClient]:
     """Who has a key, while the crowd calls."""
     keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
-    key, _ = await keys.create("shop", scope="read", days=None, actor="test")
+    key, _ = await keys.create("shop", scope="read", days=None, actor="cli:test")
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
         yield client

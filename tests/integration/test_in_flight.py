@@ -58,7 +58,7 @@ async def production(stack: Stack, *principals: str) -> AsyncIterator[tuple[http
     parts.settings = replace(parts.settings, environment="production")
     parts.access = Access(parts.settings, parts.database, clock=stack.clock)
     keys = ApiKeys(parts.settings, parts.database, clock=stack.clock)
-    made = [(await keys.create(principal, scope="read", days=None, actor="test"))[0] for principal in principals]
+    made = [(await keys.create(principal, scope="read", days=None, actor="cli:test"))[0] for principal in principals]
     headers = [{"Authorization": f"Bearer {key}"} for key in made]
     async with client_of(create_app(parts)) as client:
         for each in headers:  # their look-up is remembered from here on

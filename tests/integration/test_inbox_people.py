@@ -44,7 +44,7 @@ async def busy(database_url: str) -> AsyncIterator[Stack]:
 
 async def actions(stack: Stack) -> list[tuple[str, str]]:
     rows = await stack.rows(audit_log)
-    return [(row["actor"], row["action"]) for row in rows if row["action"].partition(".")[0] in AUDITED]
+    return [(row["on_behalf_of"], row["action"]) for row in rows if row["action"].partition(".")[0] in AUDITED]
 
 
 NAMES = ("evt_{}", "rec_evt_{}", "unreadable_{}", "evt_{}_thin")
@@ -78,7 +78,7 @@ async def test_a_payload_is_shown_only_when_asked_for_and_that_is_audited(busy: 
     assert (await busy.client.get(path)).json()["payload"] is None
     assert await actions(busy) == []
     assert (await busy.client.get(path, params={"payload": "true"})).json()["payload"]["type"] == "invoice.paid"
-    assert await actions(busy) == [("api:anonymous", "inbox.show_payload")]
+    assert await actions(busy) == [("anonymous", "inbox.show_payload")]
     assert (await busy.client.get(f"{INBOX}/evt_none")).status_code == 404
 
 
@@ -88,7 +88,7 @@ async def test_a_dead_event_is_retried_once_however_often_the_request_is_sent(bu
         answer = await busy.client.post(f"{INBOX}/{event_id}/retry", json={}, headers={"Idempotency-Key": "again"})
         assert (answer.status_code, answer.json()["state"]) == (200, "pending")
         assert answer.headers.get("idempotent-replayed") == replayed
-    assert await actions(busy) == [("api:anonymous", "inbox.retry")]
+    assert await actions(busy) == [("anonymous", "inbox.retry")]
     busy.parts.worker.claiming = True
     busy.parts.worker.wake()
 
@@ -162,7 +162,7 @@ async def test_a_replay_is_counted_first_and_then_done(busy: Stack) -> None:
     assert done == dry | {"dry_run": False}
     waiting = [row["type"] for row in await busy.rows(events) if row["state"] == "pending"]
     assert len(waiting) == done["count"]
-    assert await actions(busy) == [("api:anonymous", "inbox.replay")]
+    assert await actions(busy) == [("anonymous", "inbox.replay")]
 
 
 async def test_a_replay_of_everything_by_mistake_is_refused(busy: Stack) -> None:
@@ -177,7 +177,7 @@ async def test_reconciliation_is_scheduled_and_audited(busy: Stack) -> None:
     assert "reconcile.sweep" in {row["name"] for row in await busy.rows(cursors)}
     assert await busy.parts.reconciler.run_due() is not None
     assert "reconcile.sweep" not in {row["name"] for row in await busy.rows(cursors)}
-    assert await actions(busy) == [("api:anonymous", "reconciliation.schedule")]
+    assert await actions(busy) == [("anonymous", "reconciliation.schedule")]
 
 
 async def test_operations_are_listed_and_shown_without_secrets(busy: Stack) -> None:

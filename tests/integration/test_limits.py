@@ -36,7 +36,7 @@ async def make_key(stack: Stack, name: str = "shop") -> dict[str, str]:
     """Return the header with a new API key of a principal; from now on keys are asked."""
     stack.parts.settings = replace(stack.parts.settings, environment="production")
     keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
-    key, _ = await keys.create(name, scope="write", days=None, actor="test")
+    key, _ = await keys.create(name, scope="write", days=None, actor="cli:test")
     return {"Authorization": f"Bearer {key}"}
 
 
@@ -85,8 +85,8 @@ async def test_an_untrusted_peer_cannot_name_another_address(stack: Stack) -> No
 async def test_each_key_has_a_limit_of_its_own(stack: Stack) -> None:
     stack.parts.settings = replace(stack.parts.settings, environment="production")
     keys = ApiKeys(stack.parts.settings, stack.parts.database, clock=stack.clock)
-    first, _ = await keys.create("shop", scope="read", days=None, actor="test")
-    second, _ = await keys.create("shop", scope="read", days=None, actor="test")
+    first, _ = await keys.create("shop", scope="read", days=None, actor="cli:test")
+    second, _ = await keys.create("shop", scope="read", days=None, actor="cli:test")
     async with client_of(stack, key_limit_per_minute=2, address_limit_per_minute=100) as client:
         headers = [{"Authorization": f"Bearer {key}"} for key in (first, first, first, second)]
         answers = [await client.get(LIST, headers=header) for header in headers]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import bindparam, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.servers.stack import development_settings
 
 from payment_service.migrations import runner
@@ -108,10 +108,10 @@ def test_a_downgrade_empties_the_database(postgres_url: str) -> None:
         assert answer.returncode == 0, answer.stderr
 
 
-def upgrade(settings: Settings, revision: str) -> None:
+def upgrade(settings: Settings, revision: str, *, command: str = "upgrade") -> None:
     environ = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database.url.reveal()}
     alembic = Path(sys.executable).with_name("alembic")
-    subprocess.run([alembic, "upgrade", revision], cwd=ROOT, env=environ, capture_output=True, check=True)
+    subprocess.run([alembic, command, revision], cwd=ROOT, env=environ, capture_output=True, check=True)
 
 
 async def test_live_rows_that_share_a_product_pass_the_migration_of_slots(empty_settings: Settings) -> None:
@@ -270,3 +270,21 @@ async def test_the_back_fill_may_be_interrupted_and_run_again(empty_settings: Se
         await connection.commit()
     upgrade(empty_settings, "head")
     assert await parted(empty_settings) == PARTED
+
+
+async def test_who_asked_goes_back_to_where_the_version_before_has_it(empty_settings: Settings) -> None:
+    upgrade(empty_settings, "head")
+    insert = (
+        "INSERT INTO audit_log ({}, action, object_type, object_id, details, created_at)"
+        " VALUES ({}, 'a', 'b', 'c', '{{}}', CURRENT_TIMESTAMP)"
+    )
+    async with locked_connection(empty_settings.database) as connection:
+        await connection.execute(text(insert.format("actor, on_behalf_of", "'x', 'cli:ada'")))
+        await connection.execute(text(insert.format("actor", "'worker:erasure'")))
+        await connection.commit()
+    upgrade(empty_settings, "0017_joined", command="downgrade")
+    async with locked_connection(empty_settings.database) as connection:
+        found = await connection.execute(text("SELECT actor FROM audit_log ORDER BY seq"))
+        assert list(found.scalars()) == ["cli:ada", "worker:erasure"]
+        with pytest.raises(DBAPIError, match="append-only"):
+            await connection.execute(text("UPDATE audit_log SET actor = 'x'"))

@@ -54,7 +54,7 @@ async def append(database: Database, *ages: int) -> None:
     """Append a row of each age to both, as the owner of the tables could."""
     rows: list[dict[str, Any]] = [{"created_at": NOW - timedelta(days=days)} for days in ages]
     told = {"object_type": "thing", "object_id": "t", "before": None, "after": None, "cause": "c"}
-    audited = {"actor": "a", "action": "thing.change", "object_type": "thing", "object_id": "t", "details": {}}
+    audited = {"actor": "cli:a", "action": "thing.change", "object_type": "thing", "object_id": "t", "details": {}}
     async with database.transaction() as connection:
         if database.dialect == "postgresql":
             await connection.execute(text(STAMPED.format("DISABLE")))
@@ -80,7 +80,7 @@ async def test_what_was_removed_from_the_audit_log_stands_there_once_a_day(lab: 
     for _ in range(3):
         await lab.parts.worker.keep_house()
     removals = [row for row in await lab.rows(audit_log) if row["action"] == "audit_log.remove"]
-    assert [(row["actor"], row["details"]["rows"]) for row in removals] == [("worker:retention", 2)]
+    assert [(row["on_behalf_of"], row["details"]["rows"]) for row in removals] == [("worker:retention", 2)]
     assert removals[0]["details"]["older_than"][:10] <= str((NOW - timedelta(days=399)).date())
 
 

@@ -46,7 +46,7 @@ class Pod:
         return ApiKeys(self.settings, self.stack.parts.database, clock=self.stack.clock)
 
     async def make(self) -> str:
-        return (await self.keys().create("shop", scope="read", days=None, actor="test"))[0]
+        return (await self.keys().create("shop", scope="read", days=None, actor="cli:test"))[0]
 
     async def status(self, key: str) -> int:
         """What the API answers to this key, as if the last look-up were long ago."""
@@ -116,7 +116,7 @@ async def test_a_key_is_hashed_anew_once_and_that_is_audited(stack: Stack) -> No
     for pod in pods * 3:
         assert await pod.status(key) == 200
     rows = [row for row in await stack.rows(audit_log) if row["action"] == "api_key.rehash"]
-    assert [(row["actor"], row["details"]["secret_key"]) for row in rows] == [("api:shop", derive(B).id)]
+    assert [(row["on_behalf_of"], row["details"]["secret_key"]) for row in rows] == [("api:shop", derive(B).id)]
 
 
 async def test_the_file_is_read_again_and_nothing_is_restarted(
@@ -178,9 +178,9 @@ async def test_a_value_that_was_removed_too_early_is_told_loudly_and_to_no_stran
 
 async def test_revoked_and_expired_keys_need_nothing(stack: Stack) -> None:
     keys = Pod(stack, A).keys()
-    _, revoked = await keys.create("shop", scope="read", days=None, actor="test")
-    await keys.create("shop", scope="read", days=1, actor="test")
-    await keys.revoke(revoked.id, actor="test")
+    _, revoked = await keys.create("shop", scope="read", days=None, actor="cli:test")
+    await keys.create("shop", scope="read", days=1, actor="cli:test")
+    await keys.revoke(revoked.id, actor="cli:test")
     stack.clock.advance(2 * 86400)
     needs = await Pod(stack, B).access.needs.read()
     assert needs.missing == {}

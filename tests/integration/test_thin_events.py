@@ -186,7 +186,7 @@ async def test_a_hint_that_was_kept_before_its_kind_was_known_is_fetched_when_it
     assert [row["last_error"] for row in await lab.rows(events)] == ["not_mirrored"]
     inbox = InboxAdministration(lab.parts.database, clock=lab.clock, livemode=False)
     async with lab.parts.database.transaction() as connection:
-        await inbox.retry(connection, "evt_1", actor="test")
+        await inbox.retry(connection, "evt_1", actor="cli:test")
     await lab.settle()
     assert [row["state"] for row in await lab.rows(events)] == ["applied"]
     assert [row["name"] for row in await lab.rows(customers)] == ["Ada"]

@@ -47,7 +47,7 @@ async def production(database_url: str, **more: str) -> AsyncIterator[Production
         stack.parts.settings = settings
         stack.parts.access = Access(settings, stack.parts.database, clock=stack.clock)
         key, _ = await ApiKeys(settings, stack.parts.database, clock=stack.clock).create(
-            "tests", scope="admin", days=None, actor="test"
+            "tests", scope="admin", days=None, actor="cli:test"
         )
         servers, socket = Servers(), listen("127.0.0.1", 0)
         application: Any = create_app(stack.parts)

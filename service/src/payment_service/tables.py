@@ -283,6 +283,7 @@ audit_log = Table(
     Column("details", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("database_role", Text, comment="session_user; null where there are no roles"),
+    Column("on_behalf_of", Text, comment="who asked, as the application says; null: actor says it"),
 )
 
 schema_versions = Table(

@@ -2,8 +2,9 @@
 
 On PostgreSQL they are functions of the owner's (migration 7): the application's role cannot write the table itself, so
 whoever takes the application over can make or change no key without a row in the audit log that says so. The time is
-the database's there. SQLite has no roles and takes plain statements. Noting a use leaves no row: it changes nothing
-but `last_used_at`, to the present time, and a row a minute for each key would bury all others.
+the database's there, and a key is hashed anew in the name of its own principal only. SQLite has no roles and takes
+plain statements. Noting a use leaves no row: it changes nothing but `last_used_at`, to the present time, and a row a
+minute for each key would bury all others.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from payment_service.access import changes, form, store
 from payment_service.access.schemas import ApiKey
 from payment_service.access.secret_keys import SecretKeys
 from payment_service.errors import Conflict, NotFound, Unprocessable
+from payment_service.platform.audit import ANONYMOUS
 from payment_service.platform.card_numbers import holds_card_number
 from payment_service.platform.ids import new_id
 
@@ -137,6 +138,8 @@ def check_principal(principal: str) -> str:
         raise Unprocessable(
             f"principal: at most {MAXIMUM_PRINCIPAL_CHARACTERS} characters, without white space around them"
         )
+    if principal == ANONYMOUS:
+        raise Unprocessable(f"principal: {ANONYMOUS} is who calls without a key; give another name")
     if not principal.isprintable():
         raise Unprocessable("principal: holds control characters or others that do not show; leave them out")
     if holds_card_number(principal):

@@ -36,7 +36,7 @@ async def record_outcome(connection: AsyncConnection, operation: Operation, *, n
     details = {"operation": operation.id, "request_id": operation.request_id, "status": response.status}
     await audit.record(
         connection,
-        actor=f"api:{operation.principal}",
+        actor=audit.api_actor(operation.principal),
         action=f"{noun}.{verb}",
         object_type=noun if done else "operation",
         object_id=answer.get("id", operation.id) if done else operation.id,

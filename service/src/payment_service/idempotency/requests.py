@@ -12,6 +12,7 @@ from litestar import Response
 from payment_service.errors import BadRequest
 from payment_service.idempotency.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
 from payment_service.platform.addresses import counted_as, parse_address
+from payment_service.platform.audit import api_actor
 from payment_service.platform.stripe_reads import Asker
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Caller:
     """The name of the limit that its handler declares; empty: none."""
     end_user: str | None
     """The header with the end user's address, as it came."""
+
+    @property
+    def actor(self) -> str:
+        """Who asks, for the audit log."""
+        return api_actor(self.principal)
 
     @property
     def asker(self) -> Asker:

@@ -2,7 +2,7 @@
 
 The owner's role makes and changes tables (`DATABASE_MIGRATION_URL`); the application's role reads and writes rows. It
 can do no DDL, so that neither a fault nor an attacker in the API can drop or alter anything. It can only append to the
-audit log, whose rows get their time and the role from the database, and to the outbox; what is past its retention it
+audit log, whose rows get their time and their actor from the database, and to the outbox; what is past its retention it
 removes through the functions of migration 14, which leave what is younger than a bound of their own. What is kept of
 people it adds and removes, and never rewrites. It writes API keys only through the functions of migration 7, each of
 which leaves a row in the audit log. Default privileges cover the tables of future migrations; what narrows an older

@@ -2,8 +2,14 @@
 
 The table refuses UPDATE, TRUNCATE, and DELETE of what is younger than 90 days by triggers, for the owner too. The
 application's role has no right to them: what is past its retention goes by a function of the owner's
-(`platform/retention.py`). Actors have one of these forms: `api:<principal>` (the holder of an API key), `cli:<user>` (a
-person at a terminal), `stripe:<event>` (an event of Stripe's), `worker:<task>` (repairs that nobody asked for).
+(`platform/retention.py`).
+
+Who wrote a row is the database's word: `actor` is `database:<login>` on PostgreSQL. For whom that was done is the
+application's, in `on_behalf_of`, in one of these forms: `api:<principal>` (the holder of an API key), `anonymous`
+(development, without a key), `cli:<user>` (a person at a terminal), `worker:<task>` (what nobody asked for). The
+database takes no other (migration 18), none with a principal that has no key, and of one whose keys have all ended it
+says `ended:<principal>`. SQLite has no logins, and whoever writes its file may write anything: there `actor` is
+`database:sqlite`, the time is the application's, and of principals those that never had a key are refused.
 """
 
 from __future__ import annotations
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+ANONYMOUS: Final = "anonymous"
+"""The principal of whoever calls without a key, in development."""
 _INSERT: Final = insert(audit_log)
 
 
@@ -42,7 +50,7 @@ async def record(
 
     Args:
         connection: in the transaction of the change.
-        actor: who, in one of the forms above.
+        actor: for whom, in one of the forms above.
         action: `<object>.<verb>`, for example `subscription.cancel`.
         object_type: of what was changed, for example `subscription`.
         object_id: its id.
@@ -56,7 +64,8 @@ async def record(
     await connection.execute(
         _INSERT,
         {
-            "actor": actor,
+            "actor": "database:sqlite",  # PostgreSQL overwrites it, and the time
+            "on_behalf_of": actor,
             "action": action,
             "object_type": object_type,
             "object_id": object_id,
@@ -64,6 +73,11 @@ async def record(
             "created_at": now,
         },
     )
+
+
+def api_actor(principal: str) -> str:
+    """Return who calls the API as an actor."""
+    return ANONYMOUS if principal == ANONYMOUS else f"api:{principal}"
 
 
 def cli_actor() -> str:

@@ -53,7 +53,7 @@ async def reconcile(
     """Let a worker read Stripe's events, and with `full` every object, and bring what is missing through the inbox."""
 
     async def work(connection: AsyncConnection) -> ReconcileAccepted:
-        await reconciler.schedule(connection, data, actor=f"api:{caller.principal}")
+        await reconciler.schedule(connection, data, actor=caller.actor)
         return ReconcileAccepted(since=data.since, full=data.full)
 
     request = msgspec.to_builtins(data)

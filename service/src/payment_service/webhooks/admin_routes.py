@@ -105,7 +105,7 @@ async def get_event(
     payload: Annotated[bool, QueryParameter(description="Also what Stripe sent; this is audited.")] = False,
 ) -> EventView:
     """Return an event with its state and what went wrong."""
-    return await inbox_administration.show(event_id, payload=payload, actor=f"api:{caller.principal}")
+    return await inbox_administration.show(event_id, payload=payload, actor=caller.actor)
 
 
 @post(
@@ -135,7 +135,7 @@ async def retry_event(
     """Let a dead, ignored or waiting event be applied now."""
 
     async def work(connection: AsyncConnection) -> EventView:
-        return await inbox_administration.retry(connection, event_id, actor=f"api:{caller.principal}")
+        return await inbox_administration.retry(connection, event_id, actor=caller.actor)
 
     request = {"event_id": event_id}
     stored = await run_at_once(operations, RETRY, work, caller=caller, request=request, key=caller.key(data))
@@ -172,7 +172,7 @@ async def discard_event(
     """
 
     async def work(connection: AsyncConnection) -> EventView:
-        return await inbox_administration.discard(connection, event_id, data, actor=f"api:{caller.principal}")
+        return await inbox_administration.discard(connection, event_id, data, actor=caller.actor)
 
     request = {"event_id": event_id, **msgspec.to_builtins(data)}
     return to_response(
@@ -206,7 +206,7 @@ async def restore_event(
     """Make a discarded event dead again."""
 
     async def work(connection: AsyncConnection) -> EventView:
-        return await inbox_administration.restore(connection, event_id, actor=f"api:{caller.principal}")
+        return await inbox_administration.restore(connection, event_id, actor=caller.actor)
 
     request = {"event_id": event_id}
     return to_response(
@@ -240,7 +240,7 @@ async def replay_events(
     """Apply settled events again: all since a moment, of a type, or the dead ones; what Stripe says now decides."""
 
     async def work(connection: AsyncConnection) -> ReplayResult:
-        return await inbox_administration.replay(connection, data, actor=f"api:{caller.principal}")
+        return await inbox_administration.replay(connection, data, actor=caller.actor)
 
     request = msgspec.to_builtins(data)
     stored = await run_at_once(operations, REPLAY, work, caller=caller, request=request, key=caller.key(data))
