@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.contract.openapi_document import document
 
+from payment_service.platform.id_types import FORMS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -70,6 +72,21 @@ def test_every_text_in_a_path_or_query_has_a_form_and_a_length() -> None:
                     told = schema | kind
                     limited = "enum" in told or {"pattern", "maxLength"} <= told.keys()
                     assert kind.get("type") != "string" or limited or parameter["in"] == "header", (path, parameter)
+
+
+def patterns(drawn: Any) -> Iterator[str]:
+    """Yield every pattern of a part of the document."""
+    for name, found in drawn.items() if isinstance(drawn, dict) else enumerate(drawn):
+        if name == "pattern" and isinstance(found, str):
+            yield found
+        elif isinstance(found, dict | list):
+            yield from patterns(found)
+
+
+def test_every_pattern_has_words_for_whom_it_refuses() -> None:
+    found = set(patterns(json.loads(CHECKED_IN.read_text())))
+    assert len(found) > 5
+    assert found <= FORMS.keys()
 
 
 def test_the_docs_page_loads_nothing_from_another_host(base_url: str) -> None:

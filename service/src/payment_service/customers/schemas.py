@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -24,9 +24,6 @@ Metadata = Annotated[
 ]
 """Stripe's limits are 50 keys of 40 and values of 500 characters (docs.stripe.com/api/metadata); ten keys are ours. An
 empty value is none there: Stripe leaves its key out."""
-
-PATH_REFERENCE: Final = r"^(?!\.{1,2}$)[A-Za-z0-9._:@-]{1,128}(?!\n)$"
-"""A reference that may stand in a path: every proxy reads it the same way; others are asked for by `?reference=`."""
 
 
 class CreateCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -37,6 +37,8 @@ EVENT: Final = _prefixed("evt", "rec", "unreadable")
 PAYMENT_METHOD: Final = _prefixed("pm", "card", "src")
 OBJECT: Final = rf"^(?!\.{{1,2}}$){_SAFE}+{END}"
 """Of any object of Stripe's, and of a price."""
+PATH_REFERENCE: Final = rf"^(?!\.{{1,2}}$){_SAFE}{{1,128}}{END}"
+"""A reference that may stand in a path: every proxy reads it the same way; others are asked for by `?reference=`."""
 EVENT_TYPES: Final = rf"^[A-Za-z0-9._\[\]-]*\*?{END}"
 """docs.stripe.com/api/events/types; types of the v2 API hold brackets."""
 WORD: Final = rf"^[a-z][a-z_]*{END}"
@@ -58,6 +60,7 @@ FORMS: Final = {
     EVENT: "Stripe's id of an event: evt_ and letters or digits",
     PAYMENT_METHOD: "Stripe's id of a payment method: pm_…, card_… or src_…",
     OBJECT: "Stripe's id of the object: letters, digits or . _ : @ -",
+    PATH_REFERENCE: "letters, digits or . _ : @ -; ask for other references with ?reference=",
     EVENT_TYPES: "a type of event (invoice.paid), or how several begin and * (invoice.*)",
     WORD: "lower-case letters and _",
     LINE: "one line without control characters",

@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Final
 
-from payment_service.platform.id_types import FORMS
+from payment_service.platform.id_types import FORMS, MOMENT
 
 _PLACE: Final = re.compile(r" - at (?P<name>`key` in )?`(?P<path>[^`]*)`$")
 _PATTERN: Final = re.compile(r"(?P<type>`[^`]*`) matching regex (?P<pattern>['\"].*['\"])$", re.DOTALL)
@@ -19,6 +19,8 @@ _TYPES: Final = {
     "list": "array",
     "datetime": "moment",
 }
+_NO_MOMENT: Final = {"Invalid RFC3339 encoded datetime", "Expected `datetime` with a timezone component"}
+"""What msgspec says of texts that are no moment, and of moments without an offset."""
 _TYPE: Final = re.compile(rf"\b({'|'.join(_TYPES)})\b")
 _QUOTED: Final = re.compile(r"`([^`]*)`")
 
@@ -31,6 +33,8 @@ def in_plain_words(message: str) -> str:
     if pattern is not None:
         meaning = FORMS.get(_literal(pattern["pattern"]))
         text = f"{text[: pattern.start()]}{meaning}" if meaning else text
+    if text in _NO_MOMENT:
+        text = f"Expected {FORMS[MOMENT]}"
     text = _QUOTED.sub(lambda quoted: _TYPE.sub(lambda found: _TYPES[found[0]], quoted[1]), text)
     if place is None or (place["path"] == "$" and not place["name"]):
         return text

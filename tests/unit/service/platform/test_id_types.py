@@ -10,6 +10,7 @@ import pytest
 
 from payment_service.platform import id_types
 from payment_service.platform.wording import in_plain_words
+from payment_service.reconcile.schemas import ReconcileRequest
 
 GOOD = {
     id_types.SUBSCRIPTION: ["lps_01a2247bf64a81c59b50098cca785428", "sub_1MowVDLkdIwHu7ixraBm864M"],
@@ -19,6 +20,7 @@ GOOD = {
     id_types.EVENT: ["evt_1NG8Du2eZvKYlo2CUI79vXWy", "evt_test_65QH2Zx"],
     id_types.PAYMENT_METHOD: ["pm_card_visa", "pm_1Q0PsIJvEtkwdCNYMSaVuRz6", "card_1", "src_1"],
     id_types.OBJECT: ["price_1MoBy5LkdIwHu7ixZhnattbh", "gold", "pro-monthly", "plan.2015", "a@b:c", "..."],
+    id_types.PATH_REFERENCE: ["user-1815", "ada@example.com", "a.b:c_d", "..."],
     id_types.EVENT_TYPES: ["invoice.paid", "invoice.*", "*", "v2.core.account[requirements].updated"],
     id_types.WORD: ["create_subscription"],
     id_types.EMAIL: ["ada@example.com", "ä@b"],
@@ -63,8 +65,15 @@ def test_every_form_is_tried_here_and_explained_to_people() -> None:
         ("Expected `object | null`, got `str` - at `$`", "Expected object | null, got string"),
         ("Expected `str`, got `float` - at `$[...]`", "a value in it: Expected string, got number"),
         ("Expected `str` of length <= 40 - at `key` in `$`", "a name in it: Expected string of length <= 40"),
-        ("Expected `datetime` with a timezone component", "Expected moment with a timezone component"),
+        ("Expected `datetime | null`, got `int`", "Expected moment | null, got integer"),
     ],
 )
 def test_messages_name_types_of_json(said: str, told: str) -> None:
     assert in_plain_words(said) == told
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01T00:00:00Z", "2026-01-31", "2026-01-31T12:00:00"])
+def test_what_is_no_moment_is_shown_one(text: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as refused:
+        msgspec.convert({"since": text}, ReconcileRequest)
+    assert in_plain_words(str(refused.value)).endswith(f"Expected {id_types.FORMS[id_types.MOMENT]}")
