@@ -1,7 +1,8 @@
 """Lists every object of Stripe's and compares it with its row: for gaps longer than Stripe keeps events.
 
 What differs goes into the inbox as an event of ours that shows the object, and is applied as any other. Objects deleted
-at Stripe are in no list, so a deletion in such a gap stays unseen until something else tells of it.
+at Stripe are in no list: customers are asked for (`absence.py`), a deletion of another kind in such a gap stays unseen
+until something else tells of it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from payment_service.platform.recovery import MARK
 from payment_service.platform.stripe_gateway import API_VERSION, StripeRejected
 from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
 from payment_service.reconcile import store
+from payment_service.reconcile.absence import KIND, Absence
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.webhooks.application import TARGETS, Target
 from payment_service.webhooks.rows import row_of
@@ -79,17 +81,17 @@ class DriftSweep:
         """Sweep, from where an interrupted one was; each page is stored before the cursor moves."""
         async with self._database.read() as connection:
             found = await read_cursors(connection, CURSOR, MARK)
-        place = BEGINNING if dry_run else found.get(CURSOR, BEGINNING)
-        after = place["after"]
+        place: dict[str, Any] = BEGINNING if dry_run else found.get(CURSOR, BEGINNING)
+        after, seen = place["after"], place.get("seen")
         recovery = found.get(MARK, {}).get("id") if place == BEGINNING else place.get("recovery")
         for kind in KINDS[KINDS.index(place["kind"]) :]:
             try:
-                await self._sweep_kind(kind, after, report, dry_run=dry_run, recovery=recovery)
+                await self._sweep_kind(kind, after, report, dry_run=dry_run, recovery=recovery, seen=seen)
             except (StripeRejected, StripeMisconfigured, StripeUnreadable) as error:
                 report.skipped.append(kind)
                 recovery = None if kind in GUARDED else recovery
                 log.warning("sweep_skipped", kind=kind, error=error.code)
-            after = None
+            after = seen = None
             progress(f"{kind}: {report.looked_at} looked at, {sum(report.drifted.values())} differ")
         if not dry_run:
             async with self._database.transaction() as connection:
@@ -99,9 +101,17 @@ class DriftSweep:
                     await write_cursor(connection, MARK, {**mark, "compared": True}, now=self._clock.now())
 
     async def _sweep_kind(
-        self, kind: str, after: str | None, report: Report, *, dry_run: bool, recovery: str | None
+        self,
+        kind: str,
+        after: str | None,
+        report: Report,
+        *,
+        dry_run: bool,
+        recovery: str | None,
+        seen: float | None,
     ) -> None:
         target = TARGETS[kind]
+        absence = Absence(self._database, self._gateway, budget=self._budget, livemode=self._livemode, seen=seen)
         while True:
             await self._budget.take()
             as_of = reach_of(self._clock)
@@ -109,10 +119,14 @@ class DriftSweep:
             page = await stripe_calls.list_page(self._gateway, target.collection, **target.listing, **more)
             objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
             drifted = await self._differing(target, objects)
+            if kind == KIND:
+                drifted += await absence.deleted(objects, last=not page["has_more"])
             report.add(looked_at=len(objects), drifted=Counter({kind: len(drifted)}))
             after = last_id(page["data"]) if objects else None
             if not dry_run:
-                await self._bring(kind, drifted, as_of=as_of, place={"after": after, "recovery": recovery})
+                await self._bring(
+                    kind, drifted, as_of=as_of, place={"after": after, "recovery": recovery, "seen": absence.seen}
+                )
             if not page["has_more"]:
                 return
 
@@ -129,9 +143,7 @@ class DriftSweep:
             if obj["id"] not in coming and _may_differ(target, rows.get(obj["id"]), obj, erased=obj["id"] in gone)
         ]
 
-    async def _bring(
-        self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, str | None]
-    ) -> None:
+    async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, Any]) -> None:
         """Store an event for each object, and how far the sweep is, in one transaction."""
         now = self._clock.now()
         bodies = [msgspec.json.encode(told(kind, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
