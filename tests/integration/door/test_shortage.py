@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
+import pytest
 from tests.integration.door.house import house
 
+from payment_service.errors import RequestTimeout
 from payment_service.server import ADMIN_CONNECTIONS
 
 HOST = b"Host: x\r\n"
@@ -115,3 +118,22 @@ async def test_bodies_that_are_worked_on_are_not_taken_away_and_newcomers_are_to
         assert await third.answers() == ["408"]
         server.go_on()
         assert [await client.answer() for client in working] == [(200, b"900000")] * 2
+
+
+@pytest.mark.parametrize("limits", [{}, {**LONG, "held_bytes": 2_097_152}], ids=["slow bodies", "too many bytes"])
+async def test_the_body_of_who_was_sent_away_is_let_go_at_once(limits: dict[str, int]) -> None:
+    """A traceback that something keeps holds its frames, and they the body: for minutes, if garbage must be found."""
+    part = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 524288\r\n\r\n" + b"x" * 500_000
+    async with house(**limits) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            clients = [await server.connect(part) for _ in range(12)]
+            await server.until(lambda: sum(server.cut().values()) >= 8)
+            for client in clients:
+                client.writer.close()
+            await server.until(lambda: len(server.statuses) == len(clients))
+            errors = [one for one in gc.get_objects() if isinstance(one, RequestTimeout)]
+            assert [error for error in errors if error.__traceback__ is not None] == []
+        finally:
+            gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -68,7 +69,8 @@ class GuardedCycle(RequestResponseCycle):
             self.message_event.clear()
         if self.failure is not None:
             self.message_event.set()
-            raise self.failure
+            # of the one kept here the traceback would hold the body in a circle, until garbage is looked for
+            raise copy(self.failure)
         if self.disconnected and self.more_body and not self.response_complete:
             raise BadRequest(GONE)
         if self.disconnected or self.response_complete:
