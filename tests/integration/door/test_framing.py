@@ -46,6 +46,9 @@ FAULTY = {
     "a control character in a value": f"GET / HTTP/1.1\r\n{HOST}X-A: a\x0bb\r\n\r\n{INNER}",
     "a NUL in a value": f"GET / HTTP/1.1\r\n{HOST}X-A: a\x00b\r\n\r\n{INNER}",
     "a byte over 127 in the path": f"GET /\xff HTTP/1.1\r\n{HOST}\r\n{INNER}",
+    "a fragment": f"GET /api/v1/subscriptions#/../admin HTTP/1.1\r\n{HOST}\r\n{INNER}",
+    "a fragment behind a query": f"GET /?a=b#c HTTP/1.1\r\n{HOST}\r\n{INNER}",
+    "a fragment in absolute form": f"GET http://x/#c HTTP/1.1\r\n{HOST}\r\n{INNER}",
     "not HTTP": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
 CHUNKED = f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n"

@@ -15,6 +15,8 @@ Network = IPv4Network | IPv6Network
 _IPV6_COUNTED_BITS: Final = 64
 """A site, often one host, has at least a /64 to choose addresses from (RFC 4291, section 2.5.4; RFC 6177)."""
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
+"""IPv4 clients as a translator shows them to hosts that speak IPv6 alone (RFC 6052, section 2.1)."""
 _WIDE: Final = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "fc00::/7", "fe80::/10")
 )
@@ -61,7 +63,12 @@ def too_wide(network: Network) -> bool:
 
 
 def counted_as(address: Address) -> str:
-    """Return what requests of `address` are counted under: an IPv4 address, the /64 of an IPv6 address."""
+    """Return what requests of `address` are counted under: an IPv4 address, the /64 of an IPv6 address.
+
+    The one /64 of a translator holds every IPv4 client there is: those count by their IPv4 addresses.
+    """
+    if address in _TRANSLATED:
+        return str(IPv4Address(int(address) & 0xFFFFFFFF))
     if isinstance(address, IPv4Address):
         return str(address)
     host_bits = address.max_prefixlen - _IPV6_COUNTED_BITS

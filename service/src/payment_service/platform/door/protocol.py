@@ -224,6 +224,10 @@ class GuardedProtocol(Connection):
                 self._refuse_head(*fault)
         if len(fields) > door.settings.head_fields:
             self._refuse_head(HeadTooLarge(f"More than {door.settings.head_fields} header fields"), "head_fields")
+        if b"#" in self.url:  # no part of a request (RFC 9112, section 3.2): a proxy may take it for more of the path
+            self._refuse_head(
+                BadRequest("The target of the request holds a #; send %23 for the character"), "malformed"
+            )
         if (self.hosts != 1 or version != "1.1") and (fault := version_fault(version, fields, hosts=self.hosts)):
             self._refuse_head(*fault)
         if door.held > door.budget:
