@@ -91,6 +91,10 @@ async def test_metrics_count_requests_and_attempts(stack: Stack) -> None:
     await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")
     text = (await stack.client.get("/metrics")).text
     assert 'payment_attempts_total{outcome="succeeded"}' in text
+    duplicates = [line for line in text.splitlines() if line.startswith('payment_attempts_total{outcome="duplicate"}')]
+    assert (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).status_code == 409
+    counted = (await stack.client.get("/metrics")).text.splitlines()
+    assert [line for line in counted if line.startswith('payment_attempts_total{outcome="duplicate"}')] != duplicates
     assert "payment_duration_seconds_bucket" in text
     route = 'method="POST",route="/api/v1/payments/create-subscription"'
     assert f'payments_http_requests_total{{admitted="true",{route},status="201"}}' in text

@@ -8,6 +8,8 @@ from payment_operator.observed import Pod, Probe
 from payment_operator.resources.pods import ADMIN_PORT, HTTP_PORT
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
+TRIED: Final = "/api/v1/customers?limit=1"
+"""A route that needs the scope `read`."""
 FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
@@ -46,6 +48,15 @@ class Admin:
                 return await answer.text() if answer.status == 200 else None  # noqa: PLR2004 - HTTP
         except FAULTS:
             return None
+
+    async def try_key(self, pod: Pod, key: str) -> int:
+        """The status that the API answers a caller with this key; 0 when it does not answer."""
+        headers = {"Authorization": f"Bearer {key}"}
+        try:
+            async with self._open().get(_url(pod, HTTP_PORT, TRIED), headers=headers, allow_redirects=False) as answer:
+                return answer.status
+        except FAULTS:
+            return 0
 
     async def probe(self, pod: Pod, *, token: str) -> Probe:
         """Whether the pod works with the database's schema, and whether Stripe takes its key."""

@@ -1,6 +1,7 @@
 """Reads everything that one pass needs: the environment, its objects by label, and the Secrets that its spec names."""
 
 import asyncio
+import base64
 from datetime import datetime
 from typing import Any, Final
 
@@ -58,8 +59,9 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime, pol
     owner = Owner(metadata["name"], metadata["namespace"], metadata["uid"])
     selector = f"{names.LABEL_ENVIRONMENT}={owner.name}"
     reads = [cluster.list_all(kind, owner.namespace, selector=selector) for kind in (*OWNED, "Pod", "EndpointSlice")]
-    sources, requests, (*owned, pods, slices) = await asyncio.gather(
+    sources, probe_key, requests, (*owned, pods, slices) = await asyncio.gather(
         _sources(cluster, owner, spec),
+        _probe_key(cluster, owner, spec),
         read_requests(cluster, (owner.namespace, owner.name), policy=policy),
         asyncio.gather(*reads),
     )
@@ -80,6 +82,7 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime, pol
         pods=read_pods,
         serving=read_endpoints(slices),
         requests=requests,
+        probe_key=probe_key,
         unstarted=unstarted,
         logs=logs,
     )
@@ -104,6 +107,17 @@ async def _sources(cluster: Cluster, owner: Owner, spec: Environment) -> Sources
     found = await asyncio.gather(*reads)
     authority = found.pop() if spec.database.ca is not None else None
     return read_sources(spec, dict(zip(wanted, found, strict=True)), authority=authority)
+
+
+async def _probe_key(cluster: Cluster, owner: Owner, spec: Environment) -> str:
+    reference = spec.release.probe_key_secret_ref
+    if reference is None:
+        return ""
+    found = await cluster.get("Secret", owner.namespace, reference.name)
+    try:
+        return base64.b64decode(((found or {}).get("data") or {}).get(reference.key, "")).decode().strip()
+    except ValueError:
+        return ""
 
 
 def _mine(items: list[Manifest], owner: Owner) -> dict[Key, Manifest]:

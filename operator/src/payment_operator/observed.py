@@ -11,6 +11,7 @@ from payment_operator.asked import Requests
 from payment_operator.backoff import Fault
 from payment_operator.commit import commit_record, selector_of
 from payment_operator.key_check import KeyCheck
+from payment_operator.measures import Measure
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources import database_roles, webhook_record
 from payment_operator.resources.credentials import Sources, held
@@ -104,6 +105,8 @@ class Bake:
     """Why the bake is inconclusive so far."""
     unread: str = ""
     """Which pods' metrics cannot be read, and what came."""
+    measures: tuple[Measure, ...] = ()
+    """What was measured, as of the last look that is shown."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ class Observed:
     requests: Requests = field(default_factory=Requests)
     probes: dict[str, Probe] = field(default_factory=dict)
     bake: Bake = Bake()
+    probe_key: str = field(default="", repr=False)
+    """An API key that every revision must accept; empty when none is named, or it cannot be read."""
     webhook: WebhookSight = field(default_factory=WebhookSight)
     secret_keys: SecretKeySight = field(default_factory=SecretKeySight)
     key_check: KeyCheck | None = None

@@ -14,6 +14,7 @@ from payment_operator.api.status import (
     PreviousStatus,
     RevisionStatus,
 )
+from payment_operator.bake_status import bake_of
 from payment_operator.conditions import stamped
 from payment_operator.decide.findings import findings
 from payment_operator.decide.jobs import number_of
@@ -45,6 +46,7 @@ def report(turn: Turn, progress: Progress | None) -> Manifest:
         stable=_stable(observed),
         previous=_previous(turn),
         failed=_failed(observed),
+        bake=bake_of(turn, former.bake),
         migration=_migration(observed, roles.candidate, roles.active),
         rotation=rotation_of(turn, former.rotation),
         conditions=stamped(

@@ -3,23 +3,30 @@
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Final
 
 from payment_operator import names
 from payment_operator.actions import Tell
 from payment_operator.admin import Admin
 from payment_operator.backoff import wait_after
-from payment_operator.bake import Looks, Sample, Unreadable, parse
+from payment_operator.bake import Look, Looks
 from payment_operator.decide.roles import Roles, baking
+from payment_operator.measures import Measure
 from payment_operator.observed import Bake, Observed, Pod, Probe, Revision
+from payment_operator.outside import ask_prometheus, ask_webhook
 from payment_operator.record import moment
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import ADMIN_TOKEN
+from payment_operator.samples import Sample, Unreadable, parse
 
 PROBE_SECONDS: Final = 5.0
 TAKE_SECONDS: Final = 60.0
 """A command that a running pod has not taken by then is told of."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
+ACCEPTED: Final = 200
+UNDECIDED: Final = frozenset({0, 429})
+"""No answer, or one too many: it says nothing of the key."""
 LATE: Final = timedelta(seconds=60)
 """After a switch: no look was taken before it, as far as this process knows."""
 
@@ -89,16 +96,52 @@ class Watching:
             self.looks = Looks(f"{active.digest} {cutover.at}", _baseline(observed, active), late=late)
         looks, limits = self.looks, observed.spec.release.bake
         if looks.at is None or observed.now - looks.at >= timedelta(seconds=limits.interval_seconds):
-            await self._look_once(observed, active, looks)
+            await self._look_once(observed, roles, active, looks)
         return looks.seen
 
-    async def _look_once(self, observed: Observed, active: Revision, looks: Looks) -> None:
-        pods = [pod for pod in observed.of(active.digest, names.API) if pod.running and pod.ip]
-        answers = dict(zip(pods, await asyncio.gather(*(self._sample(pod) for pod in pods)), strict=True))
-        restarts = sum(pod.restarts - looks.restarts.get(pod.uid, 0) for pod in _pods(observed, active))
-        ready = len(observed.ready(active.digest)) if observed.spec.replicas else 1
-        looks.take(answers, restarts=restarts, ready=ready, limits=observed.spec.release.bake)
+    async def _look_once(self, observed: Observed, roles: Roles, active: Revision, looks: Looks) -> None:
+        pods = _running(observed, active)
+        former = _running(observed, roles.previous) if roles.previous is not None else []
+        samples, asked = await asyncio.gather(
+            asyncio.gather(*(self._sample(pod) for pod in (*pods, *former))), self._ask(observed, active, pods)
+        )
+        answers = dict(zip((*pods, *former), samples, strict=True))
+        blue = [answer for pod in former if isinstance(answer := answers.pop(pod), Sample)]
+        look = Look(
+            at=observed.now,
+            restarts=sum(pod.restarts - looks.restarts.get(pod.uid, 0) for pod in _pods(observed, active)),
+            ready=len(observed.ready(active.digest)) if observed.spec.replicas else 1,
+            former=reduce(Sample.plus, blue, Sample()),
+            asked=tuple(asked),
+        )
+        looks.take(answers, look, limits=observed.spec.release.bake)
         looks.at = observed.now
+
+    async def _ask(self, observed: Observed, active: Revision, pods: list[Pod]) -> list[Measure]:
+        """What others say of the revision; all are asked at once, each with its time-out."""
+        bake, revision = observed.spec.release.bake, active.digest
+        asked = [
+            *(ask_prometheus(entry, observed, revision=revision) for entry in bake.prometheus),
+            *(ask_webhook(entry, observed, revision=revision) for entry in bake.webhooks),
+        ]
+        if observed.spec.release.probe_key_secret_ref is not None:
+            asked.append(self._try_key(observed.probe_key, pods))
+        return await asyncio.gather(*asked)
+
+    async def _try_key(self, key: str, pods: list[Pod]) -> Measure:
+        """Whether every pod that answers accepts the probe key."""
+        name, limit = "probeKey", "accepted"
+        if not key:
+            return Measure(name, "Inconclusive", "", limit, "spec.release.probeKeySecretRef names no key")
+        answers = await asyncio.gather(*(self.admin.try_key(pod, key) for pod in pods))
+        known = [(pod, status) for pod, status in zip(pods, answers, strict=True) if status not in UNDECIDED]
+        if not known:
+            return Measure(name, "Inconclusive", "", limit, f"none of {len(pods)} pods has answered")
+        refused = [f"{pod.name} answers {status}" for pod, status in known if status != ACCEPTED]
+        evidence = f"{len(known)} of {len(pods)} pods asked"
+        if not refused:
+            return Measure(name, "Passed", str(ACCEPTED), limit, evidence)
+        return Measure(name, "Failed", refused[0], limit, evidence, f"the probe key is not accepted: {refused[0]}")
 
     async def _sample(self, pod: Pod) -> Sample | Unreadable:
         text = await self.admin.metrics(pod)
@@ -126,6 +169,10 @@ def _baseline(observed: Observed, active: Revision) -> dict[str, int]:
     """Restarts by pod before the switch: those that smoke has seen, and for others those of now."""
     proven = dict(proof.rsplit(":", 1) for proof in active.record.step(jobs.SMOKE).pods)
     return {pod.uid: int(proven.get(pod.uid, pod.restarts)) for pod in _pods(observed, active)}
+
+
+def _running(observed: Observed, revision: Revision) -> list[Pod]:
+    return [pod for pod in observed.of(revision.digest, names.API) if pod.running and pod.ip]
 
 
 def _pods(observed: Observed, active: Revision) -> list[Pod]:

@@ -143,6 +143,8 @@ class Settings:
     """`PAYMENTS_FINGERPRINT_SALT`: of the secrets' fingerprints on the admin port."""
     termination_log: str
     """`PAYMENTS_TERMINATION_LOG`: file that Jobs write their result to."""
+    smoke_api_key: Secret
+    """`SMOKE_API_KEY`: an API key with the scope `read` that `payments smoke` tries; empty: it tries none."""
 
     @property
     def production(self) -> bool:
@@ -194,6 +196,7 @@ def _read(reader: EnvironmentReader) -> Settings:
         revision=reader.text("PAYMENTS_REVISION"),
         fingerprint_salt=reader.text("PAYMENTS_FINGERPRINT_SALT"),
         termination_log=reader.text("PAYMENTS_TERMINATION_LOG"),
+        smoke_api_key=reader.secret("SMOKE_API_KEY"),  # no prefix: older images refuse what begins so and is unknown
     )
 
 

@@ -42,6 +42,8 @@ async def run_smoke(settings: Settings, *, base_url: str) -> list[dict[str, Any]
             "stripe": lambda: _stripe(settings),
             "webhook": lambda: _webhook(settings, session),
         }
+        if settings.smoke_api_key:
+            checks["api_key"] = lambda: _api_key(settings, session)
         results = [await _run(name, check) for name, check in checks.items()]
     passed = all(result["passed"] for result in results)
     return [*results, await _run("environment", lambda: _environment(settings, passed=passed))]
@@ -140,3 +142,12 @@ async def _webhook(settings: Settings, session: aiohttp.ClientSession) -> str:
             if answer.status != 200:  # noqa: PLR2004 - HTTP
                 raise SmokeFailed(f"secret {number + 1} of {len(secrets)}: answered {answer.status}")
     return f"{len(secrets)} secret(s) accepted"
+
+
+async def _api_key(settings: Settings, session: aiohttp.ClientSession) -> str:
+    """Make a request that needs the scope `read`: a release that refuses valid keys has no callers to be judged by."""
+    headers = {"Authorization": f"Bearer {settings.smoke_api_key.reveal()}"}
+    async with session.get("/api/v1/customers?limit=1", headers=headers) as answer:
+        if answer.status != 200:  # noqa: PLR2004 - HTTP
+            raise SmokeFailed(f"a request with the probe key is answered {answer.status}")
+    return "the probe key is accepted"

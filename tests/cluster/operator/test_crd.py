@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "k8s/samples"
+QUERY = {"name": "gate", "url": "http://prometheus:9090", "query": "vector(1)", "max": "30"}
+UNBOUND = {name: value for name, value in QUERY.items() if name != "max"}
+HOOK = {"name": "gate", "url": "http://gate/ask", "metadata": {"type": "load"}}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,11 @@ def test_a_sample_is_taken(api: ApiServer, file: Path) -> None:
         ("minimal.yaml", "spec.autoscaling", {"minReplicas": 11}, "lower it or raise maxReplicas"),
         ("minimal.yaml", "spec.worker.autoscaling", {"minReplicas": 11}, "lower it or raise maxReplicas"),
         ("minimal.yaml", "spec.release.retainSeconds", 1, "raise it, or lower drainSeconds"),
+        ("minimal.yaml", "spec.release.bake", {"prometheus": [UNBOUND]}, "needs min, max or both"),
+        ("minimal.yaml", "spec.release.bake", {"prometheus": [QUERY | {"max": "1e3"}]}, "should match"),
+        ("minimal.yaml", "spec.release.bake", {"prometheus": [QUERY | {"url": "file:///etc"}]}, "should match"),
+        ("minimal.yaml", "spec.release.bake", {"prometheus": [QUERY], "webhooks": [HOOK]}, "two measures of one name"),
+        ("minimal.yaml", "spec.release.bake", {"webhooks": [HOOK | {"name": "restarts"}]}, "a built-in measure"),
         ("minimal.yaml", "spec.release.promotion", "Never", 'supported values: "Auto", "Manual"'),
         ("production.yaml", "spec.image", "app:1", "write image@sha256:..."),
         ("production.yaml", "spec.release.bake.seconds", 59, "use 60 or more"),
@@ -77,6 +85,12 @@ def test_a_sample_is_taken(api: ApiServer, file: Path) -> None:
 )
 def test_a_wrong_field_is_refused_with_its_fix(api: ApiServer, name: str, path: str, value: Any, fix: str) -> None:
     assert fix in dry_run(api, changed(name, path, value))
+
+
+def test_measures_by_query_and_webhook_are_taken(api: ApiServer) -> None:
+    bake = {"prometheus": [QUERY, QUERY | {"name": "b", "min": "0.5"}], "webhooks": [HOOK | {"name": "c"}]}
+    release = {"bake": bake, "probeKeySecretRef": {"name": "probe"}}
+    assert "serverside-applied" in dry_run(api, changed("minimal.yaml", "spec.release", release))
 
 
 def test_times_may_be_seconds_in_test_mode(api: ApiServer) -> None:

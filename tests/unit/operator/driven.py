@@ -123,6 +123,8 @@ class Ports:
     world: World
     text: Callable[[Pod], str | None] = lambda _: None
     takes: bool = True
+    accepts: Callable[[Pod], int] = lambda _: 200
+    """What the API answers to the probe key."""
 
     async def put(self, pod: Pod, path: str, body: dict[str, bool], *, token: str) -> bool:
         if self.takes:
@@ -131,6 +133,9 @@ class Ports:
 
     async def metrics(self, pod: Pod) -> str | None:
         return self.text(pod)
+
+    async def try_key(self, pod: Pod, key: str) -> int:
+        return self.accepts(pod)
 
     async def probe(self, pod: Pod, *, token: str) -> Probe:
         return Probe()

@@ -38,8 +38,15 @@ class Baking:
         self.looks: dict[str, int] = {}
         self.text = text
         self.driven = Driven(self.world, ports=Ports(self.world, self._metrics))
+        self.blue = ""
+        """What the former revision's pods say, if it is something else."""
+
+    def measured(self) -> dict[str, dict[str, str]]:
+        return {entry["name"]: entry for entry in self.world.status["bake"]["measures"]}
 
     def _metrics(self, pod: Pod) -> str | None:
+        if self.blue and pod.revision == self.world.status["previous"]["hash"]:
+            return self.blue
         self.looks[pod.uid] = self.looks.get(pod.uid, 0) + 1
         return self.text(self.looks[pod.uid])
 
@@ -118,3 +125,93 @@ async def test_counters_that_begin_anew_and_another_operator_lose_no_evidence() 
     good.driven = Driven(good.world, ports=good.driven.ports)
     await good.driven.passes(40)
     assert good.driven.told("Released")
+
+
+def paying(**outcomes: int) -> str:
+    lines = [f'payment_attempts_total{{outcome="{name}"}} {count}' for name, count in outcomes.items()]
+    return "\n".join([metrics(sum(outcomes.values()), attempts=0).partition("# TYPE payment_attempts")[0], *lines, ""])
+
+
+async def test_payments_are_judged_against_the_former_revision_s() -> None:
+    worse = Baking(lambda look: paying(succeeded=10 * look, declined=12 * look, duplicate=look))
+    worse.blue = paying(succeeded=90, declined=10)
+    await worse.release(passes=30)
+    assert worse.world.active() == "registry/payments:1"
+    told = worse.driven.told("BakeFailed")[0]
+    assert "522 ‰ of payment attempts were declined, at most 300 ‰ are accepted" in told
+    assert worse.measured()["declines"]["verdict"] == "Failed"
+    same = Baking(lambda look: paying(succeeded=10 * look, declined=12 * look), onInconclusive="Hold")
+    same.blue = paying(succeeded=50, declined=50)
+    await same.release()
+    assert same.driven.told("Released"), "many cards are declined, as before"
+    refusing = Baking(lambda look: paying(succeeded=5 * look, duplicate=20 * look))
+    refusing.blue = paying(succeeded=95, refused=5)
+    await refusing.release(passes=30)
+    assert "800 ‰ of payment attempts were refused" in refusing.driven.told("BakeFailed")[0]
+    assert "as duplicates" in refusing.driven.told("BakeFailed")[0]
+
+
+async def test_without_the_former_revision_s_attempts_nothing_is_compared() -> None:
+    alone = Baking(lambda look: paying(succeeded=10 * look, declined=12 * look), onInconclusive="Hold")
+    alone.blue = paying(succeeded=3)
+    await alone.release()
+    assert alone.driven.told("Released")
+    found = alone.measured()["declines"]
+    assert (found["verdict"], found["limit"]) == ("Inconclusive", "at most 200 ‰ above the former revision's")
+    assert "before 6 of" not in found["evidence"]
+    assert "20 of each are needed" in found["evidence"]
+
+
+async def test_operations_that_faults_interrupt_fail_a_bake() -> None:
+    def text(look: int) -> str:
+        ended = f'payments_operations_total{{kind="create",outcome="ok",phase="charge"}} {10 * look}'
+        fault = f'payments_operations_total{{kind="create",outcome="TypeError",phase="charge"}} {15 * look}'
+        return f"{metrics(30 * look)}{ended}\n{fault}\n"
+
+    bad = Baking(text)
+    await bad.release(passes=30)
+    assert "600 ‰ of operations' phases were interrupted" in bad.driven.told("BakeFailed")[0]
+
+
+async def test_every_measure_stands_in_the_status_with_value_limit_and_evidence() -> None:
+    good = Baking(lambda look: metrics(20 * look, attempts=look), onInconclusive="Hold")
+    await good.release(passes=130)
+    bake = good.world.status["bake"]
+    assert (bake["revision"], bake["verdict"]) == (2, "Passed")
+    found = good.measured()
+    assert list(found) == [
+        "readyPods",
+        "restarts",
+        "databaseErrors",
+        "stripeFailures",
+        "errorRatio",
+        "p99",
+        "interruptedOperations",
+        "declines",
+        "refusals",
+    ]
+    assert (found["errorRatio"]["value"], found["errorRatio"]["limit"]) == ("0 ‰", "at most 10 ‰")
+    assert found["errorRatio"]["evidence"].startswith("0 of ")
+    assert (found["p99"]["value"], found["p99"]["limit"]) == ("100 ms", "at most 1500 ms")
+    assert all(entry["limit"] for entry in found.values())
+    good.driven.store.calls.clear()
+    await good.driven.passes(20)
+    assert not good.driven.store.calls, "the numbers stay as they were"
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(200, "Passed"), (401, "Failed"), (503, "Failed"), (0, "Inconclusive")]
+)
+async def test_the_probe_key_is_tried_at_every_look(status: int, verdict: str) -> None:
+    tried = Baking(lambda look: metrics(20 * look, attempts=look), onInconclusive="Hold")
+    tried.world.spec["release"] |= {"probeKeySecretRef": {"name": "probe"}}
+    tried.driven.store.foreign["Secret", "probe"] = {"data": {"PROBE_API_KEY": "bHBfdGVzdA=="}}
+    tried.driven.ports.accepts = lambda _: status
+    await tried.release()
+    assert tried.measured()["probeKey"]["verdict"] == verdict
+    assert bool(tried.driven.told("Released")) == (verdict == "Passed")
+    assert (tried.world.active() == NEW) == (verdict != "Failed")
+    if verdict == "Failed":
+        assert f"answers {status}" in tried.driven.told("BakeFailed")[0]
+    if verdict == "Inconclusive":
+        assert "probeKey proves nothing" in tried.world.conditions()["Baking"]["message"]

@@ -9,7 +9,8 @@ from payment_operator.api import request
 from payment_operator.api.column import Column
 from payment_operator.api.database import Authority, Database, DatabaseRotation
 from payment_operator.api.environment import Environment, Stripe
-from payment_operator.api.release import Release
+from payment_operator.api.measures import PrometheusMeasure
+from payment_operator.api.release import Bake, Release
 from payment_operator.api.schema import Rules, Schema, structural_schema
 from payment_operator.api.status import EnvironmentStatus
 from payment_operator.api.webhook import Webhook, WebhookRotation
@@ -21,6 +22,13 @@ NAME_RULE: Final = (
 )
 
 TAG_OR_DIGEST: Final = "^.+(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$"
+
+_MEASURES: Final = (
+    "((has(self.prometheus) ? self.prometheus.map(e, e.name) : []) "
+    "+ (has(self.webhooks) ? self.webhooks.map(e, e.name) : []))"
+)
+OWN_MEASURES: Final = ("declines", "p99", "refusals", "restarts")
+"""Built-in measures that a name of the user's could be, too: the others have capitals."""
 
 RULES: Final[Rules] = {
     Environment: [
@@ -113,6 +121,18 @@ RULES: Final[Rules] = {
         (
             "self.retainSeconds >= self.drainSeconds",
             "spec.release.retainSeconds is shorter than drainSeconds: raise it, or lower drainSeconds",
+        ),
+    ],
+    Bake: [
+        (
+            f"{_MEASURES}.all(n, {_MEASURES}.exists_one(m, m == n) && !(n in {list(OWN_MEASURES)}))",
+            "spec.release.bake has two measures of one name, or one with the name of a built-in measure: rename it",
+        ),
+    ],
+    PrometheusMeasure: [
+        (
+            "has(self.min) || has(self.max)",
+            "spec.release.bake.prometheus needs min, max or both: without a limit nothing can fail",
         ),
     ],
     Service: [

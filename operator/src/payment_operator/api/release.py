@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from payment_operator.api.fields import Fields, Seconds
+from payment_operator.api.measures import MOST, ProbeKey, PrometheusMeasure, WebhookMeasure
 
 
 class Migrations(Fields, frozen=True, kw_only=True):
@@ -76,6 +78,27 @@ class Bake(Fields, frozen=True, kw_only=True):
     max_stripe_error_rate_permille: Annotated[
         int, Meta(ge=0, le=1000, description="Largest share of Stripe calls that fail, in thousandths.")
     ] = 200
+    max_interrupted_permille: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="Largest share of operations' phases that a fault interrupts, in thousandths."),
+    ] = 200
+    max_decline_increase_permille: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="So many thousandths more of the payment attempts may be declined than of the former "
+            "revision's; judged when both have had minRequests attempts.",
+        ),
+    ] = 200
+    max_refusal_increase_permille: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="The same of attempts that are refused before any money is asked for, duplicates included.",
+        ),
+    ] = 300
     min_requests: Annotated[
         int,
         Meta(
@@ -94,6 +117,12 @@ class Bake(Fields, frozen=True, kw_only=True):
         Seconds,
         Meta(description="The longest bake of onInconclusive: Extend, from the switch on."),
     ] = 3600
+    prometheus: Annotated[
+        list[PrometheusMeasure], Meta(max_length=MOST, description="Further measures, by PromQL.")
+    ] = msgspec.field(default_factory=list)
+    webhooks: Annotated[list[WebhookMeasure], Meta(max_length=MOST, description="Further measures, by webhook.")] = (
+        msgspec.field(default_factory=list)
+    )
 
 
 class Release(Fields, frozen=True, kw_only=True):
@@ -112,6 +141,13 @@ class Release(Fields, frozen=True, kw_only=True):
     smoke: Annotated[Smoke, Meta(description="The check of the candidate's pods.")] = Smoke()
     cutover: Annotated[Cutover, Meta(description="How traffic moves.")] = Cutover()
     bake: Annotated[Bake, Meta(description="What is watched after the switch.")] = Bake()
+    probe_key_secret_ref: Annotated[
+        ProbeKey | None,
+        Meta(
+            description="An API key with the scope read that smoke and every look of the bake use: a revision that "
+            "refuses every valid key has no callers to be measured by. Without it that is not looked for."
+        ),
+    ] = None
     on_override: Annotated[
         Literal["Hold", "Restore", "Adopt"] | None,
         Meta(

@@ -91,6 +91,33 @@ class MigrationStatus(Fields, frozen=True, kw_only=True):
     contract_pending: Annotated[bool, Meta(description="Whether contract migrations wait.")] = False
 
 
+class MeasureStatus(Fields, frozen=True, kw_only=True):
+    """One measure of a bake."""
+
+    name: Annotated[str, Meta(description="What is measured.")]
+    verdict: Annotated[
+        Literal["Passed", "Failed", "Inconclusive"],
+        Meta(description="Inconclusive: no answer, or too little evidence; never a pass."),
+    ]
+    value: Annotated[str, Meta(description="What was found.")] = ""
+    limit: Annotated[str, Meta(description="What passes.")] = ""
+    evidence: Annotated[str, Meta(max_length=1024, description="What it rests on, or what is missing.")] = ""
+
+
+class BakeStatus(Fields, frozen=True, kw_only=True):
+    """What was measured of a revision since it got the traffic; numbers are at most a minute old."""
+
+    revision: Annotated[int, Meta(description="Number of the revision.")]
+    verdict: Annotated[
+        Literal["Watching", "Passed", "Failed", "Inconclusive"],
+        Meta(description="Watching: the bake goes on. The others stay until the next bake."),
+    ]
+    looks: Annotated[int, Meta(description="Looks so far that counted.")] = 0
+    measures: Annotated[list[MeasureStatus], Meta(max_length=40, description="Every measure.")] = msgspec.field(
+        default_factory=list
+    )
+
+
 class EnvironmentStatus(Fields, frozen=True, kw_only=True):
     """What the operator reports."""
 
@@ -105,6 +132,7 @@ class EnvironmentStatus(Fields, frozen=True, kw_only=True):
     failed: Annotated[list[FailedStatus], Meta(max_length=10, description="Failed revisions, newest first.")] = (
         msgspec.field(default_factory=list)
     )
+    bake: Annotated[BakeStatus | None, Meta(description="What the last bake measured, or does.")] = None
     migration: Annotated[MigrationStatus | None, Meta(description="The database's schema.")] = None
     rotation: Annotated[RotationStatus | None, Meta(description="The secrets that are rotated.")] = None
     conditions: Annotated[list[Condition], Meta(description="Observations.")] = msgspec.field(default_factory=list)

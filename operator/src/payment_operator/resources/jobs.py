@@ -13,6 +13,7 @@ from payment_operator.resources.pod_fields import pod_metadata
 PLAN, EXPAND, SMOKE, CONTRACT = "plan", "expand", "smoke", "contract"
 MIGRATIONS: Final = frozenset({PLAN, EXPAND, CONTRACT})
 _MOUNT: Final = "/run/secrets/migration"
+_PROBE: Final = "/run/secrets/probe-key"
 _LAST_WORDS: Final = "/dev/termination-log"
 TAKEN: Final = 8
 """Exit code of `payments migrate` and `payments smoke` in a database that is another environment's."""
@@ -89,6 +90,13 @@ def smoke_job(
     (container,) = pod["containers"]
     url = f"http://{names.preview_service(owner.name)}:{spec.service.port}"
     container["command"] = ["payments", "smoke", "--base-url", url]
+    if (key := spec.release.probe_key_secret_ref) is not None:
+        container["env"].append({"name": "SMOKE_API_KEY_FILE", "value": f"{_PROBE}/{key.key}"})
+        container["volumeMounts"].append({"name": "probe-key", "mountPath": _PROBE, "readOnly": True})
+        items = [{"key": key.key, "path": key.key}]
+        pod["volumes"].append(
+            {"name": "probe-key", "secret": {"secretName": key.name, "defaultMode": 0o440, "items": items}}
+        )
     job = _job(owner, spec, step=SMOKE, revision=revision, run=run, pod=pod, component=SMOKE)
     job["metadata"]["annotations"] = {names.ANNOTATION_PODS: ",".join(proves)}
     job["spec"] |= {

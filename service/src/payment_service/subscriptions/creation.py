@@ -172,6 +172,7 @@ class SubscriptionCreation:
             async with self._operations.finish(operation) as connection:
                 row = await self.recorder.record_for(connection, operation, current, seen=seen)
                 operation.response = refusal(slots.exists(row), operation)
+            PAYMENT_ATTEMPTS.labels("duplicate").inc()
 
         await self.recorder.until_current(obj, write)
 

@@ -17,6 +17,7 @@ from payment_service.errors import PaymentMethodRequired, SubscriptionInProgress
 from payment_service.idempotency.service import refusal
 from payment_service.platform import stripe_calls
 from payment_service.platform.ids import new_id
+from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.platform.stripe_calls import SubscriptionTerms
 from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.subscriptions import slots
@@ -107,6 +108,7 @@ class Placement:
             return
         if live is not None:
             end(operation, slots.exists(live))
+            PAYMENT_ATTEMPTS.labels("duplicate").inc()
             return
         holder = await slots.find_holder(connection, **who)
         if holder is None or holder.stripe_subscription_id is None:
