@@ -59,6 +59,12 @@
 {{- if not $pdb.enabled -}}{{- $problems = append $problems (printf "%s.pdb.enabled: %s" $part $keeps) -}}{{- end -}}
 {{- if ne (toString $pdb.maxUnavailable) "1" -}}{{- $problems = append $problems (printf "%s.pdb.maxUnavailable: %s" $part $keeps) -}}{{- end -}}
 {{- end -}}
+{{- $own := printf "^%s-(migration|webhook-secrets|secret-keys|database-roles|credentials-.*)$" $name -}}
+{{- range $value, $secret := dict "secrets.existingSecret" .Values.secrets.existingSecret "secrets.migrationSecret" .Values.secrets.migrationSecret "database.existingSecret" .Values.database.existingSecret -}}
+{{- if regexMatch $own $secret -}}
+{{- $problems = append $problems (printf "%s=%s is the name of a Secret that the operator makes: copy it under another name and set that, or set fullnameOverride." $value $secret) -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .Values.migrations.mode "initContainer" -}}
 {{- $problems = append $problems "migrations.mode=initContainer: the operator migrates by Jobs of its own before new pods start, also with database.cloudNativePG; leave it at hook, or set none." -}}
 {{- end -}}

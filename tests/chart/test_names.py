@@ -63,6 +63,23 @@ def test_a_release_that_makes_such_a_name_is_refused_with_the_way_out(release: s
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("secrets.migrationSecret", "shop-migration"),
+        ("secrets.existingSecret", "shop-secret-keys"),
+        ("secrets.existingSecret", "shop-webhook-secrets"),
+        ("database.existingSecret", "shop-database-roles"),
+        ("database.existingSecret", "shop-credentials-e98ae3db5b"),
+    ],
+)
+def test_a_secret_with_the_name_of_one_that_the_operator_makes_is_refused(value: str, name: str) -> None:
+    called = ("--set", f"fullnameOverride=shop,{value}={name}")
+    assert f"{value}={name} is the name of a Secret that the operator makes" in template(*OPERATED, *called).stderr
+    assert template(*ALONE, *called).returncode == 0
+    assert template(*OPERATED, "--set", f"fullnameOverride=other,{value}={name}").returncode == 0
+
+
 @pytest.mark.parametrize("release", ["shop", "europus", "eu", "eu-us", "r" * 39, "r" * 53])
 @pytest.mark.parametrize("mode", [OPERATED, ALONE], ids=["operator", "alone"])
 def test_two_aliases_in_one_release_share_no_name(release: str, mode: tuple[str, ...], tmp_path: Path) -> None:

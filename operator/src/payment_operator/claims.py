@@ -1,9 +1,12 @@
 """Ours only: nothing is written over that does not carry the environment's owner reference."""
 
+from collections.abc import Collection
+
 from payment_operator.actions import key_of
 from payment_operator.cluster import Cluster
 from payment_operator.errors import Conflict, NameTaken
-from payment_operator.observed import Observed
+from payment_operator.observed import Key, Observed
+from payment_operator.resources.credentials import references
 from payment_operator.resources.metadata import Manifest, Owner
 
 
@@ -14,7 +17,7 @@ async def apply(cluster: Cluster, observed: Observed, manifest: Manifest) -> Man
         NameTaken: it is somebody else's.
         Conflict: it is another one than was read.
     """
-    live = observed.objects.get(key_of(manifest)) or await _live(cluster, observed.owner, manifest)
+    live = observed.objects.get(key_of(manifest)) or await _live(cluster, observed.owner, manifest, _named(observed))
     if live is not None:  # by uid: it may have been replaced by somebody's in between
         manifest = manifest | {"metadata": manifest["metadata"] | {"uid": live["metadata"]["uid"]}}
     return await cluster.apply(manifest)
@@ -34,11 +37,21 @@ async def create(cluster: Cluster, owner: Owner, manifest: Manifest) -> bool:
     return True
 
 
-async def _live(cluster: Cluster, owner: Owner, manifest: Manifest) -> Manifest | None:
+def _named(observed: Observed) -> set[Key]:
+    """The Secrets that the spec takes values from: nobody is told to remove one."""
+    return {("Secret", reference.name) for reference in references(observed.spec).values()}
+
+
+async def _live(cluster: Cluster, owner: Owner, manifest: Manifest, named: Collection[Key] = ()) -> Manifest | None:
     kind, name = key_of(manifest)
     live = await cluster.get(kind, owner.namespace, name)
     if live is None or owner.owns(live):
         return live
+    if (kind, name) in named:
+        raise NameTaken(
+            f"the spec takes values from it, and it has the name of the operator's own copy: it is left alone; copy "
+            f"it under another name and name that in the spec, then remove {name}"
+        )
     others = ", ".join(f"{entry['kind']} {entry['name']}" for entry in live["metadata"].get("ownerReferences") or [])
     whose = f"belongs to {others}, not to this environment" if others else "has no owner reference to this environment"
     raise NameTaken(

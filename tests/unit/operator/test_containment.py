@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -198,6 +199,27 @@ async def test_what_is_somebody_else_s_is_left_alone_and_named(kind: str, name: 
     del store.foreign[kind, name]
     await driven.passes(80)
     assert world.conditions()["Ready"]["status"] == "True"
+
+
+SOURCE_KEY = ("Secret", "shop-migration")
+
+
+async def test_nobody_is_told_to_remove_a_secret_that_the_spec_takes_values_from() -> None:
+    world = World()
+    store = Store(world)
+    url = base64.b64encode(b"postgresql://owner:the-only-copy@db/p").decode()
+    store.foreign[SOURCE_KEY] = foreign("Secret", "shop-migration", data={"DATABASE_MIGRATION_URL": url})
+    world.spec["database"] = world.spec["database"] | {"migrationUrlSecretRef": {"name": "shop-migration"}}
+    driven = Driven(world, store=store)
+    assert not await driven.passes(20)
+    said = world.conditions()["Failing"]["message"]
+    assert "Secret shop-migration: NameTaken: the spec takes values from it" in said
+    assert "kubectl delete" not in said
+    assert "copy it under another name" in said
+    world.change(autoscaling={"mode": "Disabled"})
+    await driven.passes(20)
+    assert store.foreign[SOURCE_KEY]["data"] == {"DATABASE_MIGRATION_URL": url}
+    assert not [call for call in store.calls if call[0] == "delete" and call[2] == "shop-migration"]
 
 
 async def test_objects_that_an_earlier_environment_left_are_not_taken_over() -> None:

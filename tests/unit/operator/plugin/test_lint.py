@@ -24,7 +24,7 @@ SAMPLES = sorted((Path(__file__).parents[4] / "k8s/samples").glob("*.yaml"))
 def rules(schema: dict[str, Any]) -> Iterator[str]:
     for entry in schema.get("x-kubernetes-validations", []):
         yield entry["rule"]
-    for inner in schema.get("properties", {}).values():
+    for inner in (*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])):
         yield from rules(inner)
 
 

@@ -9,6 +9,7 @@ import yaml
 
 SAMPLES = Path(__file__).parents[4] / "k8s/samples"
 LONG = "a" * 41
+QUERY = {"name": "queue-age", "url": "http://prometheus:9090", "query": "vector(1)"}
 
 WRONG: list[tuple[str, str, Any, str]] = [
     ("minimal.yaml", "metadata.name", LONG, "use 40 characters or fewer"),
@@ -23,6 +24,14 @@ WRONG: list[tuple[str, str, Any, str]] = [
         "spec.worker.autoscaling: autoscaling.minReplicas",
     ),
     ("minimal.yaml", "spec.release.retainSeconds", 1, "raise it, or lower drainSeconds"),
+    (
+        "minimal.yaml",
+        "spec.release.bake",
+        {"prometheus": [QUERY]},
+        "bake.prometheus[0]: spec.release.bake.prometheus needs",
+    ),
+    ("minimal.yaml", "spec.release.bake", {"prometheus": [QUERY | {"max": "1"}] * 2}, "two measures of one name"),
+    ("minimal.yaml", "spec.release.bake", {"webhooks": [{"name": "p99", "url": "http://g"}]}, "a built-in measure"),
     ("minimal.yaml", "spec.release.promotion", "Never", "use Auto or Manual"),
     ("minimal.yaml", "spec.replicas", "3", "spec.replicas: must be an integer"),
     ("minimal.yaml", "spec.replicas", -1, "use 0 or more"),

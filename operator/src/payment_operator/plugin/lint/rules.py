@@ -41,6 +41,13 @@ def _families(value: dict[str, Any], _: str) -> bool:
     )
 
 
+def _measures(value: dict[str, Any], rule: str) -> bool:
+    """Measures differ in their names, from each other and from those that the operator has itself."""
+    found = [entry.get("name", "") for part in ("prometheus", "webhooks") for entry in value.get(part, [])]
+    taken = re.findall(r"'([a-z0-9]+)'", rule)
+    return len(set(found)) == len(found) and not set(found) & set(taken)
+
+
 _FLOORS: Final = {
     "release.bake.seconds": 60,
     "release.retainSeconds": 300,
@@ -49,6 +56,10 @@ _FLOORS: Final = {
     "stripe.webhook.rotation.overlapSeconds": 600,
     "database.rotation.intervalSeconds": 86_400,
 }
+_MEASURES: Final = (
+    "((has(self.prometheus) ? self.prometheus.map(e, e.name) : []) "
+    "+ (has(self.webhooks) ? self.webhooks.map(e, e.name) : []))"
+)
 CHECKS: Final[dict[str, Check | None]] = {
     **{
         f"self.stripe.mode != 'Live' || self.{path} >= {least}": _in_live(path, least)
@@ -85,6 +96,10 @@ CHECKS: Final[dict[str, Check | None]] = {
         "!has(self.ipFamilies) || size(self.ipFamilies) < 2 || (self.ipFamilies[0] != self.ipFamilies[1] && "
         "has(self.ipFamilyPolicy) && self.ipFamilyPolicy != 'SingleStack')"
     ): _families,
+    f"{_MEASURES}.all(n, {_MEASURES}.exists_one(m, m == n) && !(n in ['declines', 'p99', 'refusals', 'restarts']))": (
+        _measures
+    ),
+    "has(self.min) || has(self.max)": lambda value, _: "min" in value or "max" in value,
     "self.minReplicas <= self.maxReplicas": lambda value, _: value["minReplicas"] <= value["maxReplicas"],
 }
 _IMAGE: Final = re.compile(r"self\.image\.matches\('[^']+'\) && !self\.image\.endsWith\(':latest'\)")
@@ -109,3 +124,6 @@ def broken(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
         for name, field in schema.get("properties", {}).items():
             if name in value:
                 yield from broken(value[name], field, f"{path}.{name}" if path else name)
+    if isinstance(value, list):
+        for place, entry in enumerate(value):
+            yield from broken(entry, schema.get("items", {}), f"{path}[{place}]")
