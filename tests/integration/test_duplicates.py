@@ -243,3 +243,28 @@ async def test_what_an_account_brought_with_it_is_told_once_it_changes(stack: St
     await change(stack, second, {"id": item_of(stack, second), "price": PRICE})
     (event,) = await told(stack)
     assert ids(event) == (second, first)
+
+
+@SQLITE
+async def test_one_made_elsewhere_that_is_paid_after_ours_was_asked_for_is_told(stack: Stack) -> None:
+    customer = make_customer(stack)["id"]
+    items = [{"price": PRICE}]
+    wanted = {"customer": customer, "items": items, "payment_behavior": "default_incomplete"}
+    made = stack.simulator.routes.billing.create(wanted)
+    await mirrored(stack, made["id"])
+    stack.clock.advance(2)
+    ours = await stack.create(customer_id=customer, payment_method_id=CARD, allow_multiple=True)
+    assert ours.status_code == 201
+    assert await told(stack) == []
+    method = stack.simulator.routes.methods.attach(CARD, customer)["id"]
+    invoice = stack.simulator.state.objects[made["latest_invoice"]]
+    stack.simulator.routes.invoices.pay(invoice, {"payment_method": method})
+
+    async def alive() -> bool:
+        stack.clock.advance(1)
+        rows = [row for row in await stack.rows(subscriptions) if row["stripe_subscription_id"] == made["id"]]
+        return rows[0]["status"] == "active"
+
+    await stack.until(alive)
+    (event,) = await told(stack)
+    assert ids(event) == (made["id"], ours.json()["stripe_subscription_id"])
