@@ -269,6 +269,7 @@ api_keys = Table(
     Column("last_used_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_api_keys_former_digest", "former_digest"),
+    Index("ix_api_keys_principal", "principal"),
     CheckConstraint("scope IN ('read', 'write', 'admin')", name="ck_api_keys_scope"),
 )
 
