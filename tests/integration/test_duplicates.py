@@ -263,7 +263,7 @@ async def test_one_made_elsewhere_that_is_paid_after_ours_was_asked_for_is_told(
     async def alive() -> bool:
         stack.clock.advance(1)
         rows = [row for row in await stack.rows(subscriptions) if row["stripe_subscription_id"] == made["id"]]
-        return rows[0]["status"] == "active"
+        return bool(rows[0]["status"] == "active")
 
     await stack.until(alive)
     (event,) = await told(stack)
