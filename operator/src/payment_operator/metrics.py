@@ -1,5 +1,6 @@
 """The operator's own metrics."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -84,3 +85,11 @@ SECRET_KEY_FAILED: Final = _of_environment(
 SECRET_KEY_STILL_NEEDED: Final = _of_environment(
     "secret_key_still_needed", "1 while a value of SECRET_KEY that API keys need is gone from its Secret"
 )
+
+
+def count_release(durations: Iterable[tuple[str, float]], outcomes: Iterable[str]) -> None:
+    """Count steps that ended, with their seconds, and releases that did."""
+    for step, seconds in durations:
+        STEP_SECONDS.labels(step).observe(seconds)
+    for outcome in outcomes:
+        RELEASES.labels(outcome).inc()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from payment_operator import claims, names
@@ -36,14 +37,16 @@ from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.decide.decision import decide
 from payment_operator.decide.roles import assign
 from payment_operator.decide.unsafe_pods import unsafe_fields
+from payment_operator.decide.upkeep import restore
 from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Unreachable
 from payment_operator.holds import write_of
 from payment_operator.logs import environment_of
-from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, RELEASES, STEP_SECONDS
+from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, count_release
 from payment_operator.observe import SpecInvalid, observe
 from payment_operator.observed import Key, Observed
 from payment_operator.queue import Key as EnvironmentKey
+from payment_operator.readable import readable
 from payment_operator.redaction import redact
 from payment_operator.reports import DEAD, Reports
 from payment_operator.resources.metadata import Manifest
@@ -54,19 +57,14 @@ from payment_operator.status import read
 from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.stripe_http import StripeHttp
 from payment_operator.stripe_probe import StripeProbe
-from payment_operator.trouble import IN_A_ROW, Trouble
+from payment_operator.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
 from payment_operator.watching import Watching
 from payment_operator.webhook_watch import WebhookWatch
 
-MOST_CONFLICTS: Final = 5
-"""Passes in a row; more, and it is no old view."""
 PASS_SECONDS: Final = 90.0
 """A pass that lasts longer is ended; what it has done stands, as after a crash."""
 log = logging.getLogger("payment_operator.reconcile")
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+_utc_now: Final = partial(datetime.now, UTC)
 
 
 @dataclass
@@ -156,6 +154,7 @@ class Reconciler:
         try:
             observed = await observe(self._cluster, environment, now=self._now(), policy=self._policy)
         except SpecInvalid as error:
+            await self._restore(environment, memory)
             await self._reports.invalid(environment, str(error))
             measure_death(key)
             return self._resync
@@ -163,6 +162,11 @@ class Reconciler:
         again = await self._look_and_act(key, observed, memory)
         memory.deaths = 0
         return again
+
+    async def _restore(self, environment: Manifest, memory: Memory) -> None:
+        if (left := readable(environment)) is not None:
+            observed = await observe(self._cluster, left, now=self._now())
+            await self._act(observed, Decision([restore(observed)]), memory)
 
     async def _tell_death(self, key: EnvironmentKey, error: Exception) -> None:
         """Say in the status what a pass died of; of what may pass by itself, when it did so twice in a row."""
@@ -177,9 +181,8 @@ class Reconciler:
                 await self._reports.fault(environment, DEAD, reason="PassFailed", message=message)
 
     async def _look_and_act(self, key: EnvironmentKey, observed: Observed, memory: Memory) -> float:
-        trouble = memory.trouble
         unsafe = () if self._unsafe_pods else unsafe_fields(observed.spec)
-        observed = replace(trouble.shown(observed), unsafe=unsafe)
+        observed = replace(memory.trouble.shown(observed), unsafe=unsafe)
         observed = await memory.credentials.look(observed)
         observed = await memory.watching.look(observed, assign(observed))
         observed = await memory.webhooks.look(observed)
@@ -223,10 +226,7 @@ class Reconciler:
                     part.events.clear()
                     break
             else:
-                for step, seconds in part.durations:
-                    STEP_SECONDS.labels(step).observe(seconds)
-                for outcome in part.outcomes:
-                    RELEASES.labels(outcome).inc()
+                count_release(part.durations, part.outcomes)
         memory.trouble = trouble.after(memory.trouble, now=observed.now)
         return not trouble.found
 

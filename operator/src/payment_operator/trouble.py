@@ -11,6 +11,8 @@ from payment_operator.holds import FIRST_SECONDS, LONGEST_SECONDS, Hold, Holds, 
 from payment_operator.observed import Key, Observed
 from payment_operator.redaction import redact
 
+MOST_CONFLICTS: Final = 5
+"""Passes in a row; more, and it is no old view."""
 IN_A_ROW: Final = 2
 """What may pass by itself is told when it has failed so often."""
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 from tests.unit.operator.driven import KEY, Driven, Ports, Store
 from tests.unit.operator.world import World
 
-from payment_operator import reconcile
+from payment_operator import names, reconcile
 from payment_operator.condition_metrics import failing_environments, measure_conditions
 from payment_operator.errors import ApiError, Overdue
 from payment_operator.health import Staleness, application
@@ -95,6 +95,40 @@ async def test_a_spec_that_cannot_be_read_counts_as_failing() -> None:
     assert not await driven.passes(1)
     assert driven.world.conditions()["Failing"]["reason"] == "SpecInvalid"
     assert failing_environments() == ["test/shop"]
+
+
+WRONG: list[dict[str, object]] = [
+    {"image": 7},
+    {"release": {"promotion": "Scheduled", "bake": {"seconds": "long"}}, "autoscaling": [], "allowedOrigins": [7]},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "ConfigMap", "PodDisruptionBudget"])
+async def test_what_serves_is_made_again_whatever_of_the_spec_cannot_be_read(
+    kind: str, wrong: dict[str, object]
+) -> None:
+    driven, _ = await settled()
+    driven.world.spec["replicas"] = 3
+    await driven.passes(5)
+    world, spec = driven.world, driven.world.spec | wrong
+    metadata = dict(world.observe().metadata)
+    driven.store._environment = lambda: {"metadata": metadata, "spec": spec, "status": world.status}  # type: ignore[method-assign]
+    gone = [key for key in world.objects if key[0] == kind]
+    for key in gone:
+        world.remove(key)
+    driven.store.calls.clear()
+    assert not await driven.passes(3)
+    assert [key for key in gone if key in world.objects] == gone
+    assert world.conditions()["Failing"]["reason"] == "SpecInvalid"
+    written = [call for call in driven.store.calls if call[1] not in {"Event", names.KIND}]
+    assert len(written) == len(gone), "nothing else is written"
+    if kind == "Deployment":
+        assert {
+            item["spec"]["replicas"] for key, item in world.objects.items() if "-api-" in key[1] and key in gone
+        } == {3}
+    if kind == "Service":
+        assert len(world.selected(world.service()["spec"]["selector"])) == 3
 
 
 async def health(app: web.Application) -> tuple[int, dict[str, Any]]:

@@ -100,7 +100,7 @@ def settle(turn: Turn) -> Progress | None:
     if active is None:
         return None
     if cutover is None or service is None:
-        _restore(turn, active)
+        make_again(turn, active)
         return None
     if written(service) != cutover:
         commit(turn, cutover)
@@ -152,7 +152,7 @@ def next_switch(observed: Observed) -> int:
     return 1 + max((revision.record.switch for revision in observed.revisions.values()), default=0)
 
 
-def _restore(turn: Turn, active: Revision) -> None:
+def make_again(turn: Turn, active: Revision) -> None:
     """Make the Service again as it was before somebody deleted it."""
     previous = turn.roles.previous
     at = active.record.active_at

@@ -3,12 +3,13 @@
 from typing import Final
 
 from payment_operator import names
-from payment_operator.actions import Apply, Delete, Tell, key_of
-from payment_operator.decide import sizes
+from payment_operator.actions import Apply, Delete, Part, Tell, key_of
+from payment_operator.decide import sizes, traffic
 from payment_operator.decide.jobs import pods_of
+from payment_operator.decide.roles import assign
 from payment_operator.decide.steps import new_credentials
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Key, Revision
+from payment_operator.observed import Key, Observed, Revision
 from payment_operator.resources import credentials, scaling, services
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.overlay import holds
@@ -26,6 +27,17 @@ def upkeep(turn: Turn) -> None:
     _keep_credentials(turn)
     _tell(turn)
     _remove(turn)
+
+
+def restore(observed: Observed) -> Part:
+    """Make again what serves and is missing, and nothing else: of the spec, only a part could be read."""
+    turn = Turn(observed, assign(observed), Part("upkeep", independent=True))
+    missing = [manifest for manifest in wanted(turn) if key_of(manifest) not in observed.objects]
+    turn.decision.actions += [Apply(manifest) for manifest in missing]
+    _keep_credentials(turn)
+    if turn.roles.active is not None and observed.service is None:
+        traffic.make_again(turn, turn.roles.active)
+    return turn.decision
 
 
 def wanted(turn: Turn) -> list[Manifest]:
