@@ -22,8 +22,8 @@ from payment_service.webhooks.store import insert_events
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-UNSEEN = {"created_at", "updated_at", "stripe_updated", "id", "customer_id"}
-"""Columns that tell when and under which id of ours a row was made, not what Stripe says."""
+UNSEEN = {"created_at", "updated_at", "stripe_updated", "id", "customer_id", "joined", "joined_at", "address_since"}
+"""Columns that tell when something was seen here and under which id of ours, not what Stripe says."""
 MIRROR = {kind: target.table for kind, target in TARGETS.items()}
 ROUNDS = 60
 
