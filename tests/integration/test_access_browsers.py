@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from payment_service import document
 from payment_service.access.service import Access
 from payment_service.app import create_app
 
@@ -81,3 +82,20 @@ async def test_answers_carry_security_headers(client: httpx.AsyncClient, path: s
 
 async def test_development_does_not_pin_tls(stack: Stack) -> None:
     assert "strict-transport-security" not in (await stack.client.get(LIST)).headers
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/openapi.json"])
+async def test_the_description_that_strangers_may_ask_for_is_drawn_once(
+    client: httpx.AsyncClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    plain = document.completed
+
+    def noting(*given: Any, **named: Any) -> Any:
+        drawn.append(path)
+        return plain(*given, **named)
+
+    monkeypatch.setattr(document, "completed", noting)
+    answers = [await client.get(path) for _ in range(5)]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(200, answers[0].text)}
+    assert len(drawn) == 1

@@ -243,16 +243,24 @@ def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class DocumentPage(SwaggerRenderPlugin):
-    """The document as a page to try things out."""
+    """The document as a page to try things out; drawn once, for strangers ask for it too."""
+
+    _drawn: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Render the completed document."""
-        return super().render(request, completed(openapi_schema, api=request.app))
+        if self._drawn is None:
+            self._drawn = super().render(request, completed(openapi_schema, api=request.app))
+        return self._drawn
 
 
 class DocumentFile(JsonRenderPlugin):
-    """The document itself, for generators of clients."""
+    """The document itself, for generators of clients; drawn once, as the page."""
+
+    _drawn: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Render the completed document."""
-        return super().render(request, completed(openapi_schema, api=request.app))
+        if self._drawn is None:
+            self._drawn = super().render(request, completed(openapi_schema, api=request.app))
+        return self._drawn
