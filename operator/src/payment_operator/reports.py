@@ -8,9 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Decision
+from payment_operator.actions import Decision, Event
 from payment_operator.cluster import Cluster
 from payment_operator.conditions import Finding, Status, stamped
+from payment_operator.decide import faults
 from payment_operator.errors import ApiError, Conflict
 from payment_operator.events import post_event
 from payment_operator.holds import Holds
@@ -54,7 +55,7 @@ class Reports:
         await self._bounded((namespace, name), STATUS, patch)
 
     async def fault(self, environment: Manifest, types: dict[str, Status], *, reason: str, message: str) -> None:
-        """Write these conditions over a status that is otherwise left as it is."""
+        """Write these conditions over a status that is otherwise left as it is, and an Event once."""
         metadata, status = environment["metadata"], msgspec.to_builtins(read(environment.get("status") or {}))
         kept = [entry for entry in status.get("conditions") or [] if entry["type"] not in types]
         findings = [Finding(name, state, reason, message) for name, state in types.items()]
@@ -63,6 +64,8 @@ class Reports:
         fresh = stamped(findings, former=former, generation=generation, now=stamp(self._now()))
         wanted = status | {"conditions": [*kept, *msgspec.to_builtins(fresh)], "observedGeneration": generation}
         await self.write(metadata, wanted, former=status)
+        if faults.new(wanted, than=status):
+            await post_event(self._cluster, metadata, Event(reason, message, warning=True), now=self._now())
 
     async def invalid(self, environment: Manifest, why: str) -> None:
         """Say that a spec cannot be read, and answer what is asked of such an environment."""

@@ -65,6 +65,7 @@ async def test_what_cannot_be_read_is_told_in_the_api_server_s_words() -> None:
     for kind, status in (("Failing", "True"), ("Ready", "False")):
         assert (conditions[kind]["status"], conditions[kind]["reason"]) == (status, "PassFailed")
         assert "cannot list resource" in conditions[kind]["message"]
+    assert len(driven.told("PassFailed")) == 1, "an Event once"
     store.on = False
     assert not await driven.passes(2)
     assert driven.world.conditions()["Ready"]["status"] == "True"
@@ -92,8 +93,9 @@ async def test_a_spec_that_cannot_be_read_counts_as_failing() -> None:
         "spec": {"image": 7},
         "status": driven.world.status,
     }
-    assert not await driven.passes(1)
+    assert not await driven.passes(5)
     assert driven.world.conditions()["Failing"]["reason"] == "SpecInvalid"
+    assert len(driven.told("SpecInvalid")) == 1, "an Event once"
     assert failing_environments() == ["test/shop"]
 
 

@@ -30,10 +30,14 @@ def failing(observed: Observed) -> Finding:
 
 def told(observed: Observed, status: Manifest) -> list[Event]:
     """The Event of what fails, when it is another than what the status said before."""
-    found, former = _entry(status), _entry(observed.status)
-    if found.get("status") != "True" or _same(found.get("message", ""), former.get("message", "")):
-        return []
-    return [Event(found["reason"], found["message"], warning=True)]
+    found = _entry(status)
+    return [Event(found["reason"], found["message"], warning=True)] if new(status, than=observed.status) else []
+
+
+def new(status: Manifest, *, than: Manifest) -> bool:
+    """Whether a status says that something fails, and it is something else than before."""
+    found, former = _entry(status), _entry(than)
+    return found.get("status") == "True" and not _same(found.get("message", ""), former.get("message", ""))
 
 
 def held_up(observed: Observed, status: Manifest) -> list[Event]:
