@@ -52,6 +52,9 @@ async def audited(url: str) -> list[tuple[Any, Any, str]]:
     statement = select(audit_log.c.details).where(audit_log.c.action == "database.claim").order_by(audit_log.c.seq)
     async with locked_connection(of(("", ""), url).database) as connection:
         found = (await connection.execute(statement)).scalars().all()
+        who = select(audit_log.c.actor, audit_log.c.on_behalf_of).where(audit_log.c.action == "database.claim")
+        rows = (await connection.execute(who)).all()
+    assert all("cli:" in f"{row.on_behalf_of or row.actor}" for row in rows), rows
     return [
         ((details.get("before") or {}).get("uid"), details["after"].get("uid"), details["reason"]) for details in found
     ]
@@ -196,6 +199,18 @@ async def test_a_claim_moves_it_is_audited_and_turns_the_refusal_round(database_
     again = claim(database_url, OTHER, reason="once more")
     assert again.stdout == "It is this environment's already: staging/shop (uid uid-other)\n"
     assert (await audited(database_url))[1:] == [("uid-shop", "uid-other", "a copy of Tuesday")]
+
+
+async def test_a_copy_of_an_older_version_is_claimed_before_it_can_be_migrated(empty_url: str) -> None:
+    upgrade(empty_url, "0016_back_fill")
+    async with locked_connection(of(SHOP, empty_url).database) as connection:
+        await naming.settle(connection, Named(*SHOP), now=Clock().now())
+        await connection.commit()
+    assert await migrate(of(OTHER, empty_url), mode="expand", as_json=False) == TAKEN
+    moved = claim(empty_url, OTHER, reason="a copy of last year")
+    assert moved.returncode == 0, moved.stderr
+    assert await migrate(of(OTHER, empty_url), mode="expand", as_json=False) == 0
+    assert (await audited(empty_url))[-1] == ("uid-shop", "uid-other", "a copy of last year")
 
 
 def test_a_claim_needs_a_reason_a_name_and_tables(tmp_path: Path, migrated_sqlite: Path) -> None:

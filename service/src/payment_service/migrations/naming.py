@@ -171,4 +171,5 @@ async def _audit(connection: AsyncConnection, found: Claim, *, reason: str, now:
         before=None if found.former is None else msgspec.to_builtins(found.former),
         after=msgspec.to_builtins(found.now),
         details={"reason": reason},
+        any_schema=True,
     )

@@ -45,6 +45,7 @@ async def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     details: Mapping[str, Any] | None = None,
+    any_schema: bool = False,
 ) -> None:
     """Append one change, in the caller's transaction.
 
@@ -58,14 +59,16 @@ async def record(
         before: what it was, as far as it changed; never a secret or a card.
         after: what it is now, likewise.
         details: anything else that explains the change.
+        any_schema: the database may be of before migration 18, such as a copy of an older version's: the row is written
+            as that version does, which later ones take too.
     """
+    who = {"actor": actor} if any_schema else {"actor": "database:sqlite", "on_behalf_of": actor}
     states = {"before": to_json(before), "after": to_json(after)}
     told = {name: value for name, value in states.items() if value is not None} | (to_json(details) or {})
     await connection.execute(
         _INSERT,
-        {
-            "actor": "database:sqlite",  # PostgreSQL overwrites it, and the time
-            "on_behalf_of": actor,
+        who  # PostgreSQL overwrites the actor, and the time
+        | {
             "action": action,
             "object_type": object_type,
             "object_id": object_id,
