@@ -48,7 +48,7 @@
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
 {{- $problems = append $problems (printf "the environment would be called %s, and a Service's name begins with a letter and holds lower-case letters, digits and - alone: set fullnameOverride." $name) -}}
 {{- end -}}
-{{- $problems = concat $problems (include "lean-payments.imageProblems" . | fromJsonArray) -}}
+{{- $problems = concat $problems (include "lean-payments.imageProblems" . | fromJsonArray) (include "lean-payments.clashes" . | fromJsonArray) -}}
 {{- if and .Values.operator.enabled .Values.worker.keda.enabled -}}
 {{- $problems = append $problems "worker.keda.enabled: the operator scales workers itself; set worker.keda.enabled=false and use worker.autoscaling." -}}
 {{- end -}}
@@ -58,12 +58,6 @@
 {{- $keeps := "the operator keeps a PodDisruptionBudget of one pod for each revision itself; leave the value as it is, or set operator.enabled=false." -}}
 {{- if not $pdb.enabled -}}{{- $problems = append $problems (printf "%s.pdb.enabled: %s" $part $keeps) -}}{{- end -}}
 {{- if ne (toString $pdb.maxUnavailable) "1" -}}{{- $problems = append $problems (printf "%s.pdb.maxUnavailable: %s" $part $keeps) -}}{{- end -}}
-{{- end -}}
-{{- $own := printf "^%s-(migration|webhook-secrets|secret-keys|database-roles|credentials-.*)$" $name -}}
-{{- range $value, $secret := dict "secrets.existingSecret" .Values.secrets.existingSecret "secrets.migrationSecret" .Values.secrets.migrationSecret "database.existingSecret" .Values.database.existingSecret -}}
-{{- if regexMatch $own $secret -}}
-{{- $problems = append $problems (printf "%s=%s is the name of a Secret that the operator makes: copy it under another name and set that, or set fullnameOverride." $value $secret) -}}
-{{- end -}}
 {{- end -}}
 {{- if eq .Values.migrations.mode "initContainer" -}}
 {{- $problems = append $problems "migrations.mode=initContainer: the operator migrates by Jobs of its own before new pods start, also with database.cloudNativePG; leave it at hook, or set none." -}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -238,6 +239,56 @@ def test_a_policy_vouches_for_who_asks_only_where_it_is_asked_for(*, wide: bool)
     assert role["rules"][0]["resourceNames"] == [name]
     args = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
     assert f"--request-policy={name}" in args
+
+
+CLASHES = {
+    "secrets.existingSecret": "Secret pay-lean-payments-secret-keys",
+    "secrets.migrationSecret": "Secret pay-lean-payments-migration",
+    "database.existingSecret": "Secret pay-lean-payments-database-roles",
+    "database.ca.secret": "Secret pay-lean-payments-webhook-secrets",
+    "database.ca.configMap": "ConfigMap pay-lean-payments-worker",
+    "database.cloudNativePG.backup.credentialsSecret": "Secret pay-lean-payments-credentials-0123456789",
+    "backup.objectStorage.configSecret": "Secret pay-lean-payments-migration",
+    "ingress.tlsSecret": "Secret pay-lean-payments-webhook-secrets",
+    "operator.spec.secretKeyRef.name": "Secret pay-lean-payments-secret-keys",
+    "operator.spec.redis.urlSecretRef.name": "Secret pay-lean-payments-secret-keys",
+    "operator.spec.stripe.webhook.secretRef.name": "Secret pay-lean-payments-webhook-secrets",
+    "operator.spec.database.rotation.adminSecretRef.name": "Secret pay-lean-payments-database-roles",
+}
+
+
+@pytest.mark.parametrize(("value", "taken"), CLASHES.items())
+def test_a_name_that_is_the_operators_own_is_refused_with_the_value(value: str, taken: str) -> None:
+    kind, _, name = taken.partition(" ")
+    result = template(*MODE, "--set", f"{value}={name}")
+    assert result.returncode != 0
+    assert f"{value}={name} is the name of a {kind} that the operator makes" in result.stderr
+    assert template(*MODE, "--set", f"{value}=other-{name}").returncode == 0
+    alone = template("--set", f"operator.enabled=false,secrets.existingSecret=s,config.stripeMode=test,{value}={name}")
+    assert alone.returncode == 0, "there is nobody who would keep it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Service", "api"),
+        ("Service", "api-preview"),
+        ("Service", "metrics"),
+        ("HorizontalPodAutoscaler", "worker"),
+        ("ConfigMap", "worker"),
+        ("Secret", "credentials-0123456789"),
+        ("Deployment", "api-0123abcd"),
+        ("PodDisruptionBudget", "worker-0123abcd"),
+        ("Job", "plan-0123abcd-a1"),
+        ("ControllerRevision", "0123abcd"),
+    ],
+)
+def test_an_object_of_ones_own_under_a_name_of_the_operators_is_refused(kind: str, name: str) -> None:
+    written = {"kind": kind, "metadata": {"name": f"{{{{ .Release.Name }}}}-lean-payments-{name}"}}
+    result = template(*MODE, "--set-json", f"extraObjects={json.dumps([{'kind': 'Secret'}, written])}")
+    assert f"extraObjects[1].metadata.name=pay-lean-payments-{name} is the name of a {kind}" in result.stderr
+    other = {"kind": kind, "metadata": {"name": f"pay-lean-payments-{name}-of-mine"}}
+    assert template(*MODE, "--set-json", f"extraObjects={json.dumps([other])}").returncode == 0
 
 
 @pytest.mark.parametrize(

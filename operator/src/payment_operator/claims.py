@@ -20,7 +20,7 @@ async def apply(cluster: Cluster, observed: Observed, manifest: Manifest) -> Man
     live = observed.objects.get(key_of(manifest)) or await _live(cluster, observed.owner, manifest, _named(observed))
     if live is not None:  # by uid: it may have been replaced by somebody's in between
         manifest = manifest | {"metadata": manifest["metadata"] | {"uid": live["metadata"]["uid"]}}
-    return await cluster.apply(manifest)
+    return await cluster.apply(manifest, force=live is not None)  # others may have made it since: no field is taken
 
 
 async def create(cluster: Cluster, owner: Owner, manifest: Manifest) -> bool:

@@ -105,10 +105,14 @@ class Cluster:
         except NotThere:
             return None
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply under the operator's field manager."""
+    async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        """Server-side apply under the operator's field manager.
+
+        Raises:
+            Conflict: without `force`, fields are somebody else's.
+        """
         metadata = manifest["metadata"]
-        query = [("fieldManager", names.MANAGER), ("force", "true")]
+        query = [("fieldManager", names.MANAGER), ("force", "true" if force else "false")]
         return await self._call(
             "PATCH",
             manifest["kind"],

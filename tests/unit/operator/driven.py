@@ -72,10 +72,12 @@ class Store:
             return [_slice(service, uids) for service, uids in self.world._serving().items()]
         return [item for (found, _), item in list(self.world.objects.items()) if found == kind]
 
-    async def apply(self, manifest: Manifest) -> Manifest:
+    async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         self._check("apply", kind, name)
-        assert (kind, name) not in self.foreign, "server-side apply would take it over"
+        if (kind, name) in self.foreign and not force:
+            raise Conflict(409, "Conflict", "Apply failed with 1 conflict")
+        self.foreign.pop((kind, name), None)  # taken over
         live, uid = self.world.objects.get((kind, name)), manifest["metadata"].get("uid")
         if uid and (live is None or live["metadata"]["uid"] != uid):
             raise Conflict(409, "Conflict", "Precondition failed: UID in precondition")

@@ -49,8 +49,8 @@ class Counted(Store):
             return Refused(403, "Forbidden", "denied by policy: not today")
         return None
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        found = await super().apply(manifest)
+    async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        found = await super().apply(manifest, force=force)
         self.written += 1
         return found
 

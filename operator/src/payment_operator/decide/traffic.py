@@ -76,13 +76,10 @@ def commit(turn: Turn, cutover: Cutover) -> None:
 
 def _patch(service: dict[str, Any], *, selector: dict[str, str], cutover: Cutover) -> Patch:
     present = service["spec"].get("selector")
-    operations: list[dict[str, Any]] = [{"op": "add", "path": "/spec/selector", "value": selector}]
+    operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": service["metadata"]["uid"]}]
     if present is not None:
-        operations = [
-            {"op": "test", "path": "/metadata/uid", "value": service["metadata"]["uid"]},
-            {"op": "test", "path": "/spec/selector", "value": present},
-            {"op": "replace", "path": "/spec/selector", "value": selector},
-        ]
+        operations.append({"op": "test", "path": "/spec/selector", "value": present})
+    operations.append({"op": "add", "path": "/spec/selector", "value": selector})
     annotations = service["metadata"].get("annotations")
     text = (annotations or {}).get(names.ANNOTATION_CUTOVER)
     place = pointer(names.ANNOTATION_CUTOVER)
