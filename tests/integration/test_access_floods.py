@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.secret_keys import derive
 from payment_service.access.service import Access
 from payment_service.app import create_app
+from payment_service.errors import Unauthorized
 from payment_service.settings import DEVELOPMENT_SECRET_KEY
 
 if TYPE_CHECKING:
@@ -131,3 +133,15 @@ async def test_a_key_of_the_other_mode_is_refused_with_that_reason(
     assert "live mode" in answer.json()["detail"]
     assert "lp_test_" in answer.json()["detail"]
     assert lookups == []
+
+
+async def test_a_refusal_keeps_nothing_of_its_request_in_memory(client: httpx.AsyncClient) -> None:
+    """An error that a frame of its traceback names is found by the garbage collector alone, after minutes."""
+    gc.collect()
+    gc.disable()
+    try:
+        answers = [await client.post("/api/v1/customers", content=b"x" * 50_000) for _ in range(10)]
+        assert {answer.status_code for answer in answers} == {401}
+        assert [one for one in gc.get_objects() if isinstance(one, Unauthorized) and one.__traceback__] == []
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.door.house import house
 
 from payment_service.errors import RequestTimeout
+from payment_service.platform.door.cycle import GuardedCycle
 from payment_service.server import ADMIN_CONNECTIONS
 
 HOST = b"Host: x\r\n"
@@ -137,3 +138,13 @@ async def test_the_body_of_who_was_sent_away_is_let_go_at_once(limits: dict[str,
             assert [error for error in errors if error.__traceback__ is not None] == []
         finally:
             gc.enable()
+
+
+async def test_what_comes_behind_an_answer_is_not_kept_for_the_connection() -> None:
+    async with house(**LONG) as server:
+        head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n"
+        clients = [await server.connect(head + b"x" * 60_000) for _ in range(10)]
+        await server.until(lambda: len(server.statuses) == len(clients))
+        await asyncio.sleep(0.1)
+        cycles = [one for one in gc.get_objects() if isinstance(one, GuardedCycle)]
+        assert sum(len(cycle.body) for cycle in cycles) == 0

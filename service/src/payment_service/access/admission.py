@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Send
 
     from payment_service.access.service import Access, Identity
+    from payment_service.errors import PaymentsError
     from payment_service.platform.in_flight import InFlight
     from payment_service.platform.limiter import Decision, Limiter
     from payment_service.platform.route_access import Access as RouteAccess
@@ -80,13 +81,15 @@ class Admission:
             try:
                 decision = await self._check(access, scope, until_answered)
             except Exception as error:  # noqa: BLE001 - each becomes an answer
-                problem = to_problem(error)
-                scope["key_id"], scope["reason"] = problem.key_id or scope.get("key_id"), problem.reason
-                decided = scope.get("decision")
-                await respond_problem(self._marking(send, decided), problem, request_id=scope.get("request_id"))
+                await self._refuse(scope, send, to_problem(error))
                 return
             scope["admitted"] = True
             await answer(scope, receive, self._marking(send, decision))
+
+    async def _refuse(self, scope: Any, send: Send, problem: PaymentsError) -> None:
+        """Answer; apart, for a frame of its traceback that named the error would keep it, and what was sent, alive."""
+        scope["key_id"], scope["reason"] = problem.key_id or scope.get("key_id"), problem.reason
+        await respond_problem(self._marking(send, scope.get("decision")), problem, request_id=scope.get("request_id"))
 
     async def _check(self, access: RouteAccess | None, scope: Any, until_answered: ExitStack) -> Decision | None:
         """Put the principal into the scope, and count the request.

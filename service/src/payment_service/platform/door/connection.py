@@ -198,9 +198,10 @@ class Connection(HttpToolsProtocol):
         self.unsent = size
 
     def release(self, cycle: GuardedCycle) -> None:
-        """Hold a request's body no more."""
+        """Hold a request's body no more: nobody reads what is left of it."""
         self.door.held -= cycle.held
         cycle.held = 0
+        cycle.body = bytearray()
 
     def release_head(self) -> None:
         """Hold a part of a head no more."""
