@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from sqlalchemy import select, text
+from tests.integration.test_postgresql_grants import ROLE, owner_url, server
 from tests.servers.stack import development_settings, running_stack
 
 from payment_service.migrations import naming
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
 
     from payment_service.settings import Settings
+
+__all__ = ["owner_url", "server"]
 
 PAYMENTS = Path(sys.executable).with_name("payments")
 SHOP, OTHER = ("prod/shop", "uid-shop"), ("staging/shop", "uid-other")
@@ -211,6 +214,15 @@ async def test_a_copy_of_an_older_version_is_claimed_before_it_can_be_migrated(e
     assert moved.returncode == 0, moved.stderr
     assert await migrate(of(OTHER, empty_url), mode="expand", as_json=False) == 0
     assert (await audited(empty_url))[-1] == ("uid-shop", "uid-other", "a copy of last year")
+
+
+async def test_the_applications_role_may_claim_and_the_owners_migration_sees_it(owner_url: str) -> None:
+    assert await migrate(of(SHOP, owner_url), mode="expand", as_json=False) == 0
+    application = owner_url.replace("payments_owner@", f"{ROLE}@")
+    moved = claim(application, OTHER, reason="a pod of the API asks")
+    assert moved.returncode == 0, moved.stderr
+    assert await migrate(of(SHOP, owner_url), mode="plan", as_json=False) == TAKEN
+    assert await migrate(of(OTHER, application), mode="plan", as_json=False) == 0
 
 
 def test_a_claim_needs_a_reason_a_name_and_tables(tmp_path: Path, migrated_sqlite: Path) -> None:
