@@ -10,6 +10,7 @@ import pytest
 
 from payment_service import document
 from payment_service.access.service import Access
+from payment_service.api import FILE_PART_BYTES
 from payment_service.app import create_app
 
 if TYPE_CHECKING:
@@ -99,3 +100,22 @@ async def test_the_description_that_strangers_may_ask_for_is_drawn_once(
     answers = [await client.get(path) for _ in range(5)]
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, answers[0].text)}
     assert len(drawn) == 1
+
+
+async def test_files_are_sent_in_small_parts(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[bytes] = []
+    transport: Any = client._transport
+    plain = transport.app
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            parts.append(message.get("body", b""))
+            await send(message)
+
+        await plain(scope, receive, sending)
+
+    monkeypatch.setattr(transport, "app", noting)
+    answer = await client.get("/docs/assets/swagger-ui-bundle.js")
+    assert answer.status_code == 200
+    assert len(answer.content) == int(answer.headers["content-length"]) > 1_000_000
+    assert max(map(len, parts)) <= FILE_PART_BYTES
