@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from payment_operator.cluster import Cluster
-from payment_operator.errors import ApiError, Conflict, OperatorError
+from payment_operator.errors import Conflict, OperatorError
 
 DURATION_SECONDS: Final = 15
 RENEW_SECONDS: Final = 5.0
@@ -21,6 +21,11 @@ log = logging.getLogger("payment_operator.lease")
 
 class LeaseLost(OperatorError):
     """Another operator holds the Lease, or it could not be renewed in time."""
+
+
+def _in_time() -> float:
+    """When a Lease that is held now must have been renewed: before another operator may take it."""
+    return time.monotonic() + DURATION_SECONDS - RENEW_SECONDS
 
 
 class Lease:
@@ -49,18 +54,20 @@ class Lease:
         Raises:
             LeaseLost: it is held by another, or was not renewed before it ran out.
         """
-        renewed = time.monotonic()
+        pause, until = RENEW_SECONDS, _in_time()
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(pause)
             try:
-                if not await self._try():
-                    raise LeaseLost("another operator holds the Lease")
-                renewed = time.monotonic()
-            except (ApiError, OperatorError) as error:
-                if isinstance(error, LeaseLost):
-                    raise
-                if time.monotonic() - renewed > DURATION_SECONDS - RENEW_SECONDS:
-                    raise LeaseLost(f"the Lease could not be renewed: {error}") from error
+                async with asyncio.timeout(until - time.monotonic()):
+                    held = await self._try()
+            except (OperatorError, TimeoutError) as error:
+                if time.monotonic() + RETRY_SECONDS > until:
+                    raise LeaseLost(f"the Lease could not be renewed: {type(error).__name__}: {error}") from error
+                pause = RETRY_SECONDS
+                continue
+            if not held:
+                raise LeaseLost("another operator holds the Lease")
+            pause, until = RENEW_SECONDS, _in_time()
 
     async def release(self) -> None:
         """Let a successor begin at once."""

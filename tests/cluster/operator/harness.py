@@ -88,6 +88,7 @@ class Operator:
     process: subprocess.Popen[bytes] | None = None
     source: str = "payment_operator.cli"
     environment: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
 
     @property
     def log(self) -> Path:
@@ -97,7 +98,7 @@ class Operator:
         program = f"from {self.source} import main; main()"
         scope = [argument for name in self.namespaces for argument in ("--namespace", name)]
         command = [sys.executable, "-c", program, "run", *scope, f"--port={self.port}", "--host=127.0.0.1"]
-        command += [f"--kubeconfig={self.kubeconfig}", f"--resync={self.resync}"]
+        command += [*self.arguments, f"--kubeconfig={self.kubeconfig}", f"--resync={self.resync}"]
         command += [f"--lease-namespace={self.namespaces[0] if self.namespaces else 'default'}"]
         environment = os.environ | {"LOG_LEVEL": "INFO"} | self.environment
         with self.log.open("ab") as output:
@@ -281,7 +282,7 @@ class Shop:
         """Make an API key in a pod of the active revision."""
         deployment = f"deployment/{self.name}-api-{self.status()['active']['hash']}"
         made = self.namespace.kubectl(
-            "exec", deployment, "--", "payments", "keys", "create", "shop", "--scope", "write"
+            "exec", deployment, "-c", "api", "--", "payments", "keys", "create", "shop", "--scope", "write"
         )
         return next(word for word in made.split() if word.startswith("lp_"))
 

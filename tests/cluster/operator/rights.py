@@ -19,9 +19,18 @@ _VALUES = ("operator.enabled=true", "image.tag=unused", "secrets.existingSecret=
 
 def operator_rights(namespace: str, *, extra: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The ServiceAccount with its Roles, rendered by Helm for one namespace."""
+    return _rendered("rbac", namespace, *extra)
+
+
+def requester_policy(namespace: str) -> list[dict[str, Any]]:
+    """The admission policy that vouches for who makes a request, and the operator's right to read it."""
+    return _rendered("policy", namespace, "operator.verifyRequesters=true")
+
+
+def _rendered(template: str, namespace: str, *extra: str) -> list[dict[str, Any]]:
     settings = [argument for value in (*_VALUES, *extra) for argument in ("--set", value)]
-    template = ("--show-only", "templates/operator/rbac.yaml", f"--namespace={namespace}")
-    command = [str(clients.client("helm")), "template", "lean-payments", str(CHART), *template, *settings]
+    shown = ("--show-only", f"templates/operator/{template}.yaml", f"--namespace={namespace}")
+    command = [str(clients.client("helm")), "template", "lean-payments", str(CHART), *shown, *settings]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rendered = [item for item in yaml.safe_load_all(done.stdout) if item]
@@ -29,4 +38,4 @@ def operator_rights(namespace: str, *, extra: Sequence[str] = ()) -> list[dict[s
 
 
 def _place(item: dict[str, Any], namespace: str) -> dict[str, str]:
-    return {} if item["kind"].startswith("Cluster") else {"namespace": namespace}
+    return {} if item["kind"].startswith(("Cluster", "Validating")) else {"namespace": namespace}

@@ -9,6 +9,8 @@ Before the API server:
         proxy.writes                                     # every write: number, method, path, status
         with proxy.stale():                              # reads answer as they last did, watches stay silent
             …
+        with proxy.overloaded(share=0.2, stream_seconds=2):  # some requests are answered 429, watches end early
+            …
 
 A write is a POST, PUT, PATCH or DELETE; Leases (`ignored`), dry runs and access reviews are forwarded and not counted.
 Writes reach the API server one at a time, so that their order is the list's. At a cut "before" the request is not
@@ -22,10 +24,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import tempfile
 import threading
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -56,6 +60,25 @@ class Cut:
         self.error: Exception | None = None
 
 
+@dataclass
+class Overload:
+    """What an overloaded API server does, and what it has done."""
+
+    share: float
+    """Of the requests that are refused."""
+    stream_seconds: float
+    refused: int = 0
+    closed: int = 0
+    """Watches that were cut off."""
+    dice: random.Random = field(default_factory=lambda: random.Random(429))
+
+    def refuses(self) -> bool:
+        """Whether the next request is refused."""
+        refused = self.dice.random() < self.share
+        self.refused += refused
+        return refused
+
+
 def _kept(headers: Iterable[tuple[str, str]], *, also: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers if name.lower() not in _HOP | also]
 
@@ -75,6 +98,7 @@ class CuttingProxy(ABC):
         self._clients: set[asyncio.Transport] = set()  # those that wait for an answer
         self._remembered: dict[tuple[str, str], Answer] = {}
         self._frozen: dict[tuple[str, str], Answer] | None = None
+        self._overload: Overload | None = None
         self._session: aiohttp.ClientSession
         self.url = ""
 
@@ -130,6 +154,16 @@ class CuttingProxy(ABC):
         self._frozen = None
         self._flowing.set()
 
+    @contextmanager
+    def overloaded(self, *, share: float, stream_seconds: float) -> Iterator[Overload]:
+        """Refuse a share of all requests as priority and fairness does, and cut each watch off after some seconds."""
+        self._overload = found = Overload(share, stream_seconds)
+        self._loop.call_soon_threadsafe(self._close_clients)
+        try:
+            yield found
+        finally:
+            self._overload = None
+
     def __enter__(self) -> Self:
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -183,6 +217,9 @@ class CuttingProxy(ABC):
         transport = request.transport
         if transport is None:
             raise web.HTTPServiceUnavailable  # the client went away
+        if self._overload is not None and self._overload.refuses():
+            text = "Too many requests, please try again later."
+            return web.Response(status=429, text=text, headers={"Retry-After": "1"})
         self._clients.add(transport)
         try:
             if requests.streams(request.query):
@@ -213,6 +250,8 @@ class CuttingProxy(ABC):
         return _response(answer)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
+        if (overload := self._overload) is not None and request.transport is not None:
+            self._loop.call_later(overload.stream_seconds, self._cut_stream, overload, request.transport)
         async with self._ask(request) as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers.items()))
             await response.prepare(request)
@@ -221,6 +260,11 @@ class CuttingProxy(ABC):
                     await self._flowing.wait()
                     await response.write(chunk)
             return response
+
+    def _cut_stream(self, overload: Overload, transport: asyncio.Transport) -> None:
+        if transport in self._clients:
+            overload.closed += 1
+            transport.abort()
 
     async def _write(self, request: web.Request) -> web.Response:
         generation, body = self._generation, await request.read()

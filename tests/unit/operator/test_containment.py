@@ -68,6 +68,37 @@ async def test_a_refused_object_of_a_release_keeps_nothing_back_of_what_serves(k
     assert world.conditions()["Failing"]["status"] == "False"
 
 
+async def test_a_release_goes_on_by_itself_once_a_full_quota_is_raised() -> None:
+    refusing = Refusing("create", "Job")
+    world, driven = refusing.world, refusing.driven
+    await refusing.refuse()
+    world.change(image=NEW)
+    assert not await driven.passes(20)
+    candidate = world.status["candidate"]
+    assert QUOTA in candidate["cause"]
+    assert candidate["deadline"]
+    assert world.conditions()["Failing"]["reason"] == "WriteRefused"
+    gone = serving(world)
+    world.remove(gone)
+    await driven.passes(3)
+    assert gone in world.objects, "what serves comes back although the release waits"
+    refusing.on = False
+    assert not await driven.passes(80)
+    assert world.active() == NEW
+    assert not driven.told("ReleaseFailed")
+
+
+async def test_a_quota_that_stays_full_ends_the_release_at_its_deadline_in_the_api_server_s_words() -> None:
+    refusing = Refusing("create", "Job")
+    await refusing.refuse()
+    refusing.world.change(image=NEW)
+    assert not await refusing.driven.passes(60, seconds=30)
+    stalled = refusing.world.conditions()["Stalled"]
+    assert (stalled["status"], stalled["reason"]) == ("True", "ManifestRefused")
+    assert QUOTA in stalled["message"]
+    assert len(refusing.driven.told("Waiting")) == len(refusing.driven.told("ReleaseFailed")) == 1
+
+
 async def test_a_refused_contract_job_is_tried_a_few_times_and_then_waits_for_retry() -> None:
     refusing = Refusing("create", "Job")
     world, driven = refusing.world, refusing.driven

@@ -159,6 +159,8 @@ def not_started(turn: Turn, revision: Revision, step: str, name: str) -> str:
 
 def cause(observed: Observed, name: str) -> str:
     """Why no pod of a Job runs, as a person would find it; empty while nothing is known to be wrong."""
+    if refused := observed.refusals.get(("Job", name)):
+        return refused
     return next((pod.waiting for pod in pods_of(observed, name) if pod.waiting), observed.unstarted.get(name, ""))
 
 

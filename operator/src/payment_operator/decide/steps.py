@@ -31,6 +31,9 @@ from payment_operator.resources.revisions import controller_revision
 MOST_MOVES: Final = 10
 """Runs of one attempt at smoke that count as nothing; more, and a release would wait for ever."""
 
+FULL: Final = "exceeded quota"
+"""What passes by itself, or by a person who raises the quota: the release waits for that as it does for pods."""
+
 
 def advance(turn: Turn) -> Progress | None:
     """Take the candidate one step further; None when there is no candidate."""
@@ -94,9 +97,12 @@ def new_credentials(observed: Observed) -> Create:
 
 
 def _refused(turn: Turn, revision: Revision) -> Progress | None:
-    """Fail when the API server does not take the candidate's objects."""
+    """Fail when the API server does not take the candidate's objects; for a quota only if it stays full too long."""
+    begun = max((step.at for step in revision.record.steps.values() if step.state == "Running"), default="")
+    patience = timedelta(seconds=turn.observed.spec.release.progress_deadline_seconds)
+    early = bool(begun) and turn.observed.now < moment(begun) + patience
     for (kind, name), answer in turn.observed.refusals.items():
-        if revision.digest in name and kind != names.REQUEST_KIND:
+        if revision.digest in name and kind != names.REQUEST_KIND and not (early and FULL in answer):
             turn.fail(revision, "ManifestRefused", f"{kind} {name}: {answer}")
             return Progress("Deploy")
     return None
