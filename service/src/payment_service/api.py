@@ -135,10 +135,9 @@ def _handlers() -> list[ControllerRouterHandler]:
 
 
 def _in_small_parts(response: Any) -> Any:
-    """Have a file sent as it is taken: a part of a megabyte for each of a crowd that reads nothing would fill a pod."""
+    """Have a file of more than a megabyte sent as it is taken: such parts for each of a crowd would fill a pod."""
     path, adapter = response.file_path, response.adapter
     response.iterator = async_file_iterator(file_path=path, chunk_size=FILE_PART_BYTES, adapter=adapter)
-    response.chunk_size = FILE_PART_BYTES
     return response
 
 
