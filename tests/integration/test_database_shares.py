@@ -55,7 +55,7 @@ async def callers(stack: Stack) -> AsyncIterator[tuple[Stack, dict[str, str], di
     settings = replace(stack.parts.settings, environment="production")
     parts = build(settings, clock=stack.clock)
     keys = ApiKeys(settings, parts.database, clock=stack.clock)
-    made = [(await keys.create(name, scope="write", days=None, actor="test"))[0] for name in ("slow", "other")]
+    made = [(await keys.create(name, scope="write", days=None, actor="cli:test"))[0] for name in ("slow", "other")]
     slow, other = ({"Authorization": f"Bearer {key}"} for key in made)
     application: Any = create_app(parts)
     transport = httpx.ASGITransport(app=application)
