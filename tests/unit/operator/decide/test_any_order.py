@@ -33,7 +33,9 @@ class Watched(World):
 
     def perform(self, action: Action) -> None:
         if isinstance(action, Patch) and (action.kind, action.name) == ("Service", SERVICE):
-            (written,) = [op["value"] for op in action.operations if op["op"] == "replace"]
+            written = next(
+                op["value"] for op in action.operations if op["op"] != "test" and op["path"] == "/spec/selector"
+            )
             assert self.selected(written), f"the Service selects no ready pod: {written}"
         if isinstance(action, Create) and "-contract-" in action.manifest["metadata"]["name"]:
             assert self.populated() == {action.manifest["metadata"]["labels"][names.LABEL_REVISION]}
