@@ -20,7 +20,7 @@ from tests.servers.process import START_SECONDS, free_port
 
 from payment_operator import admin, run
 from payment_operator.health import application
-from payment_operator.observed import read_pod
+from payment_operator.model.observed import read_pod
 from payment_service.health.admin import admin_app
 from payment_service.server import EVERY_ADDRESS, PortInUse, Servers, listen
 

@@ -12,8 +12,8 @@ from tests.servers.events import deliver
 from tests.spellings import Sent, ask
 
 from payment_operator.api.release import Bake
-from payment_operator.measures import judge, judge_traffic
-from payment_operator.samples import Sample, parse
+from payment_operator.model.measures import judge, judge_traffic
+from payment_operator.model.samples import Sample, parse
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app

@@ -22,7 +22,7 @@ from tests.unit.operator.world import SPEC, World
 from payment_operator.admin import Admin
 from payment_operator.api.environment import Environment
 from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
-from payment_operator.observed import Observed, Pod, read_pod
+from payment_operator.model.observed import Observed, Pod, read_pod
 from payment_operator.outside import ask_prometheus, ask_webhook
 from payment_operator.resources import jobs, pods
 from payment_operator.watching import Watching
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from payment_operator.measures import Measure
+    from payment_operator.model.measures import Measure
 
 OBSERVED = World().observe()
 REVISION = "bd5affc2"

@@ -28,7 +28,7 @@ from payment_service.simulator.state import DEFAULT_ACCOUNT
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from payment_operator.key_check import KeyCheck
+    from payment_operator.model.key_proof import KeyCheck
 
 OURS, EXACT = "sk_test_ours", "rk_test_exact"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from payment_operator import logs as operator_logs
-from payment_operator.conditions import Finding, stamped
+from payment_operator.model.conditions import Finding, stamped
 from payment_service.errors import PaymentsError
 from payment_service.migrations import command
 from payment_service.platform.logging import configure_logging

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from payment_operator.observed import Pod, Probe
+from payment_operator.model.observed import Pod, Probe
 from payment_operator.resources.pods import ADMIN_PORT, HTTP_PORT
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)

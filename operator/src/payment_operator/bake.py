@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from payment_operator.api.release import Bake as Limits
-from payment_operator.measures import Measure, acute, failed, judge_traffic, traffic
-from payment_operator.observed import Bake, Pod
-from payment_operator.samples import TIMES, Sample, Unreadable
+from payment_operator.model.measures import Measure, acute, failed, judge_traffic, traffic
+from payment_operator.model.observed import Bake, Pod
+from payment_operator.model.samples import TIMES, Sample, Unreadable
 
 NAMED_PODS: Final = 3
 SHOWN_AGAIN: Final = timedelta(seconds=60)

@@ -8,7 +8,7 @@ from payment_operator.api.status import BakeStatus, MeasureStatus
 from payment_operator.decide import analysis
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Revision
+from payment_operator.model.observed import Revision
 
 Verdict = Literal["Watching", "Passed", "Failed", "Inconclusive"]
 

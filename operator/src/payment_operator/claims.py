@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-from payment_operator.actions import key_of
 from payment_operator.cluster import Cluster
 from payment_operator.errors import Conflict, NameTaken
-from payment_operator.observed import Key, Observed
+from payment_operator.model.actions import key_of
+from payment_operator.model.observed import Key, Observed
 from payment_operator.resources.credentials import references
 from payment_operator.resources.metadata import Manifest, Owner
 

@@ -5,9 +5,9 @@ import uuid
 from datetime import datetime
 
 from payment_operator import names
-from payment_operator.actions import Event
 from payment_operator.cluster import Cluster
 from payment_operator.errors import OperatorError
+from payment_operator.model.actions import Event
 from payment_operator.record import stamp
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest

@@ -12,7 +12,7 @@ import aiohttp
 import kopf
 
 from payment_operator import names
-from payment_operator.asked import environment_of
+from payment_operator.model.requests import environment_of
 from payment_operator.pulse import Pace, Pulse
 from payment_operator.queue import Key
 from payment_operator.resources.metadata import Manifest

@@ -13,7 +13,7 @@ from payment_operator.api.status import EnvironmentStatus
 from payment_operator.cluster import Cluster
 from payment_operator.decide.jobs import ended
 from payment_operator.errors import ApiError
-from payment_operator.observed import Key, Observed, Pod, read_endpoints, read_pod
+from payment_operator.model.observed import Key, Observed, Pod, read_endpoints, read_pod
 from payment_operator.redaction import redact
 from payment_operator.requests import read_requests
 from payment_operator.resources import jobs

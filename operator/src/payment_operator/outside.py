@@ -12,8 +12,8 @@ from typing import Any, Final
 import aiohttp
 
 from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
-from payment_operator.measures import Measure
-from payment_operator.observed import Observed
+from payment_operator.model.measures import Measure
+from payment_operator.model.observed import Observed
 
 MOST_BYTES: Final = 65_536
 OK: Final = 200

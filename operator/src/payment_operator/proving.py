@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from payment_operator.api.api_key import COLLECTIONS, MANAGING
 from payment_operator.api.environment import Environment
-from payment_operator.key_check import Answer, KeyCheck, Proof, account_of, judge
+from payment_operator.model.key_proof import Answer, KeyCheck, Proof, account_of, judge
 from payment_operator.resources.credentials import malformed
 from payment_operator.stripe_http import address, base_of
 

@@ -12,7 +12,19 @@ from functools import partial
 from typing import Final
 
 from payment_operator import claims, names
-from payment_operator.actions import (
+from payment_operator.admin import Admin
+from payment_operator.cluster import Cluster
+from payment_operator.condition_metrics import measure_conditions, measure_death
+from payment_operator.credentials_watch import CredentialsWatch
+from payment_operator.decide.decision import decide
+from payment_operator.decide.roles import assign
+from payment_operator.decide.unsafe_pods import unsafe_fields
+from payment_operator.decide.upkeep import restore
+from payment_operator.endpoint_work import work_on_endpoint
+from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Unreachable
+from payment_operator.logs import environment_of
+from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, count_release
+from payment_operator.model.actions import (
     Action,
     Apply,
     Create,
@@ -30,23 +42,11 @@ from payment_operator.actions import (
     batches,
     key_of,
 )
-from payment_operator.admin import Admin
-from payment_operator.cluster import Cluster
-from payment_operator.condition_metrics import measure_conditions, measure_death
-from payment_operator.credentials_watch import CredentialsWatch
-from payment_operator.decide.decision import decide
-from payment_operator.decide.roles import assign
-from payment_operator.decide.unsafe_pods import unsafe_fields
-from payment_operator.decide.upkeep import restore
-from payment_operator.endpoint_work import work_on_endpoint
-from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Unreachable
-from payment_operator.holds import write_of
-from payment_operator.logs import environment_of
-from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, count_release
+from payment_operator.model.holds import write_of
+from payment_operator.model.observed import Key, Observed
+from payment_operator.model.readable_spec import readable
 from payment_operator.observe import SpecInvalid, observe
-from payment_operator.observed import Key, Observed
 from payment_operator.queue import Key as EnvironmentKey
-from payment_operator.readable import readable
 from payment_operator.redaction import redact
 from payment_operator.reports import DEAD, Reports
 from payment_operator.resources.metadata import Manifest

@@ -8,15 +8,15 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Decision, Event
 from payment_operator.cluster import Cluster
-from payment_operator.conditions import Finding, Status, stamped
 from payment_operator.decide import faults
 from payment_operator.errors import ApiError, Conflict
 from payment_operator.events import post_event
-from payment_operator.holds import Holds
 from payment_operator.logs import environment_of
-from payment_operator.observed import Observed
+from payment_operator.model.actions import Decision, Event
+from payment_operator.model.conditions import Finding, Status, stamped
+from payment_operator.model.holds import Holds
+from payment_operator.model.observed import Observed
 from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.record import stamp
 from payment_operator.redaction import redact_value

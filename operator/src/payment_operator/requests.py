@@ -4,11 +4,12 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from payment_operator import asked, names
+from payment_operator import names
 from payment_operator.api.request import RequestStatus
-from payment_operator.asked import Asked, Requests
 from payment_operator.cluster import Cluster
 from payment_operator.errors import ApiError, Conflict, NotThere
+from payment_operator.model import requests
+from payment_operator.model.requests import Asked, Requests
 from payment_operator.queue import Key
 from payment_operator.record import moment, readable, stamp
 from payment_operator.redaction import redact
@@ -29,13 +30,13 @@ async def read_requests(cluster: Cluster, key: Key, *, policy: str = "") -> Requ
         Unreachable: the API server does not answer.
     """
     try:
-        found = [item for item in await _list(cluster, key[0]) if asked.environment_of(item) == key[1]]
+        found = [item for item in await _list(cluster, key[0]) if requests.environment_of(item) == key[1]]
     except NotThere:
         return Requests(unread=INSTALL, missing=True)
     except ApiError as error:
         return Requests(unread=redact(str(error)))
-    since = await _vouches_since(cluster, policy) if policy and any(asked.read(item).open for item in found) else ""
-    return Requests(tuple(asked.read(item, verified=_verified(item, since)) for item in found))
+    since = await _vouches_since(cluster, policy) if policy and any(requests.read(item).open for item in found) else ""
+    return Requests(tuple(requests.read(item, verified=_verified(item, since)) for item in found))
 
 
 async def refuse(cluster: Cluster, key: Key, why: str, *, now: datetime) -> None:
@@ -48,7 +49,7 @@ async def refuse(cluster: Cluster, key: Key, why: str, *, now: datetime) -> None
         if item.open:
             status = RequestStatus(state="Refused", message=redact(why), by=item.by, at=stamp(now))
             tests: list[Manifest] = [{"op": "test", "path": "/metadata/resourceVersion", "value": item.version}]
-            await _answer(cluster, key, item, asked.answered(item, status, tests=tests))
+            await _answer(cluster, key, item, requests.answered(item, status, tests=tests))
 
 
 async def _answer(cluster: Cluster, key: Key, item: Asked, operations: list[Manifest]) -> None:

@@ -15,8 +15,8 @@ from payment_operator.decide import api_key, database_rotation
 from payment_operator.decide.staging import checked, current_login
 from payment_operator.decide.turn import Turn
 from payment_operator.fingerprints import fingerprint
-from payment_operator.key_check import KeyCheck
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.key_proof import KeyCheck
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources.credentials import API_KEY, DATABASE, held
 from payment_operator.resources.login import login_of

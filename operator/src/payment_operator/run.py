@@ -15,7 +15,6 @@ from typing import Final
 from aiohttp import web
 
 from payment_operator import names
-from payment_operator.actions import Event
 from payment_operator.admin import Admin
 from payment_operator.api.crd import crd_manifests
 from payment_operator.cluster import Cluster
@@ -24,6 +23,7 @@ from payment_operator.events import post_event
 from payment_operator.health import Staleness, application
 from payment_operator.lease import Lease
 from payment_operator.metrics import LEADER
+from payment_operator.model.actions import Event
 from payment_operator.queue import WorkQueue
 from payment_operator.reconcile import Reconciler
 from payment_operator.resources.metadata import Manifest

@@ -4,7 +4,7 @@ from typing import Literal
 
 from payment_operator.api.rotation import SecretKeyStatus, SecretKeyValue
 from payment_operator.decide import secret_key_words, secret_keys
-from payment_operator.observed import Observed
+from payment_operator.model.observed import Observed
 from payment_operator.resources.secret_keys import MAXIMUM_VALUES
 
 State = Literal["Current", "Accepting", "Moving", "Removable", "Retaining", "Failed"]

@@ -7,8 +7,8 @@ from typing import Final
 
 from payment_operator.admin import Admin
 from payment_operator.decide import secret_keys
-from payment_operator.observed import Observed
-from payment_operator.secret_key_sight import SecretKeySight, read_report
+from payment_operator.model.observed import Observed
+from payment_operator.model.secret_keys import SecretKeySight, read_report
 from payment_operator.watching import token
 
 IDLE: Final = timedelta(seconds=60)

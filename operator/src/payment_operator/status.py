@@ -15,13 +15,13 @@ from payment_operator.api.status import (
     RevisionStatus,
 )
 from payment_operator.bake_status import bake_of
-from payment_operator.conditions import stamped
 from payment_operator.decide.findings import findings
 from payment_operator.decide.jobs import number_of
 from payment_operator.decide.override import serving
 from payment_operator.decide.traffic import blockers
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.conditions import stamped
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources import jobs
 from payment_operator.resources.metadata import Manifest

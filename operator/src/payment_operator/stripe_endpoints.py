@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 from payment_operator.errors import OperatorError
+from payment_operator.model.webhook import Endpoint
 from payment_operator.stripe_http import FAULTS, Form, StripeHttp, address
-from payment_operator.webhook_sight import Endpoint
 
 SECONDS: Final = 20.0
 PAGE: Final = 100

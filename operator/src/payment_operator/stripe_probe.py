@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from payment_operator.key_check import Answer
+from payment_operator.model.key_proof import Answer
 from payment_operator.stripe_http import FAULTS, StripeHttp
 
 SECONDS: Final = 10.0

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from payment_operator.actions import Action
 from payment_operator.backoff import wait_after
 from payment_operator.errors import Refused
-from payment_operator.holds import FIRST_SECONDS, LONGEST_SECONDS, Hold, Holds, target, write_of
-from payment_operator.observed import Key, Observed
+from payment_operator.model.actions import Action
+from payment_operator.model.holds import FIRST_SECONDS, LONGEST_SECONDS, Hold, Holds, target, write_of
+from payment_operator.model.observed import Key, Observed
 from payment_operator.redaction import redact
 
 MOST_CONFLICTS: Final = 5

@@ -7,18 +7,18 @@ from functools import reduce
 from typing import Final
 
 from payment_operator import names
-from payment_operator.actions import Tell
 from payment_operator.admin import Admin
 from payment_operator.backoff import wait_after
 from payment_operator.bake import Look, Looks
 from payment_operator.decide.roles import Roles, baking
-from payment_operator.measures import Measure
-from payment_operator.observed import Bake, Observed, Pod, Probe, Revision
+from payment_operator.model.actions import Tell
+from payment_operator.model.measures import Measure
+from payment_operator.model.observed import Bake, Observed, Pod, Probe, Revision
+from payment_operator.model.samples import Sample, Unreadable, parse
 from payment_operator.outside import ask_prometheus, ask_webhook
 from payment_operator.record import moment
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import ADMIN_TOKEN
-from payment_operator.samples import Sample, Unreadable, parse
 
 PROBE_SECONDS: Final = 5.0
 TAKE_SECONDS: Final = 60.0

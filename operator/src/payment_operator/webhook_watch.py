@@ -12,11 +12,11 @@ from payment_operator.backoff import Backoff
 from payment_operator.decide import webhook_endpoints, webhook_state
 from payment_operator.endpoint_work import account_of
 from payment_operator.logs import environment_of
-from payment_operator.observed import Observed
+from payment_operator.model.observed import Observed
+from payment_operator.model.webhook import PodReport, WebhookSight
 from payment_operator.record import moment
 from payment_operator.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.watching import token
-from payment_operator.webhook_sight import PodReport, WebhookSight
 
 IDLE: Final = timedelta(seconds=60)
 RETRIES: Final = timedelta(days=3)

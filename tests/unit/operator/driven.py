@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
-from payment_operator.actions import Apply, Create, Delete, Patch
 from payment_operator.decide.staging import stage
 from payment_operator.errors import Conflict, OperatorError
-from payment_operator.observed import Observed, Pod, Probe
+from payment_operator.model.actions import Apply, Create, Delete, Patch
+from payment_operator.model.observed import Observed, Pod, Probe
 from payment_operator.reconcile import Memory, Reconciler
 
 if TYPE_CHECKING:

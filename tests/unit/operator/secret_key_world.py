@@ -15,10 +15,10 @@ from tests.unit.operator.world_objects import is_ready
 from payment_operator import names
 from payment_operator.decide import secret_keys
 from payment_operator.fingerprints import fingerprint
-from payment_operator.secret_key_sight import SecretKeySight, read_report
+from payment_operator.model.secret_keys import SecretKeySight, read_report
 
 if TYPE_CHECKING:
-    from payment_operator.observed import Observed
+    from payment_operator.model.observed import Observed
 
 VALUES = tuple(f"{letter}-0123456789abcdef0123456789abcdef" for letter in "abcdefg")
 A, B, C, *_ = VALUES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from payment_operator.api.release import Bake
-from payment_operator.measures import judge, judge_traffic
-from payment_operator.samples import Sample, parse
+from payment_operator.model.measures import judge, judge_traffic
+from payment_operator.model.samples import Sample, parse
 
 METRICS = """
 # TYPE payments_http_requests_total counter

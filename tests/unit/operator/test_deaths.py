@@ -21,7 +21,7 @@ from payment_operator.health import Staleness, application
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payment_operator.observed import Pod
+    from payment_operator.model.observed import Pod
 
 FORBIDDEN = ApiError(403, "Forbidden", 'jobs.batch is forbidden: cannot list resource "jobs"')
 

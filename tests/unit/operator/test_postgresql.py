@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from tests.unit.operator.world import World
 
-from payment_operator.actions import Part, Patch, PrepareRole
 from payment_operator.backoff import Backoff
+from payment_operator.model.actions import Part, Patch, PrepareRole
 from payment_operator.postgresql import told
 from payment_operator.role_work import work_on_role
 

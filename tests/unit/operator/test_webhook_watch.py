@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.operator.webhook_world import WebhookWorld, managed
 
-from payment_operator.actions import UpdateEndpoint
 from payment_operator.decide.decision import decide
+from payment_operator.model.actions import UpdateEndpoint
 from payment_operator.stripe_endpoints import StripeEndpoints
 from payment_operator.webhook_watch import WebhookWatch
 
 if TYPE_CHECKING:
-    from payment_operator.observed import Observed
-    from payment_operator.webhook_sight import Endpoint
+    from payment_operator.model.observed import Observed
+    from payment_operator.model.webhook import Endpoint
 
 
 @dataclass

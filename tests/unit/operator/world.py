@@ -17,8 +17,15 @@ from typing import Any
 import msgspec
 from tests.unit.operator.world_objects import JOB, is_ready, make_pod, operate
 
-from payment_operator import asked, names
-from payment_operator.actions import (
+from payment_operator import names
+from payment_operator.api.environment import Environment
+from payment_operator.decide.decision import decide
+from payment_operator.decide.roles import assign, baking
+from payment_operator.decide.staging import stage
+from payment_operator.errors import Conflict
+from payment_operator.fingerprints import fingerprint
+from payment_operator.model import requests as asked
+from payment_operator.model.actions import (
     Action,
     Apply,
     Create,
@@ -30,15 +37,9 @@ from payment_operator.actions import (
     Tell,
     key_of,
 )
-from payment_operator.api.environment import Environment
-from payment_operator.asked import Requests
-from payment_operator.decide.decision import decide
-from payment_operator.decide.roles import assign, baking
-from payment_operator.decide.staging import stage
-from payment_operator.errors import Conflict
-from payment_operator.fingerprints import fingerprint
-from payment_operator.key_check import KeyCheck, State
-from payment_operator.observed import Bake, Observed, Probe, read_pod
+from payment_operator.model.key_proof import KeyCheck, State
+from payment_operator.model.observed import Bake, Observed, Probe, read_pod
+from payment_operator.model.requests import Requests
 from payment_operator.record import stamp
 from payment_operator.resources.credentials import malformed, read_sources
 from payment_operator.resources.login import login_of

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import moment
 from payment_operator.resources.services import Cutover
 

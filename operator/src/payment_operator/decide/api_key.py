@@ -2,8 +2,8 @@
 
 from payment_operator.decide.staging import checked
 from payment_operator.decide.turn import Turn
-from payment_operator.key_check import AGAIN_AFTER
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.key_proof import AGAIN_AFTER
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources.credentials import API_KEY
 
 ENDING = 4

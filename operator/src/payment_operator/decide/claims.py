@@ -3,10 +3,10 @@
 from typing import Final
 
 from payment_operator import names
-from payment_operator.conditions import UNKNOWN, Finding
 from payment_operator.decide import sizes
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Revision
+from payment_operator.model.conditions import UNKNOWN, Finding
+from payment_operator.model.observed import Revision
 from payment_operator.resources.pods import ADMIN_PORT, CLAIM_FILE
 
 NAMED: Final = 3

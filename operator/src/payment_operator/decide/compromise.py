@@ -3,7 +3,7 @@
 It is not held either, if nothing else changes with it: haste lets no image through that nobody has approved.
 """
 
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources.credentials import API_KEY, DATABASE
 from payment_operator.resources.login import login_of
 from payment_operator.resources.revisions import same_but_for_credentials

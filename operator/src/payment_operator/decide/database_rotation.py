@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create, LockRole, Patch, PrepareRole, key_of
 from payment_operator.decide.roles import active_of, baking
 from payment_operator.decide.staging import UNREADABLE, current_login, group_of
 from payment_operator.decide.turn import AT_ONCE, Turn
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.actions import Create, LockRole, Patch, PrepareRole, key_of
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import moment, stamp
 from payment_operator.resources import database_roles
 from payment_operator.resources.credentials import ADMIN_URL, DATABASE, MIGRATION

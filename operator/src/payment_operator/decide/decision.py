@@ -8,7 +8,6 @@ release does; a concern that fails keeps none of the others back.
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from payment_operator.actions import Decision, Part
 from payment_operator.decide import (
     api_key,
     contract,
@@ -25,7 +24,8 @@ from payment_operator.decide import (
 )
 from payment_operator.decide.roles import assign
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.observed import Observed
+from payment_operator.model.actions import Decision, Part
+from payment_operator.model.observed import Observed
 from payment_operator.status import report
 
 STAGES = (

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from payment_operator.actions import Event
-from payment_operator.conditions import Finding
-from payment_operator.observed import Observed
+from payment_operator.model.actions import Event
+from payment_operator.model.conditions import Finding
+from payment_operator.model.observed import Observed
 from payment_operator.resources.metadata import Manifest
 
 NAMED: Final = 3

@@ -1,7 +1,6 @@
 """What the conditions of an environment say."""
 
 from payment_operator import names
-from payment_operator.conditions import UNKNOWN, Finding, true_or_false
 from payment_operator.decide import (
     analysis,
     claims,
@@ -19,7 +18,8 @@ from payment_operator.decide.staging import checked
 from payment_operator.decide.traffic import blockers
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.upkeep import lost_credentials
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.conditions import UNKNOWN, Finding, true_or_false
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources import jobs
 
 

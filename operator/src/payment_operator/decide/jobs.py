@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create
 from payment_operator.decide.staging import group_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import decoded, shortened
-from payment_operator.observed import Observed, Pod, Revision
+from payment_operator.model.actions import Create
+from payment_operator.model.observed import Observed, Pod, Revision
 from payment_operator.record import MigrationRecord, StepRecord, moment, stamp
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import MIGRATION

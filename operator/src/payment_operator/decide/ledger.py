@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create
 from payment_operator.decide import traffic
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.observed import Revision
+from payment_operator.model.actions import Create
+from payment_operator.model.observed import Revision
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources import pods
 from payment_operator.resources.metadata import Manifest

@@ -12,7 +12,7 @@ from payment_operator.api.request import RequestSpec, Verb
 from payment_operator.decide import api_key, database_rotation, ledger, override, traffic, webhook_rotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, stamp
 from payment_operator.resources import jobs
 

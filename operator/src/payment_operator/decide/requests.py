@@ -10,13 +10,13 @@ from typing import Final
 
 import msgspec
 
-from payment_operator.actions import Action, Delete, Part, Patch
 from payment_operator.api.request import RequestStatus
-from payment_operator.asked import Asked, adopted, age, answered
 from payment_operator.decide import operations
 from payment_operator.decide.operations import Answer
 from payment_operator.decide.turn import AT_ONCE, Turn
-from payment_operator.observed import Observed
+from payment_operator.model.actions import Action, Delete, Part, Patch
+from payment_operator.model.observed import Observed
+from payment_operator.model.requests import Asked, adopted, age, answered
 from payment_operator.record import moment, readable, stamp
 from payment_operator.resources.metadata import Manifest
 

@@ -7,7 +7,7 @@ whoever wants that retries it, or changes the spec.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources.revisions import (
     but_for_credentials,
     revision_hash,

@@ -1,8 +1,8 @@
 """What people are told of the values of `SECRET_KEY`."""
 
 from payment_operator.decide import secret_keys
-from payment_operator.observed import Observed
-from payment_operator.secret_key_sight import ValueNeed
+from payment_operator.model.observed import Observed
+from payment_operator.model.secret_keys import ValueNeed
 
 
 def missing(lost: tuple[ValueNeed, ...]) -> str:

@@ -11,15 +11,15 @@ from datetime import timedelta
 from typing import Final
 
 from payment_operator import names
-from payment_operator.actions import Apply
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
-from payment_operator.observed import Observed, Pod
+from payment_operator.model.actions import Apply
+from payment_operator.model.observed import Observed, Pod
+from payment_operator.model.secret_keys import KeyReport, ValueNeed
 from payment_operator.record import moment, stamp
 from payment_operator.resources import secret_keys
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.secret_keys import MAXIMUM_VALUES, SECRET_KEY, SecretKeysRecord
-from payment_operator.secret_key_sight import KeyReport, ValueNeed
 
 SETTLED_AFTER: Final = timedelta(minutes=5)
 """For so long another value must have signed before one goes: keys of the last moments are on every replica then."""

@@ -2,7 +2,7 @@
 
 from payment_operator import names
 from payment_operator.decide.roles import Roles
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.observed import Observed, Revision
 
 
 def api_replicas(observed: Observed, roles: Roles, revision: Revision) -> int:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Final
 
 from payment_operator.decide.roles import active_of
-from payment_operator.key_check import KeyCheck
-from payment_operator.observed import Observed
+from payment_operator.model.key_proof import KeyCheck
+from payment_operator.model.observed import Observed
 from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, HOT, REPLICA, Sources
 from payment_operator.resources.login import Login, login_of, with_login
 

@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create, Part
 from payment_operator.decide import sizes, traffic
 from payment_operator.decide.compromise import hurries, replaces_leaked
 from payment_operator.decide.jobs import (
@@ -23,7 +22,8 @@ from payment_operator.decide.jobs import (
 )
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.actions import Create, Part
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.resources import credentials, jobs, pods
 from payment_operator.resources.revisions import controller_revision

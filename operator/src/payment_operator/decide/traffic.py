@@ -10,13 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Create, Patch, pointer
-from payment_operator.commit import written
 from payment_operator.decide import analysis, api_key, database_rotation, sizes
 from payment_operator.decide.compromise import replaces_leaked
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.actions import Create, Patch, pointer
+from payment_operator.model.commit_record import written
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, moment, stamp
 from payment_operator.resources.services import Cutover, new_api_service
 

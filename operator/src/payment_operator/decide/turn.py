@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from payment_operator.actions import Action, Part, write_record
 from payment_operator.backoff import Fault
 from payment_operator.decide.roles import Roles
-from payment_operator.observed import Observed, Revision
+from payment_operator.model.actions import Action, Part, write_record
+from payment_operator.model.observed import Observed, Revision
 from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.redaction import redact
 

@@ -3,13 +3,13 @@
 from typing import Final
 
 from payment_operator import names
-from payment_operator.actions import Apply, Delete, Part, Tell, key_of
 from payment_operator.decide import sizes, traffic
 from payment_operator.decide.jobs import pods_of
 from payment_operator.decide.roles import assign
 from payment_operator.decide.steps import new_credentials
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Key, Observed, Revision
+from payment_operator.model.actions import Apply, Delete, Part, Tell, key_of
+from payment_operator.model.observed import Key, Observed, Revision
 from payment_operator.resources import credentials, scaling, services
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.overlay import holds

@@ -4,13 +4,13 @@ from typing import Final
 
 import msgspec
 
-from payment_operator.actions import DeleteEndpoint, EndpointAction, UpdateEndpoint
 from payment_operator.decide import webhook_secrets
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Observed
+from payment_operator.model.actions import DeleteEndpoint, EndpointAction, UpdateEndpoint
+from payment_operator.model.observed import Observed
+from payment_operator.model.webhook import Endpoint
 from payment_operator.record import stamp
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
-from payment_operator.webhook_sight import Endpoint
 
 ENVIRONMENT, NUMBER, ATTEMPT = "payments_environment", "payments_rotation", "payments_attempt"
 """Metadata by which an endpoint is known as ours."""

@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-from payment_operator.actions import DeleteEndpoint, UpdateEndpoint
 from payment_operator.decide import webhook_endpoints as endpoints
 from payment_operator.decide import webhook_secrets
 from payment_operator.decide import webhook_state as state
 from payment_operator.decide.turn import Turn
-from payment_operator.observed import Observed
+from payment_operator.model.actions import DeleteEndpoint, UpdateEndpoint
+from payment_operator.model.observed import Observed
 from payment_operator.record import moment, stamp
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
 

@@ -13,14 +13,14 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Apply, CreateEndpoint, UpdateEndpoint, key_of
 from payment_operator.backoff import FIRST_SECONDS, LONGEST_SECONDS, wait_after
 from payment_operator.decide import webhook_endpoints as endpoints
 from payment_operator.decide import webhook_overlap, webhook_secrets
 from payment_operator.decide import webhook_state as state
 from payment_operator.decide.staging import UNREADABLE
 from payment_operator.decide.turn import AT_ONCE, Turn
-from payment_operator.observed import Observed
+from payment_operator.model.actions import Apply, CreateEndpoint, UpdateEndpoint, key_of
+from payment_operator.model.observed import Observed
 from payment_operator.record import moment, stamp
 from payment_operator.resources.overlay import holds
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.actions import Apply
 from payment_operator.decide import webhook_state as state
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
-from payment_operator.observed import Observed
+from payment_operator.model.actions import Apply
+from payment_operator.model.observed import Observed
 from payment_operator.record import moment, stamp
 from payment_operator.resources.credentials import WEBHOOK
 from payment_operator.resources.metadata import Manifest

@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.unit.operator.world import OWNER, Lost, World
 
 from payment_operator import names
-from payment_operator.actions import Action, Create, Patch
 from payment_operator.errors import Conflict
+from payment_operator.model.actions import Action, Create, Patch
 
 if TYPE_CHECKING:
-    from payment_operator.observed import Observed
+    from payment_operator.model.observed import Observed
 
 IMAGES = [f"registry/payments:{number}" for number in range(1, 5)]
 PENDING = [

@@ -16,7 +16,7 @@ from payment_operator.resources.pods import CLAIM_FILE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payment_operator.observed import Pod
+    from payment_operator.model.observed import Pod
 
 
 class Counting(Ports):

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.world import World
 
 from payment_operator import names
-from payment_operator.observed import Probe
+from payment_operator.model.observed import Probe
 
 FIRST, SECOND, THIRD = (f"registry/payments:{number}" for number in (1, 2, 3))
 

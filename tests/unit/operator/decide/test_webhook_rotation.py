@@ -12,8 +12,8 @@ from tests.unit.operator.world import OWNER
 
 from payment_operator.decide import webhook_rotation
 from payment_operator.decide.webhook_endpoints import ENVIRONMENT
+from payment_operator.model.webhook import Endpoint
 from payment_operator.stripe_endpoints import StripeFault
-from payment_operator.webhook_sight import Endpoint
 from payment_service.platform.stripe_gateway import API_VERSION
 
 DAY = timedelta(days=1)

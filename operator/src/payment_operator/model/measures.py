@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from payment_operator.api.release import Bake as Limits
-from payment_operator.samples import Sample
+from payment_operator.model.samples import Sample
 
 Verdict = Literal["Passed", "Failed", "Inconclusive"]
 WHOLE: Final = 1000

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from payment_operator import names
-from payment_operator.observed import Key, Pod, Revision
+from payment_operator.model.observed import Key, Pod, Revision
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.webhook_record import WebhookRecord

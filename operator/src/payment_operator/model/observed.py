@@ -7,11 +7,13 @@ from typing import Any
 
 from payment_operator import names, record
 from payment_operator.api.environment import Environment
-from payment_operator.asked import Requests
 from payment_operator.backoff import Fault
-from payment_operator.commit import commit_record, selector_of
-from payment_operator.key_check import KeyCheck
-from payment_operator.measures import Measure
+from payment_operator.model.commit_record import commit_record, selector_of
+from payment_operator.model.key_proof import KeyCheck
+from payment_operator.model.measures import Measure
+from payment_operator.model.requests import Requests
+from payment_operator.model.secret_keys import SecretKeySight
+from payment_operator.model.webhook import WebhookSight
 from payment_operator.record import ReleaseRecord
 from payment_operator.resources import database_roles, webhook_record
 from payment_operator.resources.credentials import Sources, held
@@ -19,8 +21,6 @@ from payment_operator.resources.database_roles import RoleRotation
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.services import Cutover
 from payment_operator.resources.webhook_record import WebhookRecord
-from payment_operator.secret_key_sight import SecretKeySight
-from payment_operator.webhook_sight import WebhookSight
 
 Key = tuple[str, str]
 """Kind and name."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from payment_operator.actions import Action, Apply, Create, Delete, Patch, key_of
 from payment_operator.backoff import wait_after
 from payment_operator.errors import ApiError, Refused
-from payment_operator.observed import Key
+from payment_operator.model.actions import Action, Apply, Create, Delete, Patch, key_of
+from payment_operator.model.observed import Key
 
 FIRST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 30.0

@@ -1,0 +1,1 @@
+"""What observing, deciding and acting hand to each other: plain values, without input or output."""
