@@ -11,8 +11,8 @@ from payment_operator.fingerprints import fingerprint
 from payment_operator.model.key_proof import KeyCheck, account_of
 from payment_operator.model.observed import Observed
 from payment_operator.proving import Asks, prove, whose
-from payment_operator.record import moment
 from payment_operator.resources.credentials import API_KEY
+from payment_operator.resources.release_record import moment
 from payment_operator.scram import new_password
 from payment_operator.status import read
 

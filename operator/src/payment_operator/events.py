@@ -8,9 +8,9 @@ from payment_operator import names
 from payment_operator.cluster import Cluster
 from payment_operator.errors import OperatorError
 from payment_operator.model.actions import Event
-from payment_operator.record import stamp
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import stamp
 
 log = logging.getLogger("payment_operator.events")
 

@@ -18,10 +18,10 @@ from payment_operator.model.conditions import Finding, Status, stamped
 from payment_operator.model.holds import Holds
 from payment_operator.model.observed import Observed
 from payment_operator.queue import Key as EnvironmentKey
-from payment_operator.record import stamp
 from payment_operator.redaction import redact_value
 from payment_operator.requests import refuse
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import stamp
 from payment_operator.status import read
 
 INVALID: Final[dict[str, Status]] = {"Ready": "False", "Stalled": "True", "Failing": "True"}

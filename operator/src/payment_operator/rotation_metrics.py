@@ -13,7 +13,7 @@ from payment_operator.api.rotation import (
     WebhookSecretStatus,
 )
 from payment_operator.metrics import API_KEY, DATABASE, SECRET_KEY_FAILED, SECRET_KEY_STILL_NEEDED, WEBHOOK, Rotation
-from payment_operator.record import moment
+from payment_operator.resources.release_record import moment
 
 Where = tuple[str, str]
 """Namespace and name of an environment."""

@@ -17,9 +17,9 @@ from payment_operator.decide.turn import Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.key_proof import KeyCheck
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import moment, stamp
 from payment_operator.resources.credentials import API_KEY, DATABASE, held
 from payment_operator.resources.login import login_of
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.secret_key_status import secret_key_status
 from payment_operator.webhook_status import webhook_status
 

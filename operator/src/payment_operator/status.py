@@ -22,9 +22,9 @@ from payment_operator.decide.traffic import blockers
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.conditions import stamped
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import moment, stamp
 from payment_operator.resources import jobs
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.rotation_status import rotation_of, version_of
 
 MOST_FAILURES: Final = 10

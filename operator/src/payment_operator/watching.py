@@ -16,9 +16,9 @@ from payment_operator.model.measures import Measure
 from payment_operator.model.observed import Bake, Observed, Pod, Probe, Revision
 from payment_operator.model.samples import Sample, Unreadable, parse
 from payment_operator.outside import ask_prometheus, ask_webhook
-from payment_operator.record import moment
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import ADMIN_TOKEN
+from payment_operator.resources.release_record import moment
 
 PROBE_SECONDS: Final = 5.0
 TAKE_SECONDS: Final = 60.0

@@ -3,7 +3,7 @@
 from payment_operator.api.rotation import WebhookSecretStatus
 from payment_operator.decide import webhook_secrets, webhook_state
 from payment_operator.decide.turn import Turn
-from payment_operator.record import stamp
+from payment_operator.resources.release_record import stamp
 from payment_operator.resources.webhook_record import WebhookRecord
 
 

@@ -14,7 +14,7 @@ from payment_operator.endpoint_work import account_of
 from payment_operator.logs import environment_of
 from payment_operator.model.observed import Observed
 from payment_operator.model.webhook import PodReport, WebhookSight
-from payment_operator.record import moment
+from payment_operator.resources.release_record import moment
 from payment_operator.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.watching import token
 

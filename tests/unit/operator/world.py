@@ -40,10 +40,10 @@ from payment_operator.model.actions import (
 from payment_operator.model.key_proof import KeyCheck, State
 from payment_operator.model.observed import Bake, Observed, Probe, read_pod
 from payment_operator.model.requests import Requests
-from payment_operator.record import stamp
 from payment_operator.resources.credentials import malformed, read_sources
 from payment_operator.resources.login import login_of
 from payment_operator.resources.metadata import Owner
+from payment_operator.resources.release_record import stamp
 
 OWNER = Owner("shop", "test", "uid-shop")
 SPEC: dict[str, Any] = {

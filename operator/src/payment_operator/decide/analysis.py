@@ -5,7 +5,7 @@ from typing import Literal
 
 from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import moment
+from payment_operator.resources.release_record import moment
 from payment_operator.resources.services import Cutover
 
 Policy = Literal["Hold", "Extend", "Proceed"]

@@ -14,11 +14,11 @@ from payment_operator.decide.staging import UNREADABLE, current_login, group_of
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.model.actions import Create, LockRole, Patch, PrepareRole, key_of
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import moment, stamp
 from payment_operator.resources import database_roles
 from payment_operator.resources.credentials import ADMIN_URL, DATABASE, MIGRATION
 from payment_operator.resources.database_roles import RoleRotation, StoredLogin
 from payment_operator.resources.login import login_of, with_login
+from payment_operator.resources.release_record import moment, stamp
 
 
 def advance(turn: Turn) -> None:

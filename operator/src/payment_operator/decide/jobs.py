@@ -12,11 +12,11 @@ from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import decoded, shortened
 from payment_operator.model.actions import Create
 from payment_operator.model.observed import Observed, Pod, Revision
-from payment_operator.record import MigrationRecord, StepRecord, moment, stamp
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import MIGRATION
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.pods import MIGRATE
+from payment_operator.resources.release_record import MigrationRecord, StepRecord, moment, stamp
 
 REASONS: Final = {
     2: "SettingsRefused",

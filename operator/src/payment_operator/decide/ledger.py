@@ -10,9 +10,9 @@ from payment_operator.decide import traffic
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Create
 from payment_operator.model.observed import Revision
-from payment_operator.record import ReleaseRecord
 from payment_operator.resources import pods
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import ReleaseRecord
 from payment_operator.resources.revisions import controller_revision
 
 

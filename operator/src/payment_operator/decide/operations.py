@@ -13,8 +13,8 @@ from payment_operator.decide import api_key, database_rotation, ledger, override
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import ReleaseRecord, StepRecord, stamp
 from payment_operator.resources import jobs
+from payment_operator.resources.release_record import ReleaseRecord, StepRecord, stamp
 
 
 class Answer(NamedTuple):

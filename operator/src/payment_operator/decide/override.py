@@ -15,8 +15,8 @@ from payment_operator.decide import traffic
 from payment_operator.decide.turn import Turn
 from payment_operator.model.commit_record import selector_of
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import moment, stamp
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.resources.services import Cutover
 
 RESTORE_SECONDS: Final = 30

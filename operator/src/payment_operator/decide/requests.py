@@ -17,8 +17,8 @@ from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.model.actions import Action, Delete, Part, Patch
 from payment_operator.model.observed import Observed
 from payment_operator.model.requests import Asked, adopted, age, answered
-from payment_operator.record import moment, readable, stamp
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import moment, readable, stamp
 
 MOST_AT_ONCE: Final = 20
 """Answers in one pass that change nothing else."""

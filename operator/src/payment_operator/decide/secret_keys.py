@@ -16,9 +16,9 @@ from payment_operator.fingerprints import fingerprint
 from payment_operator.model.actions import Apply
 from payment_operator.model.observed import Observed, Pod
 from payment_operator.model.secret_keys import KeyReport, ValueNeed
-from payment_operator.record import moment, stamp
 from payment_operator.resources import secret_keys
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.resources.secret_keys import MAXIMUM_VALUES, SECRET_KEY, SecretKeysRecord
 
 SETTLED_AFTER: Final = timedelta(minutes=5)

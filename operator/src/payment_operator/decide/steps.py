@@ -24,8 +24,8 @@ from payment_operator.decide.turn import Progress, Turn
 from payment_operator.decide.words import shortened
 from payment_operator.model.actions import Create, Part
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.resources import credentials, jobs, pods
+from payment_operator.resources.release_record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.resources.revisions import controller_revision
 
 MOST_MOVES: Final = 10

@@ -17,7 +17,7 @@ from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Create, Patch, pointer
 from payment_operator.model.commit_record import written
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import ReleaseRecord, moment, stamp
+from payment_operator.resources.release_record import ReleaseRecord, moment, stamp
 from payment_operator.resources.services import Cutover, new_api_service
 
 ENDPOINT_SECONDS: Final = 60

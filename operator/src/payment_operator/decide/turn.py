@@ -10,8 +10,8 @@ from payment_operator.backoff import Fault
 from payment_operator.decide.roles import Roles
 from payment_operator.model.actions import Action, Part, write_record
 from payment_operator.model.observed import Observed, Revision
-from payment_operator.record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.redaction import redact
+from payment_operator.resources.release_record import ReleaseRecord, StepRecord, moment, stamp
 
 MESSAGE_LIMIT: Final = 1000
 AT_ONCE: Final = 0.05

@@ -9,7 +9,7 @@ from payment_operator.decide.turn import Turn
 from payment_operator.model.actions import DeleteEndpoint, EndpointAction, UpdateEndpoint
 from payment_operator.model.observed import Observed
 from payment_operator.model.webhook import Endpoint
-from payment_operator.record import stamp
+from payment_operator.resources.release_record import stamp
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
 
 ENVIRONMENT, NUMBER, ATTEMPT = "payments_environment", "payments_rotation", "payments_attempt"

@@ -14,7 +14,7 @@ from payment_operator.decide import webhook_state as state
 from payment_operator.decide.turn import Turn
 from payment_operator.model.actions import DeleteEndpoint, UpdateEndpoint
 from payment_operator.model.observed import Observed
-from payment_operator.record import moment, stamp
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
 
 DRAIN_SECONDS: Final = 600

@@ -21,8 +21,8 @@ from payment_operator.decide.staging import UNREADABLE
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.model.actions import Apply, CreateEndpoint, UpdateEndpoint, key_of
 from payment_operator.model.observed import Observed
-from payment_operator.record import moment, stamp
 from payment_operator.resources.overlay import holds
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.resources.webhook_record import StoredEndpoint, WebhookRecord
 
 QUIET: Final = ("terminal.reader.action_failed",)

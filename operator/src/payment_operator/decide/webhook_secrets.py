@@ -15,9 +15,9 @@ from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.actions import Apply
 from payment_operator.model.observed import Observed
-from payment_operator.record import moment, stamp
 from payment_operator.resources.credentials import WEBHOOK
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import moment, stamp
 from payment_operator.resources.webhook_record import ANNOTATION, WebhookRecord, encode
 
 UNUSED: Final = "whsec_none_"

@@ -7,7 +7,7 @@ from payment_operator.api.webhook import WebhookRotation
 from payment_operator.decide.roles import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Observed, Pod
-from payment_operator.record import moment
+from payment_operator.resources.release_record import moment
 from payment_operator.resources.webhook_record import WebhookRecord
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from payment_operator import names
 from payment_operator.model.observed import Key, Pod, Revision
-from payment_operator.record import ReleaseRecord
 from payment_operator.resources.metadata import Manifest
+from payment_operator.resources.release_record import ReleaseRecord
 from payment_operator.resources.webhook_record import WebhookRecord
 
 

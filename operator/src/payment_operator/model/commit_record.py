@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from payment_operator import names
-from payment_operator.record import ReleaseRecord, readable
 from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.release_record import ReleaseRecord, readable
 from payment_operator.resources.services import Cutover
 
 

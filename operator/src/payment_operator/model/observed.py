@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from payment_operator import names, record
+from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.backoff import Fault
 from payment_operator.model.commit_record import commit_record, selector_of
@@ -14,11 +14,11 @@ from payment_operator.model.measures import Measure
 from payment_operator.model.requests import Requests
 from payment_operator.model.secret_keys import SecretKeySight
 from payment_operator.model.webhook import WebhookSight
-from payment_operator.record import ReleaseRecord
-from payment_operator.resources import database_roles, webhook_record
+from payment_operator.resources import database_roles, release_record, webhook_record
 from payment_operator.resources.credentials import Sources, held
 from payment_operator.resources.database_roles import RoleRotation
 from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.release_record import ReleaseRecord
 from payment_operator.resources.services import Cutover
 from payment_operator.resources.webhook_record import WebhookRecord
 
@@ -239,7 +239,7 @@ def _revision(item: Manifest) -> Revision:
         number=item["revision"],
         content=data.get("input") or {},
         manifests=data.get("manifests") or {},
-        record=record.decode(annotations),
+        record=release_record.decode(annotations),
         version=item["metadata"].get("resourceVersion", ""),
         bare=not annotations,
     )

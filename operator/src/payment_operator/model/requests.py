@@ -7,8 +7,8 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.api.request import MESSAGE_LIMIT, RequestSpec, RequestStatus, read_spec
-from payment_operator.record import moment, readable
 from payment_operator.resources.metadata import Manifest, Owner
+from payment_operator.resources.release_record import moment, readable
 
 UNVERIFIED: Final = "unverified"
 ANSWERED: Final = frozenset({"Refused", "Done"})

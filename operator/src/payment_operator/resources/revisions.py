@@ -12,9 +12,9 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.api.environment import Environment
-from payment_operator.record import ReleaseRecord
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.pods import plaintext_allowed
+from payment_operator.resources.release_record import ReleaseRecord
 
 
 def pruned(struct: msgspec.Struct) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.unit.operator.world import World
 
-from payment_operator.record import stamp
+from payment_operator.resources.release_record import stamp
 
 OLD, NEW = "sk_test_1", "sk_test_2"
 

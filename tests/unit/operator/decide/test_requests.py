@@ -14,8 +14,8 @@ from tests.unit.operator.world import OWNER, Lost, World
 from payment_operator import names
 from payment_operator.decide import operations, requests
 from payment_operator.errors import ApiError, Conflict, NotThere, OperatorError, Refused
-from payment_operator.record import stamp
 from payment_operator.requests import BINDING, POLICY
+from payment_operator.resources.release_record import stamp
 
 if TYPE_CHECKING:
     from payment_operator.api.request import RequestSpec
