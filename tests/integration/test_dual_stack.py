@@ -18,7 +18,8 @@ from aiohttp import web
 from tests.requirements import require
 from tests.servers.process import START_SECONDS, free_port
 
-from payment_operator import admin, run
+from payment_operator import run
+from payment_operator.clients import pod_admin
 from payment_operator.health import application
 from payment_operator.model.observed import read_pod
 from payment_service.health.admin import admin_app
@@ -112,10 +113,10 @@ async def test_the_operator_talks_to_a_pod_that_has_only_an_ipv6_address(monkeyp
     pods = web.Application()
     pods.router.add_route("*", "/{path:.*}", take)
     port = free_port()
-    monkeypatch.setattr(admin, "ADMIN_PORT", port)
-    monkeypatch.setattr(admin, "HTTP_PORT", port)
+    monkeypatch.setattr(pod_admin, "ADMIN_PORT", port)
+    monkeypatch.setattr(pod_admin, "HTTP_PORT", port)
     runner = await run.listen(pods, host="::1", port=port)
-    calls = admin.Admin()
+    calls = pod_admin.Admin()
     pod = read_pod({"metadata": {"name": "p", "uid": "u", "labels": {}}, "status": {"podIP": "::1"}})
     try:
         assert await calls.put(pod, "/drain", {"drain": True}, token="t")

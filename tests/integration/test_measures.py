@@ -19,11 +19,11 @@ from tests.unit.operator.driven import Driven, Ports
 from tests.unit.operator.test_analysis import metrics
 from tests.unit.operator.world import SPEC, World
 
-from payment_operator.admin import Admin
 from payment_operator.api.environment import Environment
 from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
+from payment_operator.clients.measures import ask_prometheus, ask_webhook
+from payment_operator.clients.pod_admin import Admin
 from payment_operator.model.observed import Observed, Pod, read_pod
-from payment_operator.outside import ask_prometheus, ask_webhook
 from payment_operator.resources import jobs, pods
 from payment_operator.watching import Watching
 from payment_service.platform.secrets import Secret
@@ -232,7 +232,7 @@ async def test_a_revision_that_refuses_the_probe_key_fails_in_smoke_and_at_a_loo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with production(f"sqlite+aiosqlite:///{tmp_path}/payments.db") as running:
-        monkeypatch.setattr("payment_operator.admin.HTTP_PORT", running.port)
+        monkeypatch.setattr("payment_operator.clients.pod_admin.HTTP_PORT", running.port)
         pod = read_pod({"metadata": {"name": "shop-api-1", "uid": "u"}, "status": {"podIP": "127.0.0.1"}})
         admin = Admin()
         try:

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from payment_operator import cluster as client
 from payment_operator import lease
-from payment_operator.cluster import Cluster
+from payment_operator.clients import kubernetes as client
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import ApiError
 from payment_operator.lease import Lease, LeaseLost
 

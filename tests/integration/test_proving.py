@@ -15,9 +15,9 @@ from tests.unit.operator.world import SPEC
 
 from payment_operator.api.api_key import NEEDED
 from payment_operator.api.environment import Environment
-from payment_operator.proving import prove
-from payment_operator.stripe_http import StripeHttp
-from payment_operator.stripe_probe import StripeProbe
+from payment_operator.clients.key_proof import prove
+from payment_operator.clients.stripe_http import StripeHttp
+from payment_operator.clients.stripe_probe import StripeProbe
 from payment_service.platform.metrics import STRIPE_REQUESTS
 from payment_service.server import Servers, listen
 from payment_service.simulator import Simulator

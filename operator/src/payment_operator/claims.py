@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import Conflict, NameTaken
 from payment_operator.model.actions import key_of
 from payment_operator.model.observed import Key, Observed

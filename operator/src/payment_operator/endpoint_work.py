@@ -1,12 +1,12 @@
 """Does at Stripe what a webhook rotation asks for, and returns the write that records it."""
 
+from payment_operator.clients.stripe_endpoints import Account, Endpoints, StripeFault
+from payment_operator.clients.stripe_http import Form, base_of
 from payment_operator.decide import webhook_endpoints, webhook_secrets
 from payment_operator.model.actions import Apply, CreateEndpoint, EndpointAction, Part, UpdateEndpoint
 from payment_operator.model.observed import Observed
 from payment_operator.redaction import redact
 from payment_operator.resources.credentials import API_KEY
-from payment_operator.stripe_endpoints import Account, Endpoints, StripeFault
-from payment_operator.stripe_http import Form, base_of
 
 TOO_MANY, IN_PROGRESS, BROKEN = 429, 409, 500
 

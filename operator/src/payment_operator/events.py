@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 
 from payment_operator import names
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import OperatorError
 from payment_operator.model.actions import Event
 from payment_operator.redaction import redact

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import Conflict, OperatorError
 
 DURATION_SECONDS: Final = 15

@@ -10,7 +10,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.status import EnvironmentStatus
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.decide.jobs import ended
 from payment_operator.errors import ApiError
 from payment_operator.model.observed import Key, Observed, Pod, read_endpoints, read_pod

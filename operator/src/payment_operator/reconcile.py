@@ -12,8 +12,11 @@ from functools import partial
 from typing import Final
 
 from payment_operator import claims, names
-from payment_operator.admin import Admin
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.pod_admin import Admin
+from payment_operator.clients.stripe_endpoints import StripeEndpoints, StripeFault
+from payment_operator.clients.stripe_http import StripeHttp
+from payment_operator.clients.stripe_probe import StripeProbe
 from payment_operator.condition_metrics import measure_conditions, measure_death
 from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.decide.decision import decide
@@ -54,9 +57,6 @@ from payment_operator.role_work import work_on_role
 from payment_operator.rotation_metrics import measure
 from payment_operator.secret_key_watch import SecretKeyWatch
 from payment_operator.status import read
-from payment_operator.stripe_endpoints import StripeEndpoints, StripeFault
-from payment_operator.stripe_http import StripeHttp
-from payment_operator.stripe_probe import StripeProbe
 from payment_operator.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
 from payment_operator.watching import Watching
 from payment_operator.webhook_watch import WebhookWatch

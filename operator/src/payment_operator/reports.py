@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.decide import faults
 from payment_operator.errors import ApiError, Conflict
 from payment_operator.events import post_event

@@ -6,7 +6,7 @@ from typing import Final
 
 from payment_operator import names
 from payment_operator.api.request import RequestStatus
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import ApiError, Conflict, NotThere
 from payment_operator.model import requests
 from payment_operator.model.requests import Asked, Requests

@@ -1,10 +1,10 @@
 """Does what a rotation asks of the database, and tells what came of it."""
 
-from payment_operator import postgresql
 from payment_operator.backoff import Backoff
+from payment_operator.clients import postgresql
+from payment_operator.clients.postgresql import DatabaseFault
 from payment_operator.model.actions import LockRole, Part, PrepareRole
 from payment_operator.model.observed import Observed
-from payment_operator.postgresql import DatabaseFault
 from payment_operator.redaction import redact
 from payment_operator.resources.login import login_of
 

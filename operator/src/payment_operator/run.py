@@ -15,9 +15,10 @@ from typing import Final
 from aiohttp import web
 
 from payment_operator import names
-from payment_operator.admin import Admin
 from payment_operator.api.crd import crd_manifests
-from payment_operator.cluster import Cluster
+from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.pod_admin import Admin
+from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.errors import OperatorError
 from payment_operator.events import post_event
 from payment_operator.health import Staleness, application
@@ -27,7 +28,6 @@ from payment_operator.model.actions import Event
 from payment_operator.queue import WorkQueue
 from payment_operator.reconcile import Reconciler
 from payment_operator.resources.metadata import Manifest
-from payment_operator.stripe_http import StripeHttp
 from payment_operator.watches import Watches
 
 KEPT: Final = "the database, Redis, the Stripe account and the Secrets that the spec named were kept"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from payment_operator.admin import Admin
+from payment_operator.clients.pod_admin import Admin
 from payment_operator.decide import secret_keys
 from payment_operator.model.observed import Observed
 from payment_operator.model.secret_keys import SecretKeySight, read_report

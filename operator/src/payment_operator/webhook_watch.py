@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from payment_operator.admin import Admin
 from payment_operator.backoff import Backoff
+from payment_operator.clients.pod_admin import Admin
+from payment_operator.clients.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.decide import webhook_endpoints, webhook_state
 from payment_operator.endpoint_work import account_of
 from payment_operator.logs import environment_of
 from payment_operator.model.observed import Observed
 from payment_operator.model.webhook import PodReport, WebhookSight
 from payment_operator.resources.release_record import moment
-from payment_operator.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.watching import token
 
 IDLE: Final = timedelta(seconds=60)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.operator.webhook_world import WebhookWorld, managed
 
+from payment_operator.clients.stripe_endpoints import StripeEndpoints
 from payment_operator.decide.decision import decide
 from payment_operator.model.actions import UpdateEndpoint
-from payment_operator.stripe_endpoints import StripeEndpoints
 from payment_operator.webhook_watch import WebhookWatch
 
 if TYPE_CHECKING:

@@ -13,21 +13,21 @@ from tests.unit.operator.world_objects import is_ready
 
 from payment_operator import names
 from payment_operator.backoff import Fault
+from payment_operator.clients.stripe_endpoints import StripeFault
 from payment_operator.decide import webhook_rotation, webhook_secrets, webhook_state
 from payment_operator.decide.webhook_endpoints import ENVIRONMENT
 from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import Conflict
 from payment_operator.model.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, Part, UpdateEndpoint, key_of
 from payment_operator.model.webhook import Endpoint, PodReport, WebhookSight
-from payment_operator.stripe_endpoints import StripeFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from payment_operator.clients.stripe_endpoints import Account
+    from payment_operator.clients.stripe_http import Form
     from payment_operator.model.actions import Action
     from payment_operator.model.observed import Observed
-    from payment_operator.stripe_endpoints import Account
-    from payment_operator.stripe_http import Form
 
 HOT = ("Secret", names.webhook_secrets(OWNER.name))
 URL = "https://shop.example/api/v1/webhooks/stripe"

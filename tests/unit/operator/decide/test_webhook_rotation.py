@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.operator.webhook_world import HOT, MANAGED, URL, WebhookWorld, managed
 from tests.unit.operator.world import OWNER
 
+from payment_operator.clients.stripe_endpoints import StripeFault
 from payment_operator.decide import webhook_rotation
 from payment_operator.decide.webhook_endpoints import ENVIRONMENT
 from payment_operator.model.webhook import Endpoint
-from payment_operator.stripe_endpoints import StripeFault
 from payment_service.platform.stripe_gateway import API_VERSION
 
 DAY = timedelta(days=1)

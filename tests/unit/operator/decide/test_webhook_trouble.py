@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed
 
-from payment_operator.stripe_endpoints import StripeFault
+from payment_operator.clients.stripe_endpoints import StripeFault
 
 SECRET_REF = {"secretRef": {"name": "payments"}, "rotation": MANAGED["rotation"]}
 

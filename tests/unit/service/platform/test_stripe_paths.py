@@ -13,7 +13,7 @@ import yarl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_operator.stripe_http import address
+from payment_operator.clients.stripe_http import address
 from payment_service.platform.stripe_paths import UnsafeSegment, stripe_path
 
 if TYPE_CHECKING:

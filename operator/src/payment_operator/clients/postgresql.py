@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlencode
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from payment_operator.clients.scram import verifier
 from payment_operator.errors import OperatorError
 from payment_operator.plaintext import VERIFY
 from payment_operator.resources.login import Login, login_of
-from payment_operator.scram import verifier
 
 SECONDS: Final = 10.0
 PER_GRANT: Final = 16

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
+from payment_operator.clients.stripe_http import FAULTS, StripeHttp
 from payment_operator.model.key_proof import Answer
-from payment_operator.stripe_http import FAULTS, StripeHttp
 
 SECONDS: Final = 10.0
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
+from payment_operator.clients.stripe_http import FAULTS, Form, StripeHttp, address
 from payment_operator.errors import OperatorError
 from payment_operator.model.webhook import Endpoint
-from payment_operator.stripe_http import FAULTS, Form, StripeHttp, address
 
 SECONDS: Final = 20.0
 PAGE: Final = 100

@@ -10,9 +10,9 @@ from typing import Final, Protocol
 
 from payment_operator.api.api_key import COLLECTIONS, MANAGING
 from payment_operator.api.environment import Environment
+from payment_operator.clients.stripe_http import address, base_of
 from payment_operator.model.key_proof import Answer, KeyCheck, Proof, account_of, judge
 from payment_operator.resources.credentials import malformed
-from payment_operator.stripe_http import address, base_of
 
 NOBODY: Final = "lean_payments_no_such_object"
 _WITHOUT_LIST: Final = frozenset({"balance"})
