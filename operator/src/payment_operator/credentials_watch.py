@@ -8,13 +8,13 @@ from payment_operator.api.rotation import PendingKey
 from payment_operator.backoff import Backoff
 from payment_operator.clients.key_proof import Asks, prove, whose
 from payment_operator.clients.scram import new_password
-from payment_operator.decide.staging import in_use, keys_in_use, stage
+from payment_operator.decide.rotation.staged_credentials import in_use, keys_in_use, stage
+from payment_operator.decide.status.report import read
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.key_proof import KeyCheck, account_of
 from payment_operator.model.observed import Observed
 from payment_operator.resources.credentials import API_KEY
 from payment_operator.resources.release_record import moment
-from payment_operator.status import read
 
 ASK_AGAIN: Final = timedelta(minutes=5)
 SETTLE: Final = timedelta(seconds=3)

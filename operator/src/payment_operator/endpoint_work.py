@@ -2,7 +2,7 @@
 
 from payment_operator.clients.stripe_endpoints import Account, Endpoints, StripeFault
 from payment_operator.clients.stripe_http import Form, base_of
-from payment_operator.decide import webhook_endpoints, webhook_secrets
+from payment_operator.decide.rotation.webhook import endpoints, secrets
 from payment_operator.model.actions import Apply, CreateEndpoint, EndpointAction, Part, UpdateEndpoint
 from payment_operator.model.observed import Observed
 from payment_operator.redaction import redact
@@ -51,13 +51,13 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
         if fault.status < BROKEN:
             message = redact(str(fault), observed.sources.secrets)
             part.tell("WebhookRotationFailed", message, warning=True)
-            return webhook_secrets.write(observed, webhook_endpoints.refused(observed, record, message))
+            return secrets.write(observed, endpoints.refused(observed, record, message))
         # Stripe would give the same answer to the same key for a day
-        return webhook_secrets.write(observed, webhook_endpoints.attempted(observed, record))
+        return secrets.write(observed, endpoints.attempted(observed, record))
     if made.secret and await stripe.update(account, made.id, form=[("disabled", "true")]):
-        return webhook_secrets.write(observed, webhook_endpoints.created(observed, record, made), add=made.secret)
+        return secrets.write(observed, endpoints.created(observed, record, made), add=made.secret)
     await stripe.delete(account, made.id)
-    return webhook_secrets.write(observed, webhook_endpoints.attempted(observed, record))
+    return secrets.write(observed, endpoints.attempted(observed, record))
 
 
 def _creation(action: CreateEndpoint) -> Form:

@@ -11,7 +11,7 @@ from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.status import EnvironmentStatus
 from payment_operator.clients.kubernetes import Cluster
-from payment_operator.decide.jobs import ended
+from payment_operator.decide.release.jobs import ended
 from payment_operator.errors import ApiError
 from payment_operator.model.observed import Key, Observed, Pod, read_endpoints, read_pod
 from payment_operator.redaction import redact

@@ -20,9 +20,10 @@ from payment_operator.clients.stripe_probe import StripeProbe
 from payment_operator.condition_metrics import measure_conditions, measure_death
 from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.decide.decision import decide
-from payment_operator.decide.roles import assign
+from payment_operator.decide.objects import restore
+from payment_operator.decide.placement import assign
+from payment_operator.decide.status.report import read
 from payment_operator.decide.unsafe_pods import unsafe_fields
-from payment_operator.decide.upkeep import restore
 from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Unreachable
 from payment_operator.logs import environment_of
@@ -56,7 +57,6 @@ from payment_operator.resources.metadata import Manifest
 from payment_operator.role_work import work_on_role
 from payment_operator.rotation_metrics import measure
 from payment_operator.secret_key_watch import SecretKeyWatch
-from payment_operator.status import read
 from payment_operator.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
 from payment_operator.watching import Watching
 from payment_operator.webhook_watch import WebhookWatch

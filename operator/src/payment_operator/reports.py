@@ -9,7 +9,8 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.clients.kubernetes import Cluster
-from payment_operator.decide import faults
+from payment_operator.decide.status import faults
+from payment_operator.decide.status.report import read
 from payment_operator.errors import ApiError, Conflict
 from payment_operator.events import post_event
 from payment_operator.logs import environment_of
@@ -22,7 +23,6 @@ from payment_operator.redaction import redact_value
 from payment_operator.requests import refuse
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import stamp
-from payment_operator.status import read
 
 INVALID: Final[dict[str, Status]] = {"Ready": "False", "Stalled": "True", "Failing": "True"}
 DEAD: Final[dict[str, Status]] = {"Ready": "False", "Failing": "True"}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from payment_operator.clients.pod_admin import Admin
-from payment_operator.decide import secret_keys
+from payment_operator.decide.rotation import secret_keys
 from payment_operator.model.observed import Observed
 from payment_operator.model.secret_keys import SecretKeySight, read_report
 from payment_operator.watching import token

@@ -11,7 +11,7 @@ from payment_operator.backoff import wait_after
 from payment_operator.bake import Look, Looks
 from payment_operator.clients.measures import ask_prometheus, ask_webhook
 from payment_operator.clients.pod_admin import Admin
-from payment_operator.decide.roles import Roles, baking
+from payment_operator.decide.placement import Roles, baking
 from payment_operator.model.actions import Tell
 from payment_operator.model.measures import Measure
 from payment_operator.model.observed import Bake, Observed, Pod, Probe, Revision

@@ -10,7 +10,8 @@ from typing import Any, Final
 from payment_operator.backoff import Backoff
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_endpoints import Account, StripeEndpoints, StripeFault
-from payment_operator.decide import webhook_endpoints, webhook_state
+from payment_operator.decide.rotation.webhook import endpoints as webhook_endpoints
+from payment_operator.decide.rotation.webhook import state
 from payment_operator.endpoint_work import account_of
 from payment_operator.logs import environment_of
 from payment_operator.model.observed import Observed
@@ -42,8 +43,8 @@ class WebhookWatch:
     async def look(self, observed: Observed) -> Observed:
         """The observation with what is seen of the endpoints."""
         record = observed.webhook_record
-        busy = webhook_state.busy(record)
-        needed = observed.sources.usable and (busy or webhook_state.managed(observed))
+        busy = state.busy(record)
+        needed = observed.sources.usable and (busy or state.managed(observed))
         waits = self.at is not None and observed.now - self.at < IDLE and self.lists.fault is None
         if needed and (busy or not waits):
             self.sight, self.at = await self._look(observed), observed.now
@@ -63,7 +64,7 @@ class WebhookWatch:
             self.lists.failed(str(error), now=observed.now)
             return WebhookSight(reports, unlisted=self.lists.fault)
         self.lists.done()
-        if not webhook_state.ends(observed, record):
+        if not state.ends(observed, record):
             return WebhookSight(reports, endpoints)
         try:
             return WebhookSight(reports, endpoints, await self._undelivered(observed, account))
@@ -78,7 +79,7 @@ class WebhookWatch:
         )
 
     async def _reports(self, observed: Observed) -> dict[str, PodReport | None]:
-        pods = webhook_state.reporting(observed)
+        pods = state.reporting(observed)
         found = await asyncio.gather(*(self.admin.status(pod, token=token(observed, pod.revision)) for pod in pods))
         return {pod.uid: read_report(answer) for pod, answer in zip(pods, found, strict=True)}
 

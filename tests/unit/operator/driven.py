@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
-from payment_operator.decide.staging import stage
+from payment_operator.decide.rotation.staged_credentials import stage
 from payment_operator.errors import Conflict, OperatorError
 from payment_operator.model.actions import Apply, Create, Delete, Patch
 from payment_operator.model.observed import Observed, Pod, Probe

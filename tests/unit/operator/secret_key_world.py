@@ -13,7 +13,7 @@ from tests.unit.operator.world import OWNER, World
 from tests.unit.operator.world_objects import is_ready
 
 from payment_operator import names
-from payment_operator.decide import secret_keys
+from payment_operator.decide.rotation import secret_keys
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.secret_keys import SecretKeySight, read_report
 

@@ -11,7 +11,7 @@ from tests.unit.operator.world import World
 
 from payment_operator import names
 from payment_operator.decide import decision
-from payment_operator.decide.jobs import MOST_JOBS
+from payment_operator.decide.release.jobs import MOST_JOBS
 from payment_operator.errors import ApiError, OperatorError, Refused
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from tests.unit.operator.world import World
 
 from payment_operator import names
-from payment_operator.decide.jobs import ended
-from payment_operator.decide.roles import assign
+from payment_operator.decide.placement import assign
+from payment_operator.decide.release.jobs import ended
 from payment_operator.model.observed import Pod, read_pod
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.workload import Api
 from payment_operator.decide.decision import decide
-from payment_operator.decide.roles import assign
+from payment_operator.decide.placement import assign
 from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.redaction import redact
 from payment_operator.resources.credentials import Sources, credentials_secret

@@ -14,8 +14,10 @@ from tests.unit.operator.world_objects import is_ready
 from payment_operator import names
 from payment_operator.backoff import Fault
 from payment_operator.clients.stripe_endpoints import StripeFault
-from payment_operator.decide import webhook_rotation, webhook_secrets, webhook_state
-from payment_operator.decide.webhook_endpoints import ENVIRONMENT
+from payment_operator.decide.rotation.webhook import secrets as webhook_secrets
+from payment_operator.decide.rotation.webhook import state as webhook_state
+from payment_operator.decide.rotation.webhook import steps
+from payment_operator.decide.rotation.webhook.endpoints import ENVIRONMENT
 from payment_operator.endpoint_work import work_on_endpoint
 from payment_operator.errors import Conflict
 from payment_operator.model.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, Part, UpdateEndpoint, key_of
@@ -120,7 +122,7 @@ class Stripe:
 
     def sending(self) -> list[Endpoint]:
         """Endpoints that get real events now."""
-        return [item for item in self.endpoints.values() if item.enabled and item.events != webhook_rotation.QUIET]
+        return [item for item in self.endpoints.values() if item.enabled and item.events != steps.QUIET]
 
 
 class Mortal:
@@ -191,7 +193,7 @@ class WebhookWorld(World):
             for revision in seen.revisions.values()
             if revision.digest == self.pods[name]["metadata"]["labels"][names.LABEL_REVISION]
         )
-        return PodReport(marks, verified, self.api_versions.get(image, webhook_rotation.API_VERSION))
+        return PodReport(marks, verified, self.api_versions.get(image, steps.API_VERSION))
 
     def perform(self, action: Action) -> None:
         if isinstance(action, CreateEndpoint | UpdateEndpoint | DeleteEndpoint):

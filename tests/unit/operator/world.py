@@ -20,8 +20,8 @@ from tests.unit.operator.world_objects import JOB, is_ready, make_pod, operate
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.decide.decision import decide
-from payment_operator.decide.roles import assign, baking
-from payment_operator.decide.staging import stage
+from payment_operator.decide.placement import assign, baking
+from payment_operator.decide.rotation.staged_credentials import stage
 from payment_operator.errors import Conflict
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model import requests as asked

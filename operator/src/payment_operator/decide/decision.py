@@ -8,34 +8,25 @@ release does; a concern that fails keeps none of the others back.
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from payment_operator.decide import (
-    api_key,
-    contract,
-    database_rotation,
-    faults,
-    ledger,
-    override,
-    requests,
-    secret_keys,
-    steps,
-    traffic,
-    upkeep,
-    webhook_rotation,
-)
-from payment_operator.decide.roles import assign
+from payment_operator.decide import objects, requests
+from payment_operator.decide.placement import assign
+from payment_operator.decide.release import contract, override, revisions, steps, traffic
+from payment_operator.decide.rotation import api_key, database, secret_keys
+from payment_operator.decide.rotation.webhook import steps as webhook_rotation
+from payment_operator.decide.status import faults
+from payment_operator.decide.status.report import report
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Decision, Part
 from payment_operator.model.observed import Observed
-from payment_operator.status import report
 
 STAGES = (
-    ledger.recover,
+    revisions.recover,
     traffic.settle,
     traffic.complete,
     traffic.go_back,
     traffic.bake,
     traffic.retire,
-    ledger.supersede,
+    revisions.supersede,
     steps.advance,
     contract.contract,
 )
@@ -43,10 +34,10 @@ REQUESTS: Final = "requests"
 UPKEEP: Final = "upkeep"
 RELEASE: Final = "release"
 CONCERNS: Final[dict[str, Callable[[Turn], Any]]] = {
-    UPKEEP: upkeep.upkeep,
+    UPKEEP: objects.upkeep,
     "webhook": webhook_rotation.advance,
     "secret keys": secret_keys.advance,
-    "database": database_rotation.advance,
+    "database": database.advance,
     "API key": api_key.tell_of_refusal,
 }
 T = TypeVar("T")
@@ -88,7 +79,7 @@ def _contained(turn: Turn, decide_part: Callable[[Turn], T | None]) -> T | None:
 
 def _work(turn: Turn) -> Progress | None:
     """Let the first stage act that has something to do; none while traffic or a record is not what it is taken for."""
-    if ledger.unknown(turn) or override.honour(turn):
+    if revisions.unknown(turn) or override.honour(turn):
         return None
     for stage in STAGES:
         progress = stage(turn)

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from payment_operator.api.request import RequestStatus
-from payment_operator.decide import operations
-from payment_operator.decide.operations import Answer
+from payment_operator.decide import verbs
 from payment_operator.decide.turn import AT_ONCE, Turn
+from payment_operator.decide.verbs import Answer
 from payment_operator.model.actions import Action, Delete, Part, Patch
 from payment_operator.model.observed import Observed
 from payment_operator.model.requests import Asked, adopted, age, answered
@@ -37,7 +37,7 @@ def handle(turn: Turn) -> list[Part]:
     number = max((item.status.number for item in turn.observed.requests.items), default=0)
     waiting = sorted((item for item in turn.observed.requests.items if item.open), key=lambda item: _rank(turn, item))
     for item in waiting[:MOST_AT_ONCE]:
-        if operations.busy(turn) and not _late(turn.observed, item):
+        if verbs.busy(turn) and not _late(turn.observed, item):
             turn.decision.look_again(1)
             break
         number += 1
@@ -53,13 +53,13 @@ def handle(turn: Turn) -> list[Part]:
 
 def _freezes(item: Asked, found: Answer) -> bool:
     """Whether the answer itself changes what is done next."""
-    return found.accepted and item.spec is not None and item.spec.verb in operations.FREEZE
+    return found.accepted and item.spec is not None and item.spec.verb in verbs.FREEZE
 
 
 def _rank(turn: Turn, item: Asked) -> tuple[bool, int, tuple[str, int, str]]:
     """What comes first: answers that are due, leaks, what was accepted, then all in order; last what is not taken."""
     observed = turn.observed
-    due = item.accepted and operations.done(observed, item.uid)
+    due = item.accepted and verbs.done(observed, item.uid)
     kind = 0 if due else 1 if item.leak else 2 if item.accepted else 3
     return item.key in observed.refusals, kind, item.order
 
@@ -73,13 +73,13 @@ def _decided(turn: Turn, item: Asked) -> Answer:
     observed = turn.observed
     if item.spec is None:
         return Answer(accepted=False, message=item.unreadable)
-    if operations.done(observed, item.uid):
+    if verbs.done(observed, item.uid):
         return Answer(accepted=True, message=item.status.message or "done")
     if item.accepted and item.status.at and observed.now - moment(item.status.at) > LONGEST:
         why = "; ".join([*observed.refusals.values(), *observed.faults.values()]) or "the operator was interrupted"
         return Answer(accepted=False, message=f"accepted, but it could not be carried out: {why}")
     try:
-        found = operations.answer(turn, item.spec, operation=item.uid)
+        found = verbs.answer(turn, item.spec, operation=item.uid)
     except Exception as error:  # noqa: BLE001 - a fault stays where it is, whatever it is
         turn.decision.actions.clear()
         return Answer(accepted=False, message=f"it cannot be handled: {type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from payment_operator.backoff import Fault
-from payment_operator.decide.roles import Roles
+from payment_operator.decide.placement import Roles
 from payment_operator.model.actions import Action, Part, write_record
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.redaction import redact

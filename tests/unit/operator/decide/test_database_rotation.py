@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.unit.operator.world import SOURCE, SPEC, Lost, World
 
 from payment_operator import names
-from payment_operator.decide.roles import assign
+from payment_operator.decide.placement import assign
 from payment_operator.errors import Conflict
 from payment_operator.resources.login import login_of
 

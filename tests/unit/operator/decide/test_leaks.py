@@ -10,7 +10,7 @@ import pytest
 from tests.unit.operator.decide.test_database_rotation import DATABASE, LOGINS, due, rotation, url_in_use
 from tests.unit.operator.world import SOURCE, SPEC, World
 
-from payment_operator.decide.roles import assign
+from payment_operator.decide.placement import assign
 from payment_operator.resources.login import login_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
-from payment_operator.decide.roles import assign
+from payment_operator.decide.placement import assign
 
 FIRST, SECOND, THIRD = (f"registry/payments:{number}" for number in (1, 2, 3))
 BY_HAND = {

@@ -12,15 +12,15 @@ from tests.unit.operator.webhook_world import managed
 from tests.unit.operator.world import OWNER, Lost, World
 
 from payment_operator import names
-from payment_operator.decide import operations, requests
+from payment_operator.decide import requests, verbs
 from payment_operator.errors import ApiError, Conflict, NotThere, OperatorError, Refused
 from payment_operator.requests import BINDING, POLICY
 from payment_operator.resources.release_record import stamp
 
 if TYPE_CHECKING:
     from payment_operator.api.request import RequestSpec
-    from payment_operator.decide.operations import Answer
     from payment_operator.decide.turn import Turn
+    from payment_operator.decide.verbs import Answer
 
 FIRST, SECOND, THIRD = (f"registry/payments:{number}" for number in (1, 2, 3))
 
@@ -133,7 +133,7 @@ def test_one_that_cannot_be_handled_keeps_no_other_waiting(monkeypatch: pytest.M
     def broken(_: Turn, __: RequestSpec) -> Answer:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setitem(operations._VERBS, "abort", broken)
+    monkeypatch.setitem(verbs._VERBS, "abort", broken)
     world = held()
     first, second = world.ask("abort"), world.ask("promote")
     world.operate()

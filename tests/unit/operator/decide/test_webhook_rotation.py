@@ -11,8 +11,8 @@ from tests.unit.operator.webhook_world import HOT, MANAGED, URL, WebhookWorld, m
 from tests.unit.operator.world import OWNER
 
 from payment_operator.clients.stripe_endpoints import StripeFault
-from payment_operator.decide import webhook_rotation
-from payment_operator.decide.webhook_endpoints import ENVIRONMENT
+from payment_operator.decide.rotation.webhook import steps as webhook_rotation
+from payment_operator.decide.rotation.webhook.endpoints import ENVIRONMENT
 from payment_operator.model.webhook import Endpoint
 from payment_service.platform.stripe_gateway import API_VERSION
 

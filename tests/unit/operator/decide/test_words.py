@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from payment_operator.decide.words import LONGEST, shortened
+from payment_operator.decide.release.termination_messages import LONGEST, shortened
 
 PLAN = {"current": 1, "target": 3, "pending": [{"number": 2, "phase": "expand", "summary": "x"}], "runnable": [2]}
 CHECKS = [

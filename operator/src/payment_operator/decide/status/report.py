@@ -14,18 +14,18 @@ from payment_operator.api.status import (
     PreviousStatus,
     RevisionStatus,
 )
-from payment_operator.bake_status import bake_of
-from payment_operator.decide.findings import findings
-from payment_operator.decide.jobs import number_of
-from payment_operator.decide.override import serving
-from payment_operator.decide.traffic import blockers
+from payment_operator.decide.release.jobs import number_of
+from payment_operator.decide.release.override import serving
+from payment_operator.decide.release.traffic import blockers
+from payment_operator.decide.status.bake import bake_of
+from payment_operator.decide.status.conditions import findings
+from payment_operator.decide.status.rotation import rotation_of, version_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.conditions import stamped
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources import jobs
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import moment, stamp
-from payment_operator.rotation_status import rotation_of, version_of
 
 MOST_FAILURES: Final = 10
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide import traffic
+from payment_operator.decide.release import traffic
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Create
 from payment_operator.model.observed import Revision

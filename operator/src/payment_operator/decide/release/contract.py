@@ -1,6 +1,6 @@
 """The last step of a release: contract migrations, once no pod of another revision exists."""
 
-from payment_operator.decide.jobs import make_again, migrate, name_of
+from payment_operator.decide.release.jobs import make_again, migrate, name_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.resources import jobs
 

@@ -3,10 +3,11 @@
 from typing import Final
 
 from payment_operator import names
-from payment_operator.decide import sizes, traffic
-from payment_operator.decide.jobs import pods_of
-from payment_operator.decide.roles import assign
-from payment_operator.decide.steps import new_credentials
+from payment_operator.decide.placement import assign
+from payment_operator.decide.release import replicas as sizes
+from payment_operator.decide.release import traffic
+from payment_operator.decide.release.jobs import pods_of
+from payment_operator.decide.release.steps import new_credentials
 from payment_operator.decide.turn import Turn
 from payment_operator.model.actions import Apply, Delete, Part, Tell, key_of
 from payment_operator.model.observed import Key, Observed, Revision

@@ -14,10 +14,8 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.backoff import FIRST_SECONDS, LONGEST_SECONDS, wait_after
-from payment_operator.decide import webhook_endpoints as endpoints
-from payment_operator.decide import webhook_overlap, webhook_secrets
-from payment_operator.decide import webhook_state as state
-from payment_operator.decide.staging import UNREADABLE
+from payment_operator.decide.rotation.staged_credentials import UNREADABLE
+from payment_operator.decide.rotation.webhook import endpoints, overlap, secrets, state
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.model.actions import Apply, CreateEndpoint, UpdateEndpoint, key_of
 from payment_operator.model.observed import Observed
@@ -41,14 +39,14 @@ def advance(turn: Turn) -> None:
     _mind_silence(turn, former)
     if not observed.sources.usable or _written(turn):
         return
-    record = webhook_secrets.settled(observed, former)
-    keep = webhook_secrets.write(observed, record)
-    if not holds(webhook_secrets.live(observed), keep.manifest):
+    record = secrets.settled(observed, former)
+    keep = secrets.write(observed, record)
+    if not holds(secrets.live(observed), keep.manifest):
         turn.decision.actions.append(keep)
         turn.decision.look_again(AT_ONCE)
         return
     for at in record.left.values():
-        if (end := webhook_secrets.expiry(observed, record, at)) is not None:
+        if (end := secrets.expiry(observed, record, at)) is not None:
             turn.decision.look_again(turn.seconds_until(end))
     if state.managed(observed):
         endpoints.repair(turn, record)
@@ -64,7 +62,7 @@ def _mind_silence(turn: Turn, record: WebhookRecord) -> None:
         return
     turn.decision.look_again(turn.seconds_until(fault.again_at))
     told = ((observed.status.get("rotation") or {}).get("webhook") or {}).get("state") == "Failed"
-    if state.stuck(observed, record) and webhook_secrets.live(observed) is not None and not told:
+    if state.stuck(observed, record) and secrets.live(observed) is not None and not told:
         why = turn.clean(f"No webhook endpoint can be made: {fault.message}")
         turn.decision.tell("WebhookRotationFailed", why, warning=True)
 
@@ -82,7 +80,7 @@ def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
         return True, f"rotation {record.number} of the webhook signing secret began before"
     if not observed.sources.usable:
         return False, UNREADABLE
-    record = webhook_secrets.settled(observed, record)
+    record = secrets.settled(observed, record)
     if not state.managed(observed):
         return _end_overlap(turn, record, operation) if compromised else (False, PUT_IT)
     if compromised and (state.busy(record) or observed.webhook.endpoints is None):
@@ -107,7 +105,7 @@ def _leaked(turn: Turn, record: WebhookRecord, operation: str) -> str:
     marked = msgspec.structs.replace(
         record, compromised=True, again=record.again or follow, failed_at="", left=left, operation=operation
     )
-    webhook_secrets.save(turn, marked)
+    secrets.save(turn, marked)
     if not state.busy(record):
         return "a rotation of the webhook signing secret begins when Stripe answers"
     after = "; another one follows at once, for its new secret may have leaked too" if follow else ""
@@ -118,7 +116,7 @@ def _end_overlap(turn: Turn, record: WebhookRecord, operation: str) -> tuple[boo
     """Accept former values no longer; the one in use is the source's, which only a person can replace."""
     if not record.left:
         return False, f"{PUT_IT}; asked again then, its former value is accepted no longer"
-    webhook_secrets.save(turn, msgspec.structs.replace(record, left={}, operation=operation))
+    secrets.save(turn, msgspec.structs.replace(record, left={}, operation=operation))
     return True, f"{len(record.left)} former values of the webhook signing secret are accepted no longer"
 
 
@@ -140,7 +138,7 @@ def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, opera
         left={} if leaked and record.current else record.left,
         operation=operation or record.operation,
     )
-    webhook_secrets.save(turn, begun)
+    secrets.save(turn, begun)
     turn.decision.tell("WebhookRotationStarted", f"Rotation {begun.number} of the webhook signing secret")
     return begun.number
 
@@ -172,7 +170,7 @@ def _leave_managed(turn: Turn, record: WebhookRecord) -> None:
         left = msgspec.structs.replace(
             record, step="Overlapping", at=now, enabled_at=now, former=record.current, current=None, verified=True
         )
-        webhook_secrets.save(turn, left)
+        secrets.save(turn, left)
     elif record.failed_at:
         _abandon(turn, record, LEFT_MANAGED, failed=False)
 
@@ -247,7 +245,7 @@ def _enable(observed: Observed, record: WebhookRecord, new: StoredEndpoint) -> U
         url=webhook.url or "",
         events=webhook.wanted_events,
         disabled=False,
-        then=webhook_secrets.write(observed, done),
+        then=secrets.write(observed, done),
         told=f"endpoint {new.id} is enabled with the secret {new.fingerprint}",
     )
 
@@ -255,7 +253,7 @@ def _enable(observed: Observed, record: WebhookRecord, new: StoredEndpoint) -> U
 def _abandon(turn: Turn, record: WebhookRecord, why: str, *, failed: bool = True) -> None:
     now = stamp(turn.observed.now)
     left = msgspec.structs.replace(record, step="Abandoning", at=now, message=why, failed_at=now if failed else "")
-    webhook_secrets.save(turn, left)
+    secrets.save(turn, left)
     turn.decision.tell("WebhookRotationAbandoned", f"Rotation {record.number}: {why}", warning=failed)
 
 
@@ -265,14 +263,14 @@ def _abandoning(turn: Turn, record: WebhookRecord) -> None:
     if endpoints.remove_all_but(turn, kept):
         leaked = record.compromised or record.again
         done = msgspec.structs.replace(kept, step="", at=stamp(turn.observed.now), compromised=leaked, again=False)
-        webhook_secrets.save(turn, done)
+        secrets.save(turn, done)
 
 
 _STEPS: Final[dict[str, Callable[[Turn, WebhookRecord], None]]] = {
     "": _rest,
     "Creating": _creating,
     "Accepting": _accepting,
-    "Overlapping": webhook_overlap.overlap,
-    "Retiring": webhook_overlap.retire,
+    "Overlapping": overlap.overlap,
+    "Retiring": overlap.retire,
     "Abandoning": _abandoning,
 }

@@ -3,7 +3,7 @@
 from typing import Final
 
 from payment_operator import names
-from payment_operator.decide import sizes
+from payment_operator.decide.release import replicas
 from payment_operator.decide.turn import Turn
 from payment_operator.model.conditions import UNKNOWN, Finding
 from payment_operator.model.observed import Revision
@@ -30,11 +30,11 @@ def commands(turn: Turn) -> Finding:
 def workers(turn: Turn) -> Finding:
     """Whether a worker of the revision that serves claims events."""
     observed, active = turn.observed, turn.roles.active
-    if active is None or not sizes.worker_replicas(observed, turn.roles, active):
+    if active is None or not replicas.worker_replicas(observed, turn.roles, active):
         return Finding("WorkersClaiming", UNKNOWN, "NoWorkersWanted")
     ready = observed.ready(active.digest, names.WORKER)
     if not ready:
-        why = sizes.cause(observed, active, names.WORKER)
+        why = replicas.cause(observed, active, names.WORKER)
         message = "no worker pod is ready; events are stored and not applied" + (f" ({why})" if why else "")
         return Finding("WorkersClaiming", "False", "NoReadyWorkers", message)
     if any((pod.uid, "/worker") not in observed.untaken for pod in ready):

@@ -5,8 +5,8 @@ from typing import Literal
 import msgspec
 
 from payment_operator.api.status import BakeStatus, MeasureStatus
-from payment_operator.decide import analysis
-from payment_operator.decide.roles import baking
+from payment_operator.decide.placement import baking
+from payment_operator.decide.release import analysis
 from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Revision
 

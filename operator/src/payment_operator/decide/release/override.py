@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide import traffic
+from payment_operator.decide.release import traffic
 from payment_operator.decide.turn import Turn
 from payment_operator.model.commit_record import selector_of
 from payment_operator.model.observed import Observed, Revision

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from payment_operator.api.rotation import SecretKeyStatus, SecretKeyValue
-from payment_operator.decide import secret_key_words, secret_keys
+from payment_operator.decide.rotation import secret_key_messages, secret_keys
 from payment_operator.model.observed import Observed
 from payment_operator.resources.secret_keys import MAXIMUM_VALUES
 
@@ -40,11 +40,11 @@ def _value(observed: Observed, value: str) -> SecretKeyValue:
 def _state(observed: Observed) -> tuple[State, str]:
     values, source = secret_keys.live(observed), secret_keys.asked(observed)
     if lost := secret_keys.missing(observed):
-        return "Failed", secret_key_words.missing(lost)
+        return "Failed", secret_key_messages.missing(lost)
     if len({*values, *source}) > MAXIMUM_VALUES and secret_keys.seen_by_all(observed):
         return "Failed", f"pods take {MAXIMUM_VALUES} values, and API keys need every one; use, rotate or revoke keys"
     if kept := secret_keys.retained(observed):
-        return "Retaining", secret_key_words.kept(observed, kept)
+        return "Retaining", secret_key_messages.kept(observed, kept)
     if len(values) == 1 and values == source:
         return "Current", ""
     if not secret_keys.seen_by_all(observed) or not set(source) <= set(values) or values[0] != source[0]:
@@ -64,7 +64,7 @@ def _moving(observed: Observed) -> tuple[State, str]:
     if len(known) < len(needs):
         return "Moving", "pods do not tell which values API keys need"
     if any(need.keys for need in known):
-        return "Moving", secret_key_words.moving(known)
+        return "Moving", secret_key_messages.moving(known)
     if all(secret_keys.may_go(observed, value) for value in former):
         return "Removable", "no API key needs the former values; they can be removed from the Secret"
     return "Moving", "no API key needs the former values; that is to stay so for a moment"

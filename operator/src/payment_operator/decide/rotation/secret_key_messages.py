@@ -1,6 +1,6 @@
 """What people are told of the values of `SECRET_KEY`."""
 
-from payment_operator.decide import secret_keys
+from payment_operator.decide.rotation import secret_keys
 from payment_operator.model.observed import Observed
 from payment_operator.model.secret_keys import ValueNeed
 

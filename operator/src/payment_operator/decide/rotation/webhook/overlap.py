@@ -8,9 +8,7 @@ from typing import Final
 
 import msgspec
 
-from payment_operator.decide import webhook_endpoints as endpoints
-from payment_operator.decide import webhook_secrets
-from payment_operator.decide import webhook_state as state
+from payment_operator.decide.rotation.webhook import endpoints, secrets, state
 from payment_operator.decide.turn import Turn
 from payment_operator.model.actions import DeleteEndpoint, UpdateEndpoint
 from payment_operator.model.observed import Observed
@@ -29,10 +27,10 @@ def overlap(turn: Turn, record: WebhookRecord) -> None:
     if _came_back(turn, record) or _fell_back(turn, record):
         return
     if not record.verified and state.verified(observed, record):
-        webhook_secrets.save(turn, msgspec.structs.replace(record, verified=True))
+        secrets.save(turn, msgspec.structs.replace(record, verified=True))
         turn.decision.tell("WebhookSecretVerified", f"Rotation {record.number}: an event came with the new secret")
     elif not record.verified and ended and not record.warned:
-        webhook_secrets.save(turn, msgspec.structs.replace(record, warned=True))
+        secrets.save(turn, msgspec.structs.replace(record, warned=True))
         why = f"Rotation {record.number}: no event has come with the new secret yet"
         turn.decision.tell("WebhookSecretUnproven", why, warning=True)
     elif record.former is None:
@@ -57,7 +55,7 @@ def _came_back(turn: Turn, record: WebhookRecord) -> bool:
         compromised=record.compromised or record.again,
         again=False,
     )
-    webhook_secrets.save(turn, kept)
+    secrets.save(turn, kept)
     turn.decision.tell("WebhookEndpoint", f"endpoint {record.former.id} stays in use: the provider is Managed again")
     return True
 
@@ -87,7 +85,7 @@ def _fell_back(turn: Turn, record: WebhookRecord) -> bool:
         message=why,
         failed_at="" if at_once else now,
     )
-    webhook_secrets.save(turn, left)
+    secrets.save(turn, left)
     told = f"Rotation {record.number}: {why}; {stays.id + ' stays in use' if stays else 'a new one is made'}"
     turn.decision.tell("WebhookRotationAbandoned", told, warning=True)
     return True
@@ -95,7 +93,7 @@ def _fell_back(turn: Turn, record: WebhookRecord) -> bool:
 
 def _finish_first(turn: Turn, record: WebhookRecord) -> None:
     if record.verified or record.warned or record.compromised:
-        webhook_secrets.save(turn, record.finished(at=stamp(turn.observed.now)))
+        secrets.save(turn, record.finished(at=stamp(turn.observed.now)))
     else:
         turn.decision.look_again(5)
 
@@ -114,7 +112,7 @@ def _disable(turn: Turn, record: WebhookRecord, former: StoredEndpoint) -> None:
     change = UpdateEndpoint(
         endpoint=former.id,
         disabled=True,
-        then=webhook_secrets.write(observed, done),
+        then=secrets.write(observed, done),
         told=f"the former endpoint {former.id} is disabled",
         warning=lost,
     )
@@ -147,8 +145,8 @@ def retire(turn: Turn, record: WebhookRecord) -> None:
         return
     done = msgspec.structs.replace(record.finished(at=stamp(observed.now)), former=None)
     if record.former is None:
-        webhook_secrets.save(turn, done)
+        secrets.save(turn, done)
     else:
         told = f"Rotation {record.number} is complete: {record.former.id} and its secret are removed"
-        then = webhook_secrets.write(observed, done)
+        then = secrets.write(observed, done)
         endpoints.ask(turn, DeleteEndpoint(endpoint=record.former.id, then=then, told=told))

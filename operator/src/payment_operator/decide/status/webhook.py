@@ -1,7 +1,7 @@
 """What the status says of the webhook signing secret."""
 
 from payment_operator.api.rotation import WebhookSecretStatus
-from payment_operator.decide import webhook_secrets, webhook_state
+from payment_operator.decide.rotation.webhook import secrets, state
 from payment_operator.decide.turn import Turn
 from payment_operator.resources.release_record import stamp
 from payment_operator.resources.webhook_record import WebhookRecord
@@ -10,10 +10,10 @@ from payment_operator.resources.webhook_record import WebhookRecord
 def webhook_status(turn: Turn) -> WebhookSecretStatus | None:
     """The webhook signing secret; None before the first write of the hot Secret."""
     observed, record = turn.observed, turn.observed.webhook_record
-    if webhook_secrets.live(observed) is None:
+    if secrets.live(observed) is None:
         return None
-    due = webhook_state.due_at(observed)
-    failed = record.failed_at or webhook_state.stuck(observed, record)
+    due = state.due_at(observed)
+    failed = record.failed_at or state.stuck(observed, record)
     return WebhookSecretStatus(
         state=record.step or ("Failed" if failed else "Current"),
         version=record.number,
@@ -33,7 +33,7 @@ def _message(turn: Turn, record: WebhookRecord) -> str:
     if record.step == "Accepting" and record.next is not None:
         return "waits for every running pod to accept the new secret"
     if record.step == "Overlapping":
-        return webhook_state.waits_for(observed, record)
+        return state.waits_for(observed, record)
     if record.left and not record.failed_at:
         return f"{len(record.left)} former values are accepted until their overlap is over"
     return record.message

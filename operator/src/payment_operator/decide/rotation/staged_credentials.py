@@ -8,7 +8,7 @@ refuses nothing. The database's login is the rotation's, once there is one.
 from dataclasses import replace
 from typing import Final
 
-from payment_operator.decide.roles import active_of
+from payment_operator.decide.placement import active_of
 from payment_operator.model.key_proof import KeyCheck
 from payment_operator.model.observed import Observed
 from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, HOT, REPLICA, Sources

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide.roles import active_of, baking
-from payment_operator.decide.staging import UNREADABLE, current_login, group_of
+from payment_operator.decide.placement import active_of, baking
+from payment_operator.decide.rotation.staged_credentials import UNREADABLE, current_login, group_of
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.model.actions import Create, LockRole, Patch, PrepareRole, key_of
 from payment_operator.model.observed import Observed, Revision

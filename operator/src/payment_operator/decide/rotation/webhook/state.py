@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from payment_operator import names
 from payment_operator.api.webhook import WebhookRotation
-from payment_operator.decide.roles import baking
+from payment_operator.decide.placement import baking
 from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Observed, Pod
 from payment_operator.resources.release_record import moment

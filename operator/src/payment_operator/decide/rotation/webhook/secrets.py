@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide import webhook_state as state
+from payment_operator.decide.rotation.webhook import state
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.actions import Apply

@@ -1,6 +1,6 @@
 """What people are told of the Stripe API key: a refusal, and that the old key is no longer needed."""
 
-from payment_operator.decide.staging import checked
+from payment_operator.decide.rotation.staged_credentials import checked
 from payment_operator.decide.turn import Turn
 from payment_operator.model.key_proof import AGAIN_AFTER
 from payment_operator.model.observed import Observed, Revision

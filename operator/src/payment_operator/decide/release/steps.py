@@ -6,9 +6,8 @@ from typing import Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide import sizes, traffic
-from payment_operator.decide.compromise import hurries, replaces_leaked
-from payment_operator.decide.jobs import (
+from payment_operator.decide.release import replicas, traffic
+from payment_operator.decide.release.jobs import (
     REASONS,
     awaited,
     ended_in,
@@ -20,8 +19,9 @@ from payment_operator.decide.jobs import (
     not_started,
     pods_of,
 )
+from payment_operator.decide.release.termination_messages import shortened
+from payment_operator.decide.rotation.leaks import hurries, replaces_leaked
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.decide.words import shortened
 from payment_operator.model.actions import Create, Part
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources import credentials, jobs, pods
@@ -166,7 +166,7 @@ def _await_ends(turn: Turn, revision: Revision, others: set[str]) -> Progress:
 def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None:
     """Wait for all pods; fail at the deadline."""
     observed = turn.observed
-    missing = sizes.lacking(observed, turn.roles, revision)
+    missing = replicas.lacking(observed, turn.roles, revision)
     if not missing:
         return None
     limit = turn.deadline(revision, step, seconds=observed.spec.release.progress_deadline_seconds)
@@ -175,7 +175,7 @@ def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None
         words = [pod.last_words for pod in own if pod.last_words]
         turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *map(shortened, words[:1])]))
     turn.decision.look_again(min(5.0, turn.seconds_until(limit)))
-    why = sizes.why(observed, turn.roles, revision)
+    why = replicas.why(observed, turn.roles, revision)
     return Progress(step.capitalize(), missing, turn.since(revision, step), limit, why)
 
 

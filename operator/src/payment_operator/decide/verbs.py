@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from payment_operator.api.request import RequestSpec, Verb
-from payment_operator.decide import api_key, database_rotation, ledger, override, traffic, webhook_rotation
-from payment_operator.decide.roles import baking
+from payment_operator.decide.placement import baking
+from payment_operator.decide.release import override, revisions, traffic
+from payment_operator.decide.rotation import api_key, database
+from payment_operator.decide.rotation.webhook import steps
 from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources import jobs
@@ -31,7 +33,7 @@ def answer(turn: Turn, spec: RequestSpec, *, operation: str) -> Answer:
     """Decide what a request does now; the writes that a rotation needs are asked for."""
     if spec.verb == "rotate":
         return _rotate(turn, spec, operation)
-    if spec.verb not in FREEZE and (left := ledger.unknown(turn)):
+    if spec.verb not in FREEZE and (left := revisions.unknown(turn)):
         return _no(f"the release record of revision {left[0].number} cannot be read; see the condition Stalled")
     return _VERBS[spec.verb](turn, spec)
 
@@ -197,7 +199,7 @@ def _rollback(turn: Turn, spec: RequestSpec) -> Answer:
 def _cannot_log_in(observed: Observed, target: Revision) -> str:
     if observed.credentials_secret(target) is None:
         return "its credentials are gone"
-    return database_rotation.blocker(observed, target)
+    return database.blocker(observed, target)
 
 
 def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
@@ -219,7 +221,7 @@ def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
     return _yes(f"revision {number} is released again", target, record)
 
 
-_ROTATIONS: Final = {"webhook": webhook_rotation.ask, "database": database_rotation.ask}
+_ROTATIONS: Final = {"webhook": steps.ask, "database": database.ask}
 FREEZE: Final = frozenset({"freeze", "unfreeze"})
 _VERBS: Final[dict[Verb, Callable[[Turn, RequestSpec], Answer]]] = {
     "promote": _promote,

@@ -1,7 +1,7 @@
 """How many pods each revision should have, and what it lacks."""
 
 from payment_operator import names
-from payment_operator.decide.roles import Roles
+from payment_operator.decide.placement import Roles
 from payment_operator.model.observed import Observed, Revision
 
 

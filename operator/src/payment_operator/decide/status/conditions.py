@@ -1,23 +1,15 @@
 """What the conditions of an environment say."""
 
 from payment_operator import names
-from payment_operator.decide import (
-    analysis,
-    claims,
-    contract,
-    faults,
-    ledger,
-    override,
-    secret_key_words,
-    secret_keys,
-    sizes,
-    unsafe_pods,
-)
-from payment_operator.decide.roles import baking
-from payment_operator.decide.staging import checked
-from payment_operator.decide.traffic import blockers
+from payment_operator.decide import unsafe_pods
+from payment_operator.decide.objects import lost_credentials
+from payment_operator.decide.placement import baking
+from payment_operator.decide.release import analysis, contract, override, replicas, revisions
+from payment_operator.decide.release.traffic import blockers
+from payment_operator.decide.rotation import secret_key_messages, secret_keys
+from payment_operator.decide.rotation.staged_credentials import checked
+from payment_operator.decide.status import faults, worker_claims
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.decide.upkeep import lost_credentials
 from payment_operator.model.conditions import UNKNOWN, Finding, true_or_false
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources import jobs
@@ -38,8 +30,8 @@ def findings(turn: Turn, progress: Progress | None) -> list[Finding]:
         _candidate(turn),
         _switched(turn),
         overridden,
-        claims.workers(turn),
-        claims.commands(turn),
+        worker_claims.workers(turn),
+        worker_claims.commands(turn),
         _baking(turn),
         _rollback(turn),
         _suspended(turn.observed),
@@ -54,7 +46,7 @@ def _ready(turn: Turn, *others: Finding) -> Finding:
     available = _available(turn)
     if active is None or available.status != "True":
         return Finding("Ready", "False", available.reason, available.message)
-    workers = claims.workers(turn)
+    workers = worker_claims.workers(turn)
     if workers.status == "False":
         return Finding("Ready", "False", workers.reason, workers.message)
     return Finding("Ready", "True", "Serving", f"revision {active.number} serves what the spec asks for")
@@ -68,11 +60,11 @@ def _available(turn: Turn) -> Finding:
     found = override.override_of(observed)
     which = override.shown(found) if found is not None else f"revision {active.number}"
     if observed.behind or (not observed.spec.replicas and found is None):
-        workers = claims.workers(turn)
+        workers = worker_claims.workers(turn)
         idle = f"; {workers.message}" if workers.status == "False" else ""
         return Finding("Available", "True", "Serving", f"{which} serves{idle}")
     if found is None and not observed.ready(active.digest):
-        missing = sizes.lacking(observed, turn.roles, active)
+        missing = replicas.lacking(observed, turn.roles, active)
         return Finding("Available", "False", "NoReadyPods", f"{which}: {missing}")
     service = names.api_service(observed.owner.name)
     message = f"no ready endpoint is behind the Service {service}, which is to reach {which}"
@@ -99,7 +91,7 @@ def _reconciling(turn: Turn, progress: Progress | None) -> Finding:
 
 def _stalled(turn: Turn) -> Finding:
     observed, roles = turn.observed, turn.roles
-    if left := ledger.unknown(turn):
+    if left := revisions.unknown(turn):
         return _record_unknown(turn, left[0])
     if observed.unsafe or not observed.sources.usable:
         return _unusable(observed)
@@ -180,9 +172,9 @@ def _secrets(turn: Turn) -> Finding:
 def _secret_keys(observed: Observed) -> Finding:
     """Whether each API key has its value of SECRET_KEY, and the user's Secret has every value that they need."""
     if lost := secret_keys.missing(observed):
-        return Finding("SecretsValid", "False", "SecretKeyMissing", secret_key_words.missing(lost))
+        return Finding("SecretsValid", "False", "SecretKeyMissing", secret_key_messages.missing(lost))
     if kept := secret_keys.retained(observed):
-        return Finding("SecretsValid", "False", "SecretKeyStillNeeded", secret_key_words.kept(observed, kept))
+        return Finding("SecretsValid", "False", "SecretKeyStillNeeded", secret_key_messages.kept(observed, kept))
     return Finding("SecretsValid", "True", "Valid")
 
 

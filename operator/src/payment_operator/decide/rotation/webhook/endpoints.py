@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from payment_operator.decide import webhook_secrets
+from payment_operator.decide.rotation.webhook import secrets
 from payment_operator.decide.turn import Turn
 from payment_operator.model.actions import DeleteEndpoint, EndpointAction, UpdateEndpoint
 from payment_operator.model.observed import Observed
@@ -65,7 +65,7 @@ def ask(turn: Turn, action: EndpointAction) -> None:
 
 def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> WebhookRecord:
     """The record once the new endpoint is there and disabled; to be written with its secret."""
-    mark = webhook_secrets.mark(observed, endpoint.secret)
+    mark = secrets.mark(observed, endpoint.secret)
     made = StoredEndpoint(endpoint.id, mark, record.api_version)
     return msgspec.structs.replace(record, step="Accepting", at=stamp(observed.now), next=made)
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide.staging import group_of
+from payment_operator.decide.release.termination_messages import decoded, shortened
+from payment_operator.decide.rotation.staged_credentials import group_of
 from payment_operator.decide.turn import Progress, Turn
-from payment_operator.decide.words import decoded, shortened
 from payment_operator.model.actions import Create
 from payment_operator.model.observed import Observed, Pod, Revision
 from payment_operator.resources import jobs

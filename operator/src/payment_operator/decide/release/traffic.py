@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.decide import analysis, api_key, database_rotation, sizes
-from payment_operator.decide.compromise import replaces_leaked
-from payment_operator.decide.roles import baking
+from payment_operator.decide.placement import baking
+from payment_operator.decide.release import analysis, replicas
+from payment_operator.decide.rotation import api_key, database
+from payment_operator.decide.rotation.leaks import replaces_leaked
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Create, Patch, pointer
 from payment_operator.model.commit_record import written
@@ -28,7 +29,7 @@ def cut_over(turn: Turn, revision: Revision) -> Progress:
     """Send traffic to the candidate, whose pods are ready and proven."""
     observed, active = turn.observed, turn.roles.active
     since = turn.since(revision, "scale")
-    if sizes.lacking(observed, turn.roles, revision) or not reached(observed, revision):
+    if replicas.lacking(observed, turn.roles, revision) or not reached(observed, revision):
         return await_endpoints(turn, revision, "CutOver", after="scale" if active else "smoke")
     overlap = active is not None and observed.spec.release.cutover.mode == "Overlap"
     point(turn, to=revision, source=active, overlap=overlap)
@@ -38,7 +39,7 @@ def cut_over(turn: Turn, revision: Revision) -> Progress:
 def await_endpoints(turn: Turn, revision: Revision, step: str, *, after: str) -> Progress:
     """Wait until the preview Service reaches the candidate's pods, which were ready once; fail at the deadline."""
     observed, service = turn.observed, names.preview_service(turn.observed.owner.name)
-    waiting = sizes.lacking(observed, turn.roles, revision)
+    waiting = replicas.lacking(observed, turn.roles, revision)
     refused = observed.refusals.get(("Service", service), "")
     if refused:
         waiting = f"the Service {service}: {refused}"
@@ -48,7 +49,7 @@ def await_endpoints(turn: Turn, revision: Revision, step: str, *, after: str) ->
     if observed.now >= limit:
         turn.fail(revision, "ProgressDeadlineExceeded", f"waited for {waiting}")
     turn.decision.look_again(0.5)
-    why = refused or sizes.why(observed, turn.roles, revision)
+    why = refused or replicas.why(observed, turn.roles, revision)
     return Progress(step, waiting, turn.since(revision, after), limit, why)
 
 
@@ -170,8 +171,8 @@ def complete(turn: Turn) -> Progress | None:
         turn.decision.look_again(turn.seconds_until(over))
     elif observed.spec.replicas and (not ready or not ready <= observed.behind):
         turn.decision.look_again(0.5)
-        why = sizes.why(observed, turn.roles, active)
-        missing = sizes.lacking(observed, turn.roles, active) or "the Service to reach the new pods"
+        why = replicas.why(observed, turn.roles, active)
+        missing = replicas.lacking(observed, turn.roles, active) or "the Service to reach the new pods"
         return _breach(turn) or Progress("CutOver", missing, cutover.at, over, why)
     else:
         commit(turn, msgspec.structs.replace(cutover, overlap=False))
@@ -212,7 +213,7 @@ def blockers(turn: Turn) -> list[str]:
         found.append(f"revision {number} has no ready pod")
     if probe is not None and probe.stripe is False and own is not None and own.stripe:
         found.append(f"Stripe does not accept the key of revision {number}")
-    if why := database_rotation.blocker(observed, previous):
+    if why := database.blocker(observed, previous):
         found.append(f"revision {number}: {why}")
     return found
 

@@ -11,8 +11,10 @@ from payment_operator.api.rotation import (
     PendingKey,
     RotationStatus,
 )
-from payment_operator.decide import api_key, database_rotation
-from payment_operator.decide.staging import checked, current_login
+from payment_operator.decide.rotation import api_key, database
+from payment_operator.decide.rotation.staged_credentials import checked, current_login
+from payment_operator.decide.status.secret_keys import secret_key_status
+from payment_operator.decide.status.webhook import webhook_status
 from payment_operator.decide.turn import Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.key_proof import KeyCheck
@@ -20,8 +22,6 @@ from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources.credentials import API_KEY, DATABASE, held
 from payment_operator.resources.login import login_of
 from payment_operator.resources.release_record import moment, stamp
-from payment_operator.secret_key_status import secret_key_status
-from payment_operator.webhook_status import webhook_status
 
 
 def rotation_of(turn: Turn, former: RotationStatus | None) -> RotationStatus | None:
@@ -109,7 +109,7 @@ def _database(turn: Turn) -> DatabasePasswordStatus | None:
     observed, active = turn.observed, turn.roles.active
     if observed.spec.database.rotation.mode != "AlternatingRoles" or active is None:
         return None
-    record, due = observed.role_rotation, database_rotation.due_at(observed)
+    record, due = observed.role_rotation, database.due_at(observed)
     login = login_of(observed.credentials(active).get(DATABASE, ""))
     state, message = _progress(turn)
     return DatabasePasswordStatus(
@@ -129,9 +129,9 @@ def _progress(turn: Turn) -> tuple[PasswordState, str]:
     if observed.role_fault is not None and record is not None and (record.next or record.former):
         return "Failed", turn.clean(observed.role_fault.message)
     if record is None or (record.next is None and record.former is None):
-        due = database_rotation.due_at(observed)
+        due = database.due_at(observed)
         late = (record is not None and record.compromised) or (due is not None and observed.now >= due)
-        return "Current", f"the next rotation waits for {database_rotation.waits_for(turn)}" if late else ""
+        return "Current", f"the next rotation waits for {database.waits_for(turn)}" if late else ""
     if record.next is not None:
         return "Preparing", f"{record.next.role} gets a new password"
     used = login_of(observed.credentials(turn.roles.active).get(DATABASE, ""))

@@ -1,0 +1,1 @@
+"""Which secrets a revision may have, and how each is replaced while it is in use."""

@@ -1,0 +1,1 @@
+"""Rotation of the webhook signing secret, by a second endpoint at Stripe."""
