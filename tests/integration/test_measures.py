@@ -24,8 +24,8 @@ from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
 from payment_operator.clients.measures import ask_prometheus, ask_webhook
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.model.observed import Observed, Pod, read_pod
+from payment_operator.observe.pods import Watching
 from payment_operator.resources import jobs, pods
-from payment_operator.watching import Watching
 from payment_service.platform.secrets import Secret
 from payment_service.smoke import run_smoke
 

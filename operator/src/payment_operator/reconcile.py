@@ -18,7 +18,6 @@ from payment_operator.clients.stripe_endpoints import StripeEndpoints, StripeFau
 from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.clients.stripe_probe import StripeProbe
 from payment_operator.condition_metrics import measure_conditions, measure_death
-from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.decide.decision import decide
 from payment_operator.decide.objects import restore
 from payment_operator.decide.placement import assign
@@ -49,17 +48,18 @@ from payment_operator.model.actions import (
 from payment_operator.model.holds import write_of
 from payment_operator.model.observed import Key, Observed
 from payment_operator.model.readable_spec import readable
-from payment_operator.observe import SpecInvalid, observe
+from payment_operator.observe.cluster_state import SpecInvalid, observe
+from payment_operator.observe.credentials import CredentialsWatch
+from payment_operator.observe.pods import Watching
+from payment_operator.observe.secret_keys import SecretKeyWatch
+from payment_operator.observe.webhooks import WebhookWatch
 from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.redaction import redact
 from payment_operator.reports import DEAD, Reports
 from payment_operator.resources.metadata import Manifest
 from payment_operator.role_work import work_on_role
 from payment_operator.rotation_metrics import measure
-from payment_operator.secret_key_watch import SecretKeyWatch
 from payment_operator.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
-from payment_operator.watching import Watching
-from payment_operator.webhook_watch import WebhookWatch
 
 PASS_SECONDS: Final = 90.0
 """A pass that lasts longer is ended; what it has done stands, as after a crash."""

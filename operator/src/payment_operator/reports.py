@@ -18,9 +18,9 @@ from payment_operator.model.actions import Decision, Event
 from payment_operator.model.conditions import Finding, Status, stamped
 from payment_operator.model.holds import Holds
 from payment_operator.model.observed import Observed
+from payment_operator.observe.requests import refuse
 from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.redaction import redact_value
-from payment_operator.requests import refuse
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import stamp
 

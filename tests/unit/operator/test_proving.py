@@ -13,8 +13,8 @@ from tests.unit.operator.world import SPEC, World
 
 from payment_operator.api.environment import Environment
 from payment_operator.clients.key_proof import prove
-from payment_operator.credentials_watch import CredentialsWatch
 from payment_operator.model.key_proof import Answer, KeyCheck
+from payment_operator.observe.credentials import CredentialsWatch
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 OURS, OTHERS = "acct_ours", "acct_others"

@@ -11,9 +11,9 @@ from tests.unit.operator.secret_key_world import A, B, SecretKeyWorld, serving
 from tests.unit.operator.world import SPEC, World
 
 from payment_operator.model.secret_keys import read_report
+from payment_operator.observe.secret_keys import SecretKeyWatch
 from payment_operator.redaction import redact_value
 from payment_operator.resources.secret_keys import secret_key_problems, split
-from payment_operator.secret_key_watch import SecretKeyWatch
 from payment_service.platform.secrets import Secret
 from payment_service.platform.settings_checks import secret_key_problems as problems_of_the_service
 

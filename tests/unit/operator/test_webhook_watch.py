@@ -12,7 +12,7 @@ from tests.unit.operator.webhook_world import WebhookWorld, managed
 from payment_operator.clients.stripe_endpoints import StripeEndpoints
 from payment_operator.decide.decision import decide
 from payment_operator.model.actions import UpdateEndpoint
-from payment_operator.webhook_watch import WebhookWatch
+from payment_operator.observe.webhooks import WebhookWatch
 
 if TYPE_CHECKING:
     from payment_operator.model.observed import Observed

@@ -14,7 +14,7 @@ from tests.unit.operator.world import OWNER, Lost, World
 from payment_operator import names
 from payment_operator.decide import requests, verbs
 from payment_operator.errors import ApiError, Conflict, NotThere, OperatorError, Refused
-from payment_operator.requests import BINDING, POLICY
+from payment_operator.observe.requests import BINDING, POLICY
 from payment_operator.resources.release_record import stamp
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tests.unit.operator.plugin.objects import IMAGE, active, environment
 from tests.unit.operator.world import OWNER
 
 from payment_operator import names
-from payment_operator.observe import read_spec
+from payment_operator.observe.cluster_state import read_spec
 from payment_operator.plugin.errors import Refused
 from payment_operator.plugin.planning import KEPT_SECONDS, job_of, read, refuse_stuck, waits_for
 from payment_operator.resources import jobs

@@ -16,15 +16,15 @@ from payment_operator.endpoint_work import account_of
 from payment_operator.logs import environment_of
 from payment_operator.model.observed import Observed
 from payment_operator.model.webhook import PodReport, WebhookSight
+from payment_operator.observe.pods import token
 from payment_operator.resources.release_record import moment
-from payment_operator.watching import token
 
 IDLE: Final = timedelta(seconds=60)
 RETRIES: Final = timedelta(days=3)
 """For so long Stripe tries to deliver an event (docs.stripe.com/webhooks#retries)."""
 MARGIN: Final = timedelta(seconds=60)
 """Between the clocks of Stripe and of this machine."""
-log = logging.getLogger("payment_operator.webhook_watch")
+log = logging.getLogger("payment_operator.observe.webhooks")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from payment_operator.resources.release_record import moment, readable, stamp
 INSTALL: Final = "the kind EnvironmentRequest is not installed: kubectl apply --server-side -f chart/crds"
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 SETTLES_SECONDS: Final = 30.0
-log = logging.getLogger("payment_operator.requests")
+log = logging.getLogger("payment_operator.observe.requests")
 
 
 async def read_requests(cluster: Cluster, key: Key, *, policy: str = "") -> Requests:

@@ -9,7 +9,7 @@ from payment_operator.clients.pod_admin import Admin
 from payment_operator.decide.rotation import secret_keys
 from payment_operator.model.observed import Observed
 from payment_operator.model.secret_keys import SecretKeySight, read_report
-from payment_operator.watching import token
+from payment_operator.observe.pods import token
 
 IDLE: Final = timedelta(seconds=60)
 

@@ -14,8 +14,8 @@ from payment_operator.clients.kubernetes import Cluster
 from payment_operator.decide.release.jobs import ended
 from payment_operator.errors import ApiError
 from payment_operator.model.observed import Key, Observed, Pod, read_endpoints, read_pod
+from payment_operator.observe.requests import read_requests
 from payment_operator.redaction import redact
-from payment_operator.requests import read_requests
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import Sources, read_sources, references
 from payment_operator.resources.metadata import Manifest, Owner

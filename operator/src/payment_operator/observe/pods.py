@@ -8,7 +8,6 @@ from typing import Final
 
 from payment_operator import names
 from payment_operator.backoff import wait_after
-from payment_operator.bake import Look, Looks
 from payment_operator.clients.measures import ask_prometheus, ask_webhook
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.decide.placement import Roles, baking
@@ -16,6 +15,7 @@ from payment_operator.model.actions import Tell
 from payment_operator.model.measures import Measure
 from payment_operator.model.observed import Bake, Observed, Pod, Probe, Revision
 from payment_operator.model.samples import Sample, Unreadable, parse
+from payment_operator.observe.bake_metrics import Look, Looks
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import ADMIN_TOKEN
 from payment_operator.resources.release_record import moment
