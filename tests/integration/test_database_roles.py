@@ -17,8 +17,8 @@ from tests.unit.operator.world import World
 
 from payment_operator.backoff import Backoff
 from payment_operator.clients.postgresql import DatabaseFault, lock_role, prepare_role
+from payment_operator.effects.database_roles import work_on_role
 from payment_operator.model.actions import LockRole, Part, Patch, PrepareRole
-from payment_operator.role_work import work_on_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

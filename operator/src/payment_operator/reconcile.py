@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from payment_operator import claims, names
+from payment_operator import names
 from payment_operator.clients.kubernetes import Cluster
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_endpoints import StripeEndpoints, StripeFault
@@ -23,7 +23,10 @@ from payment_operator.decide.objects import restore
 from payment_operator.decide.placement import assign
 from payment_operator.decide.status.report import read
 from payment_operator.decide.unsafe_pods import unsafe_fields
-from payment_operator.endpoint_work import work_on_endpoint
+from payment_operator.effects import ownership
+from payment_operator.effects.database_roles import work_on_role
+from payment_operator.effects.reports import DEAD, Reports
+from payment_operator.effects.webhook_endpoints import work_on_endpoint
 from payment_operator.errors import ApiError, Conflict, OperatorError, Overdue, Unreachable
 from payment_operator.logs import environment_of
 from payment_operator.metrics import RECONCILE_SECONDS, RECONCILES, count_release
@@ -55,9 +58,7 @@ from payment_operator.observe.secret_keys import SecretKeyWatch
 from payment_operator.observe.webhooks import WebhookWatch
 from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.redaction import redact
-from payment_operator.reports import DEAD, Reports
 from payment_operator.resources.metadata import Manifest
-from payment_operator.role_work import work_on_role
 from payment_operator.rotation_metrics import measure
 from payment_operator.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
 
@@ -282,7 +283,7 @@ class Reconciler:
         live = observed.objects.get(key)
         if live is not None and memory.applied.get(key) == (live["metadata"]["resourceVersion"], manifest):
             return
-        written = await claims.apply(self._cluster, observed, manifest)
+        written = await ownership.apply(self._cluster, observed, manifest)
         memory.applied[key] = (written["metadata"]["resourceVersion"], manifest)
         log.info("applied %s %s", *key, extra=environment_of(observed.owner))
 
@@ -290,7 +291,7 @@ class Reconciler:
         namespace = observed.owner.namespace
         match action:
             case Create(manifest):
-                if await claims.create(self._cluster, observed.owner, manifest):
+                if await ownership.create(self._cluster, observed.owner, manifest):
                     log.info("created %s %s", *key_of(manifest), extra=environment_of(observed.owner))
             case Patch(kind, name, operations, subresource):
                 await self._cluster.patch(kind, namespace, name, operations, subresource=subresource)

@@ -19,8 +19,8 @@ from payment_operator.api.crd import crd_manifests
 from payment_operator.clients.kubernetes import Cluster
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_http import StripeHttp
+from payment_operator.effects.events import post_event
 from payment_operator.errors import OperatorError
-from payment_operator.events import post_event
 from payment_operator.health import Staleness, application
 from payment_operator.lease import Lease
 from payment_operator.metrics import LEADER

@@ -10,8 +10,8 @@ from tests.unit.operator.world import World
 
 from payment_operator.backoff import Backoff
 from payment_operator.clients.postgresql import told
+from payment_operator.effects.database_roles import work_on_role
 from payment_operator.model.actions import Part, Patch, PrepareRole
-from payment_operator.role_work import work_on_role
 
 READABLE = "percent-encode special characters of the password"
 

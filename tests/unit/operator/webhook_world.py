@@ -18,7 +18,7 @@ from payment_operator.decide.rotation.webhook import secrets as webhook_secrets
 from payment_operator.decide.rotation.webhook import state as webhook_state
 from payment_operator.decide.rotation.webhook import steps
 from payment_operator.decide.rotation.webhook.endpoints import ENVIRONMENT
-from payment_operator.endpoint_work import work_on_endpoint
+from payment_operator.effects.webhook_endpoints import work_on_endpoint
 from payment_operator.errors import Conflict
 from payment_operator.model.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, Part, UpdateEndpoint, key_of
 from payment_operator.model.webhook import Endpoint, PodReport, WebhookSight

@@ -12,7 +12,7 @@ from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.decide.rotation.webhook import endpoints as webhook_endpoints
 from payment_operator.decide.rotation.webhook import state
-from payment_operator.endpoint_work import account_of
+from payment_operator.effects.webhook_endpoints import account_of
 from payment_operator.logs import environment_of
 from payment_operator.model.observed import Observed
 from payment_operator.model.webhook import PodReport, WebhookSight

@@ -11,8 +11,8 @@ from payment_operator import names
 from payment_operator.clients.kubernetes import Cluster
 from payment_operator.decide.status import faults
 from payment_operator.decide.status.report import read
+from payment_operator.effects.events import post_event
 from payment_operator.errors import ApiError, Conflict
-from payment_operator.events import post_event
 from payment_operator.logs import environment_of
 from payment_operator.model.actions import Decision, Event
 from payment_operator.model.conditions import Finding, Status, stamped

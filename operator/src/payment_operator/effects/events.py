@@ -12,7 +12,7 @@ from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import stamp
 
-log = logging.getLogger("payment_operator.events")
+log = logging.getLogger("payment_operator.effects.events")
 
 
 async def post_event(cluster: Cluster, environment: Manifest, event: Event, *, now: datetime) -> None:

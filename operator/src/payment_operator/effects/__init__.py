@@ -1,0 +1,1 @@
+"""What a pass does beside writing objects: Stripe's endpoints, the database's roles, statuses and Events."""
