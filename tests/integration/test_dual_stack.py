@@ -18,10 +18,10 @@ from aiohttp import web
 from tests.requirements import require
 from tests.servers.process import START_SECONDS, free_port
 
-from payment_operator import run
 from payment_operator.clients import pod_admin
-from payment_operator.health import application
 from payment_operator.model.observed import read_pod
+from payment_operator.runtime import process as run
+from payment_operator.runtime.health import application
 from payment_service.health.admin import admin_app
 from payment_service.server import EVERY_ADDRESS, PortInUse, Servers, listen
 

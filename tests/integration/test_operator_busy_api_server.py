@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from payment_operator import lease
 from payment_operator.clients import kubernetes as client
 from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import ApiError
-from payment_operator.lease import Lease, LeaseLost
+from payment_operator.runtime import lease
+from payment_operator.runtime.lease import Lease, LeaseLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

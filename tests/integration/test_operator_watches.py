@@ -13,14 +13,14 @@ import pytest
 from tests.servers.certificates import issue, make_authority
 from tests.servers.watched import DEATHS, Watched
 
-from payment_operator.pulse import Pace
-from payment_operator.watches import Watches
+from payment_operator.runtime.pulse import Pace
+from payment_operator.runtime.watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from payment_operator.queue import Key
+    from payment_operator.runtime.queue import Key
 
 pytestmark = pytest.mark.filterwarnings(
     # Kopf's tasks that outlive its end leave their connections to the garbage collector: see `collected`

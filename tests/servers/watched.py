@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from payment_operator import names
-from payment_operator.handlers import OWNED
+from payment_operator.runtime.handlers import OWNED
 
 if TYPE_CHECKING:
     import ssl

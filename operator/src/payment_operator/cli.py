@@ -55,7 +55,7 @@ def _crd(kind: str | None, *, apply: bool, existing: bool, kubeconfig: str) -> N
         wanted = [kind] if kind else list(crd_manifests())
         print("---\n".join(crd_yaml(plural) for plural in wanted), end="")  # noqa: T201 - the command's answer
         return
-    from payment_operator.run import apply_crd  # noqa: PLC0415 - printing must not load the client library
+    from payment_operator.runtime.process import apply_crd  # noqa: PLC0415 - printing must not load the client library
 
     if not asyncio.run(apply_crd(kubeconfig, existing=existing)):
         print("A kind is not there: a first sync brings it, else kubectl apply --server-side -f chart/crds.")  # noqa: T201 - as above
@@ -63,7 +63,7 @@ def _crd(kind: str | None, *, apply: bool, existing: bool, kubeconfig: str) -> N
 
 def _run(given: argparse.Namespace) -> int:
     from payment_operator.logs import configure  # noqa: PLC0415 - `crd` must not load the client library
-    from payment_operator.run import Options, run  # noqa: PLC0415
+    from payment_operator.runtime.process import Options, run  # noqa: PLC0415
 
     configure(os.environ.get("LOG_LEVEL", "INFO"))
     if given.kubeconfig:

@@ -16,7 +16,7 @@ from payment_operator.decide.rotation.staged_credentials import stage
 from payment_operator.errors import Conflict, OperatorError
 from payment_operator.model.actions import Apply, Create, Delete, Patch
 from payment_operator.model.observed import Observed, Pod, Probe
-from payment_operator.reconcile import Memory, Reconciler
+from payment_operator.runtime.reconciler import Memory, Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable

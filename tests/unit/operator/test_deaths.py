@@ -13,10 +13,11 @@ from aiohttp.test_utils import make_mocked_request
 from tests.unit.operator.driven import KEY, Driven, Ports, Store
 from tests.unit.operator.world import World
 
-from payment_operator import names, reconcile
-from payment_operator.condition_metrics import failing_environments, measure_conditions
+from payment_operator import names
 from payment_operator.errors import ApiError, Overdue
-from payment_operator.health import Staleness, application
+from payment_operator.runtime import reconciler
+from payment_operator.runtime.condition_metrics import failing_environments, measure_conditions
+from payment_operator.runtime.health import Staleness, application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ async def test_a_pass_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.Event().wait()
 
     monkeypatch.setattr(driven._memory[KEY].watching, "look", never)
-    monkeypatch.setattr(reconcile, "PASS_SECONDS", 0.2)
+    monkeypatch.setattr(reconciler, "PASS_SECONDS", 0.2)
     async with asyncio.timeout(30):
         died = await driven.passes(3)
     assert [type(error) for error in died] == [Overdue] * 3

@@ -10,10 +10,10 @@ from tests.unit.operator.driven import KEY, Driven, Store
 from tests.unit.operator.world import World
 
 from payment_operator import names
-from payment_operator.condition_metrics import failing_environments, measure_conditions
 from payment_operator.errors import ApiError, OperatorError, Refused
 from payment_operator.model.actions import Delete, Patch
 from payment_operator.model.holds import LONGEST_REFUSED_SECONDS, write_of
+from payment_operator.runtime.condition_metrics import failing_environments, measure_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from payment_operator import handlers
-from payment_operator.pulse import JSON, Pace, Pulse
+from payment_operator.runtime import handlers
+from payment_operator.runtime.pulse import JSON, Pace, Pulse
 
 PATH = "/api/v1/pods"
 

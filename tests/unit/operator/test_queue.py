@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from payment_operator.health import Staleness
-from payment_operator.queue import CONCURRENT, CONCURRENT_FAILING, WorkQueue
+from payment_operator.runtime.health import Staleness
+from payment_operator.runtime.queue import CONCURRENT, CONCURRENT_FAILING, WorkQueue
 
 if TYPE_CHECKING:
-    from payment_operator.queue import Key
+    from payment_operator.runtime.queue import Key
 
 SHOP, BAR = ("test", "shop"), ("test", "bar")
 

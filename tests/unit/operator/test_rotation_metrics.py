@@ -13,7 +13,7 @@ from payment_operator.api.rotation import (
     WebhookSecretStatus,
 )
 from payment_operator.metrics import REGISTRY
-from payment_operator.rotation_metrics import measure
+from payment_operator.runtime.rotation_metrics import measure
 
 BEGAN, DUE = "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"
 SINCE, UNTIL = 1793491200.0, 1796083200.0

@@ -17,8 +17,8 @@ from tests.unit.operator.driven import KEY, Driven, Manifest, Ports, Store
 from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
-from payment_operator.condition_metrics import measure_conditions
 from payment_operator.errors import OperatorError, Refused
+from payment_operator.runtime.condition_metrics import measure_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import kopf
 from tests.cluster.node.certificates import authority
 
-from payment_operator.handlers import Connection
+from payment_operator.runtime.handlers import Connection
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,16 +19,16 @@ from payment_operator.model.conditions import Finding, Status, stamped
 from payment_operator.model.holds import Holds
 from payment_operator.model.observed import Observed
 from payment_operator.observe.requests import refuse
-from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.redaction import redact_value
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import stamp
+from payment_operator.runtime.queue import Key as EnvironmentKey
 
 INVALID: Final[dict[str, Status]] = {"Ready": "False", "Stalled": "True", "Failing": "True"}
 DEAD: Final[dict[str, Status]] = {"Ready": "False", "Failing": "True"}
 """Of a pass that did not come to its end."""
 STATUS, ANSWERS = "status", "answers"
-log: Final = logging.getLogger("payment_operator.reconcile")
+log: Final = logging.getLogger("payment_operator.runtime.reconciler")
 
 
 class Reports:

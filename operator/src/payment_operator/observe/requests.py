@@ -10,10 +10,10 @@ from payment_operator.clients.kubernetes import Cluster
 from payment_operator.errors import ApiError, Conflict, NotThere
 from payment_operator.model import requests
 from payment_operator.model.requests import Asked, Requests
-from payment_operator.queue import Key
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import moment, readable, stamp
+from payment_operator.runtime.queue import Key
 
 INSTALL: Final = "the kind EnvironmentRequest is not installed: kubectl apply --server-side -f chart/crds"
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"

@@ -9,9 +9,9 @@ from tests.unit.operator.driven import KEY, Driven, Ports
 from tests.unit.operator.world import World
 
 from payment_operator import names
-from payment_operator.condition_metrics import measure_conditions
 from payment_operator.metrics import REGISTRY
 from payment_operator.resources.pods import CLAIM_FILE
+from payment_operator.runtime.condition_metrics import measure_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,14 +13,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from payment_operator import handlers
-from payment_operator.pulse import Pace, Pulse
 from payment_operator.redaction import redact
+from payment_operator.runtime import handlers
+from payment_operator.runtime.pulse import Pace, Pulse
 
 JOIN_SECONDS: Final = 5.0
 ABANDON_SECONDS: Final = 0.1
 ABANDON_ATTEMPTS: Final = 30
-log = logging.getLogger("payment_operator.watches")
+log = logging.getLogger("payment_operator.runtime.watches")
 
 
 class Watches:

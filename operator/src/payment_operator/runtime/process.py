@@ -21,14 +21,14 @@ from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.effects.events import post_event
 from payment_operator.errors import OperatorError
-from payment_operator.health import Staleness, application
-from payment_operator.lease import Lease
 from payment_operator.metrics import LEADER
 from payment_operator.model.actions import Event
-from payment_operator.queue import WorkQueue
-from payment_operator.reconcile import Reconciler
 from payment_operator.resources.metadata import Manifest
-from payment_operator.watches import Watches
+from payment_operator.runtime.health import Staleness, application
+from payment_operator.runtime.lease import Lease
+from payment_operator.runtime.queue import WorkQueue
+from payment_operator.runtime.reconciler import Reconciler
+from payment_operator.runtime.watches import Watches
 
 KEPT: Final = "the database, Redis, the Stripe account and the Secrets that the spec named were kept"
 log = logging.getLogger("payment_operator")

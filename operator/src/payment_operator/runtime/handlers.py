@@ -13,9 +13,9 @@ import kopf
 
 from payment_operator import names
 from payment_operator.model.requests import environment_of
-from payment_operator.pulse import Pace, Pulse
-from payment_operator.queue import Key
 from payment_operator.resources.metadata import Manifest
+from payment_operator.runtime.pulse import Pace, Pulse
+from payment_operator.runtime.queue import Key
 
 ENVIRONMENTS: Final = (names.GROUP, names.VERSION, names.PLURAL)
 REQUESTS: Final = (names.GROUP, names.VERSION, names.REQUEST_PLURAL)

@@ -16,7 +16,7 @@ DURATION_SECONDS: Final = 15
 RENEW_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 2.0
 
-log = logging.getLogger("payment_operator.lease")
+log = logging.getLogger("payment_operator.runtime.lease")
 
 
 class LeaseLost(OperatorError):

@@ -17,7 +17,6 @@ from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_endpoints import StripeEndpoints, StripeFault
 from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.clients.stripe_probe import StripeProbe
-from payment_operator.condition_metrics import measure_conditions, measure_death
 from payment_operator.decide.decision import decide
 from payment_operator.decide.objects import restore
 from payment_operator.decide.placement import assign
@@ -56,15 +55,16 @@ from payment_operator.observe.credentials import CredentialsWatch
 from payment_operator.observe.pods import Watching
 from payment_operator.observe.secret_keys import SecretKeyWatch
 from payment_operator.observe.webhooks import WebhookWatch
-from payment_operator.queue import Key as EnvironmentKey
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
-from payment_operator.rotation_metrics import measure
-from payment_operator.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
+from payment_operator.runtime.condition_metrics import measure_conditions, measure_death
+from payment_operator.runtime.queue import Key as EnvironmentKey
+from payment_operator.runtime.rotation_metrics import measure
+from payment_operator.runtime.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
 
 PASS_SECONDS: Final = 90.0
 """A pass that lasts longer is ended; what it has done stands, as after a crash."""
-log = logging.getLogger("payment_operator.reconcile")
+log = logging.getLogger("payment_operator.runtime.reconciler")
 _utc_now: Final = partial(datetime.now, UTC)
 
 

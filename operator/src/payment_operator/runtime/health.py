@@ -13,10 +13,10 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from payment_operator.condition_metrics import failing_environments
 from payment_operator.metrics import REGISTRY
-from payment_operator.queue import Key
 from payment_operator.resources.metadata import Manifest
+from payment_operator.runtime.condition_metrics import failing_environments
+from payment_operator.runtime.queue import Key
 
 STUCK_SECONDS: Final = 120.0
 ENDLESS_SECONDS: Final = 180.0

@@ -24,7 +24,7 @@ LONGEST_BACKOFF_SECONDS: Final = 30.0
 CONCURRENT: Final = 8
 CONCURRENT_FAILING: Final = 2
 
-log = logging.getLogger("payment_operator.queue")
+log = logging.getLogger("payment_operator.runtime.queue")
 
 
 class WorkQueue:
