@@ -14,7 +14,7 @@ from payment_operator.api import crd, request
 from payment_operator.api.request import read_spec
 from payment_operator.plugin.arguments import parser
 from payment_operator.plugin.cli import VERBS
-from payment_operator.plugin.steps import STEPS
+from payment_operator.plugin.progress import STEPS
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -5,7 +5,7 @@ from typing import Any
 
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Command, State
-from payment_operator.plugin.steps import BEFORE_TRAFFIC, ROLLBACK
+from payment_operator.plugin.progress import BEFORE_TRAFFIC, ROLLBACK
 from payment_operator.plugin.verdict import condition, failing, failure, halted
 
 KIND_NAME = "paymentenvironment"

@@ -9,10 +9,10 @@ from payment_operator.plugin.advice import advice
 from payment_operator.plugin.facts import facts
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Revision, Status
-from payment_operator.plugin.observe import Observed
+from payment_operator.plugin.progress import release_steps
 from payment_operator.plugin.rotation import secrets
 from payment_operator.plugin.sides import sides
-from payment_operator.plugin.steps import release_steps
+from payment_operator.plugin.snapshot import Observed
 from payment_operator.plugin.verdict import verdict
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from payment_operator import names
 from payment_operator.plugin import clock
 from payment_operator.plugin.kubectl import Object
-from payment_operator.plugin.observe import Observed
+from payment_operator.plugin.snapshot import Observed
 
 
 def facts(observed: Observed) -> dict[str, str]:

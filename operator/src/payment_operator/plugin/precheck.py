@@ -5,8 +5,8 @@ from typing import Any
 from payment_operator.plugin import by_hand
 from payment_operator.plugin.errors import NotFound, Refused
 from payment_operator.plugin.kubectl import Object
+from payment_operator.plugin.progress import AFTER_BAKE, BEFORE_TRAFFIC
 from payment_operator.plugin.rotation import RETAINED, UNDER_WAY, made_by_hand
-from payment_operator.plugin.steps import AFTER_BAKE, BEFORE_TRAFFIC
 from payment_operator.plugin.verdict import condition, failing, failure
 
 

@@ -6,7 +6,7 @@ from payment_operator import names
 from payment_operator.plugin import clock
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Pod, Side
-from payment_operator.plugin.observe import Observed
+from payment_operator.plugin.snapshot import Observed
 
 Colour = Literal["blue", "green", "old"]
 _TROUBLE_LENGTH: Final = 160

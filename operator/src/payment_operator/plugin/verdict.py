@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from payment_operator.plugin import clock
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import State
-from payment_operator.plugin.steps import AFTER_BAKE
+from payment_operator.plugin.progress import AFTER_BAKE
 
 _REVISION: Final = re.compile(r"revision (\d+): ")
 _BY_HAND: Final = {"Aborted": "was aborted", "RolledBack": "was rolled back"}

@@ -13,7 +13,7 @@ import yaml
 from payment_operator import names
 from payment_operator.plugin.lint.schema import openapi_schema
 from payment_operator.plugin.lint.structure import with_defaults
-from payment_operator.plugin.observe import Observed
+from payment_operator.plugin.snapshot import Observed
 
 Object = dict[str, Any]
 

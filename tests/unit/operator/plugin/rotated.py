@@ -17,7 +17,7 @@ from tests.unit.operator.plugin.objects import (
 )
 
 if TYPE_CHECKING:
-    from payment_operator.plugin.observe import Observed
+    from payment_operator.plugin.snapshot import Observed
 
 SCHEMA = {"current": "4", "target": "4"}
 BLUE_PODS = revision_pods(BLUE, seconds=4 * 86400)

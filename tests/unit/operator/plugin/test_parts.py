@@ -22,7 +22,7 @@ from payment_operator.plugin.completion import SCRIPTS, complete
 from payment_operator.plugin.errors import PluginError, WrongUsage
 from payment_operator.plugin.output import Output
 from payment_operator.plugin.plain_yaml import to_yaml
-from payment_operator.plugin.steps import ROLLBACK, STEPS
+from payment_operator.plugin.progress import ROLLBACK, STEPS
 from payment_operator.plugin.terminal import Style, style_of, table
 
 ROOT = Path(__file__).parents[4]

@@ -42,9 +42,9 @@ from tests.unit.operator.plugin.rotated import (
 from payment_operator.plugin.complaints import error_of
 from payment_operator.plugin.describe import history_of, status_of
 from payment_operator.plugin.model import Plan
-from payment_operator.plugin.observe import Observed
 from payment_operator.plugin.plain_yaml import to_yaml
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
+from payment_operator.plugin.snapshot import Observed
 from payment_operator.plugin.terminal import Style
 
 PLAIN = Style()

@@ -5,11 +5,11 @@ from typing import Any
 from payment_operator.plugin import precheck, requesting
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.describe import image_of
+from payment_operator.plugin.follow import Goal, Watch, until_over
 from payment_operator.plugin.kubectl import Object
 from payment_operator.plugin.model import Status
-from payment_operator.plugin.observe import Observed, environment_named, observe
 from payment_operator.plugin.sides import pods_of
-from payment_operator.plugin.watching import Goal, Watch, until_over
+from payment_operator.plugin.snapshot import Observed, environment_named, observe
 
 _SETTLE_SECONDS = 6
 

@@ -7,7 +7,7 @@ from payment_operator.plugin import complaints
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.errors import NotFound, WrongUsage
 from payment_operator.plugin.kubectl import Object
-from payment_operator.plugin.observe import environment_named
+from payment_operator.plugin.snapshot import environment_named
 
 OPERATOR = f"{names.LABEL_NAME}={names.APPLICATION},{names.LABEL_COMPONENT}=operator"
 

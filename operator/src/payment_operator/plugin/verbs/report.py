@@ -11,9 +11,9 @@ from payment_operator.plugin.context import Context
 from payment_operator.plugin.describe import status_of
 from payment_operator.plugin.errors import PluginError, WrongUsage
 from payment_operator.plugin.kubectl import Object
-from payment_operator.plugin.observe import Observed, observe
 from payment_operator.plugin.redact import json_text
 from payment_operator.plugin.screens import status_screen
+from payment_operator.plugin.snapshot import Observed, observe
 from payment_operator.plugin.terminal import Style
 from payment_operator.plugin.verbs.logs import OPERATOR
 from payment_operator.printable import printable

@@ -7,9 +7,9 @@ from payment_operator.plugin import by_hand, clock, precheck, requesting
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.errors import NoAnswer, Refused
 from payment_operator.plugin.kubectl import Object
-from payment_operator.plugin.observe import environment_named
 from payment_operator.plugin.rotation import WORDS, made_by_hand, secret
 from payment_operator.plugin.screens import due_in
+from payment_operator.plugin.snapshot import environment_named
 
 _HAPPENS: Final = {
     "webhook": "a second endpoint is made at Stripe, and no pod restarts",

@@ -6,14 +6,14 @@ from typing import Any
 from payment_operator.plugin.context import Context
 from payment_operator.plugin.describe import history_of, status_of
 from payment_operator.plugin.errors import NotFound
+from payment_operator.plugin.follow import Watch, until_hold, until_over
 from payment_operator.plugin.kubectl import Kubectl, Object
 from payment_operator.plugin.model import BAD, Plan
-from payment_operator.plugin.observe import Observed, environment_named, observe
 from payment_operator.plugin.planning import plan_of_image
+from payment_operator.plugin.progress import newest_job
 from payment_operator.plugin.screens import history_screen, plan_screen, status_screen
-from payment_operator.plugin.steps import newest_job
+from payment_operator.plugin.snapshot import Observed, environment_named, observe
 from payment_operator.plugin.verdict import halted
-from payment_operator.plugin.watching import Watch, until_hold, until_over
 
 
 def status(context: Context) -> int:

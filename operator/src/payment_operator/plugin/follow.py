@@ -11,9 +11,9 @@ from payment_operator.plugin.describe import status_of
 from payment_operator.plugin.errors import NoAnswer, Unreachable
 from payment_operator.plugin.kubectl import Kubectl
 from payment_operator.plugin.model import BAD, OVER, Status
-from payment_operator.plugin.observe import observe
 from payment_operator.plugin.output import Output
 from payment_operator.plugin.screens import status_screen
+from payment_operator.plugin.snapshot import observe
 
 INTERVAL_SECONDS: Final = 2.0
 _LOST_ANSWERS: Final = 10
