@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from payment_service.platform.ids import new_id
+from payment_service.storage.ids import new_id
 
 if TYPE_CHECKING:
     import random

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.servers.laboratory import Laboratory, laboratory
 
-from payment_service.platform.cursors import read_cursor
 from payment_service.reconcile import absence, drift
 from payment_service.simulator.faults import Fault
-from payment_service.tables import customers
+from payment_service.storage.cursors import read_cursor
+from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.documented import DOCUMENT
 
-from payment_service.tables import events
+from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

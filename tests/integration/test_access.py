@@ -13,7 +13,7 @@ from payment_service.access import service
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app
-from payment_service.tables import api_keys, audit_log, idempotency_keys
+from payment_service.storage.tables import api_keys, audit_log, idempotency_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.access.keys import ApiKeys
-from payment_service.platform import audit
-from payment_service.tables import audit_log, operations
+from payment_service.storage import audit_log as audit
+from payment_service.storage.tables import audit_log, operations
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from tests.servers.stack import CREATE, PRICE, running_stack
 
-from payment_service.tables import customers, events, idempotency_keys, operations, outbox, subscriptions
+from payment_service.storage.tables import customers, events, idempotency_keys, operations, outbox, subscriptions
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -12,7 +12,7 @@ from tests.cards import DISGUISES
 from tests.servers.production import Production, production
 from tests.servers.raw_http import Raw, send
 
-from payment_service import tables
+from payment_service.storage import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable

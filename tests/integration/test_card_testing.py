@@ -17,7 +17,7 @@ from payment_service.access.service import Access
 from payment_service.app import build, create_app
 from payment_service.platform import metrics
 from payment_service.settings import DEVELOPMENT_STRIPE_KEY, Settings
-from payment_service.tables import audit_log, operations, outbox, subscriptions
+from payment_service.storage.tables import audit_log, operations, outbox, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

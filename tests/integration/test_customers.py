@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.servers.stack import OTHER_PRICE, PRICE
 
-from payment_service.tables import customers
+from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

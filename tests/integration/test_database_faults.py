@@ -21,7 +21,7 @@ from tests.servers.stack import running_stack
 
 from payment_service.platform import stripe_calls
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
-from payment_service.tables import events, operations
+from payment_service.storage.tables import events, operations
 from payment_service.webhooks.routes import PATH
 from payment_service.webhooks.signature import sign
 

@@ -16,16 +16,16 @@ from tests.servers.stack import Stack, running_stack
 
 from payment_service.customers.erasure import ERASE_SECONDS
 from payment_service.idempotency.people import MOVE_SECONDS
-from payment_service.payment_tables import charges, disputes
-from payment_service.personal_tables import personal_data
 from payment_service.reconcile.schemas import Report
-from payment_service.tables import audit_log, customers, events, operations, outbox, subscriptions
+from payment_service.storage.payment_tables import charges, disputes
+from payment_service.storage.personal_tables import personal_data
+from payment_service.storage.tables import audit_log, customers, events, operations, outbox, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from payment_service.app import Parts
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 __all__ = ["owner_url", "server"]  # fixtures
 

@@ -27,7 +27,7 @@ from payment_service.platform.drain import DrainState
 from payment_service.platform.route_access import SCOPES
 from payment_service.platform.secrets import Secret
 from payment_service.server import Servers, listen
-from payment_service.tables import events, operations
+from payment_service.storage.tables import events, operations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator

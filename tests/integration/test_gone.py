@@ -8,7 +8,7 @@ import pytest
 from tests.integration.test_identity import ADDRESS, CARD, SQLITE, deaf
 from tests.servers.stack import OTHER_PRICE, PRICE
 
-from payment_service.tables import customers, operations, prices, subscriptions
+from payment_service.storage.tables import customers, operations, prices, subscriptions
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -18,7 +18,7 @@ from tests.contract.openapi_document import document
 from tests.servers.production import production
 from tests.servers.raw_http import Raw, encoded, send
 
-from payment_service import tables
+from payment_service.storage import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

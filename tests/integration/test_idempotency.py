@@ -10,7 +10,7 @@ from tests.servers.stack import running_stack
 
 from payment_service.platform import stripe_calls
 from payment_service.simulator.faults import Fault
-from payment_service.tables import customers, idempotency_keys, operations, prices
+from payment_service.storage.tables import customers, idempotency_keys, operations, prices
 
 if TYPE_CHECKING:
     import pytest

@@ -26,9 +26,9 @@ from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, St
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse, fingerprint
 from payment_service.idempotency.service import Operations
 from payment_service.platform.clock import MovableClock
-from payment_service.platform.database import Database
-from payment_service.platform.recovery import Recovery
-from payment_service.tables import idempotency_keys, operations
+from payment_service.storage.database import Database
+from payment_service.storage.recovery import Recovery
+from payment_service.storage.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

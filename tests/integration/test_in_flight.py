@@ -21,7 +21,7 @@ from payment_service.app import create_app
 from payment_service.health.admin import admin_app
 from payment_service.platform import metrics
 from payment_service.platform.secrets import Secret
-from payment_service.tables import events
+from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -20,7 +20,7 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.process import free_port
 
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
-from payment_service.tables import events, outbox
+from payment_service.storage.tables import events, outbox
 from payment_service.webhooks import worker as worker_module
 from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.routes import PATH

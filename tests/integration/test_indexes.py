@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import event
 from tests.integration.test_erasure import delete_at_stripe, do, live
 
-from payment_service import payment_tables as money
-from payment_service import tables
 from payment_service.customers.erasure import ERASE_SECONDS
-from payment_service.personal_tables import personal_data
+from payment_service.storage import payment_tables as money
+from payment_service.storage import tables
+from payment_service.storage.personal_tables import personal_data
 from payment_service.subscriptions import duplicates
 
 if TYPE_CHECKING:

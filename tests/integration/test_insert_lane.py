@@ -10,8 +10,8 @@ from sqlalchemy import func, select, text
 from tests.servers.events import event_row as row
 from tests.servers.stack import development_settings, migrate_async
 
-from payment_service.platform.database import Database
-from payment_service.tables import events
+from payment_service.storage.database import Database
+from payment_service.storage.tables import events
 from payment_service.webhooks import lane
 from payment_service.webhooks.lane import InsertLane, QueueFull
 

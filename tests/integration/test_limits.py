@@ -13,8 +13,8 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app
 from payment_service.platform import metrics
+from payment_service.storage.tables import operations
 from payment_service.subscriptions.limits import CreationLimits
-from payment_service.tables import operations
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

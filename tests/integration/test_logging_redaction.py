@@ -16,7 +16,7 @@ from tests.servers.stack import CREATE
 from payment_service.platform.loggable import event_type, object_id
 from payment_service.platform.redaction import MARK
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
-from payment_service.tables import events
+from payment_service.storage.tables import events
 from payment_service.webhooks.routes import PATH
 from payment_service.webhooks.signature import sign
 

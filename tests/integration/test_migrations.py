@@ -19,9 +19,9 @@ from payment_service.migrations import runner
 from payment_service.migrations.command import migrate
 from payment_service.migrations.runner import MigrationRefused, current_numbers, locked_connection, make_plan
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.personal_tables import personal_data
-from payment_service.platform.columns import Json
-from payment_service.tables import audit_log, outbox
+from payment_service.storage.column_types import Json
+from payment_service.storage.personal_tables import personal_data
+from payment_service.storage.tables import audit_log, outbox
 
 if TYPE_CHECKING:
     from payment_service.settings import Settings

@@ -14,7 +14,7 @@ from tests.holding import hold
 from tests.servers.stack import OTHER_PRICE, PRICE, Stack, running_stack, seed
 
 from payment_service.simulator.errors import StripeFault
-from payment_service.tables import LIVE_STATUSES
+from payment_service.storage.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,10 +20,10 @@ from payment_service.migrations.command import migrate
 from payment_service.migrations.naming import DatabaseTaken, Named
 from payment_service.migrations.runner import current_numbers, locked_connection
 from payment_service.platform.clock import Clock
-from payment_service.platform.cursors import read_cursor
-from payment_service.platform.database import Database
 from payment_service.smoke import exit_code, run_smoke
-from payment_service.tables import audit_log
+from payment_service.storage.cursors import read_cursor
+from payment_service.storage.database import Database
+from payment_service.storage.tables import audit_log
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer

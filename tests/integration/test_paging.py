@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.servers.stack import PRICE
 
 from payment_service.platform.paging import SIGNS, Page
+from payment_service.storage.tables import subscriptions
 from payment_service.subscriptions import store
-from payment_service.tables import subscriptions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row

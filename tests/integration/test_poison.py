@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from tests.servers.hostile import HOSTILE, snapshot
 from tests.servers.laboratory import Laboratory, laboratory
 
-from payment_service.tables import customers, events
+from payment_service.storage.tables import customers, events
 from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:

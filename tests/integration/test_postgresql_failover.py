@@ -15,10 +15,10 @@ from tests.servers.events import deliver
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import development_settings, migrate, running_stack
 
-from payment_service.platform.connecting import NoHostAnswers
-from payment_service.platform.database import Database
 from payment_service.server import listen
-from payment_service.tables import events
+from payment_service.storage.connector import NoHostAnswers
+from payment_service.storage.database import Database
+from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

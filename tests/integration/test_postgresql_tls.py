@@ -13,7 +13,7 @@ from tests.servers.postgres import DEBIAN_15, PostgresServer
 from tests.servers.stack import development_settings
 
 from payment_operator.clients.postgresql import DatabaseFault, lock_role
-from payment_service.platform.database import Database, is_unavailable
+from payment_service.storage.database import Database, is_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from payment_service.platform import stripe_calls
-from payment_service.tables import subscriptions
+from payment_service.storage.tables import subscriptions
 
 if TYPE_CHECKING:
     import pytest

@@ -12,9 +12,9 @@ from tests.integration.test_postgresql_grants import ROLE, owner_url, server
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import development_settings
 
-from payment_service.platform.database import Database
-from payment_service.platform.retention import remove_old
-from payment_service.tables import audit_log, outbox
+from payment_service.storage.database import Database
+from payment_service.storage.retention import remove_old
+from payment_service.storage.tables import audit_log, outbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

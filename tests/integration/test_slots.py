@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.servers.stack import OTHER_PRICE, PRICE
 
-from payment_service.tables import events, subscriptions
+from payment_service.storage.tables import events, subscriptions
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -22,7 +22,7 @@ from payment_service import server
 from payment_service.app import create_app
 from payment_service.server import Servers, listen
 from payment_service.simulator.faults import Fault
-from payment_service.tables import operations
+from payment_service.storage.tables import operations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
 from payment_service.simulator.faults import Fault
-from payment_service.tables import events
+from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

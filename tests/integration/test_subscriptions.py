@@ -8,8 +8,8 @@ import pytest
 from tests.servers.stack import OTHER_PRICE
 
 from payment_service.simulator.faults import Fault
+from payment_service.storage.tables import outbox, subscriptions
 from payment_service.subscriptions.schemas import TERMINAL
-from payment_service.tables import outbox, subscriptions
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from payment_service.platform import stripe_calls
 from payment_service.platform.stripe_gateway import SUBSCRIPTION_EXPAND
 from payment_service.simulator.faults import Fault
-from payment_service.tables import operations
+from payment_service.storage.tables import operations
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -12,11 +12,11 @@ from sqlalchemy import update
 from tests.integration.test_identity import deaf
 from tests.servers.hostile import HOSTILE, snapshot
 
-from payment_service.payment_tables import invoices
 from payment_service.platform import metrics
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.simulator.faults import WebhookFault
-from payment_service.tables import customers, events, subscriptions
+from payment_service.storage.payment_tables import invoices
+from payment_service.storage.tables import customers, events, subscriptions
 from payment_service.webhooks.routes import MAXIMUM_BYTES, PATH
 from payment_service.webhooks.signature import sign
 

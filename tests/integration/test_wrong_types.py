@@ -12,7 +12,7 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.wrong_types import SHAPES, declared, whole, wrong
 
 from payment_service.simulator.shapes import shape
-from payment_service.tables import customers, events
+from payment_service.storage.tables import customers, events
 from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.rows import row_of
 

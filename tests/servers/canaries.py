@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import MetaData, select
 
 if TYPE_CHECKING:
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 
 def whole(rows: list[dict[str, Any]], personal: list[dict[str, Any]]) -> list[dict[str, Any]]:

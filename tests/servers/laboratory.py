@@ -14,7 +14,7 @@ from payment_service.app import Parts, build
 from payment_service.platform.clock import MovableClock
 from payment_service.server import Servers, listen
 from payment_service.simulator import Simulator
-from payment_service.tables import cursors, events, outbox
+from payment_service.storage.tables import cursors, events, outbox
 from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_events

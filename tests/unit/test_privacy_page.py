@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, LargeBinary, MetaData, String, Table, Text
 
-from payment_service import payment_tables, personal_tables
 from payment_service.customers.people import PERSONAL
+from payment_service.storage import payment_tables, personal_tables
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/privacy.md").read_text()

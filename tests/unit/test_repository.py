@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Numeric
 
-from payment_service.tables import metadata
+from payment_service.storage.tables import metadata
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for part in ("service", "operator") for path in (ROOT / part / "src").rglob("*.py"))
@@ -26,7 +26,7 @@ SUBJECTS_SINCE = "60d81e83"
 TIME_SOURCES = {
     "platform/clock.py",  # the one source of time
     "platform/logging.py",  # a line tells the real time
-    "platform/ids.py",  # ids carry the wall clock; tests never move it
+    "storage/ids.py",  # ids carry the wall clock; tests never move it
     "migrations/recording.py",  # alembic calls it without our parts
     "smoke.py",  # signs as Stripe would, now
 }

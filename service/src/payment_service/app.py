@@ -13,18 +13,18 @@ from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.platform.cache import ReadCache
 from payment_service.platform.circuit import Circuit
 from payment_service.platform.clock import Clock
-from payment_service.platform.database import Database
 from payment_service.platform.drain import DrainState
 from payment_service.platform.in_flight import InFlight
 from payment_service.platform.invalidation import Invalidations
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
-from payment_service.platform.recovery import Recovery
 from payment_service.platform.redis import close as close_redis
 from payment_service.platform.redis import connect
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.platform.tracing import Tracing
+from payment_service.storage.database import Database
+from payment_service.storage.recovery import Recovery
 from payment_service.subscriptions import reading
 from payment_service.working import build_worker
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import CustomerCreation, Customers
     from payment_service.idempotency.service import Operations
-    from payment_service.platform.changes import Change
     from payment_service.platform.gate import Gate
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
     from payment_service.settings import Settings
+    from payment_service.storage.changed_rows import Change
     from payment_service.subscriptions.service import Subscriptions
     from payment_service.webhooks.service import Inbox
     from payment_service.webhooks.worker import Worker

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.limiter import Limiter
-    from payment_service.platform.recovery import Recovery
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
+    from payment_service.storage.recovery import Recovery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

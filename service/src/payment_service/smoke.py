@@ -14,8 +14,8 @@ from payment_service.migrations import naming
 from payment_service.migrations.naming import DatabaseTaken
 from payment_service.platform import stripe_calls
 from payment_service.platform.clock import Clock
-from payment_service.platform.database import Database
 from payment_service.platform.stripe_gateway import API_VERSION, StripeGateway
+from payment_service.storage.database import Database
 from payment_service.webhooks.signature import sign
 
 if TYPE_CHECKING:

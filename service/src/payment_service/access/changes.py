@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import LargeBinary, bindparam, insert, select, text, update
 
-from payment_service.platform import audit
-from payment_service.platform.columns import UtcDateTime
-from payment_service.tables import api_keys
+from payment_service.storage import audit_log
+from payment_service.storage.column_types import UtcDateTime
+from payment_service.storage.tables import api_keys
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -132,7 +132,7 @@ def _columns(key: ApiKey) -> dict[str, Any]:
 
 
 async def _audit(change: Change, verb: str, key: ApiKey, **more: Any) -> None:
-    await audit.record(
+    await audit_log.record(
         change.connection,
         actor=change.actor,
         action=f"api_key.{verb}",

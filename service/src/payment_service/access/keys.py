@@ -10,17 +10,17 @@ from payment_service.access import changes, form, store
 from payment_service.access.schemas import ApiKey
 from payment_service.access.secret_keys import SecretKeys
 from payment_service.errors import Conflict, NotFound, Unprocessable
-from payment_service.platform.audit import ANONYMOUS
 from payment_service.platform.card_numbers import holds_card_number
-from payment_service.platform.ids import new_id
+from payment_service.storage.audit_log import ANONYMOUS
+from payment_service.storage.ids import new_id
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.route_access import Scope
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
 
 MAXIMUM_PRINCIPAL_CHARACTERS: Final = 128
 

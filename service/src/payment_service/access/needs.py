@@ -14,15 +14,15 @@ import structlog
 
 from payment_service.access import store
 from payment_service.access.secret_keys import SecretKeys
-from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import LOST_KEYS
+from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
 
 UNKNOWN: Final = ""
 """Stands for the value of keys made before values were noted."""

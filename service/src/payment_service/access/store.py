@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func, or_, select
 
 from payment_service.access.schemas import ApiKey
-from payment_service.tables import api_keys
+from payment_service.storage.tables import api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

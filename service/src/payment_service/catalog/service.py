@@ -9,19 +9,19 @@ from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView, price_columns
 from payment_service.errors import Unprocessable
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import NeedsFetch, Seen, reach_of, see
 from payment_service.platform.paging import unknown_cursor, whole_seconds
 from payment_service.platform.stripe_gateway import StripeRejected
-from payment_service.tables import prices
+from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
+from payment_service.storage.tables import prices
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.paging import Page
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.platform.stripe_reads import Asker, StripeReads
+    from payment_service.storage.database import Database
 
 LIST_SECONDS: Final = 1.0
 """How long a page of prices as Stripe has them is given again to who asks for the same."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select
 
-from payment_service.platform.mirroring import Seen, mirror
-from payment_service.tables import prices
+from payment_service.storage.mirror import Seen, mirror
+from payment_service.storage.tables import prices
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,10 +17,10 @@ from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from payment_service.customers.people import Person, clear_mirror, is_filled, rows_of
 from payment_service.idempotency.people import erase_operations
-from payment_service.personal_tables import personal_data
-from payment_service.platform import audit
 from payment_service.platform.metrics import ERASURES_OVERDUE
-from payment_service.tables import customers, operations, subscriptions
+from payment_service.storage import audit_log
+from payment_service.storage.personal_tables import personal_data
+from payment_service.storage.tables import customers, operations, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
     Step = Callable[[AsyncConnection, Person], Awaitable[int]]
     Waits = Callable[[AsyncConnection, Person], Awaitable[bool]]
@@ -168,7 +168,7 @@ async def _is_under_way(connection: AsyncConnection, person: Person) -> bool:
 
 
 async def _record(connection: AsyncConnection, person: Person, *, rows: int, now: datetime) -> None:
-    await audit.record(
+    await audit_log.record(
         connection,
         actor=ACTOR,
         action="customer.erase",

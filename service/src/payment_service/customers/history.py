@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from payment_service.platform import stripe_calls
-from payment_service.platform.cursors import read_cursor, write_cursor
+from payment_service.storage.cursors import read_cursor, write_cursor
 
 if TYPE_CHECKING:
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.storage.database import Database
 
 IMPORT: Final = "import"
 """The name of the row: when the import began and, as `completed_at`, when it was complete, in Stripe's seconds."""

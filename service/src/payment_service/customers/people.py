@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Table, and_, false, or_, select, union_all, update
 
-from payment_service import payment_tables as money
 from payment_service.customers.store import foreign_id
-from payment_service.platform.changes import note
-from payment_service.platform.columns import among, array
-from payment_service.tables import customers, subscriptions
+from payment_service.storage import payment_tables as money
+from payment_service.storage.changed_rows import note
+from payment_service.storage.column_types import among, array
+from payment_service.storage.tables import customers, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,9 +15,9 @@ from payment_service.customers import store
 from payment_service.errors import CustomerAmbiguous, ImportRequired, Unprocessable
 from payment_service.platform import stripe_calls
 from payment_service.platform.mail_addresses import mail_key
-from payment_service.platform.mirroring import NeedsFetch, Seen, reach_of, see
 from payment_service.platform.stripe_gateway import StripeRejected
-from payment_service.tables import customers
+from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
+from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from payment_service.customers.history import History
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.storage.database import Database
 
 
 class Named(NamedTuple):

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from payment_service.customers.schemas import CreateCustomer, CustomerView
     from payment_service.customers.selection import Selection
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.paging import Page
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.platform.stripe_reads import Asker, StripeReads
+    from payment_service.storage.database import Database
 
 KIND: Final = "create_customer"
 CLOCK_SKEW_SECONDS: Final = 300

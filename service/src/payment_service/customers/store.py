@@ -8,11 +8,11 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
-from payment_service.platform.ids import new_id, same_id
 from payment_service.platform.mail_addresses import mail_key
-from payment_service.platform.mirroring import Ended, Seen, created, lock, mirror, write_outbox
 from payment_service.platform.paging import Order, read_page
-from payment_service.tables import customers
+from payment_service.storage.ids import new_id, same_id
+from payment_service.storage.mirror import Ended, Seen, created, lock, mirror, write_outbox
+from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,6 @@ from payment_service.health.service import VERSION
 from payment_service.platform.addresses import parse_address
 from payment_service.platform.admin_token import derived_token
 from payment_service.platform.body import LIMITS
-from payment_service.platform.database import is_unavailable
 from payment_service.platform.in_flight import InFlight
 from payment_service.platform.paths import check_path
 from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
@@ -22,6 +21,7 @@ from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.strict_json import NotStrictJson, decode
 from payment_service.platform.stripe_gateway import API_VERSION
+from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

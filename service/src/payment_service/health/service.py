@@ -18,10 +18,10 @@ from payment_service.platform.tasks import begin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from payment_service.platform.database import Database
     from payment_service.platform.drain import DrainState
-    from payment_service.platform.recovery import Recovery
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.storage.database import Database
+    from payment_service.storage.recovery import Recovery
 
 VERSION: Final = "2.0.0"
 CHECK_SECONDS: Final = 1.5

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from payment_service.platform import audit
+from payment_service.storage import audit_log
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,9 +34,9 @@ async def record_outcome(connection: AsyncConnection, operation: Operation, *, n
     answer: dict[str, Any] = msgspec.json.decode(response.body)
     done = response.status < _REFUSED
     details = {"operation": operation.id, "request_id": operation.request_id, "status": response.status}
-    await audit.record(
+    await audit_log.record(
         connection,
-        actor=audit.api_actor(operation.principal),
+        actor=audit_log.api_actor(operation.principal),
         action=f"{noun}.{verb}",
         object_type=noun if done else "operation",
         object_id=answer.get("id", operation.id) if done else operation.id,

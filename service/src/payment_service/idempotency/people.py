@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
-from payment_service.personal_tables import NOTHING, personal_data
-from payment_service.platform.ids import first_id
-from payment_service.tables import customers, operations
+from payment_service.storage.ids import first_id
+from payment_service.storage.personal_tables import NOTHING, personal_data
+from payment_service.storage.tables import customers, operations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.settings import WorkSettings
+    from payment_service.storage.database import Database
 
 MOVE_SECONDS: Final = 60.0
 BATCH: Final = 200

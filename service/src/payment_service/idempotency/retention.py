@@ -10,8 +10,8 @@ from payment_service.idempotency import store
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from payment_service.platform.database import Database
     from payment_service.settings import WorkSettings
+    from payment_service.storage.database import Database
 
 
 async def remove_expired(database: Database, *, settings: WorkSettings, now: datetime, limit: int) -> None:

@@ -36,7 +36,7 @@ class IdempotencyKey:
     def mark(self, lineage: str) -> str:
         """Name the request at Stripe: the same for each use of the key, also when the database has lost the first.
 
-        `lineage` names the database and all its dumps (`platform/recovery.py`): others, which may share the Stripe
+        `lineage` names the database and all its dumps (`storage/recovery.py`): others, which may share the Stripe
         account, have their own use of the same key.
         """
         bound = [lineage, self.principal, self.livemode, self.method, self.route, self.key]

@@ -22,10 +22,10 @@ from payment_service.idempotency import store
 from payment_service.idempotency.auditing import record_outcome
 from payment_service.idempotency.retention import remove_expired
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
-from payment_service.platform.database import is_unavailable
-from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import OPERATIONS
 from payment_service.problems import problem_document
+from payment_service.storage.database import is_unavailable
+from payment_service.storage.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
-    from payment_service.platform.recovery import Recovery
     from payment_service.settings import WorkSettings
+    from payment_service.storage.database import Database
+    from payment_service.storage.recovery import Recovery
 
     Prepare = Callable[[AsyncConnection, Operation], Awaitable[None]]
     Handler = Callable[[Operation], Awaitable[None]]

@@ -10,8 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import IdempotencyKeyReused
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
-from payment_service.platform.ids import first_id
-from payment_service.tables import idempotency_keys, operations
+from payment_service.storage.ids import first_id
+from payment_service.storage.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
     from datetime import datetime

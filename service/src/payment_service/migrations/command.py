@@ -20,9 +20,9 @@ from payment_service.migrations.runner import (
     run_migrations,
 )
 from payment_service.platform.clock import Clock
-from payment_service.platform.database import is_unavailable
 from payment_service.platform.printing import echo
 from payment_service.platform.redaction import redact_value
+from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -15,12 +15,12 @@ from payment_service.migrations.grants import GrantsRefused, application_role, a
 from payment_service.platform.clock import Clock
 from payment_service.platform.id_types import LINE
 from payment_service.platform.printing import Failed, echo
-from payment_service.tables import cursors
+from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
     from payment_service.migrations.naming import Claim
-    from payment_service.platform.database import Database
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
 
 
 MAXIMUM_REASON: Final = 500

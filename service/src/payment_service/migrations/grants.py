@@ -17,8 +17,8 @@ from urllib.parse import unquote
 from sqlalchemy import text
 
 from payment_service.migrations.runner import locked_connection
-from payment_service.personal_tables import personal_data
-from payment_service.tables import api_keys, audit_log, outbox, schema_versions
+from payment_service.storage.personal_tables import personal_data
+from payment_service.storage.tables import api_keys, audit_log, outbox, schema_versions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

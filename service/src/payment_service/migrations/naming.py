@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from payment_service.platform import audit
-from payment_service.platform.cursors import add_cursor, read_cursor, write_cursor
+from payment_service.storage import audit_log
+from payment_service.storage.cursors import add_cursor, read_cursor, write_cursor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -161,9 +161,9 @@ async def _write(connection: AsyncConnection, found: Claim, *, reason: str, now:
 
 
 async def _audit(connection: AsyncConnection, found: Claim, *, reason: str, now: datetime) -> None:
-    await audit.record(
+    await audit_log.record(
         connection,
-        actor=audit.cli_actor(),
+        actor=audit_log.cli_actor(),
         action="database.claim",
         object_type="database",
         object_id=ROW,

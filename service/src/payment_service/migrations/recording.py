@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.script import Script
 from sqlalchemy import delete, insert
 
-from payment_service.tables import schema_versions
+from payment_service.storage.tables import schema_versions
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationInfo

@@ -15,8 +15,8 @@ from sqlalchemy import exc, select, text
 from payment_service.migrations.history import Migration, alembic_config, history
 from payment_service.migrations.lint import lint
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.platform.database import create_engine
-from payment_service.tables import schema_versions
+from payment_service.storage.database import create_engine
+from payment_service.storage.tables import schema_versions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

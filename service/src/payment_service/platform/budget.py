@@ -14,11 +14,11 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import StripeUnavailable
-from payment_service.tables import cursors
+from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 NAME: Final = "stripe_budget"
 BURST: Final = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from payment_service import errors
-from payment_service.platform.database import is_busy, is_unavailable
 from payment_service.platform.metrics import DATABASE_ERRORS
+from payment_service.storage.database import is_busy, is_unavailable
 
 log = structlog.get_logger("payment_service.api")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 ResultT = TypeVar("ResultT")
 SIGNS: Final = ("gte", "gt", "lte", "lt")

@@ -26,9 +26,9 @@ from payment_service.errors import (
     StripeTimeout,
     StripeUnavailable,
 )
-from payment_service.platform.database import in_transaction
 from payment_service.platform.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
 from payment_service.platform.stripe_paths import UnsafeSegment, stripe_path
+from payment_service.storage.database import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, or_, select
 
 from payment_service.platform import stripe_calls
 from payment_service.platform.stripe_gateway import StripeRejected
-from payment_service.tables import customers
+from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from payment_service.platform.budget import StripeBudget
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.storage.database import Database
 
 KIND: Final = "customer"
 LIMIT: Final = 100

@@ -10,19 +10,19 @@ import msgspec
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Since
-from payment_service.platform import audit
 from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.notifications import Notifier
 from payment_service.platform.printing import echo
 from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.reconcile.importing import Importer
 from payment_service.reconcile.service import Reconciler
+from payment_service.storage import audit_log
+from payment_service.storage.notifications import Notifier
 
 if TYPE_CHECKING:
-    from payment_service.platform.database import Database
     from payment_service.reconcile.schemas import Report
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
 
 
 @click.command()
@@ -98,9 +98,9 @@ async def _reconcile(
         await gateway.close()
     if not dry_run:
         async with database.transaction() as connection:
-            await audit.record(
+            await audit_log.record(
                 connection,
-                actor=audit.cli_actor(),
+                actor=audit_log.cli_actor(),
                 action="reconciliation.run",
                 object_type="reconciliation",
                 object_id="all" if full else "events",

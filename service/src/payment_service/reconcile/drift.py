@@ -16,16 +16,16 @@ import structlog
 from payment_service.customers.people import PERSONAL, of_deleted
 from payment_service.errors import StripeMisconfigured
 from payment_service.platform import loggable, stripe_calls
-from payment_service.platform.cursors import drop_cursor, read_cursor, read_cursors, write_cursor
-from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import DRIFT
-from payment_service.platform.mirroring import reach_of
-from payment_service.platform.recovery import MARK
 from payment_service.platform.stripe_gateway import API_VERSION, StripeRejected
 from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
 from payment_service.reconcile import store
 from payment_service.reconcile.absence import KIND, Absence
 from payment_service.reconcile.schemas import has_id, last_id, readable
+from payment_service.storage.cursors import drop_cursor, read_cursor, read_cursors, write_cursor
+from payment_service.storage.ids import new_id
+from payment_service.storage.mirror import reach_of
+from payment_service.storage.recovery import MARK
 from payment_service.webhooks.application import TARGETS, Target
 from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_missed
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
     from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.reconcile.schemas import Report
+    from payment_service.storage.database import Database
 
 CURSOR: Final = "reconcile.sweep"
 """Exists while a sweep is under way: the kind, the last object of it that was looked at, and the mark of the recovery
-that it counts for (`platform/recovery.py`): one that was set before the sweep began."""
+that it counts for (`storage/recovery.py`): one that was set before the sweep began."""
 GUARDED: Final = ("customer", "subscription")
 """What a recovery must have seen: the guard against a second charge looks at these."""
 KINDS: Final = tuple(TARGETS)

@@ -17,13 +17,13 @@ from sqlalchemy import bindparam, update
 
 from payment_service.customers.history import IMPORT
 from payment_service.platform import stripe_calls
-from payment_service.platform.cursors import read_cursor, write_cursor
-from payment_service.platform.database import is_unavailable
-from payment_service.platform.mirroring import NeedsFetch, reach_of
 from payment_service.platform.stripe_objects import has_more_items
 from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
-from payment_service.tables import cursors
+from payment_service.storage.cursors import read_cursor, write_cursor
+from payment_service.storage.database import is_unavailable
+from payment_service.storage.mirror import NeedsFetch, reach_of
+from payment_service.storage.tables import cursors
 from payment_service.webhooks.application import TARGETS, Target
 from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_missed
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.storage.database import Database
 
 KINDS: Final = ("customer", "subscription")
 """What the guards of a creation look at; prices are fetched when they are ordered."""

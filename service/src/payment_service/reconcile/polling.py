@@ -17,10 +17,10 @@ import structlog
 from payment_service.customers.history import IMPORT
 from payment_service.platform import stripe_calls
 from payment_service.platform.clock import isoformat
-from payment_service.platform.cursors import read_cursor, write_cursor
 from payment_service.platform.metrics import DRIFT
 from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
+from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.webhooks import payloads
 from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.retrying import UNREADABLE
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.reconcile.schemas import Report
+    from payment_service.storage.database import Database
 
 CURSOR: Final = "reconcile.events"
 OVERLAP_SECONDS: Final = 300

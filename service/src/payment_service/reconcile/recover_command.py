@@ -8,18 +8,18 @@ import click
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form
-from payment_service.platform import audit
 from payment_service.platform.clock import Clock
-from payment_service.platform.cursors import read_cursors
 from payment_service.platform.id_types import LINE
 from payment_service.platform.printing import Failed, echo
-from payment_service.platform.recovery import MARK, Recovery, set_mark
 from payment_service.reconcile import drift, store
+from payment_service.storage import audit_log
+from payment_service.storage.cursors import read_cursors
+from payment_service.storage.recovery import MARK, Recovery, set_mark
 from payment_service.webhooks.schemas import MAXIMUM_REASON
 
 if TYPE_CHECKING:
-    from payment_service.platform.database import Database
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
 
 REASON: Final = "a person said so"
 
@@ -39,12 +39,12 @@ def recover(mode: str | None, reason: str) -> None:
 
     async def run(_: Settings, database: Database) -> str:
         if mode == "nothing-lost":
-            ended = await Recovery(database, clock=Clock()).clear(mark_id=None, actor=audit.cli_actor())
+            ended = await Recovery(database, clock=Clock()).clear(mark_id=None, actor=audit_log.cli_actor())
             if not ended:
                 raise Failed("The database is not recovering")
         elif mode is None:
             async with database.transaction() as connection:
-                await set_mark(connection, reason=reason, actor=audit.cli_actor(), now=Clock().now())
+                await set_mark(connection, reason=reason, actor=audit_log.cli_actor(), now=Clock().now())
         return await _status(database)
 
     echo(with_database(run, name="recover"))

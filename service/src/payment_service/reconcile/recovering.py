@@ -1,6 +1,6 @@
 """Brings a restored database to what Stripe knows: a sweep over everything, its events applied, then the mark goes.
 
-The mark and what sets it: `platform/recovery.py`. It says how far this is: `swept_at` when a sweep was last asked for,
+The mark and what sets it: `storage/recovery.py`. It says how far this is: `swept_at` when a sweep was last asked for,
 `compared` when one that began under this mark has listed everything that guards against a second charge.
 """
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from payment_service.platform.cursors import read_cursor, read_cursors, write_cursor
-from payment_service.platform.recovery import MARK
 from payment_service.reconcile import drift, store
 from payment_service.reconcile.service import RUN
+from payment_service.storage.cursors import read_cursor, read_cursors, write_cursor
+from payment_service.storage.recovery import MARK
 
 if TYPE_CHECKING:
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
-    from payment_service.platform.recovery import Recovery
+    from payment_service.storage.database import Database
+    from payment_service.storage.recovery import Recovery
 
 STEP_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 300.0

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from payment_service.errors import StripeTimeout, StripeUnavailable
-from payment_service.platform import audit
-from payment_service.platform.cursors import write_cursor
-from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import DUPLICATES, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.platform.stripe_objects import StripeUnreadable
 from payment_service.reconcile import drift, polling, store
 from payment_service.reconcile.schemas import Report
+from payment_service.storage import audit_log
+from payment_service.storage.cursors import write_cursor
+from payment_service.storage.database import is_unavailable
 from payment_service.subscriptions import duplicates
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.reconcile.schemas import ReconcileRequest
+    from payment_service.storage.database import Database
 
 RUN: Final = "reconcile.run"
 UNDELIVERED: Final = "reconcile.undelivered"
@@ -132,7 +132,7 @@ class Reconciler:
             await write_cursor(connection, drift.CURSOR, drift.BEGINNING, now=now)
         await store.make_due(connection, RUN)
         await store.make_due(connection, UNDELIVERED)
-        await audit.record(
+        await audit_log.record(
             connection,
             actor=actor,
             action="reconciliation.schedule",

@@ -14,8 +14,8 @@ from payment_service.subscriptions import store
 from payment_service.subscriptions.schemas import TERMINAL
 
 if TYPE_CHECKING:
-    from payment_service.platform.mirroring import Seen
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.storage.mirror import Seen
     from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "cancel_subscription"

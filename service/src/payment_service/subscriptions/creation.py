@@ -30,6 +30,7 @@ from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.platform import stripe_calls
 from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.platform.stripe_gateway import StripeDeclined, StripeRejected
+from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.subscriptions import slots
 from payment_service.subscriptions.gone import is_of_customer, name_field
 from payment_service.subscriptions.inquiry import declined_reason, find_by_operation, find_other_live
@@ -42,13 +43,12 @@ from payment_service.subscriptions.placement import (
 )
 from payment_service.subscriptions.schemas import TERMINAL
 from payment_service.subscriptions.store import to_created
-from payment_service.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from payment_service.catalog.service import Catalog
     from payment_service.customers.service import Customers
-    from payment_service.platform.mirroring import Seen
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.storage.mirror import Seen
     from payment_service.subscriptions.gone import Restart
     from payment_service.subscriptions.placement import Placement
     from payment_service.subscriptions.recording import Recorder

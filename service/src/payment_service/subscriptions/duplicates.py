@@ -21,11 +21,11 @@ import structlog
 from sqlalchemy import and_, bindparam, cast, null, or_, select, union_all
 
 from payment_service.customers.history import IMPORT
-from payment_service.platform.columns import ShareMember, UtcDateTime, among, array
-from payment_service.platform.cursors import add_cursor, read_cursor, read_cursors, write_cursor
-from payment_service.platform.mirroring import write_outbox
+from payment_service.storage.column_types import ShareMember, UtcDateTime, among, array
+from payment_service.storage.cursors import add_cursor, read_cursor, read_cursors, write_cursor
+from payment_service.storage.mirror import write_outbox
+from payment_service.storage.tables import LIVE_STATUSES, customers, subscriptions
 from payment_service.subscriptions.joining import products_of
-from payment_service.tables import LIVE_STATUSES, customers, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 TOLD: Final = "subscriptions.duplicates"
 """The cursor that holds the pairs which were told and are still live, and when they were told, in seconds."""

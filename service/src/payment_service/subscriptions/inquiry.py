@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from payment_service.errors import PaymentDeclined
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import object_id
 from payment_service.platform.stripe_objects import check, has_more_items
+from payment_service.storage.mirror import object_id
+from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.subscriptions import shapes
 from payment_service.subscriptions.schemas import client_secret
-from payment_service.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payment_service.tables import LIVE_STATUSES
+from payment_service.storage.tables import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,10 +16,10 @@ from payment_service.customers.selection import Named
 from payment_service.errors import PaymentMethodRequired, SubscriptionInProgress
 from payment_service.idempotency.service import refusal
 from payment_service.platform import stripe_calls
-from payment_service.platform.ids import new_id
 from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.platform.stripe_calls import SubscriptionTerms
 from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.storage.ids import new_id
 from payment_service.subscriptions import slots
 from payment_service.subscriptions.inquiry import can_pay_by_itself
 from payment_service.subscriptions.schemas import CreateSubscription

@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service.errors import StripeUnavailable
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import NeedsFetch, Seen, see
+from payment_service.storage.mirror import NeedsFetch, Seen, see
+from payment_service.storage.tables import subscriptions
 from payment_service.subscriptions import slots, store
-from payment_service.tables import subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from payment_service.idempotency.schemas import Operation
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.storage.database import Database
 
 TRIES: Final = 10
 PAUSE_SECONDS: Final = 0.02

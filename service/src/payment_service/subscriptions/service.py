@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from payment_service.idempotency.requests import Caller
     from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
     from payment_service.idempotency.service import Operations
-    from payment_service.platform.database import Database
     from payment_service.platform.paging import Page
+    from payment_service.storage.database import Database
     from payment_service.subscriptions.limits import CreationLimits
 
 

@@ -18,9 +18,9 @@ from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import SubscriptionExists
-from payment_service.platform.columns import HasMember
+from payment_service.storage.column_types import HasMember
+from payment_service.storage.tables import LIVE_STATUSES, subscriptions
 from payment_service.subscriptions.schemas import TERMINAL
-from payment_service.tables import LIVE_STATUSES, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,10 @@ from sqlalchemy import bindparam, or_, select, update
 
 from payment_service.customers.history import IMPORT
 from payment_service.customers.store import foreign_id
-from payment_service.platform.mirroring import Ended, Seen, created, lock, mirror
 from payment_service.platform.paging import Order, read_page
 from payment_service.platform.stripe_objects import check
+from payment_service.storage.mirror import Ended, Seen, created, lock, mirror
+from payment_service.storage.tables import customers, operations, subscriptions
 from payment_service.subscriptions import shapes
 from payment_service.subscriptions.joining import first_seen, seen_again
 from payment_service.subscriptions.schemas import (
@@ -21,7 +22,6 @@ from payment_service.subscriptions.schemas import (
     client_secret,
     subscription_columns,
 )
-from payment_service.tables import customers, operations, subscriptions
 
 if TYPE_CHECKING:
     from datetime import datetime

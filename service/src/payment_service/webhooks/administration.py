@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from payment_service.errors import Conflict, NotFound
-from payment_service.platform import audit
-from payment_service.tables import events
+from payment_service.storage import audit_log
+from payment_service.storage.tables import events
 from payment_service.webhooks import inspection
 from payment_service.webhooks.schemas import DiscardRequest, EventList, EventView, ReplayRequest, ReplayResult
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.platform.paging import Page
+    from payment_service.storage.database import Database
 
 RETRY: Final = "retry_event"
 REPLAY: Final = "replay_events"
@@ -158,7 +158,7 @@ class InboxAdministration:
         event_id: str,
         details: Mapping[str, object] | None = None,
     ) -> None:
-        await audit.record(
+        await audit_log.record(
             connection,
             actor=actor,
             action=f"inbox.{action}",

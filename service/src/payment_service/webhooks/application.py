@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from payment_service import payment_tables as money
 from payment_service.catalog.schemas import price_columns, product_columns
 from payment_service.customers.schemas import customer_columns
 from payment_service.customers.store import apply_stripe_customer
 from payment_service.payments import schemas
 from payment_service.platform import stripe_calls
-from payment_service.platform.mirroring import Ended, NeedsFetch, Seen, mirror
 from payment_service.platform.strict_json import storable
 from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
+from payment_service.storage import payment_tables as money
+from payment_service.storage.mirror import Ended, NeedsFetch, Seen, mirror
+from payment_service.storage.tables import customers, prices, products, subscriptions
 from payment_service.subscriptions.schemas import subscription_columns
 from payment_service.subscriptions.store import ENDED as ENDED_SUBSCRIPTION
 from payment_service.subscriptions.store import columns_beside, record
-from payment_service.tables import customers, prices, products, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

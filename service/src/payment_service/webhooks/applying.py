@@ -16,10 +16,10 @@ import structlog
 
 from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
-from payment_service.platform.database import is_busy, is_unavailable
 from payment_service.platform.metrics import EVENTS
-from payment_service.platform.mirroring import NeedsFetch, reach_of, see
 from payment_service.platform.tasks import end
+from payment_service.storage.database import is_busy, is_unavailable
+from payment_service.storage.mirror import NeedsFetch, reach_of, see
 from payment_service.webhooks import store
 from payment_service.webhooks.application import (
     RANKS,
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
     from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
-    from payment_service.platform.mirroring import Seen
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import WorkSettings
+    from payment_service.storage.database import Database
+    from payment_service.storage.mirror import Seen
     from payment_service.webhooks.schemas import InboxEvent
 
 BATCH: Final = 100

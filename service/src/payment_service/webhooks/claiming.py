@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.settings import WorkSettings
+    from payment_service.storage.database import Database
     from payment_service.webhooks.schemas import ClaimedEvent, InboxEvent
 
 log = structlog.get_logger("payments")

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from payment_service.platform import strict_json
 from payment_service.platform.paging import Order, read_page
-from payment_service.tables import events
+from payment_service.storage.tables import events
 from payment_service.webhooks.payloads import LAST_SECOND
 from payment_service.webhooks.schemas import EventView
 

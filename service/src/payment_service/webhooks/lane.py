@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.platform.database import is_unavailable
 from payment_service.platform.tasks import begin
+from payment_service.storage.database import is_unavailable
 from payment_service.webhooks.store import REARMED
 
 if TYPE_CHECKING:
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 MAXIMUM_BATCH: Final = 200
 MAXIMUM_QUEUED: Final = 2000

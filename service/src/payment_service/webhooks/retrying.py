@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
-from payment_service.platform.database import is_busy, is_refused_value
 from payment_service.platform.redaction import redact
 from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.platform.stripe_objects import StripeUnreadable
+from payment_service.storage.database import is_busy, is_refused_value
 
 if TYPE_CHECKING:
     import random

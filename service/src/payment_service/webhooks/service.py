@@ -10,8 +10,8 @@ import structlog
 from payment_service.errors import InvalidSignature
 from payment_service.platform import loggable
 from payment_service.platform.metrics import EVENTS, WEBHOOKS_RECEIVED
-from payment_service.platform.notifications import Notifier
 from payment_service.platform.secrets import fingerprint
+from payment_service.storage.notifications import Notifier
 from payment_service.webhooks import store
 from payment_service.webhooks.event_types import label_of
 from payment_service.webhooks.lane import InsertLane
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
     from payment_service.settings import Settings
+    from payment_service.storage.database import Database
 
 log = structlog.get_logger("payments")
 

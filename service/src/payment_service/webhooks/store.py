@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Text, and_, bindparam, delete, exists, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payment_service.platform.columns import among, array
-from payment_service.tables import events
+from payment_service.storage.column_types import among, array
+from payment_service.storage.tables import events
 from payment_service.webhooks.rows import OTHER_ACCOUNT
 from payment_service.webhooks.schemas import ClaimedEvent
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
-from payment_service.platform.database import is_unavailable
 from payment_service.platform.metrics import INBOX_DEAD, INBOX_OLDEST
-from payment_service.platform.retention import remove_old
-from payment_service.tables import audit_log, outbox
+from payment_service.storage.database import is_unavailable
+from payment_service.storage.retention import remove_old
+from payment_service.storage.tables import audit_log, outbox
 from payment_service.webhooks import store
 from payment_service.webhooks.applying import FETCHES, Applier
 from payment_service.webhooks.claim_file import FOLLOW_SECONDS, ClaimFile
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from payment_service.idempotency.service import Operations
     from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
-    from payment_service.platform.notifications import Listener
     from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import WorkSettings
+    from payment_service.storage.database import Database
+    from payment_service.storage.notifications import Listener
 
 Result = TypeVar("Result")
 log = structlog.get_logger("payments")

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
-from payment_service.platform.audit import cli_actor
+from payment_service.storage.audit_log import cli_actor
 
 
 @pytest.mark.parametrize("name", ["LOGNAME", "USER", "LNAME", "USERNAME"])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, insert, select
 
+from payment_service.storage.tables import subscriptions
 from payment_service.subscriptions.joining import first_seen, seen_again
-from payment_service.tables import subscriptions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row

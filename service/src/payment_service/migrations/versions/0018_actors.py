@@ -1,7 +1,7 @@
 """Let the database say who wrote an audit row, and check what the application says about who asked.
 
 `actor` becomes the database's login. What the application says stands in `on_behalf_of`, where the database lets in
-nothing but the forms of `platform/audit.py`: `api:<principal>` only while a key of that principal is usable, and
+nothing but the forms of `storage/audit_log.py`: `api:<principal>` only while a key of that principal is usable, and
 `ended:<principal>` once all of them have ended; a principal that no key has is refused. The version before writes what
 it says into `actor`, which is taken for `on_behalf_of`. Rows from before this migration stay as they are.
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payment_service.tables import cursors
+from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
     from datetime import datetime

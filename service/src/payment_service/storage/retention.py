@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Integer, bindparam, delete, func, select
 
-from payment_service.platform import audit
-from payment_service.platform.columns import UtcDateTime
-from payment_service.tables import audit_log, outbox
+from payment_service.storage import audit_log as audit
+from payment_service.storage.column_types import UtcDateTime
+from payment_service.storage.tables import audit_log, outbox
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 ACTOR: Final = "worker:retention"
 _BEFORE: Final = bindparam("before", type_=UtcDateTime)

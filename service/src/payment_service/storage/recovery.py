@@ -31,12 +31,12 @@ import structlog
 from sqlalchemy import text
 
 from payment_service.errors import Recovering
-from payment_service.platform import audit
 from payment_service.platform.circuit import Circuit, CircuitOpen
-from payment_service.platform.cursors import add_cursor, drop_cursor, read_cursor, read_cursors, write_cursor
-from payment_service.platform.database import sqlstate
 from payment_service.platform.metrics import RECOVERING
 from payment_service.platform.shares import counting_for
+from payment_service.storage import audit_log
+from payment_service.storage.cursors import add_cursor, drop_cursor, read_cursor, read_cursors, write_cursor
+from payment_service.storage.database import sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 MARK: Final = "recovery"
 """Exists while the database may be older than what was done: `id`, `reason`, what `reconcile/recovering.py` adds."""
@@ -273,6 +273,6 @@ def _new(here: dict[str, str]) -> dict[str, Any]:
 async def _audit(
     connection: AsyncConnection, action: str, *, actor: str, details: dict[str, Any], now: datetime
 ) -> None:
-    await audit.record(
+    await audit_log.record(
         connection, actor=actor, action=action, object_type="database", object_id="recovery", now=now, details=details
     )

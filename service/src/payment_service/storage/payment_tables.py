@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
-from payment_service.platform.columns import Json, UtcDateTime
-from payment_service.tables import metadata as metadata  # noqa: PLC0414 - alembic takes all tables from here
+from payment_service.storage.column_types import Json, UtcDateTime
+from payment_service.storage.tables import metadata as metadata  # noqa: PLC0414 - alembic takes all tables from here
 
 
 def _amount(name: str, *, nullable: bool = False) -> Column[Any]:

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL (asyncpg) and, in development, SQLite.
 
-Of several hosts the one that takes writes is used, also after a failover (`platform/connecting.py`).
+Of several hosts the one that takes writes is used, also after a failover (`storage/connector.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
-from payment_service.platform.changes import Change, collect
-from payment_service.platform.connecting import Connector
 from payment_service.platform.metrics import DATABASE_ERRORS
 from payment_service.platform.shares import Shares
+from payment_service.storage.changed_rows import Change, collect
+from payment_service.storage.connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

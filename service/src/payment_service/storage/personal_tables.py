@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy import Column, Table, Text
 
-from payment_service.platform.columns import Json, UtcDateTime
-from payment_service.tables import metadata as metadata  # noqa: PLC0414 - alembic takes all tables from here
+from payment_service.storage.column_types import Json, UtcDateTime
+from payment_service.storage.tables import metadata as metadata  # noqa: PLC0414 - alembic takes all tables from here
 
 personal_data = Table(
     "personal_data",

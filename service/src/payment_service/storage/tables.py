@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Text, text
 from sqlalchemy.schema import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint
 
-from payment_service.platform.columns import BigSerial, Json, UtcDateTime
+from payment_service.storage.column_types import BigSerial, Json, UtcDateTime
 
 metadata = MetaData(
     naming_convention={

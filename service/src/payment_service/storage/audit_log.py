@@ -2,7 +2,7 @@
 
 The table refuses UPDATE, TRUNCATE, and DELETE of what is younger than 90 days by triggers, for the owner too. The
 application's role has no right to them: what is past its retention goes by a function of the owner's
-(`platform/retention.py`).
+(`storage/retention.py`).
 
 Who wrote a row is the database's word: `actor` is `database:<login>` on PostgreSQL. For whom that was done is the
 application's, in `on_behalf_of`, in one of these forms: `api:<principal>` (the holder of an API key), `anonymous`
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert
 
-from payment_service.platform.mirroring import to_json
-from payment_service.tables import audit_log
+from payment_service.storage.mirror import to_json
+from payment_service.storage.tables import audit_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

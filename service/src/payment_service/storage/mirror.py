@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payment_service.platform.changes import note
-from payment_service.tables import outbox
+from payment_service.storage.changed_rows import note
+from payment_service.storage.tables import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

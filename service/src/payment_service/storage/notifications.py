@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from payment_service.platform.database import Database
+    from payment_service.storage.database import Database
 
 CHANNEL: Final = "payments_inbox"
 PAUSE_SECONDS: Final = 0.05
