@@ -19,11 +19,11 @@ from tests.requirements import require
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import running_stack
 
-from payment_service.platform import stripe_calls
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.storage.tables import events, operations
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.signature import sign
 from payment_service.webhooks.routes import PATH
-from payment_service.webhooks.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,14 +169,14 @@ async def test_requests_get_503_and_everything_is_completed_afterwards(
     trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The trouble comes while Stripe charges: between two commits of an operation."""
-    original, calling, go_on = stripe_calls.create_subscription, asyncio.Event(), asyncio.Event()
+    original, calling, go_on = calls.create_subscription, asyncio.Event(), asyncio.Event()
 
     async def held(*arguments: Any, **more: Any) -> dict[str, Any]:
         calling.set()
         await go_on.wait()
         return await original(*arguments, **more)
 
-    monkeypatch.setattr(stripe_calls, "create_subscription", held)
+    monkeypatch.setattr(calls, "create_subscription", held)
     async with running_stack(trouble.url) as stack:
         interrupted = asyncio.create_task(stack.create(email="ada@example.com", payment_method_id=CARD, headers=KEY))
         await calling.wait()

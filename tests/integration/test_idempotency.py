@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import update
 from tests.servers.stack import running_stack
 
-from payment_service.platform import stripe_calls
 from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import customers, idempotency_keys, operations, prices
+from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
     import pytest
@@ -53,14 +53,14 @@ async def test_the_order_of_members_does_not_matter(stack: Stack) -> None:
 
 
 async def test_a_request_that_still_runs_is_409_with_retry_after(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, calling, go_on = stripe_calls.create_subscription, asyncio.Event(), asyncio.Event()
+    original, calling, go_on = calls.create_subscription, asyncio.Event(), asyncio.Event()
 
     async def held(*arguments: Any, **more: Any) -> dict[str, Any]:
         calling.set()
         await go_on.wait()
         return await original(*arguments, **more)
 
-    monkeypatch.setattr(stripe_calls, "create_subscription", held)
+    monkeypatch.setattr(calls, "create_subscription", held)
     body = {"email": "ada@example.com", "payment_method_id": CARD}
     running = asyncio.create_task(stack.create(**body, headers=KEY))
     await calling.wait()

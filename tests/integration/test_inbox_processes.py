@@ -21,10 +21,10 @@ from tests.servers.process import free_port
 
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.storage.tables import events, outbox
+from payment_service.stripe_api.signature import sign
 from payment_service.webhooks import worker as worker_module
 from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.routes import PATH
-from payment_service.webhooks.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

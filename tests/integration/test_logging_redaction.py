@@ -17,8 +17,8 @@ from payment_service.platform.loggable import event_type, object_id
 from payment_service.platform.redaction import MARK
 from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.storage.tables import events
+from payment_service.stripe_api.signature import sign
 from payment_service.webhooks.routes import PATH
-from payment_service.webhooks.signature import sign
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from payment_service.platform import stripe_calls
 from payment_service.storage.tables import subscriptions
+from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
     import pytest
@@ -17,7 +17,7 @@ async def test_an_event_that_overtakes_the_answer_of_stripe_is_not_undone(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The customer confirms, and the event is applied, between Stripe's answer and our recording of it."""
-    original = stripe_calls.create_subscription
+    original = calls.create_subscription
 
     async def overtaken(*arguments: Any, **more: Any) -> dict[str, Any]:
         answer = await original(*arguments, **more)
@@ -34,7 +34,7 @@ async def test_an_event_that_overtakes_the_answer_of_stripe_is_not_undone(
         await stack.until(applied)
         return answer
 
-    monkeypatch.setattr(stripe_calls, "create_subscription", overtaken)
+    monkeypatch.setattr(calls, "create_subscription", overtaken)
     answer = await stack.create(email="ada@example.com")
     assert answer.status_code == 201
     assert answer.json()["status"] == "active"
@@ -58,7 +58,7 @@ async def test_an_event_that_arrives_while_the_object_is_fetched_is_not_undone(
 ) -> None:
     """The worker fetches a subscription; before it writes, a cancellation by our API is recorded."""
     made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
-    original = stripe_calls.retrieve
+    original = calls.retrieve
     interfered: list[str] = []
 
     async def interrupted(gateway: Any, collection: str, object_id: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ async def test_an_event_that_arrives_while_the_object_is_fetched_is_not_undone(
             assert answer.status_code == 200
         return obj
 
-    monkeypatch.setattr(stripe_calls, "retrieve", interrupted)
+    monkeypatch.setattr(calls, "retrieve", interrupted)
     subscription = stack.simulator.state.get("subscription", made["stripe_subscription_id"])
     stack.simulator.routes.billing.update(subscription, {"metadata": {"touched": "yes"}})
 

@@ -11,15 +11,15 @@ from sqlalchemy import delete
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
-from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock
 from payment_service.platform.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
-from payment_service.platform.stripe_objects import StripeUnreadable
 from payment_service.reconcile import drift, polling
 from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import read_cursor
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import cursors, customers, events, operations, subscriptions
+from payment_service.stripe_api.call_budget import StripeBudget
+from payment_service.stripe_api.objects import StripeUnreadable
 from payment_service.webhooks.application import TARGETS
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from tests.servers.postgres import server_user, wheel_programs
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.errors import StripeMisconfigured
-from payment_service.platform import stripe_calls
 from payment_service.platform.metrics import RECOVERING
 from payment_service.reconcile.recovering import Recovering
 from payment_service.simulator.faults import Fault
@@ -23,6 +22,7 @@ from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.payment_tables import metadata
 from payment_service.storage.recovery import MEMORY, Recovery, set_mark
 from payment_service.storage.tables import audit_log, customers, operations, subscriptions
+from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
     from tests.servers.valkey import ValkeyServer
 
-    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.stripe_api.gateway import StripeGateway
 
 CARD = "pm_card_visa"
 KEY = {"Idempotency-Key": "order-1"}
@@ -182,14 +182,14 @@ async def test_an_unfinished_operation_of_the_dump_waits_too(stack: Stack) -> No
 
 async def test_a_sweep_that_may_not_list_customers_ends_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     await mark(stack)
-    list_page = stripe_calls.list_page
+    list_page = calls.list_page
 
     async def refused(gateway: StripeGateway, collection: str, **params: Any) -> Any:
         if collection == "customers":
             raise StripeMisconfigured
         return await list_page(gateway, collection, **params)
 
-    monkeypatch.setattr(stripe_calls, "list_page", refused)
+    monkeypatch.setattr(calls, "list_page", refused)
     step = Recovering(stack.parts.database, stack.parts.recovery, clock=stack.clock).step
     await step()
     await stack.parts.reconciler.run(full=False)

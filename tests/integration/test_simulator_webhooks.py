@@ -16,7 +16,7 @@ from payment_service.platform.responses import read_body, respond
 from payment_service.server import Servers, listen
 from payment_service.simulator import Simulator
 from payment_service.simulator.faults import WebhookFault
-from payment_service.webhooks.signature import sign
+from payment_service.stripe_api.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, update
 
-from payment_service.platform import stripe_calls
-from payment_service.platform.stripe_gateway import SUBSCRIPTION_EXPAND
 from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import operations
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -74,7 +74,7 @@ async def test_a_newer_version_that_sends_other_parameters_makes_nothing_twice(
     body = {"email": "ada@example.com", "payment_method_id": CARD}
     lose_answers(stack, SUBSCRIPTIONS)
     assert (await stack.create(**body, headers=KEY)).status_code == 503
-    monkeypatch.setattr(stripe_calls, "SUBSCRIPTION_EXPAND", (*SUBSCRIPTION_EXPAND, "customer"))
+    monkeypatch.setattr(calls, "SUBSCRIPTION_EXPAND", (*SUBSCRIPTION_EXPAND, "customer"))
     answer = await finish_in_steps_of(stack, 60, **body)
     assert answer.json()["status"] == "active"
     assert len(stack.charges()) == 1
@@ -179,7 +179,7 @@ async def test_a_call_to_stripe_inside_a_transaction_is_refused_through_any_help
         return await other_helper()
 
     async def other_helper() -> Any:
-        return await stripe_calls.retrieve_customer(gateway, made["id"])
+        return await calls.retrieve_customer(gateway, made["id"])
 
     made = stack.simulator.routes.customers.create({"name": "Grace"})
     async with database.transaction():

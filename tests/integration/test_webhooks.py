@@ -17,8 +17,8 @@ from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.simulator.faults import WebhookFault
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import customers, events, subscriptions
+from payment_service.stripe_api.signature import sign
 from payment_service.webhooks.routes import MAXIMUM_BYTES, PATH
-from payment_service.webhooks.signature import sign
 
 if TYPE_CHECKING:
     import httpx

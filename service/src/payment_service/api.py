@@ -26,9 +26,9 @@ from payment_service.platform.failures import to_problem
 from payment_service.platform.paging import provide_page
 from payment_service.platform.parameters import checking_parameters, invalid_parameter
 from payment_service.platform.route_access import OPT, check_declared, public
-from payment_service.platform.stripe_reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.problems import problem_document, problem_headers
 from payment_service.reconcile import routes as reconcile
+from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.subscriptions import routes as subscriptions
 from payment_service.webhooks import admin_routes as inbox
 

@@ -21,10 +21,10 @@ from payment_service.platform.metrics import BUILD_INFO
 from payment_service.platform.redis import close as close_redis
 from payment_service.platform.redis import connect
 from payment_service.platform.secrets import fingerprint
-from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.platform.tracing import Tracing
 from payment_service.storage.database import Database
 from payment_service.storage.recovery import Recovery
+from payment_service.stripe_api.gateway import StripeGateway
 from payment_service.subscriptions import reading
 from payment_service.working import build_worker
 

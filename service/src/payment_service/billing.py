@@ -13,7 +13,7 @@ from payment_service.customers.service import KIND as CREATE_CUSTOMER
 from payment_service.customers.service import CustomerCreation, Customers
 from payment_service.idempotency.service import Operations
 from payment_service.payments.declines import Declines
-from payment_service.platform.stripe_reads import StripeReads
+from payment_service.stripe_api.reads import StripeReads
 from payment_service.subscriptions import cancellation, creation
 from payment_service.subscriptions.gone import Restart
 from payment_service.subscriptions.limits import CreationLimits
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from payment_service.platform.clock import Clock
     from payment_service.platform.limiter import Limiter
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import Settings
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
+    from payment_service.stripe_api.gateway import StripeGateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

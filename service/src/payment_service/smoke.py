@@ -12,11 +12,11 @@ from sqlalchemy import text
 from payment_service.health.service import VERSION
 from payment_service.migrations import naming
 from payment_service.migrations.naming import DatabaseTaken
-from payment_service.platform import stripe_calls
 from payment_service.platform.clock import Clock
-from payment_service.platform.stripe_gateway import API_VERSION, StripeGateway
 from payment_service.storage.database import Database
-from payment_service.webhooks.signature import sign
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import API_VERSION, StripeGateway
+from payment_service.stripe_api.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -116,7 +116,7 @@ async def _environment(settings: Settings, *, passed: bool) -> str:
 async def _stripe(settings: Settings) -> str:
     gateway = StripeGateway(settings.stripe)
     try:
-        await stripe_calls.check(gateway)
+        await calls.check(gateway)
     finally:
         await gateway.close()
     return f"the key works, API version {API_VERSION}"

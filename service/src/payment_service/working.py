@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from payment_service.customers.erasure import ERASE_SECONDS, Erasure
 from payment_service.idempotency.people import MOVE_SECONDS, Mover
-from payment_service.platform.budget import StripeBudget
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
 from payment_service.storage.database import connect as connect_postgresql
 from payment_service.storage.notifications import Listener
 from payment_service.storage.recovery import BEAT_SECONDS
+from payment_service.stripe_api.call_budget import StripeBudget
 from payment_service.webhooks.forgetting import forget_events, waits
 from payment_service.webhooks.service import Inbox
 from payment_service.webhooks.worker import Duty, Worker
@@ -21,10 +21,10 @@ from payment_service.webhooks.worker import Duty, Worker
 if TYPE_CHECKING:
     from payment_service.idempotency.service import Operations
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import Settings
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
+    from payment_service.stripe_api.gateway import StripeGateway
 
 
 def build_worker(

@@ -15,9 +15,9 @@ from tests.contract.simulator.scenario import drive
 from tests.servers.stack import Stack, development_settings, migrate_async, running_stack
 
 from payment_service.errors import PaymentsError
-from payment_service.platform import stripe_calls
-from payment_service.platform.stripe_gateway import StripeGateway, StripeRejected
 from payment_service.simulator.state import API_VERSION
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeGateway, StripeRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,9 @@ TYPES: dict[str, Any] = {
 }
 CALLS = sorted(
     name
-    for name, value in vars(stripe_calls).items()
+    for name, value in vars(calls).items()
     if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
-    if value.__module__ == stripe_calls.__name__ and not name.startswith("_")
+    if value.__module__ == calls.__name__ and not name.startswith("_")
 )
 
 
@@ -57,7 +57,7 @@ def _sample(name: str, annotation: Any) -> Any:
     if name in SAMPLES:
         return SAMPLES[name]
     text = str(getattr(annotation, "__forward_arg__", getattr(annotation, "__name__", annotation)))
-    terms = getattr(stripe_calls, text, None)
+    terms = getattr(calls, text, None)
     if terms is not None and hasattr(terms, "_fields"):
         return terms(**{field: _sample(field, terms.__annotations__[field]) for field in terms._fields})
     for kind, value in TYPES.items():
@@ -73,7 +73,7 @@ def _gateway(url: str) -> StripeGateway:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_stripe_mock_accepts_the_call(mock_url: str, name: str) -> None:
-    call = getattr(stripe_calls, name)
+    call = getattr(calls, name)
     gateway = _gateway(mock_url)
     arguments, named = [], {}
     for parameter in list(inspect.signature(call).parameters.values())[1:]:

@@ -12,7 +12,7 @@ from payment_service.catalog.service import Catalog
 from payment_service.platform.openapi import READING, problems
 from payment_service.platform.paging import Page
 from payment_service.platform.route_access import READ
-from payment_service.platform.stripe_reads import Asker
+from payment_service.stripe_api.reads import Asker
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from payment_service.catalog import shapes
-from payment_service.platform.stripe_objects import check
 from payment_service.storage.mirror import object_id
+from payment_service.stripe_api.objects import check
 
 _DELETED_PRICE: Final[dict[str, Any]] = {"lookup_key": None, "active": False, "metadata": {}, "deleted": True}
 """What is left of a deleted price beside what never changes, however much of it was seen before."""

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView, price_columns
 from payment_service.errors import Unprocessable
-from payment_service.platform import stripe_calls
 from payment_service.platform.paging import unknown_cursor, whole_seconds
-from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
 from payment_service.storage.tables import prices
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from payment_service.platform.clock import Clock
     from payment_service.platform.paging import Page
-    from payment_service.platform.stripe_gateway import StripeGateway
-    from payment_service.platform.stripe_reads import Asker, StripeReads
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.reads import Asker, StripeReads
 
 LIST_SECONDS: Final = 1.0
 """How long a page of prices as Stripe has them is given again to who asks for the same."""
@@ -83,7 +83,7 @@ class Catalog:
         async with self._database.read() as connection:
             seen = await see(connection, prices, {"id": price_id}, reach=reach_of(self._clock))
         try:
-            obj = await stripe_calls.retrieve_price(self._gateway, price_id)
+            obj = await calls.retrieve_price(self._gateway, price_id)
         except StripeRejected as error:
             if not error.not_found:
                 raise
@@ -121,8 +121,8 @@ class Catalog:
     async def _fetch(self, *, price_id: str | None, lookup_key: str | None, field: str) -> dict[str, Any]:
         try:
             if price_id is not None:
-                return await stripe_calls.retrieve_price(self._gateway, price_id)
-            page = await stripe_calls.list_prices(self._gateway, lookup_keys=[lookup_key], active=True, limit=1)
+                return await calls.retrieve_price(self._gateway, price_id)
+            page = await calls.list_prices(self._gateway, lookup_keys=[lookup_key], active=True, limit=1)
         except StripeRejected as error:
             raise _invalid(field, "no such price at Stripe") from error
         if not page["data"]:
@@ -150,7 +150,7 @@ class Catalog:
 
     async def _list(self, wanted: dict[str, Any], *, cursor: tuple[str, str] | None) -> dict[str, Any]:
         try:
-            return await stripe_calls.list_prices(self._gateway, **wanted)
+            return await calls.list_prices(self._gateway, **wanted)
         except StripeRejected as error:
             if cursor is None:
                 raise

@@ -1,10 +1,10 @@
-"""What is read of Stripe's products and prices (`platform/stripe_objects.py`)."""
+"""What is read of Stripe's products and prices (`stripe_api/objects.py`)."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from payment_service.platform.stripe_objects import Id, Integer, Metadata, Name, Seconds, Small
+from payment_service.stripe_api.objects import Id, Integer, Metadata, Name, Seconds, Small
 
 
 class Product(Struct):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from payment_service.platform import stripe_calls
 from payment_service.storage.cursors import read_cursor, write_cursor
+from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.gateway import StripeGateway
 
 IMPORT: Final = "import"
 """The name of the row: when the import began and, as `completed_at`, when it was complete, in Stripe's seconds."""
@@ -42,7 +42,7 @@ class History:
         if await self.is_imported():
             return True
         began = int(self._clock.timestamp())
-        async for _ in stripe_calls.list_customers(self._gateway, limit=1):
+        async for _ in calls.list_customers(self._gateway, limit=1):
             return await self.is_imported()  # it may be the first one of another request
         async with self._database.transaction() as connection:
             done = {"began_at": began, "completed_at": began}

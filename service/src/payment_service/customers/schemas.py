@@ -11,7 +11,7 @@ from msgspec import Meta
 from payment_service.customers import shapes
 from payment_service.platform.id_types import EMAIL, LINE, METADATA_KEY
 from payment_service.platform.mail_addresses import mail_key
-from payment_service.platform.stripe_objects import check
+from payment_service.stripe_api.objects import check
 
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=LINE)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=EMAIL)]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from payment_service.customers import store
 from payment_service.errors import CustomerAmbiguous, ImportRequired, Unprocessable
-from payment_service.platform import stripe_calls
 from payment_service.platform.mail_addresses import mail_key
-from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
 from payment_service.storage.tables import customers
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from payment_service.customers.history import History
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.gateway import StripeGateway
 
 
 class Named(NamedTuple):
@@ -74,7 +74,7 @@ class Selection:
         known = {row.stripe_customer_id for row in rows if row.stripe_customer_id is not None}
         listed: set[str] = set()
         for spelling in {email, mail_key(email), *(row.email for row in rows if row.email)}:
-            async for obj in stripe_calls.list_customers(self._gateway, email=spelling):
+            async for obj in calls.list_customers(self._gateway, email=spelling):
                 listed.add(obj["id"])
         for stripe_id in sorted(listed ^ known):
             await self.refresh(stripe_id)
@@ -93,7 +93,7 @@ class Selection:
         async with self._database.read() as connection:
             seen = await see(connection, customers, {"stripe_customer_id": stripe_id}, reach=reach)
         try:
-            obj = await stripe_calls.retrieve_customer(self._gateway, stripe_id)
+            obj = await calls.retrieve_customer(self._gateway, stripe_id)
         except StripeRejected as error:
             if not error.not_found or self._livemode:
                 raise

@@ -13,9 +13,9 @@ from payment_service.customers.selection import unknown_customer
 from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError
 from payment_service.idempotency.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
-from payment_service.platform import stripe_calls
 from payment_service.platform.paging import read_listed
-from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from payment_service.customers.selection import Selection
     from payment_service.platform.clock import Clock
     from payment_service.platform.paging import Page
-    from payment_service.platform.stripe_gateway import StripeGateway
-    from payment_service.platform.stripe_reads import Asker, StripeReads
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.reads import Asker, StripeReads
 
 KIND: Final = "create_customer"
 CLOCK_SKEW_SECONDS: Final = 300
@@ -141,7 +141,7 @@ class Customers:
         metadata = dict(row._mapping["metadata"]) | {"lean_payments_customer": row.id}  # noqa: SLF001 - see to_view
         if row.reference is not None:
             metadata["lean_payments_reference"] = row.reference
-        obj = await stripe_calls.create_customer(
+        obj = await calls.create_customer(
             self._gateway,
             key=f"{row.id}-create" + (f"-{tries}" if tries else ""),
             email=row.email,
@@ -153,7 +153,7 @@ class Customers:
     async def _find_at_stripe(self, row: Row[Any]) -> str | None:
         """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
         since = int(row.created_at.timestamp()) - CLOCK_SKEW_SECONDS
-        async for obj in stripe_calls.list_customers(self._gateway, created={"gte": since}, email=row.email):
+        async for obj in calls.list_customers(self._gateway, created={"gte": since}, email=row.email):
             if (obj.get("metadata") or {}).get("lean_payments_customer") == row.id:
                 return str(obj["id"])
         return None

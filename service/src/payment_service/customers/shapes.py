@@ -1,10 +1,10 @@
-"""What is read of Stripe's customers (`platform/stripe_objects.py`)."""
+"""What is read of Stripe's customers (`stripe_api/objects.py`)."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from payment_service.platform.stripe_objects import Metadata, Name, Seconds
+from payment_service.stripe_api.objects import Metadata, Name, Seconds
 
 
 class Customer(Struct):

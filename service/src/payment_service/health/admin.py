@@ -20,8 +20,8 @@ from payment_service.platform.responses import read_body, refuse_websocket, resp
 from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.strict_json import NotStrictJson, decode
-from payment_service.platform.stripe_gateway import API_VERSION
 from payment_service.storage.database import is_unavailable
+from payment_service.stripe_api.gateway import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

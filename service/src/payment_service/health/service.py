@@ -10,18 +10,18 @@ from sqlalchemy import text
 
 from payment_service.health.stripe_check import StripeCheck
 from payment_service.migrations.support import SchemaSupport, read_support
-from payment_service.platform import stripe_calls
 from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.shares import counting_for
 from payment_service.platform.tasks import begin
+from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from payment_service.platform.drain import DrainState
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
+    from payment_service.stripe_api.gateway import StripeGateway
 
 VERSION: Final = "2.0.0"
 CHECK_SECONDS: Final = 1.5
@@ -131,7 +131,7 @@ class Health:
             await self._redis.ping()
 
     async def _ask_stripe(self) -> bool:
-        return await _passes(stripe_calls.check(self._gateway))
+        return await _passes(calls.check(self._gateway))
 
 
 async def _passes(check: Awaitable[None]) -> bool:

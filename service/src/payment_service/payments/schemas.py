@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from payment_service.payments import shapes
-from payment_service.platform.stripe_objects import check
 from payment_service.storage.mirror import moment, object_id
+from payment_service.stripe_api.objects import check
 
 _RENAMED: Final = {
     "requires_source": "requires_payment_method",

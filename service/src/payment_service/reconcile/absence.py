@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, or_, select
 
-from payment_service.platform import stripe_calls
-from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.storage.tables import customers
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import Row
 
-    from payment_service.platform.budget import StripeBudget
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.call_budget import StripeBudget
+    from payment_service.stripe_api.gateway import StripeGateway
 
 KIND: Final = "customer"
 LIMIT: Final = 100
@@ -104,7 +104,7 @@ class Absence:
         """Return the customer if Stripe says that it is deleted."""
         await self._budget.take()
         try:
-            obj = await stripe_calls.retrieve_customer(self._gateway, stripe_id)
+            obj = await calls.retrieve_customer(self._gateway, stripe_id)
         except StripeRejected as error:
             if not error.not_found:
                 raise

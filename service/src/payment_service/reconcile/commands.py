@@ -10,14 +10,14 @@ import msgspec
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Since
-from payment_service.platform.budget import StripeBudget
 from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.printing import echo
-from payment_service.platform.stripe_gateway import StripeGateway
 from payment_service.reconcile.importing import Importer
 from payment_service.reconcile.service import Reconciler
 from payment_service.storage import audit_log
 from payment_service.storage.notifications import Notifier
+from payment_service.stripe_api.call_budget import StripeBudget
+from payment_service.stripe_api.gateway import StripeGateway
 
 if TYPE_CHECKING:
     from payment_service.reconcile.schemas import Report

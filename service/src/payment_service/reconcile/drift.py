@@ -15,10 +15,8 @@ import structlog
 
 from payment_service.customers.people import PERSONAL, of_deleted
 from payment_service.errors import StripeMisconfigured
-from payment_service.platform import loggable, stripe_calls
+from payment_service.platform import loggable
 from payment_service.platform.metrics import DRIFT
-from payment_service.platform.stripe_gateway import API_VERSION, StripeRejected
-from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
 from payment_service.reconcile import store
 from payment_service.reconcile.absence import KIND, Absence
 from payment_service.reconcile.schemas import has_id, last_id, readable
@@ -26,6 +24,9 @@ from payment_service.storage.cursors import drop_cursor, read_cursor, read_curso
 from payment_service.storage.ids import new_id
 from payment_service.storage.mirror import reach_of
 from payment_service.storage.recovery import MARK
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import API_VERSION, StripeRejected
+from payment_service.stripe_api.objects import StripeUnreadable, has_more_items
 from payment_service.webhooks.application import TARGETS, Target
 from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_missed
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-    from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.call_budget import StripeBudget
+    from payment_service.stripe_api.gateway import StripeGateway
 
 CURSOR: Final = "reconcile.sweep"
 """Exists while a sweep is under way: the kind, the last object of it that was looked at, and the mark of the recovery
@@ -116,7 +117,7 @@ class DriftSweep:
             await self._budget.take()
             as_of = reach_of(self._clock)
             more = {"starting_after": after} if after else {}
-            page = await stripe_calls.list_page(self._gateway, target.collection, **target.listing, **more)
+            page = await calls.list_page(self._gateway, target.collection, **target.listing, **more)
             objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
             drifted = await self._differing(target, objects)
             if kind == KIND:

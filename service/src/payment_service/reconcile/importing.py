@@ -16,14 +16,14 @@ import structlog
 from sqlalchemy import bindparam, update
 
 from payment_service.customers.history import IMPORT
-from payment_service.platform import stripe_calls
-from payment_service.platform.stripe_objects import has_more_items
 from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.mirror import NeedsFetch, reach_of
 from payment_service.storage.tables import cursors
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.objects import has_more_items
 from payment_service.webhooks.application import TARGETS, Target
 from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_missed
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.call_budget import StripeBudget
+    from payment_service.stripe_api.gateway import StripeGateway
 
 KINDS: Final = ("customer", "subscription")
 """What the guards of a creation look at; prices are fetched when they are ordered."""
@@ -114,7 +114,7 @@ class Importer:
         await self._budget.take()
         as_of = reach_of(self._clock)
         more = {"starting_after": place["after"]} if place["after"] else {}
-        page = await stripe_calls.list_page(self._gateway, target.collection, **target.listing, **more)
+        page = await calls.list_page(self._gateway, target.collection, **target.listing, **more)
         objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
         counts = {**place["counts"], kind: place["counts"].get(kind, 0) + len(objects)}
         following = {**place, **self._next(kind, page), "counts": counts}

@@ -15,12 +15,12 @@ import msgspec
 import structlog
 
 from payment_service.customers.history import IMPORT
-from payment_service.platform import stripe_calls
 from payment_service.platform.clock import isoformat
 from payment_service.platform.metrics import DRIFT
 from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
+from payment_service.stripe_api import calls
 from payment_service.webhooks import payloads
 from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.retrying import UNREADABLE
@@ -30,11 +30,11 @@ from payment_service.webhooks.store import insert_missed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.call_budget import StripeBudget
+    from payment_service.stripe_api.gateway import StripeGateway
 
 CURSOR: Final = "reconcile.events"
 OVERLAP_SECONDS: Final = 300
@@ -100,7 +100,7 @@ class EventPoller:
         after: dict[str, str] = {}
         while True:
             await self._budget.take()
-            page = await stripe_calls.list_page(self._gateway, "events", **params, **after)
+            page = await calls.list_page(self._gateway, "events", **params, **after)
             if page["data"]:
                 yield page["data"]
             if not page["has_more"]:

@@ -10,12 +10,12 @@ import msgspec
 
 from payment_service.errors import StripeTimeout, StripeUnavailable
 from payment_service.platform.metrics import DUPLICATES, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
-from payment_service.platform.stripe_objects import StripeUnreadable
 from payment_service.reconcile import drift, polling, store
 from payment_service.reconcile.schemas import Report
 from payment_service.storage import audit_log
 from payment_service.storage.cursors import write_cursor
 from payment_service.storage.database import is_unavailable
+from payment_service.stripe_api.objects import StripeUnreadable
 from payment_service.subscriptions import duplicates
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.reconcile.schemas import ReconcileRequest
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.call_budget import StripeBudget
+    from payment_service.stripe_api.gateway import StripeGateway
 
 RUN: Final = "reconcile.run"
 UNDELIVERED: Final = "reconcile.undelivered"

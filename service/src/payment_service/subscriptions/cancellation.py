@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from payment_service.errors import Conflict, PaymentsError
 from payment_service.idempotency.schemas import Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
-from payment_service.platform import stripe_calls
-from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions import store
 from payment_service.subscriptions.schemas import TERMINAL
 
 if TYPE_CHECKING:
-    from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
     from payment_service.storage.mirror import Seen
+    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
     from payment_service.subscriptions.recording import Recorder
 
 KIND: Final = "cancel_subscription"
@@ -42,7 +42,7 @@ class SubscriptionCancellation:
         except StripeRejected as refused:
             error: PaymentsError = refused
             with contextlib.suppress(StripeRejected):  # it is not there at all: test data was deleted
-                obj = await stripe_calls.retrieve_subscription(self._gateway, stripe_id)
+                obj = await calls.retrieve_subscription(self._gateway, stripe_id)
                 if obj["status"] in TERMINAL:
                     await self._finish(operation, obj, ended_before=True)
                     return
@@ -69,5 +69,5 @@ class SubscriptionCancellation:
     async def _call(self, operation: Operation, stripe_id: str) -> StripeObject:
         key = operation.stripe_key("cancel")
         if operation.request["at_period_end"]:
-            return await stripe_calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
-        return await stripe_calls.cancel_subscription(self._gateway, stripe_id, key=key, mark=operation.mark)
+            return await calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
+        return await calls.cancel_subscription(self._gateway, stripe_id, key=key, mark=operation.mark)

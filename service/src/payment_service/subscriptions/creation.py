@@ -27,10 +27,10 @@ from payment_service.errors import (
 from payment_service.idempotency.schemas import Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
 from payment_service.payments.declines import Declines, card_fingerprint
-from payment_service.platform import stripe_calls
 from payment_service.platform.metrics import PAYMENT_ATTEMPTS
-from payment_service.platform.stripe_gateway import StripeDeclined, StripeRejected
 from payment_service.storage.tables import LIVE_STATUSES
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected
 from payment_service.subscriptions import slots
 from payment_service.subscriptions.gone import is_of_customer, name_field
 from payment_service.subscriptions.inquiry import declined_reason, find_by_operation, find_other_live
@@ -47,8 +47,8 @@ from payment_service.subscriptions.store import to_created
 if TYPE_CHECKING:
     from payment_service.catalog.service import Catalog
     from payment_service.customers.service import Customers
-    from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
     from payment_service.storage.mirror import Seen
+    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
     from payment_service.subscriptions.gone import Restart
     from payment_service.subscriptions.placement import Placement
     from payment_service.subscriptions.recording import Recorder
@@ -124,7 +124,7 @@ class SubscriptionCreation:
             await charge_nothing_unnamed(self.gateway, operation)
             operation.phase = "payment_method_attached"
             return
-        attached = await stripe_calls.attach_payment_method(
+        attached = await calls.attach_payment_method(
             self.gateway,
             request.payment_method_id,
             key=operation.stripe_key("attach"),
@@ -142,7 +142,7 @@ class SubscriptionCreation:
         if holder is None:
             operation.phase = "place_ready"
             return
-        obj = await stripe_calls.retrieve_subscription(self.gateway, holder["stripe_id"])
+        obj = await calls.retrieve_subscription(self.gateway, holder["stripe_id"])
         if holder.get("ours"):
             await self._succeed(operation, obj, status=201)  # the database has lost that this operation made it
         elif obj["status"] in LIVE_STATUSES and holder["same"] and operation.attempts > 1:
@@ -160,9 +160,9 @@ class SubscriptionCreation:
         """Cancel an incomplete subscription, whoever is faster."""
         key = operation.stripe_key(call)
         try:
-            return await stripe_calls.cancel_subscription(self.gateway, stripe_id, key=key, mark=operation.mark)
+            return await calls.cancel_subscription(self.gateway, stripe_id, key=key, mark=operation.mark)
         except StripeRejected:
-            obj = await stripe_calls.retrieve_subscription(self.gateway, stripe_id)
+            obj = await calls.retrieve_subscription(self.gateway, stripe_id)
             if obj["status"] not in TERMINAL:
                 raise
             return obj
@@ -202,14 +202,14 @@ class SubscriptionCreation:
             invoice = obj["latest_invoice"]
             try:
                 key = operation.stripe_key("pay")
-                await stripe_calls.pay_invoice(self.gateway, invoice["id"], key=key, payment_method=method)
+                await calls.pay_invoice(self.gateway, invoice["id"], key=key, payment_method=method)
             except StripeDeclined as error:
                 if error.stripe_code != REQUIRES_ACTION:
                     await self._decline(operation, obj, error)
                     return
             except StripeRejected:
                 log.info("resumed_invoice_not_payable", operation=operation.id)
-            obj = await stripe_calls.retrieve_subscription(self.gateway, obj["id"])
+            obj = await calls.retrieve_subscription(self.gateway, obj["id"])
         await self._succeed(operation, obj, status=200)
 
     async def _is_second(self, operation: Operation) -> bool:
@@ -245,7 +245,7 @@ class SubscriptionCreation:
             if found is not None:
                 return found
         key = operation.stripe_key("subscription")
-        return await stripe_calls.create_subscription(self.gateway, terms_of(operation), key=key)
+        return await calls.create_subscription(self.gateway, terms_of(operation), key=key)
 
     async def _decline(self, operation: Operation, obj: dict[str, Any], error: PaymentsError) -> None:
         """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""

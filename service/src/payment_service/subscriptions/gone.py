@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from payment_service.customers.selection import Selection
     from payment_service.idempotency.schemas import Operation
     from payment_service.idempotency.service import Operations
-    from payment_service.platform.stripe_gateway import StripeRejected
+    from payment_service.stripe_api.gateway import StripeRejected
     from payment_service.subscriptions.placement import Placement
 
 

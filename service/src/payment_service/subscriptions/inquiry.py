@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payment_service.errors import PaymentDeclined
-from payment_service.platform import stripe_calls
-from payment_service.platform.stripe_objects import check, has_more_items
 from payment_service.storage.mirror import object_id
 from payment_service.storage.tables import LIVE_STATUSES
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.objects import check, has_more_items
 from payment_service.subscriptions import shapes
 from payment_service.subscriptions.schemas import client_secret
 
 if TYPE_CHECKING:
-    from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
+    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
 
 
 async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str) -> StripeObject | None:
@@ -23,7 +23,7 @@ async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str)
     """
     starting_after = None
     while True:
-        page = await stripe_calls.list_subscriptions(
+        page = await calls.list_subscriptions(
             gateway, customer=customer, status="all", limit=100, starting_after=starting_after
         )
         for obj in page["data"]:
@@ -44,7 +44,7 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
     other: StripeObject | None = None
     after: dict[str, str] = {}
     while True:
-        page = await stripe_calls.list_page(gateway, "subscriptions", customer=customer, **after)
+        page = await calls.list_page(gateway, "subscriptions", customer=customer, **after)
         for obj in page["data"]:
             check(obj, shapes.Subscription)
             if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
@@ -59,7 +59,7 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
 async def _products(gateway: StripeGateway, obj: StripeObject) -> set[str | None]:
     items = obj["items"]
     if has_more_items(obj):
-        items = await stripe_calls.list_page(gateway, "subscription_items", subscription=obj["id"])
+        items = await calls.list_page(gateway, "subscription_items", subscription=obj["id"])
     return {object_id((item.get("price") or {}).get("product")) for item in items["data"]}
 
 
@@ -70,7 +70,7 @@ async def declined_reason(gateway: StripeGateway, obj: StripeObject) -> PaymentD
     secret, kind = client_secret(obj)
     if secret is None or kind != "payment":
         return None
-    intent = await stripe_calls.retrieve_payment_intent(gateway, secret.partition("_secret_")[0])
+    intent = await calls.retrieve_payment_intent(gateway, secret.partition("_secret_")[0])
     error = intent.get("last_payment_error")
     if intent["status"] != "requires_payment_method" or not error:
         return None

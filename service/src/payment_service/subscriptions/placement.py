@@ -15,11 +15,11 @@ import msgspec
 from payment_service.customers.selection import Named
 from payment_service.errors import PaymentMethodRequired, SubscriptionInProgress
 from payment_service.idempotency.service import refusal
-from payment_service.platform import stripe_calls
 from payment_service.platform.metrics import PAYMENT_ATTEMPTS
-from payment_service.platform.stripe_calls import SubscriptionTerms
-from payment_service.platform.stripe_gateway import StripeRejected
 from payment_service.storage.ids import new_id
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.calls import SubscriptionTerms
+from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions import slots
 from payment_service.subscriptions.inquiry import can_pay_by_itself
 from payment_service.subscriptions.schemas import CreateSubscription
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from payment_service.errors import PaymentsError
     from payment_service.idempotency.schemas import Operation
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.stripe_api.gateway import StripeGateway
 
 BY_ADDRESS: Final = "by_address"
 """The fact that the address alone selected a customer who was there before."""
@@ -181,7 +181,7 @@ async def charge_nothing_unnamed(gateway: StripeGateway, operation: Operation) -
     """
     if not operation.facts.get(BY_ADDRESS):
         return
-    customer = await stripe_calls.retrieve_customer(gateway, operation.facts["stripe_customer_id"])
+    customer = await calls.retrieve_customer(gateway, operation.facts["stripe_customer_id"])
     if customer.get("deleted"):
         raise StripeRejected("No such customer", param="customer", stripe_code=MISSING, http_status=404)
     if can_pay_by_itself(customer):

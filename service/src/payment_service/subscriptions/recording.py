@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.errors import StripeUnavailable
-from payment_service.platform import stripe_calls
 from payment_service.storage.mirror import NeedsFetch, Seen, see
 from payment_service.storage.tables import subscriptions
+from payment_service.stripe_api import calls
 from payment_service.subscriptions import slots, store
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from payment_service.idempotency.schemas import Operation
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway, StripeObject
     from payment_service.storage.database import Database
+    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
 
 TRIES: Final = 10
 PAUSE_SECONDS: Final = 0.02
@@ -72,7 +72,7 @@ class Recorder:
                 await asyncio.sleep(random.uniform(0, min(pause, LONGEST_PAUSE_SECONDS)))  # noqa: S311 - jitter
                 async with self._database.read() as connection:
                     seen = await see(connection, subscriptions, {"stripe_subscription_id": obj["id"]})
-                obj = await stripe_calls.retrieve_subscription(self._gateway, obj["id"])
+                obj = await calls.retrieve_subscription(self._gateway, obj["id"])
             except IntegrityError:
                 if not left:
                     raise

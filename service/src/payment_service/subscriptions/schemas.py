@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from payment_service.customers.schemas import Email, Metadata, Text
 from payment_service.platform.id_types import CustomerId, PaymentMethodId, PriceId
-from payment_service.platform.stripe_objects import check
 from payment_service.storage.mirror import moment, object_id
+from payment_service.stripe_api.objects import check
 from payment_service.subscriptions import shapes
 
 ClientSecretKind = Literal["payment", "setup"]

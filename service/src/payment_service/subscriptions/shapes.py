@@ -1,11 +1,11 @@
-"""What is read of Stripe's subscriptions, of shapes from before 2025-03-31.basil too (`platform/stripe_objects.py`)."""
+"""What is read of Stripe's subscriptions, of shapes from before 2025-03-31.basil too (`stripe_api/objects.py`)."""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec import Struct
 
-from payment_service.platform.stripe_objects import Id, Integer, Metadata, Name, Seconds
+from payment_service.stripe_api.objects import Id, Integer, Metadata, Name, Seconds
 
 
 class PriceOfItem(Struct):

@@ -9,9 +9,9 @@ from sqlalchemy import bindparam, or_, select, update
 from payment_service.customers.history import IMPORT
 from payment_service.customers.store import foreign_id
 from payment_service.platform.paging import Order, read_page
-from payment_service.platform.stripe_objects import check
 from payment_service.storage.mirror import Ended, Seen, created, lock, mirror
 from payment_service.storage.tables import customers, operations, subscriptions
+from payment_service.stripe_api.objects import check
 from payment_service.subscriptions import shapes
 from payment_service.subscriptions.joining import first_seen, seen_again
 from payment_service.subscriptions.schemas import (

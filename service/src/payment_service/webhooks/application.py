@@ -9,13 +9,13 @@ from payment_service.catalog.schemas import price_columns, product_columns
 from payment_service.customers.schemas import customer_columns
 from payment_service.customers.store import apply_stripe_customer
 from payment_service.payments import schemas
-from payment_service.platform import stripe_calls
 from payment_service.platform.strict_json import storable
-from payment_service.platform.stripe_gateway import StripeRejected
-from payment_service.platform.stripe_objects import StripeUnreadable, has_more_items
 from payment_service.storage import payment_tables as money
 from payment_service.storage.mirror import Ended, NeedsFetch, Seen, mirror
 from payment_service.storage.tables import customers, prices, products, subscriptions
+from payment_service.stripe_api import calls
+from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import StripeUnreadable, has_more_items
 from payment_service.subscriptions.schemas import subscription_columns
 from payment_service.subscriptions.store import ENDED as ENDED_SUBSCRIPTION
 from payment_service.subscriptions.store import columns_beside, record
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.stripe_gateway import StripeGateway
+    from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.webhooks.schemas import InboxEvent
 
     Columns = Callable[[dict[str, Any]], dict[str, Any]]
@@ -198,7 +198,7 @@ async def fetch_current(gateway: StripeGateway, target: Target, events: list[Inb
     """
     newest = events[-1]
     try:
-        obj = storable(await stripe_calls.retrieve(gateway, target.collection, newest.object_id))
+        obj = storable(await calls.retrieve(gateway, target.collection, newest.object_id))
     except StripeRejected as error:
         if not error.not_found:
             raise
@@ -215,6 +215,6 @@ async def fetch_current(gateway: StripeGateway, target: Target, events: list[Inb
 
 async def _all_items(gateway: StripeGateway, subscription_id: str) -> list[dict[str, Any]]:
     """List a subscription's items; Stripe allows 20 (docs.stripe.com/api/subscription_items)."""
-    page = await stripe_calls.list_page(gateway, "subscription_items", subscription=subscription_id)
+    page = await calls.list_page(gateway, "subscription_items", subscription=subscription_id)
     found: list[dict[str, Any]] = storable(page["data"])
     return found

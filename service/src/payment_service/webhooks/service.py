@@ -12,11 +12,11 @@ from payment_service.platform import loggable
 from payment_service.platform.metrics import EVENTS, WEBHOOKS_RECEIVED
 from payment_service.platform.secrets import fingerprint
 from payment_service.storage.notifications import Notifier
+from payment_service.stripe_api.signature import verify
 from payment_service.webhooks import store
 from payment_service.webhooks.event_types import label_of
 from payment_service.webhooks.lane import InsertLane
 from payment_service.webhooks.rows import row_of
-from payment_service.webhooks.signature import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from payment_service.idempotency.service import Operations
-    from payment_service.platform.budget import StripeBudget
     from payment_service.platform.clock import Clock
-    from payment_service.platform.stripe_gateway import StripeGateway
     from payment_service.settings import WorkSettings
     from payment_service.storage.database import Database
     from payment_service.storage.notifications import Listener
+    from payment_service.stripe_api.call_budget import StripeBudget
+    from payment_service.stripe_api.gateway import StripeGateway
 
 Result = TypeVar("Result")
 log = structlog.get_logger("payments")

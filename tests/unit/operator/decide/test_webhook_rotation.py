@@ -14,7 +14,7 @@ from payment_operator.clients.stripe_endpoints import StripeFault
 from payment_operator.decide.rotation.webhook import steps as webhook_rotation
 from payment_operator.decide.rotation.webhook.endpoints import ENVIRONMENT
 from payment_operator.model.webhook import Endpoint
-from payment_service.platform.stripe_gateway import API_VERSION
+from payment_service.stripe_api.gateway import API_VERSION
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_operator.clients.stripe_http import address
-from payment_service.platform.stripe_paths import UnsafeSegment, stripe_path
+from payment_service.stripe_api.paths import UnsafeSegment, stripe_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

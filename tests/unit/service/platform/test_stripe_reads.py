@@ -9,7 +9,7 @@ import pytest
 from payment_service.errors import TooManyRequests, Unprocessable
 from payment_service.platform.caller_settings import CallerSettings
 from payment_service.platform.limiter import LocalLimiter
-from payment_service.platform.stripe_reads import REMEMBERED, Asker, StripeReads
+from payment_service.stripe_api.reads import REMEMBERED, Asker, StripeReads
 
 SHOP = Asker("key", "shop")
 QUESTION = ("price", "price_1")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.errors import StripeMisconfigured, StripeTimeout, StripeUnavailable
-from payment_service.platform.stripe_gateway import StripeRejected
+from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.webhooks.retrying import CAP_SECONDS, judge
 
 

@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from payment_service.errors import InvalidSignature
-from payment_service.webhooks.signature import sign, verify
+from payment_service.stripe_api.signature import sign, verify
 
 BODY = b'{"id": "evt_1"}'
 NOW = 1_790_000_000

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.wrong_types import SHAPES, Path, declared, dotted, options, whole, with_value, wrong
 
-from payment_service.platform.stripe_objects import StripeUnreadable
+from payment_service.stripe_api.objects import StripeUnreadable
 from payment_service.webhooks.application import TARGETS
 
 CANARY = "canary@example.com"

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from payment_service.platform import stripe_objects
-from payment_service.platform.stripe_gateway import (
-    SUBSCRIPTION_EXPAND,
-    Answer,
-    StripeGateway,
-    StripeObject,
-    StripeRejected,
-)
+from payment_service.stripe_api import objects
+from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND, Answer, StripeGateway, StripeObject, StripeRejected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -181,7 +175,7 @@ async def _page(gateway: StripeGateway, operation: str, *segments: str, params: 
         StripeUnreadable: it is none.
     """
     page = await gateway.request(operation, "get", *segments, params=params)
-    stripe_objects.check(page, stripe_objects.Page)
+    objects.check(page, objects.Page)
     return page
 
 

@@ -27,8 +27,8 @@ from payment_service.errors import (
     StripeUnavailable,
 )
 from payment_service.platform.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
-from payment_service.platform.stripe_paths import UnsafeSegment, stripe_path
 from payment_service.storage.database import in_transaction
+from payment_service.stripe_api.paths import UnsafeSegment, stripe_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
