@@ -11,7 +11,7 @@ from tests.documented import check
 from tests.servers.stack import Stack, migrate, running_stack
 from tests.servers.valkey import ValkeyServer
 
-from payment_service.platform import circuit
+from payment_service.caching import circuit_breaker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,7 +37,7 @@ def documented(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no Redis that is away, which requests take for granted after 50 ms."""
-    monkeypatch.setattr(circuit, "TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(circuit_breaker, "TIMEOUT_SECONDS", 2.0)
 
 
 @pytest.fixture(scope="session")

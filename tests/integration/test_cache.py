@@ -13,9 +13,9 @@ import pytest
 from tests.servers.stack import running_stack
 
 from payment_service.app import Parts, build, create_app
-from payment_service.platform import cache as cache_module
-from payment_service.platform import circuit
-from payment_service.platform.cache import ReadCache, shared_keys
+from payment_service.caching import cache as cache_module
+from payment_service.caching import circuit_breaker
+from payment_service.caching.cache import ReadCache, shared_keys
 from payment_service.platform.metrics import REGISTRY
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PATH = "/api/v1/subscriptions"
 CARD = "pm_card_visa"
 STALE_SECONDS = 1.0
-SHIPPED_SECONDS = circuit.TIMEOUT_SECONDS
+SHIPPED_SECONDS = circuit_breaker.TIMEOUT_SECONDS
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ async def test_a_frozen_redis_adds_at_most_fifty_milliseconds(
     pod: Stack, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The median of requests that each meet the outage first; the machine may be busy."""
-    monkeypatch.setattr(circuit, "TIMEOUT_SECONDS", SHIPPED_SECONDS)
+    monkeypatch.setattr(circuit_breaker, "TIMEOUT_SECONDS", SHIPPED_SECONDS)
     path = await made(pod)
     valkey.pause()
     try:

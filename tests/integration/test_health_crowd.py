@@ -34,7 +34,7 @@ PROCESSES = 3
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for Redis than production does: the machine may be busy."""
-    monkeypatch.setattr("payment_service.platform.circuit.TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("payment_service.caching.circuit_breaker.TIMEOUT_SECONDS", 1.0)
 
 
 @pytest.fixture

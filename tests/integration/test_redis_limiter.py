@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.servers.stack import running_stack
 
+from payment_service.caching.redis import connect
 from payment_service.platform.limiter import RedisLimiter, Rule
-from payment_service.platform.redis import connect
 from payment_service.platform.secrets import Secret
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def client(valkey_server: ValkeyServer) -> AsyncIterator[Any]:
 def _patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for Redis than production does, except where waiting is what is tested: the machine may be busy."""
     if "wait_little" not in request.node.name:
-        monkeypatch.setattr("payment_service.platform.circuit.TIMEOUT_SECONDS", 5.0)
+        monkeypatch.setattr("payment_service.caching.circuit_breaker.TIMEOUT_SECONDS", 5.0)
 
 
 async def test_ten_pass_and_the_eleventh_is_refused(client: Any) -> None:

@@ -12,9 +12,9 @@ from tests.servers.stack import running_stack
 from tests.servers.tls import TlsFront
 from tests.servers.valkey_groups import SentinelGroup, ValkeyCluster
 
-from payment_service.platform import circuit
+from payment_service.caching import circuit_breaker
+from payment_service.caching.redis import close, connect
 from payment_service.platform.limiter import RedisLimiter, Rule
-from payment_service.platform.redis import close, connect
 from payment_service.platform.secrets import Secret
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PATH = "/api/v1/subscriptions"
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for Redis than production does: the machine may be busy."""
-    monkeypatch.setattr(circuit, "TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(circuit_breaker, "TIMEOUT_SECONDS", 2.0)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ TIME_SOURCES = {
 }
 TASKS_OF_NOBODY = {
     "platform/tasks.py",  # the one place
-    "platform/cache.py",  # who begins a read holds its share for as long as it lasts
+    "caching/cache.py",  # who begins a read holds its share for as long as it lasts
     "demo.py",  # processes and the worker: no caller is near
     "processes.py",
     "server.py",

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from payment_service.access.service import Access
 from payment_service.billing import build_billing
+from payment_service.caching.cache import ReadCache
+from payment_service.caching.circuit_breaker import Circuit
+from payment_service.caching.invalidation import Invalidations
+from payment_service.caching.redis import close as close_redis
+from payment_service.caching.redis import connect
 from payment_service.health.service import VERSION, Health
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.platform.cache import ReadCache
-from payment_service.platform.circuit import Circuit
 from payment_service.platform.clock import Clock
 from payment_service.platform.drain import DrainState
 from payment_service.platform.in_flight import InFlight
-from payment_service.platform.invalidation import Invalidations
 from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
-from payment_service.platform.redis import close as close_redis
-from payment_service.platform.redis import connect
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.tracing import Tracing
 from payment_service.storage.database import Database

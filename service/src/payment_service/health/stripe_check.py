@@ -11,7 +11,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.platform.circuit import Circuit, CircuitOpen
+from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from payment_service.platform.circuit import Circuit, CircuitOpen
+from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 from payment_service.platform.metrics import LIMITER_DECISIONS
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import structlog
 from sqlalchemy import text
 
+from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 from payment_service.errors import Recovering
-from payment_service.platform.circuit import Circuit, CircuitOpen
 from payment_service.platform.metrics import RECOVERING
 from payment_service.platform.shares import counting_for
 from payment_service.storage import audit_log

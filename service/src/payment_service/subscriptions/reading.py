@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
     from litestar.types import ASGIApp, Receive, Send
 
-    from payment_service.platform.cache import ReadCache
+    from payment_service.caching.cache import ReadCache
     from payment_service.platform.route_access import Access
     from payment_service.subscriptions.service import Subscriptions
 

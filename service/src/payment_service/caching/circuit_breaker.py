@@ -11,7 +11,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from payment_service.platform.redis import UNAVAILABLE
+from payment_service.caching.redis import UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """Answers that are read often: remembered in this process, then in Redis, forgotten within a second of a change.
 
 A commit that changes a row forgets it in its own process at once, deletes it from Redis and tells every other process
-(`platform/invalidation.py`). Three rules keep a stale answer from surviving that:
+(`caching/invalidation.py`). Three rules keep a stale answer from surviving that:
 
 - A read that began before a change is told of is not remembered here, nor in Redis: there its lease is gone.
 - Without word from Redis for `TRUST_SECONDS`, an entry here counts for `DOUBTED_SECONDS` and Redis's copy not at all.
@@ -19,14 +19,14 @@ from collections import OrderedDict
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.platform.circuit import CircuitOpen
+from payment_service.caching.circuit_breaker import CircuitOpen
 from payment_service.platform.metrics import CACHE_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
-    from payment_service.platform.invalidation import Invalidations
+    from payment_service.caching.invalidation import Invalidations
 
 FRESH_SECONDS: Final = 10.0
 DOUBTED_SECONDS: Final = 0.9

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from payment_service.platform.cache import shared_keys
-from payment_service.platform.redis import UNAVAILABLE
+from payment_service.caching.cache import shared_keys
+from payment_service.caching.redis import UNAVAILABLE
 from payment_service.platform.tasks import begin, end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from payment_service.platform.circuit import Circuit
+    from payment_service.caching.circuit_breaker import Circuit
 
 CHANNEL: Final = "payments:changed"
 PING_SECONDS: Final = 0.2
