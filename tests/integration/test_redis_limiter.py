@@ -10,8 +10,8 @@ import pytest
 from tests.servers.stack import running_stack
 
 from payment_service.caching.redis import connect
-from payment_service.platform.limiter import RedisLimiter, Rule
 from payment_service.platform.secrets import Secret
+from payment_service.ratelimit.limiter import RedisLimiter, Rule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

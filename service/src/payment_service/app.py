@@ -17,11 +17,11 @@ from payment_service.health.service import VERSION, Health
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.platform.clock import Clock
 from payment_service.platform.drain import DrainState
-from payment_service.platform.in_flight import InFlight
-from payment_service.platform.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.platform.metrics import BUILD_INFO
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.tracing import Tracing
+from payment_service.ratelimit.in_flight import InFlight
+from payment_service.ratelimit.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.storage.database import Database
 from payment_service.storage.recovery import Recovery
 from payment_service.stripe_api.gateway import StripeGateway
@@ -181,8 +181,8 @@ def create_app(parts: Parts) -> Gate:
     from payment_service.health.routes import LIVE, LIVE_PATH, health_routes, limited  # noqa: PLC0415 - as above
     from payment_service.platform.cors import Cors  # noqa: PLC0415 - as above
     from payment_service.platform.gate import Gate, security_headers  # noqa: PLC0415 - as above
-    from payment_service.platform.limits import parse_networks  # noqa: PLC0415 - as above
     from payment_service.platform.route_access import PlainRoutes  # noqa: PLC0415 - as above
+    from payment_service.ratelimit.limits import parse_networks  # noqa: PLC0415 - as above
     from payment_service.webhooks.routes import webhook_route  # noqa: PLC0415 - as above
 
     http = parts.settings.http

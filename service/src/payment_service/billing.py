@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payment_service.platform.clock import Clock
-    from payment_service.platform.limiter import Limiter
+    from payment_service.ratelimit.limiter import Limiter
     from payment_service.settings import Settings
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery

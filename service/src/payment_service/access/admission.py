@@ -6,8 +6,8 @@ It stands between the router and the handler, so what it goes by is the declarat
 A request is counted against its API key, or against its address when it has none (development): callers with a key
 share a proxy's address, and none may use up what the others may do. A limit that its handler declares is counted where
 the handler's work would begin (`subscriptions/limits.py`). Reads are counted by parts taken in advance
-(`platform/leases.py`), so that a read from the cache needs no round trip at all. How many requests a caller has under
-way at once is bounded too (`platform/in_flight.py`), by principal: two keys of one do not double its share.
+(`ratelimit/leases.py`), so that a read from the cache needs no round trip at all. How many requests a caller has under
+way at once is bounded too (`ratelimit/in_flight.py`), by principal: two keys of one do not double its share.
 
 Neither holds for what is public: no webhook is refused because there are many.
 """
@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.errors import Forbidden, TooManyRequests
 from payment_service.platform.failures import to_problem
-from payment_service.platform.leases import Leases
-from payment_service.platform.limiter import Rule
-from payment_service.platform.limits import client_address, limit_headers, parse_networks
 from payment_service.platform.metrics import LIMITER_DECISIONS
 from payment_service.platform.responses import respond_problem, sole_header
 from payment_service.platform.route_access import declared
+from payment_service.ratelimit.leases import Leases
+from payment_service.ratelimit.limiter import Rule
+from payment_service.ratelimit.limits import client_address, limit_headers, parse_networks
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Send
 
     from payment_service.access.service import Access, Identity
     from payment_service.errors import PaymentsError
-    from payment_service.platform.in_flight import InFlight
-    from payment_service.platform.limiter import Decision, Limiter
     from payment_service.platform.route_access import Access as RouteAccess
+    from payment_service.ratelimit.in_flight import InFlight
+    from payment_service.ratelimit.limiter import Decision, Limiter
     from payment_service.settings import HttpSettings
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

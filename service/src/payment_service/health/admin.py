@@ -14,12 +14,12 @@ from payment_service.health.service import VERSION
 from payment_service.platform.addresses import parse_address
 from payment_service.platform.admin_token import derived_token
 from payment_service.platform.body import LIMITS
-from payment_service.platform.in_flight import InFlight
 from payment_service.platform.paths import check_path
 from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
 from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
 from payment_service.platform.secrets import fingerprint
 from payment_service.platform.strict_json import NotStrictJson, decode
+from payment_service.ratelimit.in_flight import InFlight
 from payment_service.storage.database import is_unavailable
 from payment_service.stripe_api.gateway import API_VERSION
 

@@ -10,10 +10,10 @@ import msgspec
 
 from payment_service.errors import TooManyRequests
 from payment_service.platform import metrics
-from payment_service.platform.limiter import Rule
-from payment_service.platform.limits import client_address
 from payment_service.platform.responses import respond, respond_problem
 from payment_service.platform.route_access import PlainRoute, public
+from payment_service.ratelimit.limiter import Rule
+from payment_service.ratelimit.limits import client_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from payment_service.health.service import Health
     from payment_service.platform.addresses import Network
-    from payment_service.platform.limiter import Limiter
     from payment_service.platform.route_access import Access
+    from payment_service.ratelimit.limiter import Limiter
 
 _JSON: Final = b"application/json"
 LIVE: Final = b'{"status":"alive"}'

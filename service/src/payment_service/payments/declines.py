@@ -24,14 +24,14 @@ import hmac
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.errors import PaymentsError, TooManyDeclines, TooManyRequests
-from payment_service.platform.limiter import Rule
-from payment_service.platform.limits import limit_headers
 from payment_service.platform.metrics import DECLINES_REFUSED, LIMITER_DECISIONS
+from payment_service.ratelimit.limiter import Rule
+from payment_service.ratelimit.limits import limit_headers
 
 if TYPE_CHECKING:
     from payment_service.platform.caller_settings import DeclineSettings
-    from payment_service.platform.limiter import Decision, Limiter
     from payment_service.platform.secrets import Secret
+    from payment_service.ratelimit.limiter import Decision, Limiter
 
 HOUR: Final = 3600.0
 UNLIMITED: Final = 2**50

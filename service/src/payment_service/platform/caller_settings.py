@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerSettings:
-    """What keeps one caller from using up what all share: `platform/in_flight.py` and `stripe_api/reads.py`."""
+    """What keeps one caller from using up what all share: `ratelimit/in_flight.py` and `stripe_api/reads.py`."""
 
     requests_in_flight: int
     """`PAYMENTS_REQUESTS_IN_FLIGHT`: of one API key's principal, or without a key of one client address, at once in

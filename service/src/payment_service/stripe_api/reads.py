@@ -18,16 +18,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from payment_service.errors import TooManyRequests, Unprocessable
-from payment_service.platform.limiter import Rule
-from payment_service.platform.limits import limit_headers
 from payment_service.platform.metrics import LIMITER_DECISIONS
 from payment_service.platform.tasks import begin
+from payment_service.ratelimit.limiter import Rule
+from payment_service.ratelimit.limits import limit_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from payment_service.platform.caller_settings import CallerSettings
-    from payment_service.platform.limiter import Limiter
+    from payment_service.ratelimit.limiter import Limiter
 
 AnswerT = TypeVar("AnswerT")
 Question = tuple[str, ...]

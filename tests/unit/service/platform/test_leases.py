@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from payment_service.platform.leases import LARGEST_PART, LEASE_SECONDS, Leases
-from payment_service.platform.limiter import Decision, LocalLimiter, Rule
+from payment_service.ratelimit.leases import LARGEST_PART, LEASE_SECONDS, Leases
+from payment_service.ratelimit.limiter import Decision, LocalLimiter, Rule
 
 RULES = (Rule("address", "a", 1000), Rule("key", "k", 500))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from payment_service.platform import limiter
-from payment_service.platform.limiter import LocalLimiter, Rule
+from payment_service.ratelimit import limiter
+from payment_service.ratelimit.limiter import LocalLimiter, Rule
 
 
 @pytest.fixture

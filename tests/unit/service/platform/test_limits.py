@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_service.platform.addresses import counted_as, parse_address
-from payment_service.platform.limits import MAXIMUM_HOPS, client_address, parse_networks
+from payment_service.ratelimit.limits import MAXIMUM_HOPS, client_address, parse_networks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ import pytest
 
 from payment_service.errors import TooManyRequests, Unprocessable
 from payment_service.platform.caller_settings import CallerSettings
-from payment_service.platform.limiter import LocalLimiter
+from payment_service.ratelimit.limiter import LocalLimiter
 from payment_service.stripe_api.reads import REMEMBERED, Asker, StripeReads
 
 SHOP = Asker("key", "shop")

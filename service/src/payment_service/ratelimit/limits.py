@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from payment_service.platform.addresses import Network
-    from payment_service.platform.limiter import Decision
+    from payment_service.ratelimit.limiter import Decision
 
 UNKNOWN: Final = "unknown"
 """What requests without a peer's address (Unix sockets) are counted under, all together."""

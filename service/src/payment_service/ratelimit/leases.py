@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from payment_service.platform.limiter import Decision, Limiter, Rule
+    from payment_service.ratelimit.limiter import Decision, Limiter, Rule
 
 LEASE_SECONDS: Final = 1.0
 LARGEST_PART: Final = 50

@@ -1,0 +1,1 @@
+"""How much a caller, an address or a customer may ask for."""
