@@ -9,10 +9,10 @@ from tests.chart.tools import CHART, pod_specs, render, template
 
 from payment_operator.api.environment import Environment
 from payment_service import cli_settings
+from payment_service.config.checks import NEEDED
+from payment_service.config.plaintext import database_in_the_clear
+from payment_service.config.settings import Settings
 from payment_service.platform.door.limits import DoorSettings
-from payment_service.platform.plaintext import database_in_the_clear
-from payment_service.platform.settings_checks import NEEDED
-from payment_service.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

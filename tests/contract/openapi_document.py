@@ -7,8 +7,8 @@ import sys
 
 from payment_service.api import create_api
 from payment_service.app import build, services
+from payment_service.config.settings import Settings
 from payment_service.document import completed
-from payment_service.settings import Settings
 
 
 def document() -> str:

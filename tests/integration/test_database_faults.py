@@ -19,7 +19,7 @@ from tests.requirements import require
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import running_stack
 
-from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.storage.tables import events, operations
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.signature import sign

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.servers.process import free_port
 
+from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
-from payment_service.platform.secrets import Secret
 from payment_service.server import Servers, listen
 
 if TYPE_CHECKING:

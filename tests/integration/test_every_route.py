@@ -22,10 +22,10 @@ from tests.spellings import (
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app
+from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
 from payment_service.platform.drain import DrainState
 from payment_service.platform.route_access import SCOPES
-from payment_service.platform.secrets import Secret
 from payment_service.server import Servers, listen
 from payment_service.storage.tables import events, operations
 

@@ -19,7 +19,7 @@ from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.process import free_port
 
-from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.storage.tables import events, outbox
 from payment_service.stripe_api.signature import sign
 from payment_service.webhooks import worker as worker_module

@@ -26,7 +26,7 @@ from payment_operator.clients.pod_admin import Admin
 from payment_operator.model.observed import Observed, Pod, read_pod
 from payment_operator.observe.pods import Watching
 from payment_operator.resources import jobs, pods
-from payment_service.platform.secrets import Secret
+from payment_service.config.secrets import Secret
 from payment_service.smoke import run_smoke
 
 if TYPE_CHECKING:

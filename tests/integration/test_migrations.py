@@ -24,7 +24,7 @@ from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import audit_log, outbox
 
 if TYPE_CHECKING:
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

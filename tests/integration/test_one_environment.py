@@ -28,7 +28,7 @@ from payment_service.storage.tables import audit_log
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 __all__ = ["owner_url", "server"]
 

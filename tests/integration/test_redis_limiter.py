@@ -10,7 +10,7 @@ import pytest
 from tests.servers.stack import running_stack
 
 from payment_service.caching.redis import connect
-from payment_service.platform.secrets import Secret
+from payment_service.config.secrets import Secret
 from payment_service.ratelimit.limiter import RedisLimiter, Rule
 
 if TYPE_CHECKING:

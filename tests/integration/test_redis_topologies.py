@@ -14,7 +14,7 @@ from tests.servers.valkey_groups import SentinelGroup, ValkeyCluster
 
 from payment_service.caching import circuit_breaker
 from payment_service.caching.redis import close, connect
-from payment_service.platform.secrets import Secret
+from payment_service.config.secrets import Secret
 from payment_service.ratelimit.limiter import RedisLimiter, Rule
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.secret_keys import derive
 from payment_service.access.service import Access
 from payment_service.app import create_app
+from payment_service.config.secrets import Secret
 from payment_service.errors import Unauthorized
 from payment_service.health.admin import admin_app
 from payment_service.platform.metrics import REGISTRY
-from payment_service.platform.secrets import Secret
 from payment_service.storage.tables import api_keys, audit_log
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.servers.stack import Stack
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 LIST = "/api/v1/subscriptions"
 A, B, C = "a1b2c3d4" * 5, "e5f6a7b8" * 5, "c9d0e1f2" * 5
@@ -122,7 +122,7 @@ async def test_a_key_is_hashed_anew_once_and_that_is_audited(stack: Stack) -> No
 async def test_the_file_is_read_again_and_nothing_is_restarted(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payment_service.platform.secrets.RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr("payment_service.config.secrets.RECHECK_SECONDS", 0.0)
     file = tmp_path / "SECRET_KEY"
     file.write_text(A)
     pod = Pod(stack, secret=Secret(path=file))

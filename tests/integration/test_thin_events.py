@@ -18,7 +18,7 @@ from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import Stack, running_stack
 
-from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.simulator.thin_events import thin_event
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, events, outbox, products

@@ -13,9 +13,9 @@ from tests.logged import secrets_in
 from tests.servers.stack import CREATE
 
 from payment_service.app import build, create_app
-from payment_service.platform import settings_checks
+from payment_service.config import checks
+from payment_service.config.settings import Settings
 from payment_service.platform.tracing import Tracing
-from payment_service.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,8 +83,8 @@ def test_the_service_runs_without_the_extra() -> None:
 
 
 def test_without_the_extra_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings_checks, "available", lambda: False)
+    monkeypatch.setattr(checks, "available", lambda: False)
     settings = replace(Settings.from_env({}), tracing=True)
-    (problem,) = settings_checks.check_tracing(settings)
+    (problem,) = checks.check_tracing(settings)
     assert problem.startswith("PAYMENTS_TRACING:")
     assert "payment-service[tracing]" in problem

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.platform.clock import Clock
-from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.stripe_api.signature import sign
 from payment_service.webhooks.routes import PATH
 from payment_service.webhooks.rows import row_of

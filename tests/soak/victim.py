@@ -21,8 +21,8 @@ from tests.servers.process import die_with_parent
 from tests.soak.points import Counted, Points
 
 from payment_service.app import build, create_app
+from payment_service.config.settings import Settings
 from payment_service.server import Servers, listen
-from payment_service.settings import Settings
 
 LOADED = asyncpg, stripe
 CHANNEL = os.dup(1)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from payment_service import settings
 from payment_service.cli import main
-from payment_service.platform.environment import EnvironmentReader
-from payment_service.platform.settings_report import report
-from payment_service.settings import Settings
+from payment_service.config import settings
+from payment_service.config.environment import EnvironmentReader
+from payment_service.config.report import report
+from payment_service.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

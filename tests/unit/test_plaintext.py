@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from payment_operator import plaintext as operators
-from payment_service.platform import plaintext
-from payment_service.platform.plaintext import database_in_the_clear, misread, redis_in_the_clear
+from payment_service.config import plaintext
+from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear
 
 
 def test_service_and_operator_hold_the_same_file() -> None:

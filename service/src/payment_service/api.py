@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Send
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 ASSETS = "/docs/assets"
 FILE_PART_BYTES = 32_768

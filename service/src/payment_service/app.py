@@ -13,12 +13,12 @@ from payment_service.caching.circuit_breaker import Circuit
 from payment_service.caching.invalidation import Invalidations
 from payment_service.caching.redis import close as close_redis
 from payment_service.caching.redis import connect
+from payment_service.config.secrets import fingerprint
 from payment_service.health.service import VERSION, Health
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.platform.clock import Clock
 from payment_service.platform.drain import DrainState
 from payment_service.platform.metrics import BUILD_INFO
-from payment_service.platform.secrets import fingerprint
 from payment_service.platform.tracing import Tracing
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.ratelimit.limiter import Limiter, LocalLimiter, RedisLimiter
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from payment_service.catalog.service import Catalog
+    from payment_service.config.settings import Settings
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import CustomerCreation, Customers
     from payment_service.idempotency.service import Operations
     from payment_service.platform.gate import Gate
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
-    from payment_service.settings import Settings
     from payment_service.storage.changed_rows import Change
     from payment_service.subscriptions.service import Subscriptions
     from payment_service.webhooks.service import Inbox

@@ -18,7 +18,7 @@ from payment_service.platform.printing import echo
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 
 _GROUPS: Final = {
@@ -166,7 +166,7 @@ def config() -> None:
 @config.command()
 def check() -> None:
     """Print every problem of the settings, and the settings with secrets masked; start nothing."""
-    from payment_service.platform.settings_report import report  # noqa: PLC0415 - loaded for this command only
+    from payment_service.config.report import report  # noqa: PLC0415 - loaded for this command only
 
     for name, value in report(_settings()):
         echo(f"{name} = {value}")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from payment_service.config.checks import NEEDED
+from payment_service.config.settings import Settings
 from payment_service.errors import PaymentsError, SettingsError
 from payment_service.platform.failures import to_problem
 from payment_service.platform.logging import configure_logging
 from payment_service.platform.printing import Failed, echo
-from payment_service.platform.settings_checks import NEEDED
-from payment_service.settings import Settings
 from payment_service.storage.database import Database, is_busy, is_unavailable
 
 if TYPE_CHECKING:

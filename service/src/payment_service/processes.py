@@ -15,7 +15,7 @@ from payment_service.platform.tasks import end
 from payment_service.server import Servers, listen, stop_signals
 
 if TYPE_CHECKING:
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 COLLECT_AFTER: Final = (10_000, 20, 20)
 """Objects made, and collections of younger ones, before the next collection (docs.python.org/3/library/gc.html)."""

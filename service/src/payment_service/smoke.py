@@ -21,7 +21,7 @@ from payment_service.stripe_api.signature import sign
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0
 EVENT_TYPE: Final = "lean_payments.smoke"

@@ -19,9 +19,9 @@ from payment_service.webhooks.service import Inbox
 from payment_service.webhooks.worker import Duty, Worker
 
 if TYPE_CHECKING:
+    from payment_service.config.settings import Settings
     from payment_service.idempotency.service import Operations
     from payment_service.platform.clock import Clock
-    from payment_service.settings import Settings
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
     from payment_service.stripe_api.gateway import StripeGateway

@@ -14,7 +14,7 @@ from tests.cluster.node import certificates
 from tests.servers.process import free_port
 from tests.servers.stack import CREATE, PRICE, running_stack
 
-from payment_service.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.storage.tables import events as inbox
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from payment_operator.model.secret_keys import read_report
 from payment_operator.observe.secret_keys import SecretKeyWatch
 from payment_operator.redaction import redact_value
 from payment_operator.resources.secret_keys import secret_key_problems, split
-from payment_service.platform.secrets import Secret
-from payment_service.platform.settings_checks import secret_key_problems as problems_of_the_service
+from payment_service.config.checks import secret_key_problems as problems_of_the_service
+from payment_service.config.secrets import Secret
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 
 from payment_service.access import form
 from payment_service.access.secret_keys import SecretKeys, derive
+from payment_service.config.secrets import Secret
 from payment_service.errors import ServiceUnavailable
-from payment_service.platform.secrets import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def test_what_is_derived_differs_by_purpose_and_by_value() -> None:
 def test_the_first_value_comes_first_and_a_changed_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payment_service.platform.secrets.RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr("payment_service.config.secrets.RECHECK_SECONDS", 0.0)
     file = tmp_path / "SECRET_KEY"
     file.write_text(A)
     keys = SecretKeys(Secret(path=file), production=True)
@@ -91,7 +91,7 @@ def test_the_first_value_comes_first_and_a_changed_file_is_read(
 def test_a_file_that_became_unusable_leaves_the_last_values_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    monkeypatch.setattr("payment_service.platform.secrets.RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr("payment_service.config.secrets.RECHECK_SECONDS", 0.0)
     file = tmp_path / "SECRET_KEY"
     file.write_text(A)
     keys = SecretKeys(Secret(path=file), production=True)

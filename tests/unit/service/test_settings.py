@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from payment_service.config.report import report
+from payment_service.config.settings import Settings
 from payment_service.errors import SettingsError
-from payment_service.platform.settings_report import report
-from payment_service.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

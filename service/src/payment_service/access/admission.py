@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Send
 
     from payment_service.access.service import Access, Identity
+    from payment_service.config.settings import HttpSettings
     from payment_service.errors import PaymentsError
     from payment_service.platform.route_access import Access as RouteAccess
     from payment_service.ratelimit.in_flight import InFlight
     from payment_service.ratelimit.limiter import Decision, Limiter
-    from payment_service.settings import HttpSettings
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALLOWED: Final = LIMITER_DECISIONS.labels("allowed")

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
+from payment_service.config.checks import secret_key_problems
+from payment_service.config.secrets import fingerprint
 from payment_service.errors import ServiceUnavailable
-from payment_service.platform.secrets import fingerprint
-from payment_service.platform.settings_checks import secret_key_problems
 
 if TYPE_CHECKING:
-    from payment_service.platform.secrets import Secret
+    from payment_service.config.secrets import Secret
 
 ID_CHARACTERS: Final = 16
 _HASH: Final = "sha256"

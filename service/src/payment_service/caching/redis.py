@@ -10,7 +10,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from payment_service.platform.secrets import Secret
+    from payment_service.config.secrets import Secret
 
 CONNECT_SECONDS: Final = 1.0
 COMMAND_SECONDS: Final = 1.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from payment_service.config.secrets import fingerprint
 from payment_service.errors import BadRequest, Forbidden, PaymentsError, RouteNotFound, Unauthorized
 from payment_service.health.routes import HEALTH_PATH, health_routes
 from payment_service.health.service import VERSION
@@ -17,7 +18,6 @@ from payment_service.platform.body import LIMITS
 from payment_service.platform.paths import check_path
 from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
 from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
-from payment_service.platform.secrets import fingerprint
 from payment_service.platform.strict_json import NotStrictJson, decode
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.storage.database import is_unavailable
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Send
 
     from payment_service.app import Parts
+    from payment_service.config.settings import Settings
     from payment_service.platform.route_access import Access
-    from payment_service.settings import Settings
 
 MAXIMUM_BODY_BYTES: Final = 4096
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from payment_service.idempotency import store
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from payment_service.settings import WorkSettings
+    from payment_service.config.settings import WorkSettings
     from payment_service.storage.database import Database
 
 

@@ -27,7 +27,7 @@ from payment_service.storage.database import is_unavailable
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 MAXIMUM_RESULT_BYTES: Final = 4096
 LOCK_BUSY: Final = 3

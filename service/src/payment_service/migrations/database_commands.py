@@ -18,8 +18,8 @@ from payment_service.platform.printing import Failed, echo
 from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
+    from payment_service.config.settings import Settings
     from payment_service.migrations.naming import Claim
-    from payment_service.settings import Settings
     from payment_service.storage.database import Database
 
 

@@ -36,8 +36,8 @@ def run(connection: Connection) -> None:
 
 def run_alone() -> None:
     """Connect by the environment's settings, take the lock and run."""
+    from payment_service.config.settings import Settings  # noqa: PLC0415 - as above
     from payment_service.migrations.runner import locked_connection  # noqa: PLC0415 - only without `payments migrate`
-    from payment_service.settings import Settings  # noqa: PLC0415 - as above
 
     async def go() -> None:
         async with locked_connection(Settings.from_env(needs=("DATABASE_URL",)).database) as connection:

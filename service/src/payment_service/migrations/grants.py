@@ -23,7 +23,7 @@ from payment_service.storage.tables import api_keys, audit_log, outbox, schema_v
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.settings import DatabaseSettings
+    from payment_service.config.settings import DatabaseSettings
 
 READ_ONLY: Final = (schema_versions.name, "alembic_version", api_keys.name)
 APPEND_ONLY: Final = (audit_log.name, outbox.name)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 ROW: Final = "environment"
 EXIT_CODE: Final = 8

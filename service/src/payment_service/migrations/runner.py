@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.settings import DatabaseSettings
+    from payment_service.config.settings import DatabaseSettings
 
 LOCK_KEY: Final = 0x6C70_6D69_6772  # "lpmigr": one key for every run against a database
 LOCK_WAIT_SECONDS: Final = 30.0

@@ -29,8 +29,8 @@ from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import limit_headers
 
 if TYPE_CHECKING:
-    from payment_service.platform.caller_settings import DeclineSettings
-    from payment_service.platform.secrets import Secret
+    from payment_service.config.caller_settings import DeclineSettings
+    from payment_service.config.secrets import Secret
     from payment_service.ratelimit.limiter import Decision, Limiter
 
 HOUR: Final = 3600.0

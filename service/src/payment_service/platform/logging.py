@@ -21,7 +21,7 @@ from payment_service.platform.redaction import redact, redact_value
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
 
 FILE_BYTES: Final = 10 * 1024 * 1024
 FILES_KEPT: Final = 10

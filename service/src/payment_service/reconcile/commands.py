@@ -20,8 +20,8 @@ from payment_service.stripe_api.call_budget import StripeBudget
 from payment_service.stripe_api.gateway import StripeGateway
 
 if TYPE_CHECKING:
+    from payment_service.config.settings import Settings
     from payment_service.reconcile.schemas import Report
-    from payment_service.settings import Settings
     from payment_service.storage.database import Database
 
 

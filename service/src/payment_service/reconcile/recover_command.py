@@ -18,7 +18,7 @@ from payment_service.storage.recovery import MARK, Recovery, set_mark
 from payment_service.webhooks.schemas import MAXIMUM_REASON
 
 if TYPE_CHECKING:
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
     from payment_service.storage.database import Database
 
 REASON: Final = "a person said so"

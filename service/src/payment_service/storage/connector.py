@@ -16,8 +16,8 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 if TYPE_CHECKING:
-    from payment_service.platform.secrets import Secret
-    from payment_service.settings import DatabaseSettings
+    from payment_service.config.secrets import Secret
+    from payment_service.config.settings import DatabaseSettings
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 LEAST_HOST_SECONDS: Final = 1.5

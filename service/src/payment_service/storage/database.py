@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from payment_service.platform.secrets import Secret
+    from payment_service.config.secrets import Secret
+    from payment_service.config.settings import DatabaseSettings
     from payment_service.platform.shares import Share
-    from payment_service.settings import DatabaseSettings
 
 POOL_TIMEOUT_SECONDS: Final = 5.0
 REPLICA_PAUSE_SECONDS: Final = 5.0

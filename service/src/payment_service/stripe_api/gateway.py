@@ -33,7 +33,7 @@ from payment_service.stripe_api.paths import UnsafeSegment, stripe_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from payment_service.settings import StripeSettings
+    from payment_service.config.settings import StripeSettings
 
 API_VERSION: Final = "2026-10-28.endive"
 """The API version that the SDK pins; a test holds the two together."""

@@ -26,7 +26,7 @@ from payment_service.ratelimit.limits import limit_headers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from payment_service.platform.caller_settings import CallerSettings
+    from payment_service.config.caller_settings import CallerSettings
     from payment_service.ratelimit.limiter import Limiter
 
 AnswerT = TypeVar("AnswerT")

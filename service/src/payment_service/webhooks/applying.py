@@ -39,8 +39,8 @@ from payment_service.webhooks.rows import BURST_SECONDS, GONE, NOT_MIRRORED
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.config.settings import WorkSettings
     from payment_service.platform.clock import Clock
-    from payment_service.settings import WorkSettings
     from payment_service.storage.database import Database
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.call_budget import StripeBudget

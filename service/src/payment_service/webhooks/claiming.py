@@ -16,8 +16,8 @@ from payment_service.webhooks.rows import reason_of, to_event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from payment_service.config.settings import WorkSettings
     from payment_service.platform.clock import Clock
-    from payment_service.settings import WorkSettings
     from payment_service.storage.database import Database
     from payment_service.webhooks.schemas import ClaimedEvent, InboxEvent
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.settings import Settings
+    from payment_service.config.settings import Settings
     from payment_service.storage.database import Database
 
     Change = Callable[[InboxAdministration, AsyncConnection, str], Awaitable[EventView]]

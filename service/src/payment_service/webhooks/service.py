@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from payment_service.config.secrets import fingerprint
 from payment_service.errors import InvalidSignature
 from payment_service.platform import loggable
 from payment_service.platform.metrics import EVENTS, WEBHOOKS_RECEIVED
-from payment_service.platform.secrets import fingerprint
 from payment_service.storage.notifications import Notifier
 from payment_service.stripe_api.signature import verify
 from payment_service.webhooks import store
@@ -21,8 +21,8 @@ from payment_service.webhooks.rows import row_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from payment_service.config.settings import Settings
     from payment_service.platform.clock import Clock
-    from payment_service.settings import Settings
     from payment_service.storage.database import Database
 
 log = structlog.get_logger("payments")

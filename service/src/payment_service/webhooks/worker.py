@@ -24,9 +24,9 @@ from payment_service.webhooks.rows import BURST_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from payment_service.config.settings import WorkSettings
     from payment_service.idempotency.service import Operations
     from payment_service.platform.clock import Clock
-    from payment_service.settings import WorkSettings
     from payment_service.storage.database import Database
     from payment_service.storage.notifications import Listener
     from payment_service.stripe_api.call_budget import StripeBudget

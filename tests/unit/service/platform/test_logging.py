@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from payment_service.config.settings import Settings
 from payment_service.platform.logging import (
     FILE_BYTES,
     FILES_KEPT,
@@ -17,7 +18,6 @@ from payment_service.platform.logging import (
     redact_event,
 )
 from payment_service.platform.redaction import redact
-from payment_service.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

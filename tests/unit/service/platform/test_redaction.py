@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.redacting import FIELDS, KINDS, survivors
 
+from payment_service.config.secrets import Secret
 from payment_service.platform.redaction import MARK, is_secret_name, redact, redact_value
-from payment_service.platform.secrets import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path

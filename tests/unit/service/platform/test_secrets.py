@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from payment_service.platform import secrets
-from payment_service.platform.secrets import Secret, fingerprint
+from payment_service.config import secrets
+from payment_service.config.secrets import Secret, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

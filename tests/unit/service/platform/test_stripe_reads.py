@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from payment_service.config.caller_settings import CallerSettings
 from payment_service.errors import TooManyRequests, Unprocessable
-from payment_service.platform.caller_settings import CallerSettings
 from payment_service.ratelimit.limiter import LocalLimiter
 from payment_service.stripe_api.reads import REMEMBERED, Asker, StripeReads
 

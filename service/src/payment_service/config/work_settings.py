@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from payment_service.platform.environment import EnvironmentReader
+    from payment_service.config.environment import EnvironmentReader
 
 OUTBOX_DAYS: Final = 7
 AUDIT_DAYS: Final = 90

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from payment_service.platform.secrets import Secret
+from payment_service.config.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from payment_service.config.caller_settings import CallerSettings, DeclineSettings, read_callers, read_declines
+from payment_service.config.checks import CHECKS, NEEDED, missing
+from payment_service.config.environment import EnvironmentReader, read_env_file
+from payment_service.config.work_settings import WorkSettings as WorkSettings  # noqa: PLC0414 - imported from here
+from payment_service.config.work_settings import read_work
 from payment_service.errors import SettingsError
-from payment_service.platform.caller_settings import CallerSettings, DeclineSettings, read_callers, read_declines
 from payment_service.platform.door.limits import DoorSettings, read_door
-from payment_service.platform.environment import EnvironmentReader, read_env_file
-from payment_service.platform.settings_checks import CHECKS, NEEDED, missing
-from payment_service.platform.work_settings import WorkSettings as WorkSettings  # noqa: PLC0414 - imported from here
-from payment_service.platform.work_settings import read_work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from payment_service.platform.secrets import Secret
+    from payment_service.config.secrets import Secret
 
 STRIPE_API = "https://api.stripe.com"
 DEVELOPMENT_DATABASE = "sqlite:///.demo/payments.sqlite3"

@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear
 from payment_service.platform.addresses import parse_network, too_wide
-from payment_service.platform.plaintext import database_in_the_clear, misread, redis_in_the_clear
 from payment_service.platform.tracing import available
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from payment_service.platform.secrets import Secret
-    from payment_service.settings import Settings
+    from payment_service.config.secrets import Secret
+    from payment_service.config.settings import Settings
 
 MINIMUM_SECRET_KEY_CHARACTERS: Final = 32
 MINIMUM_DISTINCT_CHARACTERS: Final = 8

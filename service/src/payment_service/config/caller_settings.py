@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from payment_service.platform.environment import EnvironmentReader
+    from payment_service.config.environment import EnvironmentReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from payment_service.platform.secrets import Secret
+from payment_service.config.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
