@@ -16,7 +16,7 @@ from tests.requirements import missing, require
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.valkey import ValkeyServer
 
-from payment_service.platform.logging import REQUEST_LINES, redact_event
+from payment_service.observability.logging import REQUEST_LINES, redact_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

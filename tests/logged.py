@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from payment_service.platform.redaction import redact
+from payment_service.observability.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from tests.cards import card, grouped
 
-from payment_service.platform.redaction import redact, redact_value
+from payment_service.observability.redaction import redact, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import pytest
 
 from payment_operator import metrics as operator_metrics
 from payment_service.cli import main
-from payment_service.platform import metrics
+from payment_service.observability import metrics
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text()

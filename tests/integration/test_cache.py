@@ -16,7 +16,7 @@ from payment_service.app import Parts, build, create_app
 from payment_service.caching import cache as cache_module
 from payment_service.caching import circuit_breaker
 from payment_service.caching.cache import ReadCache, shared_keys
-from payment_service.platform.metrics import REGISTRY
+from payment_service.observability.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

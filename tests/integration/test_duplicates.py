@@ -18,7 +18,7 @@ from tests.integration.test_identity import (
 )
 from tests.servers.stack import OTHER_PRICE, PRICE
 
-from payment_service.platform.metrics import DUPLICATES
+from payment_service.observability.metrics import DUPLICATES
 from payment_service.storage.tables import customers, outbox, subscriptions
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from payment_service.access.service import Access
 from payment_service.app import create_app
 from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
-from payment_service.platform import metrics
+from payment_service.observability import metrics
 from payment_service.storage.tables import events
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tests.servers.hostile import HOSTILE
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.cli import main
-from payment_service.platform.metrics import INBOX_DEAD
+from payment_service.observability.metrics import INBOX_DEAD
 from payment_service.storage.tables import audit_log, cursors, events
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tests.servers.postgres import server_user, wheel_programs
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.errors import StripeMisconfigured
-from payment_service.platform.metrics import RECOVERING
+from payment_service.observability.metrics import RECOVERING
 from payment_service.reconcile.recovering import Recovering
 from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import read_cursor, write_cursor

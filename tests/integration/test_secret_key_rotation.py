@@ -18,7 +18,7 @@ from payment_service.app import create_app
 from payment_service.config.secrets import Secret
 from payment_service.errors import Unauthorized
 from payment_service.health.admin import admin_app
-from payment_service.platform.metrics import REGISTRY
+from payment_service.observability.metrics import REGISTRY
 from payment_service.storage.tables import api_keys, audit_log
 
 if TYPE_CHECKING:

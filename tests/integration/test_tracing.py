@@ -15,7 +15,7 @@ from tests.servers.stack import CREATE
 from payment_service.app import build, create_app
 from payment_service.config import checks
 from payment_service.config.settings import Settings
-from payment_service.platform.tracing import Tracing
+from payment_service.observability.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

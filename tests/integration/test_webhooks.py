@@ -13,7 +13,7 @@ from tests.integration.test_identity import deaf
 from tests.servers.hostile import HOSTILE, snapshot
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
-from payment_service.platform import metrics
+from payment_service.observability import metrics
 from payment_service.simulator.faults import WebhookFault
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import customers, events, subscriptions

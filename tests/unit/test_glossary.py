@@ -12,7 +12,7 @@ import yaml
 from payment_operator import metrics as operator_metrics
 from payment_operator.plugin.arguments import parser
 from payment_service.cli import main
-from payment_service.platform import metrics
+from payment_service.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

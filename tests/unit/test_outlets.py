@@ -19,9 +19,9 @@ from payment_operator.model.conditions import Finding, stamped
 from payment_service.config.settings import Settings
 from payment_service.errors import PaymentsError
 from payment_service.migrations import command
-from payment_service.platform.logging import configure_logging
-from payment_service.platform.metrics import REGISTRY
-from payment_service.platform.tracing import Tracing
+from payment_service.observability.logging import configure_logging
+from payment_service.observability.metrics import REGISTRY
+from payment_service.observability.tracing import Tracing
 from payment_service.problems import problem_body
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from payment_service.platform.redaction import redact
+from payment_service.observability.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ import pytest
 from payment_operator.plugin.kubectl import Kubectl
 from payment_operator.plugin.output import Output
 from payment_operator.plugin.terminal import Style, shown
-from payment_service.platform.printable import printable
+from payment_service.observability.printable import printable
 from payment_service.platform.printing import Failed, echo, echo_styled
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +26,8 @@ PRINTS = {
     "operator/src/payment_operator/plugin": {"output.py"},
     "service/src/payment_service": {
         "platform/printing.py",
-        "platform/logging.py",
-        "platform/uncaught.py",
+        "observability/logging.py",
+        "observability/uncaught.py",
         "draining.py",
     },
 }

@@ -25,7 +25,7 @@ SUBJECTS_SINCE = "60d81e83"
 """The last commit before subjects were short."""
 TIME_SOURCES = {
     "platform/clock.py",  # the one source of time
-    "platform/logging.py",  # a line tells the real time
+    "observability/logging.py",  # a line tells the real time
     "storage/ids.py",  # ids carry the wall clock; tests never move it
     "migrations/recording.py",  # alembic calls it without our parts
     "smoke.py",  # signs as Stripe would, now

@@ -16,10 +16,10 @@ from payment_service.caching.redis import connect
 from payment_service.config.secrets import fingerprint
 from payment_service.health.service import VERSION, Health
 from payment_service.migrations.support import APPLICATION_SCHEMA
+from payment_service.observability.metrics import BUILD_INFO
+from payment_service.observability.tracing import Tracing
 from payment_service.platform.clock import Clock
 from payment_service.platform.drain import DrainState
-from payment_service.platform.metrics import BUILD_INFO
-from payment_service.platform.tracing import Tracing
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.ratelimit.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.storage.database import Database

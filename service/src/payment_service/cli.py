@@ -196,7 +196,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def _conclude(settings: Settings, result: dict[str, Any]) -> None:
     """Leave the result where Kubernetes shows a finished container's last words."""
     if settings.termination_log:
-        from payment_service.platform.redaction import redact_value  # noqa: PLC0415 - not needed for --help
+        from payment_service.observability.redaction import redact_value  # noqa: PLC0415 - not needed for --help
 
         Path(settings.termination_log).write_bytes(msgspec.json.encode(redact_value(result))[:4096])
 

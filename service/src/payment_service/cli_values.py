@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from payment_service.platform.card_numbers import holds_card_number
+from payment_service.observability.card_numbers import holds_card_number
+from payment_service.observability.printable import printable
 from payment_service.platform.clock import Clock
 from payment_service.platform.id_types import FORMS, MAXIMUM_CHARACTERS
 from payment_service.platform.moments import check_moment
-from payment_service.platform.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

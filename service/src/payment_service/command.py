@@ -11,7 +11,7 @@ def main() -> None:
         from payment_service.draining import main as drain  # noqa: PLC0415 - and nothing else
 
         sys.exit(drain())
-    from payment_service.platform.uncaught import redact_uncaught  # noqa: PLC0415 - as above
+    from payment_service.observability.uncaught import redact_uncaught  # noqa: PLC0415 - as above
 
     redact_uncaught()
     from payment_service.cli import main as command_line  # noqa: PLC0415 - loads the libraries of commands

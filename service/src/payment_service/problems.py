@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from payment_service.platform.redaction import redact, redact_value
+from payment_service.observability.redaction import redact, redact_value
 
 if TYPE_CHECKING:
     from payment_service.errors import PaymentsError

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from payment_service.errors import PaymentsError
+from payment_service.observability.metrics import CONNECTIONS_CUT
 from payment_service.platform.door.limits import DoorSettings
-from payment_service.platform.metrics import CONNECTIONS_CUT
 from payment_service.platform.responses import read_body, respond, respond_problem
 from payment_service.server import Servers, listen
 

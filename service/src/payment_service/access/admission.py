@@ -18,8 +18,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.errors import Forbidden, TooManyRequests
+from payment_service.observability.metrics import LIMITER_DECISIONS
 from payment_service.platform.failures import to_problem
-from payment_service.platform.metrics import LIMITER_DECISIONS
 from payment_service.platform.responses import respond_problem, sole_header
 from payment_service.platform.route_access import declared
 from payment_service.ratelimit.leases import Leases

@@ -10,7 +10,7 @@ from payment_service.access import changes, form, store
 from payment_service.access.schemas import ApiKey
 from payment_service.access.secret_keys import SecretKeys
 from payment_service.errors import Conflict, NotFound, Unprocessable
-from payment_service.platform.card_numbers import holds_card_number
+from payment_service.observability.card_numbers import holds_card_number
 from payment_service.storage.audit_log import ANONYMOUS
 from payment_service.storage.ids import new_id
 

@@ -14,7 +14,7 @@ import structlog
 
 from payment_service.access import store
 from payment_service.access.secret_keys import SecretKeys
-from payment_service.platform.metrics import LOST_KEYS
+from payment_service.observability.metrics import LOST_KEYS
 from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from payment_service.access.needs import KeyNeeds
 from payment_service.access.outlived import Outlived
 from payment_service.access.secret_keys import SecretKeys
 from payment_service.errors import Forbidden, Unauthorized
+from payment_service.observability.metrics import REFUSED_KEYS
 from payment_service.platform.clock import isoformat
-from payment_service.platform.metrics import REFUSED_KEYS
 from payment_service.platform.tasks import begin
 from payment_service.storage.audit_log import ANONYMOUS
 

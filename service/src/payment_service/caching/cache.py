@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.caching.circuit_breaker import CircuitOpen
-from payment_service.platform.metrics import CACHE_REQUESTS
+from payment_service.observability.metrics import CACHE_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

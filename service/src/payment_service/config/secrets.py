@@ -11,7 +11,7 @@ import hmac
 import time
 from typing import TYPE_CHECKING
 
-from payment_service.platform.redaction import hide
+from payment_service.observability.redaction import hide
 
 if TYPE_CHECKING:
     from pathlib import Path

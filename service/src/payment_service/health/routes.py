@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from payment_service.errors import TooManyRequests
-from payment_service.platform import metrics
+from payment_service.observability import metrics
 from payment_service.platform.responses import respond, respond_problem
 from payment_service.platform.route_access import PlainRoute, public
 from payment_service.ratelimit.limiter import Rule

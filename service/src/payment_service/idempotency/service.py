@@ -22,7 +22,7 @@ from payment_service.idempotency import store
 from payment_service.idempotency.auditing import record_outcome
 from payment_service.idempotency.retention import remove_expired
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
-from payment_service.platform.metrics import OPERATIONS
+from payment_service.observability.metrics import OPERATIONS
 from payment_service.problems import problem_document
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.ids import new_id

@@ -19,9 +19,9 @@ from payment_service.migrations.runner import (
     make_plan,
     run_migrations,
 )
+from payment_service.observability.redaction import redact_value
 from payment_service.platform.clock import Clock
 from payment_service.platform.printing import echo
-from payment_service.platform.redaction import redact_value
 from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:

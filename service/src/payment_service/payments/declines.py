@@ -24,7 +24,7 @@ import hmac
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.errors import PaymentsError, TooManyDeclines, TooManyRequests
-from payment_service.platform.metrics import DECLINES_REFUSED, LIMITER_DECISIONS
+from payment_service.observability.metrics import DECLINES_REFUSED, LIMITER_DECISIONS
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import limit_headers
 

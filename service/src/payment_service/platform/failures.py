@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from payment_service import errors
-from payment_service.platform.metrics import DATABASE_ERRORS
+from payment_service.observability.metrics import DATABASE_ERRORS
 from payment_service.storage.database import is_busy, is_unavailable
 
 log = structlog.get_logger("payment_service.api")

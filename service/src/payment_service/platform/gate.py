@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import BadPath
-from payment_service.platform.loggable import is_request_id
-from payment_service.platform.logging import REQUEST_LINES
-from payment_service.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from payment_service.observability.loggable import is_request_id
+from payment_service.observability.logging import REQUEST_LINES
+from payment_service.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from payment_service.platform.paths import check_path
 from payment_service.platform.refusals import REFUSED, note_refusal, told
 from payment_service.platform.responses import refuse_websocket, respond_problem

@@ -19,7 +19,7 @@ from litestar.enums import ParamType
 from litestar.params import ParameterKwarg
 
 from payment_service.errors import BadRequest, Unprocessable
-from payment_service.platform.card_numbers import holds_card_number
+from payment_service.observability.card_numbers import holds_card_number
 from payment_service.platform.card_refusal import refusal
 from payment_service.platform.wording import in_plain_words
 

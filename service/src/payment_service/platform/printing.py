@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from payment_service.platform.printable import printable
-from payment_service.platform.redaction import redact
+from payment_service.observability.printable import printable
+from payment_service.observability.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from payment_service.errors import TooManyInFlight
-from payment_service.platform.metrics import IN_FLIGHT_REFUSED
+from payment_service.observability.metrics import IN_FLIGHT_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import TooManyInFlight
-from payment_service.platform.metrics import IN_FLIGHT_REFUSED
+from payment_service.observability.metrics import IN_FLIGHT_REFUSED
 from payment_service.platform.shares import Holder, counting_for
 
 if TYPE_CHECKING:

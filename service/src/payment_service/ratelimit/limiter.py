@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
-from payment_service.platform.metrics import LIMITER_DECISIONS
+from payment_service.observability.metrics import LIMITER_DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

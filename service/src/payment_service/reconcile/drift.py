@@ -15,8 +15,8 @@ import structlog
 
 from payment_service.customers.people import PERSONAL, of_deleted
 from payment_service.errors import StripeMisconfigured
-from payment_service.platform import loggable
-from payment_service.platform.metrics import DRIFT
+from payment_service.observability import loggable
+from payment_service.observability.metrics import DRIFT
 from payment_service.reconcile import store
 from payment_service.reconcile.absence import KIND, Absence
 from payment_service.reconcile.schemas import has_id, last_id, readable

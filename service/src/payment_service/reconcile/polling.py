@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from payment_service.customers.history import IMPORT
+from payment_service.observability.metrics import DRIFT
 from payment_service.platform.clock import isoformat
-from payment_service.platform.metrics import DRIFT
 from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor

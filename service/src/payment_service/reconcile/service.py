@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from payment_service.errors import StripeTimeout, StripeUnavailable
-from payment_service.platform.metrics import DUPLICATES, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
+from payment_service.observability.metrics import DUPLICATES, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.reconcile import drift, polling, store
 from payment_service.reconcile.schemas import Report
 from payment_service.storage import audit_log

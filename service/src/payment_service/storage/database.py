@@ -19,7 +19,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
-from payment_service.platform.metrics import DATABASE_ERRORS
+from payment_service.observability.metrics import DATABASE_ERRORS
 from payment_service.platform.shares import Shares
 from payment_service.storage.changed_rows import Change, collect
 from payment_service.storage.connector import Connector

@@ -32,7 +32,7 @@ from sqlalchemy import text
 
 from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 from payment_service.errors import Recovering
-from payment_service.platform.metrics import RECOVERING
+from payment_service.observability.metrics import RECOVERING
 from payment_service.platform.shares import counting_for
 from payment_service.storage import audit_log
 from payment_service.storage.cursors import add_cursor, drop_cursor, read_cursor, read_cursors, write_cursor

@@ -26,7 +26,7 @@ from payment_service.errors import (
     StripeTimeout,
     StripeUnavailable,
 )
-from payment_service.platform.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
+from payment_service.observability.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
 from payment_service.storage.database import in_transaction
 from payment_service.stripe_api.paths import UnsafeSegment, stripe_path
 

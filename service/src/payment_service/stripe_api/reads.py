@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from payment_service.errors import TooManyRequests, Unprocessable
-from payment_service.platform.metrics import LIMITER_DECISIONS
+from payment_service.observability.metrics import LIMITER_DECISIONS
 from payment_service.platform.tasks import begin
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import limit_headers

@@ -26,8 +26,8 @@ from payment_service.errors import (
 )
 from payment_service.idempotency.schemas import Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
+from payment_service.observability.metrics import PAYMENT_ATTEMPTS
 from payment_service.payments.declines import Declines, card_fingerprint
-from payment_service.platform.metrics import PAYMENT_ATTEMPTS
 from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected

@@ -15,7 +15,7 @@ import msgspec
 from payment_service.customers.selection import Named
 from payment_service.errors import PaymentMethodRequired, SubscriptionInProgress
 from payment_service.idempotency.service import refusal
-from payment_service.platform.metrics import PAYMENT_ATTEMPTS
+from payment_service.observability.metrics import PAYMENT_ATTEMPTS
 from payment_service.storage.ids import new_id
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.calls import SubscriptionTerms

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from payment_service.errors import Conflict, NotFound, PaymentsError, Unprocessable
-from payment_service.platform.metrics import PAYMENT_ATTEMPTS, PAYMENT_SECONDS
+from payment_service.observability.metrics import PAYMENT_ATTEMPTS, PAYMENT_SECONDS
 from payment_service.platform.paging import read_listed
 from payment_service.subscriptions import cancellation, creation, store
 from payment_service.subscriptions.limits import END_USER

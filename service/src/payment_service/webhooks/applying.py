@@ -16,7 +16,7 @@ import structlog
 
 from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
-from payment_service.platform.metrics import EVENTS
+from payment_service.observability.metrics import EVENTS
 from payment_service.platform.tasks import end
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, reach_of, see

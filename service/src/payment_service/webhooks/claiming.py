@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from payment_service.platform import loggable
-from payment_service.platform.metrics import EVENTS
+from payment_service.observability import loggable
+from payment_service.observability.metrics import EVENTS
 from payment_service.webhooks import store
 from payment_service.webhooks.event_types import label_of
 from payment_service.webhooks.payloads import Unreadable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import PaymentsError, StripeMisconfigured, StripeTimeout, StripeUnavailable
-from payment_service.platform.redaction import redact
+from payment_service.observability.redaction import redact
 from payment_service.storage.database import is_busy, is_refused_value
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.stripe_api.objects import StripeUnreadable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import PaymentsError, ServiceUnavailable
-from payment_service.platform.metrics import DATABASE_ERRORS, WEBHOOKS_RECEIVED
+from payment_service.observability.metrics import DATABASE_ERRORS, WEBHOOKS_RECEIVED
 from payment_service.platform.responses import read_body, respond, respond_problem, sole_header
 from payment_service.platform.route_access import PlainRoute, public
 from payment_service.storage.database import is_unavailable

@@ -9,8 +9,8 @@ import structlog
 
 from payment_service.config.secrets import fingerprint
 from payment_service.errors import InvalidSignature
-from payment_service.platform import loggable
-from payment_service.platform.metrics import EVENTS, WEBHOOKS_RECEIVED
+from payment_service.observability import loggable
+from payment_service.observability.metrics import EVENTS, WEBHOOKS_RECEIVED
 from payment_service.storage.notifications import Notifier
 from payment_service.stripe_api.signature import verify
 from payment_service.webhooks import store

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
-from payment_service.platform.metrics import INBOX_DEAD, INBOX_OLDEST
+from payment_service.observability.metrics import INBOX_DEAD, INBOX_OLDEST
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.retention import remove_old
 from payment_service.storage.tables import audit_log, outbox

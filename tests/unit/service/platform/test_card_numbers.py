@@ -8,8 +8,8 @@ import time
 import pytest
 from tests.cards import DISGUISES, ISSUED, LOOK_ALIKES, card
 
-from payment_service.platform.card_numbers import holds_card_number, without_card_numbers
-from payment_service.platform.redaction import redact
+from payment_service.observability.card_numbers import holds_card_number, without_card_numbers
+from payment_service.observability.redaction import redact
 
 CARDS = {
     "Visa": "4242424242424242",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from payment_service.observability.metrics import REGISTRY, render
 from payment_service.platform.drain import DrainState
 from payment_service.platform.gate import Gate, security_headers
-from payment_service.platform.metrics import REGISTRY, render
 from payment_service.platform.route_access import PlainRoutes
 
 if TYPE_CHECKING:

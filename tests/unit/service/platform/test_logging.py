@@ -10,14 +10,8 @@ import pytest
 import structlog
 
 from payment_service.config.settings import Settings
-from payment_service.platform.logging import (
-    FILE_BYTES,
-    FILES_KEPT,
-    REQUEST_LINES,
-    configure_logging,
-    redact_event,
-)
-from payment_service.platform.redaction import redact
+from payment_service.observability.logging import FILE_BYTES, FILES_KEPT, REQUEST_LINES, configure_logging, redact_event
+from payment_service.observability.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +125,7 @@ def test_a_requests_line_is_left_to_structlog_elsewhere(changes: dict[str, str])
 
 def test_the_log_file_is_rotated_and_ten_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (FILE_BYTES, FILES_KEPT) == (10 * 1024 * 1024, 10)
-    monkeypatch.setattr("payment_service.platform.logging.FILE_BYTES", 1000)
+    monkeypatch.setattr("payment_service.observability.logging.FILE_BYTES", 1000)
     file = tmp_path / "log"
     configure_logging(Settings.from_env(PRODUCTION | {"LOG_FILE": str(file)}))
     log = structlog.get_logger("payments")

@@ -9,7 +9,7 @@ import pytest
 from tests.redacting import FIELDS, KINDS, survivors
 
 from payment_service.config.secrets import Secret
-from payment_service.platform.redaction import MARK, is_secret_name, redact, redact_value
+from payment_service.observability.redaction import MARK, is_secret_name, redact, redact_value
 
 if TYPE_CHECKING:
     from pathlib import Path

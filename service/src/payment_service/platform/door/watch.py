@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from payment_service.platform.metrics import CONNECTIONS_CUT, CONNECTIONS_OPEN, REQUEST_BYTES_HELD
+from payment_service.observability.metrics import CONNECTIONS_CUT, CONNECTIONS_OPEN, REQUEST_BYTES_HELD
 
 if TYPE_CHECKING:
     from payment_service.platform.door.connection import Connection

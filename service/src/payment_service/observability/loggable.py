@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from payment_service.platform.card_numbers import holds_card_number
-from payment_service.platform.redaction import MARK, redact
+from payment_service.observability.card_numbers import holds_card_number
+from payment_service.observability.redaction import MARK, redact
 
 _SEGMENT: Final = r"[a-z][a-z0-9_]{0,63}"
 _EVENT_TYPE: Final = re.compile(

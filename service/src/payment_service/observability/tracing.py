@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from payment_service.platform.redaction import redact, redact_value
+from payment_service.observability.redaction import redact, redact_value
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Send

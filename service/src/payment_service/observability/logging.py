@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from payment_service.platform.redaction import redact, redact_value
+from payment_service.observability.redaction import redact, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
