@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from litestar import Litestar
 
-    from payment_service.platform.route_access import Access, PlainRoutes
+    from payment_service.http.route_access import Access, PlainRoutes
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FOO")
 CONNECTIONS = 8

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests.chart.tools import CHART, pod_specs, render, template
 
-from payment_service.platform.addresses import parse_network, too_wide
+from payment_service.http.addresses import parse_network, too_wide
 
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 SNAPSHOTS = Path(__file__).parent / "snapshots"

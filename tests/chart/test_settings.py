@@ -12,7 +12,7 @@ from payment_service import cli_settings
 from payment_service.config.checks import NEEDED
 from payment_service.config.plaintext import database_in_the_clear
 from payment_service.config.settings import Settings
-from payment_service.platform.door.limits import DoorSettings
+from payment_service.http.door.limits import DoorSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.contract.openapi_document import document
 
-from payment_service.platform.id_types import FORMS
+from payment_service.http.id_types import FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

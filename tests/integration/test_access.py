@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.servers.stack import Stack
 
-    from payment_service.platform.route_access import Scope
+    from payment_service.http.route_access import Scope
 
 LIST = "/api/v1/subscriptions"
 

@@ -17,7 +17,7 @@ from tests.servers.process import free_port
 
 from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ OURS = {
     "payment_service.command",
     "payment_service.draining",
     "payment_service.platform",
-    "payment_service.platform.admin_token",
+    "payment_service.http.admin_token",
 }
 ALLOWED_CPU_SECONDS = 0.1
 

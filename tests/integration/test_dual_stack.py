@@ -23,7 +23,7 @@ from payment_operator.model.observed import read_pod
 from payment_operator.runtime import process as run
 from payment_operator.runtime.health import application
 from payment_service.health.admin import admin_app
-from payment_service.server import EVERY_ADDRESS, PortInUse, Servers, listen
+from payment_service.http.server import EVERY_ADDRESS, PortInUse, Servers, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -24,9 +24,9 @@ from payment_service.access.service import Access
 from payment_service.app import create_app
 from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
-from payment_service.platform.drain import DrainState
-from payment_service.platform.route_access import SCOPES
-from payment_service.server import Servers, listen
+from payment_service.http.drain import DrainState
+from payment_service.http.route_access import SCOPES
+from payment_service.http.server import Servers, listen
 from payment_service.storage.tables import events, operations
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from tests.servers.stack import running_stack
 from payment_service.config.secrets import Secret, fingerprint
 from payment_service.config.settings import DEVELOPMENT_SECRET_KEY, DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.health.admin import admin_app
+from payment_service.http.admin_token import derived_token
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.platform.admin_token import derived_token
 from payment_service.simulator.faults import Fault
 
 if TYPE_CHECKING:

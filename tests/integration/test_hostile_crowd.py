@@ -17,7 +17,7 @@ from payment_operator.model.samples import Sample, parse
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

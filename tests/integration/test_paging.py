@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import create_async_engine
 from tests.servers.stack import PRICE
 
-from payment_service.platform.paging import SIGNS, Page
+from payment_service.http.paging import SIGNS, Page
 from payment_service.storage.tables import subscriptions
 from payment_service.subscriptions import store
 

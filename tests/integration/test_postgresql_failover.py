@@ -15,7 +15,7 @@ from tests.servers.events import deliver
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import development_settings, migrate, running_stack
 
-from payment_service.server import listen
+from payment_service.http.server import listen
 from payment_service.storage.connector import NoHostAnswers
 from payment_service.storage.database import Database
 from payment_service.storage.tables import events

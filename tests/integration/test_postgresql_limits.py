@@ -11,7 +11,7 @@ from tests.servers.stack import development_settings, running_stack
 
 from payment_service.config.settings import Settings
 from payment_service.errors import ServiceUnavailable
-from payment_service.platform.failures import to_problem
+from payment_service.http.failures import to_problem
 from payment_service.storage.database import Database
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from payment_operator.api.environment import Environment
 from payment_operator.clients.key_proof import prove
 from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.clients.stripe_probe import StripeProbe
+from payment_service.http.server import Servers, listen
 from payment_service.observability.metrics import STRIPE_REQUESTS
-from payment_service.server import Servers, listen
 from payment_service.simulator import Simulator
 from payment_service.simulator.faults import Fault
 from payment_service.simulator.keys import Key

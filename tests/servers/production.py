@@ -15,7 +15,7 @@ from tests.servers.stack import running_stack
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.app import create_app
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

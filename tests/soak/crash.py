@@ -23,7 +23,7 @@ from tests.servers.process import die_with_parent
 from tests.servers.stack import PRICE, seed
 from tests.soak.scenarios import CREATE, SCENARIOS, Scenario
 
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 from payment_service.simulator import Simulator
 from payment_service.simulator.control import ledger
 

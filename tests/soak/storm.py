@@ -23,7 +23,7 @@ from tests.servers.process import ServerProcess, accepts, free_port
 from tests.servers.stack import PRICE, seed_prices
 from tests.soak.scenarios import AMOUNT, CREATE
 
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 from payment_service.simulator import Simulator
 from payment_service.simulator.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
 from payment_service.simulator.ledger import ledger

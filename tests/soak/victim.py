@@ -22,7 +22,7 @@ from tests.soak.points import Counted, Points
 
 from payment_service.app import build, create_app
 from payment_service.config.settings import Settings
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 
 LOADED = asyncpg, stripe
 CHANNEL = os.dup(1)

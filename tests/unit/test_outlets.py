@@ -18,11 +18,11 @@ from payment_operator import logs as operator_logs
 from payment_operator.model.conditions import Finding, stamped
 from payment_service.config.settings import Settings
 from payment_service.errors import PaymentsError
+from payment_service.http.problems import problem_body
 from payment_service.migrations import command
 from payment_service.observability.logging import configure_logging
 from payment_service.observability.metrics import REGISTRY
 from payment_service.observability.tracing import Tracing
-from payment_service.problems import problem_body
 
 if TYPE_CHECKING:
     from pathlib import Path

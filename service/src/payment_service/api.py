@@ -20,13 +20,13 @@ from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
 from payment_service.document import DocumentFile, DocumentPage
 from payment_service.health.service import VERSION
+from payment_service.http.failures import to_problem
+from payment_service.http.paging import provide_page
+from payment_service.http.parameters import checking_parameters, invalid_parameter
+from payment_service.http.problems import problem_document, problem_headers
+from payment_service.http.route_access import OPT, check_declared, public
 from payment_service.idempotency import admin_routes as operations
 from payment_service.idempotency.requests import Caller, read_caller
-from payment_service.platform.failures import to_problem
-from payment_service.platform.paging import provide_page
-from payment_service.platform.parameters import checking_parameters, invalid_parameter
-from payment_service.platform.route_access import OPT, check_declared, public
-from payment_service.problems import problem_document, problem_headers
 from payment_service.reconcile import routes as reconcile
 from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.subscriptions import routes as subscriptions

@@ -15,11 +15,11 @@ from payment_service.caching.redis import close as close_redis
 from payment_service.caching.redis import connect
 from payment_service.config.secrets import fingerprint
 from payment_service.health.service import VERSION, Health
+from payment_service.http.drain import DrainState
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.observability.metrics import BUILD_INFO
 from payment_service.observability.tracing import Tracing
 from payment_service.platform.clock import Clock
-from payment_service.platform.drain import DrainState
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.ratelimit.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.storage.database import Database
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from payment_service.config.settings import Settings
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import CustomerCreation, Customers
+    from payment_service.http.gate import Gate
     from payment_service.idempotency.service import Operations
-    from payment_service.platform.gate import Gate
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
     from payment_service.storage.changed_rows import Change
@@ -179,9 +179,9 @@ def create_app(parts: Parts) -> Gate:
     from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
     from payment_service.api import create_api  # noqa: PLC0415 - as above
     from payment_service.health.routes import LIVE, LIVE_PATH, health_routes, limited  # noqa: PLC0415 - as above
-    from payment_service.platform.cors import Cors  # noqa: PLC0415 - as above
-    from payment_service.platform.gate import Gate, security_headers  # noqa: PLC0415 - as above
-    from payment_service.platform.route_access import PlainRoutes  # noqa: PLC0415 - as above
+    from payment_service.http.cors import Cors  # noqa: PLC0415 - as above
+    from payment_service.http.gate import Gate, security_headers  # noqa: PLC0415 - as above
+    from payment_service.http.route_access import PlainRoutes  # noqa: PLC0415 - as above
     from payment_service.ratelimit.limits import parse_networks  # noqa: PLC0415 - as above
     from payment_service.webhooks.routes import webhook_route  # noqa: PLC0415 - as above
 

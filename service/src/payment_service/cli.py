@@ -183,7 +183,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run a long command on uvloop; a port in use is a message, not a traceback."""
     import uvloop  # noqa: PLC0415 - not needed for --help
 
-    from payment_service.server import PortInUse  # noqa: PLC0415 - as above
+    from payment_service.http.server import PortInUse  # noqa: PLC0415 - as above
 
     try:
         uvloop.run(work)

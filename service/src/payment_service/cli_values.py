@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import click
 
+from payment_service.http.id_types import FORMS, MAXIMUM_CHARACTERS
+from payment_service.http.timestamps import check_moment
 from payment_service.observability.card_numbers import holds_card_number
 from payment_service.observability.printable import printable
 from payment_service.platform.clock import Clock
-from payment_service.platform.id_types import FORMS, MAXIMUM_CHARACTERS
-from payment_service.platform.moments import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def check_utf8(arguments: Iterable[str]) -> None:
 
 
 class Form(click.ParamType[str]):
-    """Text of a form of `platform/id_types.py`."""
+    """Text of a form of `http/id_types.py`."""
 
     name = "text"
 

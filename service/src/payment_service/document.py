@@ -25,9 +25,9 @@ from litestar.routes import HTTPRoute
 from litestar.types import Empty
 
 from payment_service.errors import PaymentsError
-from payment_service.platform.openapi import Problem
-from payment_service.platform.route_access import declared
-from payment_service.problems import CONTENT_TYPE
+from payment_service.http.openapi import Problem
+from payment_service.http.problems import CONTENT_TYPE
+from payment_service.http.route_access import declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

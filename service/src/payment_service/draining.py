@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 
-from payment_service.platform.admin_token import derived_token
+from payment_service.http.admin_token import derived_token
 
 DEFAULT_PORT = 9090
 TIMEOUT_SECONDS = 5.0

@@ -37,7 +37,7 @@ PaymentsError                       what a caller of the API can be told
 ```
 
 Every leaf carries `status`, a stable `code` and whether trying again can help. Exactly one function maps the tree to
-RFC 9457 problem details: `payment_service.problems.problem_response`.
+RFC 9457 problem details: `payment_service.http.problems.problem_response`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from payment_service.server import Servers, listen
+from payment_service.http.server import Servers, listen
 
 _BODY = b'{"status":"alive"}'
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from payment_service.errors import PaymentsError
+from payment_service.http.door.limits import DoorSettings
+from payment_service.http.responses import read_body, respond, respond_problem
+from payment_service.http.server import Servers, listen
 from payment_service.observability.metrics import CONNECTIONS_CUT
-from payment_service.platform.door.limits import DoorSettings
-from payment_service.platform.responses import read_body, respond, respond_problem
-from payment_service.server import Servers, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

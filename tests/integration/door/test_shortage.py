@@ -9,8 +9,8 @@ import pytest
 from tests.integration.door.house import house
 
 from payment_service.errors import RequestTimeout
-from payment_service.platform.door.cycle import GuardedCycle
-from payment_service.server import ADMIN_CONNECTIONS
+from payment_service.http.door.cycle import GuardedCycle
+from payment_service.http.server import ADMIN_CONNECTIONS
 
 HOST = b"Host: x\r\n"
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"

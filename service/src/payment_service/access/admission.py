@@ -1,7 +1,7 @@
 """Lets a request in: who calls, and whether the limits allow it, before its body is read.
 
 It stands between the router and the handler, so what it goes by is the declaration of the very handler that acts
-(`platform/route_access.py`); the method only tells reads, which are counted more cheaply, from changes.
+(`http/route_access.py`); the method only tells reads, which are counted more cheaply, from changes.
 
 A request is counted against its API key, or against its address when it has none (development): callers with a key
 share a proxy's address, and none may use up what the others may do. A limit that its handler declares is counted where
@@ -18,10 +18,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.errors import Forbidden, TooManyRequests
+from payment_service.http.failures import to_problem
+from payment_service.http.responses import respond_problem, sole_header
+from payment_service.http.route_access import declared
 from payment_service.observability.metrics import LIMITER_DECISIONS
-from payment_service.platform.failures import to_problem
-from payment_service.platform.responses import respond_problem, sole_header
-from payment_service.platform.route_access import declared
 from payment_service.ratelimit.leases import Leases
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import client_address, limit_headers, parse_networks
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from payment_service.access.service import Access, Identity
     from payment_service.config.settings import HttpSettings
     from payment_service.errors import PaymentsError
-    from payment_service.platform.route_access import Access as RouteAccess
+    from payment_service.http.route_access import Access as RouteAccess
     from payment_service.ratelimit.in_flight import InFlight
     from payment_service.ratelimit.limiter import Decision, Limiter
 

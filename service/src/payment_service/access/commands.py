@@ -14,17 +14,17 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.needs import KeyNeeds, need
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form
+from payment_service.http.id_types import API_KEY
+from payment_service.http.route_access import SCOPES
 from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.id_types import API_KEY
 from payment_service.platform.printing import echo, echo_table, table
-from payment_service.platform.route_access import SCOPES
 from payment_service.storage.audit_log import cli_actor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from payment_service.access.schemas import ApiKey
-    from payment_service.platform.route_access import Scope
+    from payment_service.http.route_access import Scope
 
 _COLUMNS: Final = ("ID", "KEY", "MODE", "SCOPE", "PRINCIPAL", "CREATED", "STATE", "LAST USED", "SECRET KEY")
 _VALUES: Final = ("ID", "FINGERPRINT", "USE", "KEYS NEEDING IT")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from payment_service.platform.route_access import SCOPES
+from payment_service.http.route_access import SCOPES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from payment_service.platform.route_access import Scope
+    from payment_service.http.route_access import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

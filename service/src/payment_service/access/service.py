@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from payment_service.access.schemas import ApiKey
     from payment_service.access.secret_keys import SecretKey
     from payment_service.config.settings import Settings
+    from payment_service.http.route_access import Scope
     from payment_service.platform.clock import Clock
-    from payment_service.platform.route_access import Scope
     from payment_service.storage.database import Database
 
 CACHE_SECONDS: Final = 5.0

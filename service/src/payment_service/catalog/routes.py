@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 
 from payment_service.catalog.schemas import PriceList
 from payment_service.catalog.service import Catalog
-from payment_service.platform.openapi import READING, problems
-from payment_service.platform.paging import Page
-from payment_service.platform.route_access import READ
+from payment_service.http.openapi import READING, problems
+from payment_service.http.paging import Page
+from payment_service.http.route_access import READ
 from payment_service.stripe_api.reads import Asker
 
 if TYPE_CHECKING:

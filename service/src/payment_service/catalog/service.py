@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView, price_columns
 from payment_service.errors import Unprocessable
-from payment_service.platform.paging import unknown_cursor, whole_seconds
+from payment_service.http.paging import unknown_cursor, whole_seconds
 from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
 from payment_service.storage.tables import prices
 from payment_service.stripe_api import calls
@@ -17,8 +17,8 @@ from payment_service.stripe_api.gateway import StripeRejected
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
+    from payment_service.http.paging import Page
     from payment_service.platform.clock import Clock
-    from payment_service.platform.paging import Page
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads

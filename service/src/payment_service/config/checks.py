@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear
+from payment_service.http.addresses import parse_network, too_wide
 from payment_service.observability.tracing import available
-from payment_service.platform.addresses import parse_network, too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -17,7 +17,7 @@ from payment_service.config.environment import EnvironmentReader, read_env_file
 from payment_service.config.work_settings import WorkSettings as WorkSettings  # noqa: PLC0414 - imported from here
 from payment_service.config.work_settings import read_work
 from payment_service.errors import SettingsError
-from payment_service.platform.door.limits import DoorSettings, read_door
+from payment_service.http.door.limits import DoorSettings, read_door
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -12,12 +12,12 @@ from litestar.params import Body, PathParameter, QueryParameter
 
 from payment_service.customers.schemas import CreateCustomer, CustomerList, CustomerView
 from payment_service.customers.service import CustomerCreation, Customers
+from payment_service.http.body import JsonBody
+from payment_service.http.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS, PATH_REFERENCE
+from payment_service.http.openapi import READING, WRITING, IdempotencyKeyHeader, problems
+from payment_service.http.paging import Page
+from payment_service.http.route_access import READ, WRITE
 from payment_service.idempotency.requests import Caller, to_response
-from payment_service.platform.body import JsonBody
-from payment_service.platform.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS, PATH_REFERENCE
-from payment_service.platform.openapi import READING, WRITING, IdempotencyKeyHeader, problems
-from payment_service.platform.paging import Page
-from payment_service.platform.route_access import READ, WRITE
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from payment_service.customers import shapes
-from payment_service.platform.id_types import EMAIL, LINE, METADATA_KEY
+from payment_service.http.id_types import EMAIL, LINE, METADATA_KEY
 from payment_service.platform.mail_addresses import mail_key
 from payment_service.stripe_api.objects import check
 

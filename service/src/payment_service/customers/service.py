@@ -11,9 +11,9 @@ from payment_service.customers import store
 from payment_service.customers.schemas import CustomerList
 from payment_service.customers.selection import unknown_customer
 from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError
+from payment_service.http.paging import read_listed
 from payment_service.idempotency.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
 from payment_service.idempotency.service import Operations, refusal
-from payment_service.platform.paging import read_listed
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from payment_service.customers.schemas import CreateCustomer, CustomerView
     from payment_service.customers.selection import Selection
+    from payment_service.http.paging import Page
     from payment_service.platform.clock import Clock
-    from payment_service.platform.paging import Page
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads

@@ -8,8 +8,8 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
+from payment_service.http.paging import Order, read_page
 from payment_service.platform.mail_addresses import mail_key
-from payment_service.platform.paging import Order, read_page
 from payment_service.storage.ids import new_id, same_id
 from payment_service.storage.mirror import Ended, Seen, created, lock, mirror, write_outbox
 from payment_service.storage.tables import customers
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.paging import Page
+    from payment_service.http.paging import Page
 
 MAXIMUM_NAMED: Final = 20
 """Customers with one address that a refusal names."""

@@ -12,13 +12,13 @@ from payment_service.config.secrets import fingerprint
 from payment_service.errors import BadRequest, Forbidden, PaymentsError, RouteNotFound, Unauthorized
 from payment_service.health.routes import HEALTH_PATH, health_routes
 from payment_service.health.service import VERSION
-from payment_service.platform.addresses import parse_address
-from payment_service.platform.admin_token import derived_token
-from payment_service.platform.body import LIMITS
-from payment_service.platform.paths import check_path
-from payment_service.platform.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
-from payment_service.platform.route_access import ADMIN, PlainRoute, PlainRoutes
-from payment_service.platform.strict_json import NotStrictJson, decode
+from payment_service.http.addresses import parse_address
+from payment_service.http.admin_token import derived_token
+from payment_service.http.body import LIMITS
+from payment_service.http.paths import check_path
+from payment_service.http.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
+from payment_service.http.route_access import ADMIN, PlainRoute, PlainRoutes
+from payment_service.http.strict_json import NotStrictJson, decode
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.storage.database import is_unavailable
 from payment_service.stripe_api.gateway import API_VERSION
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from payment_service.app import Parts
     from payment_service.config.settings import Settings
-    from payment_service.platform.route_access import Access
+    from payment_service.http.route_access import Access
 
 MAXIMUM_BODY_BYTES: Final = 4096
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from payment_service.errors import TooManyRequests
+from payment_service.http.responses import respond, respond_problem
+from payment_service.http.route_access import PlainRoute, public
 from payment_service.observability import metrics
-from payment_service.platform.responses import respond, respond_problem
-from payment_service.platform.route_access import PlainRoute, public
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import client_address
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from litestar.types import Receive, Send
 
     from payment_service.health.service import Health
-    from payment_service.platform.addresses import Network
-    from payment_service.platform.route_access import Access
+    from payment_service.http.addresses import Network
+    from payment_service.http.route_access import Access
     from payment_service.ratelimit.limiter import Limiter
 
 _JSON: Final = b"application/json"

@@ -18,7 +18,7 @@ from payment_service.stripe_api import calls
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from payment_service.platform.drain import DrainState
+    from payment_service.http.drain import DrainState
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
     from payment_service.stripe_api.gateway import StripeGateway

@@ -8,11 +8,11 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
+from payment_service.http.id_types import MAXIMUM_CHARACTERS, OPERATION, WORD
+from payment_service.http.openapi import READING, problems
+from payment_service.http.paging import Page
+from payment_service.http.route_access import ADMIN
 from payment_service.idempotency.inspection import OperationInspection, OperationList, OperationView
-from payment_service.platform.id_types import MAXIMUM_CHARACTERS, OPERATION, WORD
-from payment_service.platform.openapi import READING, problems
-from payment_service.platform.paging import Page
-from payment_service.platform.route_access import ADMIN
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler

@@ -9,15 +9,15 @@ import msgspec
 from sqlalchemy import select
 
 from payment_service.errors import NotFound
-from payment_service.platform.paging import Order, read_page
+from payment_service.http.paging import Order, read_page
 from payment_service.storage.tables import operations
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.http.paging import Page
     from payment_service.platform.clock import Clock
-    from payment_service.platform.paging import Page
     from payment_service.storage.database import Database
 
 _SHOWN: Final = [column for column in operations.c if column.name not in {"request", "response_body"}]

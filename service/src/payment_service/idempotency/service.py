@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import IdempotencyKeyInUse, PaymentsError, StripeKeySpent, TooManyInFlight
+from payment_service.http.problems import problem_document
 from payment_service.idempotency import store
 from payment_service.idempotency.auditing import record_outcome
 from payment_service.idempotency.retention import remove_expired
 from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.observability.metrics import OPERATIONS
-from payment_service.problems import problem_document
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.ids import new_id
 

@@ -6,12 +6,12 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.platform.addresses import counted_as, last_untrusted, parse_address, parse_network
+from payment_service.http.addresses import counted_as, last_untrusted, parse_address, parse_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from payment_service.platform.addresses import Network
+    from payment_service.http.addresses import Network
     from payment_service.ratelimit.limiter import Decision
 
 UNKNOWN: Final = "unknown"

@@ -11,12 +11,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body
 
+from payment_service.http.body import JsonBody
+from payment_service.http.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
+from payment_service.http.route_access import ADMIN
 from payment_service.idempotency.at_once import run_at_once
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.idempotency.service import Operations
-from payment_service.platform.body import JsonBody
-from payment_service.platform.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
-from payment_service.platform.route_access import ADMIN
 from payment_service.reconcile.schemas import ReconcileAccepted, ReconcileRequest
 from payment_service.reconcile.service import Reconciler
 

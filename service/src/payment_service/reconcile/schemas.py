@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from payment_service.errors import StripeUnavailable
-from payment_service.platform.moments import Moment, check_moment
-from payment_service.platform.strict_json import NotStrictJson, storable
+from payment_service.http.strict_json import NotStrictJson, storable
+from payment_service.http.timestamps import Moment, check_moment
 
 
 class Report(msgspec.Struct, kw_only=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from payment_service.platform.responses import read_body
+from payment_service.http.responses import read_body
 from payment_service.simulator.errors import StripeFault
 from payment_service.simulator.forms import parse_form
 from payment_service.simulator.keys import check_account, check_permission

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from payment_service.platform.responses import read_body, respond
+from payment_service.http.responses import read_body, respond
 from payment_service.simulator.errors import StripeFault
 from payment_service.simulator.faults import Fault, WebhookFault
 from payment_service.simulator.keys import Key

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from payment_service.platform.failures import to_problem
-from payment_service.platform.responses import respond, respond_problem
-from payment_service.platform.route_access import declared
+from payment_service.http.failures import to_problem
+from payment_service.http.responses import respond, respond_problem
+from payment_service.http.route_access import declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Send
 
     from payment_service.caching.cache import ReadCache
-    from payment_service.platform.route_access import Access
+    from payment_service.http.route_access import Access
     from payment_service.subscriptions.service import Subscriptions
 
 PREFIX: Final = "/api/v1/subscriptions/"

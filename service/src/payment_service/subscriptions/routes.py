@@ -11,18 +11,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter, QueryParameter
 
+from payment_service.http.body import JsonBody
+from payment_service.http.id_types import CUSTOMER, MAXIMUM_CHARACTERS, OBJECT, SUBSCRIPTION
+from payment_service.http.openapi import READING, WRITING, EndUserAddressHeader, IdempotencyKeyHeader, problems
+from payment_service.http.paging import Page
+from payment_service.http.route_access import CREATE_LIMIT, READ, WRITE
 from payment_service.idempotency.requests import Caller, to_response
-from payment_service.platform.body import JsonBody
-from payment_service.platform.id_types import CUSTOMER, MAXIMUM_CHARACTERS, OBJECT, SUBSCRIPTION
-from payment_service.platform.openapi import (
-    READING,
-    WRITING,
-    EndUserAddressHeader,
-    IdempotencyKeyHeader,
-    problems,
-)
-from payment_service.platform.paging import Page
-from payment_service.platform.route_access import CREATE_LIMIT, READ, WRITE
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
     CreatedSubscription,

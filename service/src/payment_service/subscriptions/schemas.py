@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from payment_service.customers.schemas import Email, Metadata, Text
-from payment_service.platform.id_types import CustomerId, PaymentMethodId, PriceId
+from payment_service.http.id_types import CustomerId, PaymentMethodId, PriceId
 from payment_service.storage.mirror import moment, object_id
 from payment_service.stripe_api.objects import check
 from payment_service.subscriptions import shapes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from payment_service.errors import Conflict, NotFound, PaymentsError, Unprocessable
+from payment_service.http.paging import read_listed
 from payment_service.observability.metrics import PAYMENT_ATTEMPTS, PAYMENT_SECONDS
-from payment_service.platform.paging import read_listed
 from payment_service.subscriptions import cancellation, creation, store
 from payment_service.subscriptions.limits import END_USER
 from payment_service.subscriptions.placement import end
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from payment_service.catalog.service import Catalog
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import Customers
+    from payment_service.http.paging import Page
     from payment_service.idempotency.requests import Caller
     from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
     from payment_service.idempotency.service import Operations
-    from payment_service.platform.paging import Page
     from payment_service.storage.database import Database
     from payment_service.subscriptions.limits import CreationLimits
 

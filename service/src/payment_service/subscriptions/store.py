@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, or_, select, update
 
 from payment_service.customers.history import IMPORT
 from payment_service.customers.store import foreign_id
-from payment_service.platform.paging import Order, read_page
+from payment_service.http.paging import Order, read_page
 from payment_service.storage.mirror import Ended, Seen, created, lock, mirror
 from payment_service.storage.tables import customers, operations, subscriptions
 from payment_service.stripe_api.objects import check
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.paging import Page
+    from payment_service.http.paging import Page
 
 ENDED: Final = Ended("status", frozenset(TERMINAL))
 _BY_ID: Final = select(subscriptions).where(

@@ -11,19 +11,14 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter, QueryParameter
 
+from payment_service.http.body import JsonBody
+from payment_service.http.id_types import EVENT, EVENT_TYPES, MAXIMUM_CHARACTERS, OBJECT
+from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyHeader, problems
+from payment_service.http.paging import Page
+from payment_service.http.route_access import ADMIN
 from payment_service.idempotency.at_once import run_at_once
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.idempotency.service import Operations
-from payment_service.platform.body import JsonBody
-from payment_service.platform.id_types import EVENT, EVENT_TYPES, MAXIMUM_CHARACTERS, OBJECT
-from payment_service.platform.openapi import (
-    ADMIN_WRITING,
-    READING,
-    IdempotencyKeyHeader,
-    problems,
-)
-from payment_service.platform.paging import Page
-from payment_service.platform.route_access import ADMIN
 from payment_service.webhooks.administration import DISCARD, REPLAY, RESTORE, RETRY, InboxAdministration
 from payment_service.webhooks.schemas import (
     DiscardRequest,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from payment_service.catalog.schemas import price_columns, product_columns
 from payment_service.customers.schemas import customer_columns
 from payment_service.customers.store import apply_stripe_customer
+from payment_service.http.strict_json import storable
 from payment_service.payments import schemas
-from payment_service.platform.strict_json import storable
 from payment_service.storage import payment_tables as money
 from payment_service.storage.mirror import Ended, NeedsFetch, Seen, mirror
 from payment_service.storage.tables import customers, prices, products, subscriptions

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 
-from payment_service.platform import strict_json
-from payment_service.platform.paging import Order, read_page
+from payment_service.http import strict_json
+from payment_service.http.paging import Order, read_page
 from payment_service.storage.tables import events
 from payment_service.webhooks.payloads import LAST_SECOND
 from payment_service.webhooks.schemas import EventView
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.paging import Page
+    from payment_service.http.paging import Page
     from payment_service.webhooks.schemas import ReplayRequest
 
 _SHOWN = [column for column in events.c if column.name != "payload"]

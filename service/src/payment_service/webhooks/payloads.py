@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from payment_service.platform import strict_json
-from payment_service.platform.id_types import EVENT
+from payment_service.http import strict_json
+from payment_service.http.id_types import EVENT
 
 THIN: Final = "v2.core.event"
 """The `object` of a thin event (docs.stripe.com/api/v2/core/events/object)."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import PaymentsError, ServiceUnavailable
+from payment_service.http.responses import read_body, respond, respond_problem, sole_header
+from payment_service.http.route_access import PlainRoute, public
 from payment_service.observability.metrics import DATABASE_ERRORS, WEBHOOKS_RECEIVED
-from payment_service.platform.responses import read_body, respond, respond_problem, sole_header
-from payment_service.platform.route_access import PlainRoute, public
 from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.platform.strict_json import storable
+from payment_service.http.strict_json import storable
 from payment_service.stripe_api.objects import StripeUnreadable
 from payment_service.webhooks import payloads
 from payment_service.webhooks.application import TARGETS, check_snapshot

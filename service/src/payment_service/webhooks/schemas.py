@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from payment_service.platform.id_types import EVENT_TYPES, LINE
-from payment_service.platform.moments import Moment, check_moment
+from payment_service.http.id_types import EVENT_TYPES, LINE
+from payment_service.http.timestamps import Moment, check_moment
 
 MAXIMUM_REASON: Final = 500
 

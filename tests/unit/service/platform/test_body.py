@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from payment_service.errors import BadRequest, Unprocessable
-from payment_service.platform.body import decode_body
+from payment_service.http.body import decode_body
 from payment_service.subscriptions.schemas import CreateSubscription
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from payment_service.http.drain import DrainState
+from payment_service.http.gate import Gate, security_headers
+from payment_service.http.route_access import PlainRoutes
 from payment_service.observability.metrics import REGISTRY, render
-from payment_service.platform.drain import DrainState
-from payment_service.platform.gate import Gate, security_headers
-from payment_service.platform.route_access import PlainRoutes
 
 if TYPE_CHECKING:
     from litestar.types import Message

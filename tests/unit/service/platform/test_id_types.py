@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from payment_service.platform import id_types
-from payment_service.platform.wording import in_plain_words
+from payment_service.http import id_types
+from payment_service.http.wording import in_plain_words
 from payment_service.reconcile.schemas import ReconcileRequest
 
 GOOD = {

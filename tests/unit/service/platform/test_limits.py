@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_service.platform.addresses import counted_as, parse_address
+from payment_service.http.addresses import counted_as, parse_address
 from payment_service.ratelimit.limits import MAXIMUM_HOPS, client_address, parse_networks
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from payment_service.errors import BadPath
-from payment_service.platform.paths import check_path
+from payment_service.http.paths import check_path
 
 RIGHT = [
     "/",

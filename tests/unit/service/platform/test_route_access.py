@@ -10,8 +10,7 @@ from litestar import Litestar, Router, asgi, get, post, websocket
 from payment_service.access.schemas import ApiKey
 from payment_service.app import build, create_app
 from payment_service.config.settings import Settings
-from payment_service.platform.clock import Clock
-from payment_service.platform.route_access import (
+from payment_service.http.route_access import (
     ADMIN,
     OPT,
     READ,
@@ -25,13 +24,14 @@ from payment_service.platform.route_access import (
     declared,
     public,
 )
+from payment_service.platform.clock import Clock
 from payment_service.subscriptions import routes as subscriptions
 
 if TYPE_CHECKING:
     from litestar import WebSocket
     from litestar.types import Receive, Scope, Send
 
-    from payment_service.platform.route_access import Scope as KeyScope
+    from payment_service.http.route_access import Scope as KeyScope
 
 OPEN = public("a test", audience="browsers")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_service.platform.strict_json import EVENTS, Limits, NotStrictJson, decode
+from payment_service.http.strict_json import EVENTS, Limits, NotStrictJson, decode
 
 ANY = Limits(small_integers=True)
 BODY = Limits(depth=8, members=1000, unique_members=True)

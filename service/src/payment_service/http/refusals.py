@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from payment_service.platform.parameters import declared_words
+from payment_service.http.parameters import declared_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,7 @@
 A handler need not know of it, so no new parameter gets past. What cannot be read (not UTF-8, control characters) is
 400. What nobody declared, what is given twice, what holds a card number and an integer that is not written as one (the
 router takes `1e1`, `1.0` and `+1`) is 422 with the parameter's name. Forms and limits of a value are the handler's own
-annotation, which `platform/id_types.py` has for ids.
+annotation, which `http/id_types.py` has for ids.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from litestar.enums import ParamType
 from litestar.params import ParameterKwarg
 
 from payment_service.errors import BadRequest, Unprocessable
+from payment_service.http.card_refusal import refusal
+from payment_service.http.wording import in_plain_words
 from payment_service.observability.card_numbers import holds_card_number
-from payment_service.platform.card_refusal import refusal
-from payment_service.platform.wording import in_plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from payment_service.platform.door.protocol import GuardedProtocol
+from payment_service.http.door.protocol import GuardedProtocol
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-    from payment_service.platform.door.watch import Door
+    from payment_service.http.door.watch import Door
 
 FILES_FOR_THE_REST: Final = 512
 """Files and sockets that a process needs besides its clients': pools, logs, libraries."""

@@ -8,7 +8,7 @@ import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 
-from payment_service.problems import CONTENT_TYPE
+from payment_service.http.problems import CONTENT_TYPE
 
 
 class FieldError(msgspec.Struct, kw_only=True):

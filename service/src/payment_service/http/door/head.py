@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from payment_service.errors import BadRequest, HeadTooLarge, PaymentsError, UriTooLong
-from payment_service.problems import problem_body, problem_headers
+from payment_service.http.problems import problem_body, problem_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from payment_service.platform.door.limits import DoorSettings
+    from payment_service.http.door.limits import DoorSettings
 
 Refusal = tuple[PaymentsError, str]
 """What the client is told, and the reason that is counted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payment_service.errors import BadRequest, PayloadTooLarge
-from payment_service.problems import problem_body, problem_headers
+from payment_service.http.problems import problem_body, problem_headers
 
 if TYPE_CHECKING:
     from litestar.types import Receive, Send

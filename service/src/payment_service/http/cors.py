@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from payment_service.platform.responses import header
+from payment_service.http.responses import header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

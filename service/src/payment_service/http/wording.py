@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Final
 
-from payment_service.platform.id_types import FORMS, MOMENT
+from payment_service.http.id_types import FORMS, MOMENT
 
 _PLACE: Final = re.compile(r" - at (?P<name>`key` in )?`(?P<path>[^`]*)`$")
 _PATTERN: Final = re.compile(r"(?P<type>`[^`]*`) matching regex (?P<pattern>['\"].*['\"])$", re.DOTALL)

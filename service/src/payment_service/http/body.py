@@ -16,10 +16,10 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference
 
 from payment_service.errors import BadRequest, Unprocessable, UnsupportedMediaType
+from payment_service.http.card_refusal import refusal as card_refusal
+from payment_service.http.strict_json import Limits, NotStrictJson, decode
+from payment_service.http.wording import in_plain_words
 from payment_service.observability.card_numbers import holds_card_number
-from payment_service.platform.card_refusal import refusal as card_refusal
-from payment_service.platform.strict_json import Limits, NotStrictJson, decode
-from payment_service.platform.wording import in_plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from payment_service.platform.door.config import DoorConfig, affordable
-from payment_service.platform.door.limits import DoorSettings
-from payment_service.platform.door.watch import Door
+from payment_service.http.door.config import DoorConfig, affordable
+from payment_service.http.door.limits import DoorSettings
+from payment_service.http.door.watch import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from payment_service.errors import MethodNotAllowed
-from payment_service.platform.responses import respond_problem
+from payment_service.http.responses import respond_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from payment_service.errors import BadPath
+from payment_service.http.paths import check_path
+from payment_service.http.refusals import REFUSED, note_refusal, told
+from payment_service.http.responses import refuse_websocket, respond_problem
 from payment_service.observability.loggable import is_request_id
 from payment_service.observability.logging import REQUEST_LINES
 from payment_service.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
-from payment_service.platform.paths import check_path
-from payment_service.platform.refusals import REFUSED, note_refusal, told
-from payment_service.platform.responses import refuse_websocket, respond_problem
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
     from prometheus_client import Counter, Histogram
 
-    from payment_service.platform.drain import DrainState
-    from payment_service.platform.route_access import Audience, PlainRoutes
+    from payment_service.http.drain import DrainState
+    from payment_service.http.route_access import Audience, PlainRoutes
 
 log = structlog.get_logger("payment_service.http")
 

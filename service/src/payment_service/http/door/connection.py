@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from payment_service.errors import RequestTimeout
-from payment_service.platform.door.head import closing_answer
-from payment_service.platform.door.watch import ANSWER, BODY, HEAD, IDLE, LINGER, MUTE, REST, SILENT
+from payment_service.http.door.head import closing_answer
+from payment_service.http.door.watch import ANSWER, BODY, HEAD, IDLE, LINGER, MUTE, REST, SILENT
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from payment_service.errors import PaymentsError
-    from payment_service.platform.door.config import DoorConfig
-    from payment_service.platform.door.cycle import GuardedCycle
+    from payment_service.http.door.config import DoorConfig
+    from payment_service.http.door.cycle import GuardedCycle
 
 _ANSWER_BYTES_PER_SECOND: Final = 1024
 _SLOW: Final = "The request did not arrive in time; send it again"

@@ -10,10 +10,10 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from payment_service.errors import BadRequest, HeadTooLarge, ServiceUnavailable
-from payment_service.platform.door.connection import Connection
-from payment_service.platform.door.cycle import GuardedCycle, Outlet
-from payment_service.platform.door.head import size_fault, too_large, version_fault
-from payment_service.platform.door.watch import ANSWER, BODY, HEAD, IDLE, LINGER, MUTE, REST
+from payment_service.http.door.connection import Connection
+from payment_service.http.door.cycle import GuardedCycle, Outlet
+from payment_service.http.door.head import size_fault, too_large, version_fault
+from payment_service.http.door.watch import ANSWER, BODY, HEAD, IDLE, LINGER, MUTE, REST
 
 if TYPE_CHECKING:
     from payment_service.errors import PaymentsError

@@ -16,7 +16,7 @@ from litestar.params import QueryParameter
 from sqlalchemy import Column, literal, or_, select, tuple_
 
 from payment_service.errors import Unprocessable
-from payment_service.platform.id_types import INSTANT, MAXIMUM_CHARACTERS, OBJECT
+from payment_service.http.id_types import INSTANT, MAXIMUM_CHARACTERS, OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

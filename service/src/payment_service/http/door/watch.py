@@ -11,8 +11,8 @@ import structlog
 from payment_service.observability.metrics import CONNECTIONS_CUT, CONNECTIONS_OPEN, REQUEST_BYTES_HELD
 
 if TYPE_CHECKING:
-    from payment_service.platform.door.connection import Connection
-    from payment_service.platform.door.limits import DoorSettings
+    from payment_service.http.door.connection import Connection
+    from payment_service.http.door.limits import DoorSettings
 
 SILENT, HEAD, BODY, ANSWER, IDLE, REST, MUTE, LINGER = range(8)
 """What the process waits for on a connection: the first byte; the end of a head; of a body; nothing, it answers; the

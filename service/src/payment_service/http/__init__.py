@@ -1,0 +1,1 @@
+"""What every route stands on: the door, the outermost layer, access, parameters, bodies, pages, problems."""
