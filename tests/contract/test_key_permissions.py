@@ -8,9 +8,9 @@ from pathlib import Path
 
 import payment_service
 from payment_operator.api.api_key import COLLECTIONS, NEEDED
+from payment_service.mirror.kinds import TARGETS
 from payment_service.simulator.routes import PERMISSIONS
 from payment_service.stripe_api import calls as stripe_calls
-from payment_service.webhooks.application import TARGETS
 
 Access = tuple[str, str]
 """A resource in Stripe's names, and `read` or `write`."""

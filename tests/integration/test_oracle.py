@@ -15,7 +15,7 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.oracle import DELETED, ORACLE, OURS, expected, said
 from tests.servers.other_hands import OtherHands
 
-from payment_service.webhooks.application import TARGETS
+from payment_service.mirror.kinds import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from tests.holding import hold
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
-from payment_service.webhooks.application import TARGETS
+from payment_service.mirror.kinds import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from sqlalchemy import delete
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
+from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.platform.clock import Clock
 from payment_service.reconcile import drift, polling
@@ -20,7 +21,6 @@ from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import cursors, customers, events, operations, subscriptions
 from payment_service.stripe_api.call_budget import StripeBudget
 from payment_service.stripe_api.objects import StripeUnreadable
-from payment_service.webhooks.application import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

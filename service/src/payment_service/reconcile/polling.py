@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from payment_service.customers.history import IMPORT
+from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import DRIFT
 from payment_service.platform.clock import isoformat
 from payment_service.reconcile import store
@@ -22,7 +23,6 @@ from payment_service.reconcile.schemas import last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.stripe_api import calls
 from payment_service.webhooks import payloads
-from payment_service.webhooks.application import TARGETS
 from payment_service.webhooks.retrying import UNREADABLE
 from payment_service.webhooks.rows import row_of
 from payment_service.webhooks.store import insert_missed

@@ -16,20 +16,12 @@ import structlog
 
 from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
+from payment_service.mirror.kinds import RANKS, TARGETS, Target, fetch_current, kind_of, marks_only, snapshot_of
 from payment_service.observability.metrics import EVENTS
 from payment_service.platform.tasks import end
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, reach_of, see
 from payment_service.webhooks import store
-from payment_service.webhooks.application import (
-    RANKS,
-    TARGETS,
-    Target,
-    fetch_current,
-    kind_of,
-    marks_only,
-    snapshot_of,
-)
 from payment_service.webhooks.claiming import Claims, ids_of, named, tell
 from payment_service.webhooks.consequences import consequences
 from payment_service.webhooks.event_types import label_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from payment_service.mirror.kinds import kind_of
 from payment_service.storage.mirror import object_id
-from payment_service.webhooks.application import kind_of
 from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:

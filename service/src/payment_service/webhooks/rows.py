@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.http.strict_json import storable
+from payment_service.mirror.kinds import TARGETS, check_snapshot
 from payment_service.stripe_api.objects import StripeUnreadable
 from payment_service.webhooks import payloads
-from payment_service.webhooks.application import TARGETS, check_snapshot
 from payment_service.webhooks.retrying import UNREADABLE
 from payment_service.webhooks.schemas import InboxEvent
 

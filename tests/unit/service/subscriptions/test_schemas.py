@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from payment_service.payments.schemas import invoice_columns
+from payment_service.mirror.payment_columns import invoice_columns
 from payment_service.subscriptions.schemas import client_secret, subscription_columns
 
 BASIL: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payment_service.payments import schemas
+from payment_service.mirror import payment_columns
 from payment_service.subscriptions.schemas import subscription_columns
 
 if TYPE_CHECKING:
@@ -74,52 +74,52 @@ CASES: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], dict[str, Any
         NEW_SUBSCRIPTION,
     ),
     "2025-03-31.basil moved the subscription of an invoice": (
-        schemas.invoice_columns,
+        payment_columns.invoice_columns,
         INVOICE | {"status": "paid", "paid": True, "subscription": "sub_1", "payment_intent": "pi_1", "charge": "ch_1"},
         NEW_INVOICE,
     ),
     "2018-11-08 gave invoices a status instead of flags": (
-        schemas.invoice_columns,
+        payment_columns.invoice_columns,
         INVOICE | {"paid": True, "closed": True, "forgiven": False, "subscription": "sub_1"},
         NEW_INVOICE,
     ),
     "forgiven means uncollectible": (
-        schemas.invoice_columns,
+        payment_columns.invoice_columns,
         INVOICE | {"paid": False, "closed": True, "forgiven": True, "subscription": "sub_1"},
         NEW_INVOICE | {"status": "uncollectible"},
     ),
     "2022-11-15 embedded the charges of an intent": (
-        schemas.payment_intent_columns,
+        payment_columns.payment_intent_columns,
         INTENT | {"status": "succeeded", "charges": {"data": [{"id": "ch_2"}, {"id": "ch_1"}]}, "amount_received": 700},
         INTENT | {"status": "succeeded", "latest_charge": "ch_2", "amount_received": 700},
     ),
     "2019-02-11 renamed sources": (
-        schemas.payment_intent_columns,
+        payment_columns.payment_intent_columns,
         INTENT | {"status": "requires_source", "source": "pm_1"},
         INTENT | {"status": "requires_payment_method", "payment_method": "pm_1"},
     ),
     "2019-02-11 renamed actions": (
-        schemas.setup_intent_columns,
+        payment_columns.setup_intent_columns,
         INTENT | {"status": "requires_source_action"},
         INTENT | {"status": "requires_action"},
     ),
     "2020-08-27 told no captured amount": (
-        schemas.charge_columns,
+        payment_columns.charge_columns,
         CHARGE | {"status": "succeeded", "dispute": "dp_1", "invoice": "in_1"},
         CHARGE | {"status": "succeeded", "amount_captured": 700, "disputed": True},
     ),
     "2015-02-18 called a paid charge paid": (
-        schemas.charge_columns,
+        payment_columns.charge_columns,
         CHARGE | {"status": "paid"},
         CHARGE | {"status": "succeeded", "amount_captured": 700, "disputed": False},
     ),
     "the oldest refunds had no status": (
-        schemas.refund_columns,
+        payment_columns.refund_columns,
         {"id": "re_1", "amount": 700, "currency": "usd", "charge": "ch_1", "livemode": False},
         {"id": "re_1", "amount": 700, "currency": "usd", "charge": "ch_1", "status": "succeeded", "livemode": False},
     ),
     "2021 gave checkout sessions a status": (
-        schemas.checkout_session_columns,
+        payment_columns.checkout_session_columns,
         {"id": "cs_1", "mode": "payment", "payment_status": "paid", "livemode": False},
         {"id": "cs_1", "mode": "payment", "payment_status": "paid", "status": "complete", "livemode": False},
     ),
@@ -139,7 +139,7 @@ def test_the_plan_of_the_oldest_subscriptions_is_an_item() -> None:
 
 
 def test_of_a_deleted_draft_the_same_stays_whatever_was_seen() -> None:
-    gone = {schema["status"] for schema in (schemas.invoice_columns(NEW_INVOICE | {"deleted": True}),)}
+    gone = {schema["status"] for schema in (payment_columns.invoice_columns(NEW_INVOICE | {"deleted": True}),)}
     assert gone == {"deleted"}
     changed = NEW_INVOICE | {"amount_due": 1, "total": 1, "deleted": True}
-    assert schemas.invoice_columns(changed) == schemas.invoice_columns(NEW_INVOICE | {"deleted": True})
+    assert payment_columns.invoice_columns(changed) == payment_columns.invoice_columns(NEW_INVOICE | {"deleted": True})

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from tests.wrong_types import SHAPES, Path, declared, dotted, options, whole, with_value, wrong
 
+from payment_service.mirror.kinds import TARGETS
 from payment_service.stripe_api.objects import StripeUnreadable
-from payment_service.webhooks.application import TARGETS
 
 CANARY = "canary@example.com"
 

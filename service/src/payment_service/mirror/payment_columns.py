@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from payment_service.payments import shapes
+from payment_service.mirror import payment_shapes
 from payment_service.storage.mirror import moment, object_id
 from payment_service.stripe_api.objects import check
 
@@ -37,9 +37,9 @@ def invoice_columns(obj: dict[str, Any]) -> dict[str, Any]:
     Since 2025-03-31.basil the subscription stands under `parent.subscription_details`.
     """
     if obj.get("deleted") and "currency" not in obj:  # a thin event tells no more
-        check(obj, shapes.DeletedInvoice)
+        check(obj, payment_shapes.DeletedInvoice)
         return _DELETED_DRAFT | {"livemode": obj["livemode"]}
-    check(obj, shapes.Invoice)
+    check(obj, payment_shapes.Invoice)
     details = (obj.get("parent") or {}).get("subscription_details") or {}
     due, paid = obj.get("amount_due") or 0, obj.get("amount_paid") or 0
     columns = {
@@ -70,7 +70,7 @@ def _old_invoice_status(obj: dict[str, Any]) -> str:
 
 def invoice_payment_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a payment of an invoice (docs.stripe.com/api/invoice-payment/object)."""
-    check(obj, shapes.InvoicePayment)
+    check(obj, payment_shapes.InvoicePayment)
     payment = obj.get("payment") or {}
     return {
         "invoice_id": object_id(obj.get("invoice")),
@@ -88,7 +88,7 @@ def payment_intent_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     Before 2022-11-15 its charges were embedded, newest first.
     """
-    check(obj, shapes.PaymentIntent)
+    check(obj, payment_shapes.PaymentIntent)
     embedded = (obj.get("charges") or {}).get("data") or [{}]
     return {
         "stripe_customer_id": object_id(obj.get("customer")),
@@ -104,7 +104,7 @@ def payment_intent_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 def setup_intent_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a setup intent (docs.stripe.com/api/setup_intents/object)."""
-    check(obj, shapes.SetupIntent)
+    check(obj, payment_shapes.SetupIntent)
     return {
         "stripe_customer_id": object_id(obj.get("customer")),
         "payment_method_id": object_id(obj.get("payment_method")),
@@ -120,7 +120,7 @@ def charge_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     A refund that fails gives its amount back, so `refunded` is no end: the present charge decides.
     """
-    check(obj, shapes.Charge)
+    check(obj, payment_shapes.Charge)
     captured, taken = obj.get("captured", True), obj.get("amount_captured")
     shared = _shared(obj)
     return shared | {
@@ -140,7 +140,7 @@ def charge_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 def refund_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a refund (docs.stripe.com/api/refunds/object); the oldest had no status."""
-    check(obj, shapes.Refund)
+    check(obj, payment_shapes.Refund)
     shared = _shared(obj)
     return shared | {
         "status": shared["status"] or "succeeded",
@@ -154,7 +154,7 @@ def refund_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
 def dispute_columns(obj: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a dispute (docs.stripe.com/api/disputes/object)."""
-    check(obj, shapes.Dispute)
+    check(obj, payment_shapes.Dispute)
     return {
         "charge_id": object_id(obj.get("charge")),
         "payment_intent_id": object_id(obj.get("payment_intent")),
@@ -170,7 +170,7 @@ def checkout_session_columns(obj: dict[str, Any]) -> dict[str, Any]:
 
     `status` came in 2021; before, a paid session was a complete one.
     """
-    check(obj, shapes.CheckoutSession)
+    check(obj, payment_shapes.CheckoutSession)
     shared = _shared(obj)
     done = obj.get("payment_status") in {"paid", "no_payment_required"}
     return shared | {

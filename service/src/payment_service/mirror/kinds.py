@@ -9,7 +9,7 @@ from payment_service.catalog.schemas import price_columns, product_columns
 from payment_service.customers.schemas import customer_columns
 from payment_service.customers.store import apply_stripe_customer
 from payment_service.http.strict_json import storable
-from payment_service.payments import schemas
+from payment_service.mirror import payment_columns
 from payment_service.storage import payment_tables as money
 from payment_service.storage.mirror import Ended, NeedsFetch, Seen, mirror
 from payment_service.storage.tables import customers, prices, products, subscriptions
@@ -128,27 +128,32 @@ TARGETS: Final = {
         key="stripe_subscription_id",
         listing={"status": "all"},
     ),
-    "invoice": _plain("invoices", money.invoices, schemas.invoice_columns, ended=_ends("paid", "void", "deleted")),
+    "invoice": _plain(
+        "invoices", money.invoices, payment_columns.invoice_columns, ended=_ends("paid", "void", "deleted")
+    ),
     "invoice_payment": _plain(
         "invoice_payments",
         money.invoice_payments,
-        schemas.invoice_payment_columns,
+        payment_columns.invoice_payment_columns,
         ended=_ends("paid", "canceled"),
         listing={"status": "paid"},  # Stripe tells by event of these only
     ),
     "payment_intent": _plain(
-        "payment_intents", money.payment_intents, schemas.payment_intent_columns, ended=_ends("succeeded", "canceled")
+        "payment_intents",
+        money.payment_intents,
+        payment_columns.payment_intent_columns,
+        ended=_ends("succeeded", "canceled"),
     ),
     "setup_intent": _plain(
-        "setup_intents", money.setup_intents, schemas.setup_intent_columns, ended=_ends("succeeded", "canceled")
+        "setup_intents", money.setup_intents, payment_columns.setup_intent_columns, ended=_ends("succeeded", "canceled")
     ),
-    "charge": _plain("charges", money.charges, schemas.charge_columns, ended=_ends("succeeded", "failed")),
-    "refund": _plain("refunds", money.refunds, schemas.refund_columns, ended=_ends("failed", "canceled")),
-    "dispute": _plain("disputes", money.disputes, schemas.dispute_columns, ended=_ends("won", "lost")),
+    "charge": _plain("charges", money.charges, payment_columns.charge_columns, ended=_ends("succeeded", "failed")),
+    "refund": _plain("refunds", money.refunds, payment_columns.refund_columns, ended=_ends("failed", "canceled")),
+    "dispute": _plain("disputes", money.disputes, payment_columns.dispute_columns, ended=_ends("won", "lost")),
     "checkout.session": _plain(
         "checkout/sessions",
         money.checkout_sessions,
-        schemas.checkout_session_columns,
+        payment_columns.checkout_session_columns,
         ended=_ends("complete", "expired"),
     ),
 }
