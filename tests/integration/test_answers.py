@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.servers.stack import PRICE
 
-from payment_service.webhooks.routes import PATH as WEBHOOKS
+from payment_service.events.routes import PATH as WEBHOOKS
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

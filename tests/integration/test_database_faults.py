@@ -20,10 +20,10 @@ from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import running_stack
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.events.routes import PATH
 from payment_service.storage.tables import events, operations
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.signature import sign
-from payment_service.webhooks.routes import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

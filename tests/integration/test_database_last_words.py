@@ -13,10 +13,10 @@ from tests.servers.events import event_row
 from tests.servers.relay import LateRelay
 from tests.servers.stack import development_settings, migrate_async
 
+from payment_service.events.insert_lane import InsertLane
 from payment_service.http.failures import to_problem
 from payment_service.storage.database import Database, is_unavailable
 from payment_service.storage.tables import events
-from payment_service.webhooks.lane import InsertLane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

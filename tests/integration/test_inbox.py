@@ -13,11 +13,11 @@ from tests.servers.canaries import whole
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
+from payment_service.events import store
 from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import STRIPE_REQUESTS
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, events, outbox, subscriptions
-from payment_service.webhooks import store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

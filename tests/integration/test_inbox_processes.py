@@ -20,11 +20,11 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.process import free_port
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.events import worker as worker_module
+from payment_service.events.routes import PATH
 from payment_service.mirror.kinds import TARGETS
 from payment_service.storage.tables import events, outbox
 from payment_service.stripe_api.signature import sign
-from payment_service.webhooks import worker as worker_module
-from payment_service.webhooks.routes import PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,10 +10,10 @@ from sqlalchemy import func, select, text
 from tests.servers.events import event_row as row
 from tests.servers.stack import development_settings, migrate_async
 
+from payment_service.events import insert_lane
+from payment_service.events.insert_lane import InsertLane, QueueFull
 from payment_service.storage.database import Database
 from payment_service.storage.tables import events
-from payment_service.webhooks import lane
-from payment_service.webhooks.lane import InsertLane, QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -119,7 +119,7 @@ async def test_what_was_acknowledged_survives_a_kill_of_the_server(
 
 
 async def test_a_full_queue_refuses_instead_of_growing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "MAXIMUM_QUEUED", 5)
+    monkeypatch.setattr(insert_lane, "MAXIMUM_QUEUED", 5)
     inserting = InsertLane(database)
     results = await asyncio.gather(*(inserting.insert(row(number)) for number in range(20)), return_exceptions=True)
     assert sum(isinstance(result, QueueFull) for result in results) > 0

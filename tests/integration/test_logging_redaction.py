@@ -14,11 +14,11 @@ from tests import logged
 from tests.servers.stack import CREATE
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.events.routes import PATH
 from payment_service.observability.loggable import event_type, object_id
 from payment_service.observability.redaction import MARK
 from payment_service.storage.tables import events
 from payment_service.stripe_api.signature import sign
-from payment_service.webhooks.routes import PATH
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -11,8 +11,8 @@ from sqlalchemy import insert
 from tests.servers.hostile import HOSTILE, snapshot
 from tests.servers.laboratory import Laboratory, laboratory
 
+from payment_service.events.rows import row_of
 from payment_service.storage.tables import customers, events
-from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

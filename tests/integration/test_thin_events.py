@@ -19,12 +19,12 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.events.administration import InboxAdministration
+from payment_service.events.rows import row_of
 from payment_service.mirror.kinds import TARGETS
 from payment_service.simulator.thin_events import thin_event
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, events, outbox, products
-from payment_service.webhooks.administration import InboxAdministration
-from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,10 +11,10 @@ from tests.servers.hostile import snapshot
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.wrong_types import SHAPES, declared, whole, wrong
 
+from payment_service.events.rows import row_of
 from payment_service.mirror.kinds import TARGETS
 from payment_service.simulator.shapes import shape
 from payment_service.storage.tables import customers, events
-from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.events.routes import PATH
+from payment_service.events.rows import row_of
 from payment_service.platform.clock import Clock
 from payment_service.stripe_api.signature import sign
-from payment_service.webhooks.routes import PATH
-from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     import httpx

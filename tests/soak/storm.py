@@ -23,11 +23,11 @@ from tests.servers.process import ServerProcess, accepts, free_port
 from tests.servers.stack import PRICE, seed_prices
 from tests.soak.scenarios import AMOUNT, CREATE
 
+from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import Servers, listen
 from payment_service.simulator import Simulator
 from payment_service.simulator.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
 from payment_service.simulator.ledger import ledger
-from payment_service.webhooks.routes import PATH as WEBHOOK_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from stripe.params import _webhook_endpoint_create_params as stripe_knows
 
+from payment_service.events.event_types import EVENT_TYPES
+from payment_service.events.routes import PATH
 from payment_service.mirror.kinds import TARGETS
-from payment_service.webhooks.event_types import EVENT_TYPES
-from payment_service.webhooks.routes import PATH
 
 ROOT = Path(__file__).parents[2]
 

@@ -36,7 +36,7 @@ TASKS_OF_NOBODY = {
     "demo.py",  # processes and the worker: no caller is near
     "processes.py",
     "server.py",
-    "webhooks/applying.py",
+    "events/applier.py",
     "webhooks/worker.py",
 }
 

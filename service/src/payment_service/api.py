@@ -19,6 +19,7 @@ from payment_service import errors
 from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
 from payment_service.document import DocumentFile, DocumentPage
+from payment_service.events import admin_routes as inbox
 from payment_service.health.service import VERSION
 from payment_service.http.failures import to_problem
 from payment_service.http.paging import provide_page
@@ -30,7 +31,6 @@ from payment_service.idempotency.requests import Caller, read_caller
 from payment_service.reconcile import routes as reconcile
 from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.subscriptions import routes as subscriptions
-from payment_service.webhooks import admin_routes as inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

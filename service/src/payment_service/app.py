@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from payment_service.config.settings import Settings
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import CustomerCreation, Customers
+    from payment_service.events.service import Inbox
+    from payment_service.events.worker import Worker
     from payment_service.http.gate import Gate
     from payment_service.idempotency.service import Operations
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
     from payment_service.storage.changed_rows import Change
     from payment_service.subscriptions.service import Subscriptions
-    from payment_service.webhooks.service import Inbox
-    from payment_service.webhooks.worker import Worker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,8 +152,8 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
 
 def services(parts: Parts) -> dict[str, Any]:
     """Return what the handlers of the API ask for, by parameter name."""
+    from payment_service.events.administration import InboxAdministration  # noqa: PLC0415 - as above
     from payment_service.idempotency.inspection import OperationInspection  # noqa: PLC0415 - only where the API is
-    from payment_service.webhooks.administration import InboxAdministration  # noqa: PLC0415 - as above
 
     return {
         "subscriptions": parts.subscriptions,
@@ -178,12 +178,12 @@ def create_app(parts: Parts) -> Gate:
     """
     from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
     from payment_service.api import create_api  # noqa: PLC0415 - as above
+    from payment_service.events.routes import webhook_route  # noqa: PLC0415 - as above
     from payment_service.health.routes import LIVE, LIVE_PATH, health_routes, limited  # noqa: PLC0415 - as above
     from payment_service.http.cors import Cors  # noqa: PLC0415 - as above
     from payment_service.http.gate import Gate, security_headers  # noqa: PLC0415 - as above
     from payment_service.http.route_access import PlainRoutes  # noqa: PLC0415 - as above
     from payment_service.ratelimit.limits import parse_networks  # noqa: PLC0415 - as above
-    from payment_service.webhooks.routes import webhook_route  # noqa: PLC0415 - as above
 
     http = parts.settings.http
     in_flight = InFlight(parts.settings.callers.requests_in_flight)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _GROUPS: Final = {
     "database": "payment_service.migrations.database_commands:database",
     "import": "payment_service.reconcile.commands:import_history",
-    "inbox": "payment_service.webhooks.commands:inbox",
+    "inbox": "payment_service.events.commands:inbox",
     "keys": "payment_service.access.commands:keys",
     "operations": "payment_service.idempotency.commands:operations",
     "secret-key": "payment_service.access.commands:secret_key",

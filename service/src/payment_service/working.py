@@ -6,6 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from payment_service.customers.erasure import ERASE_SECONDS, Erasure
+from payment_service.events.forgetting import forget_events, waits
+from payment_service.events.service import Inbox
+from payment_service.events.worker import Duty, Worker
 from payment_service.idempotency.people import MOVE_SECONDS, Mover
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
@@ -14,9 +17,6 @@ from payment_service.storage.database import connect as connect_postgresql
 from payment_service.storage.notifications import Listener
 from payment_service.storage.recovery import BEAT_SECONDS
 from payment_service.stripe_api.call_budget import StripeBudget
-from payment_service.webhooks.forgetting import forget_events, waits
-from payment_service.webhooks.service import Inbox
-from payment_service.webhooks.worker import Duty, Worker
 
 if TYPE_CHECKING:
     from payment_service.config.settings import Settings

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.events.schemas import InboxEvent
     from payment_service.stripe_api.gateway import StripeGateway
-    from payment_service.webhooks.schemas import InboxEvent
 
     Columns = Callable[[dict[str, Any]], dict[str, Any]]
 

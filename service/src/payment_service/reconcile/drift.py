@@ -15,6 +15,8 @@ import structlog
 
 from payment_service.customers.people import PERSONAL, of_deleted
 from payment_service.errors import StripeMisconfigured
+from payment_service.events.rows import row_of
+from payment_service.events.store import insert_missed
 from payment_service.mirror.kinds import TARGETS, Target
 from payment_service.observability import loggable
 from payment_service.observability.metrics import DRIFT
@@ -28,8 +30,6 @@ from payment_service.storage.recovery import MARK
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import API_VERSION, StripeRejected
 from payment_service.stripe_api.objects import StripeUnreadable, has_more_items
-from payment_service.webhooks.rows import row_of
-from payment_service.webhooks.store import insert_missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,6 +16,8 @@ import structlog
 from sqlalchemy import bindparam, update
 
 from payment_service.customers.history import IMPORT
+from payment_service.events.rows import row_of
+from payment_service.events.store import insert_missed
 from payment_service.mirror.kinds import TARGETS, Target
 from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
@@ -25,8 +27,6 @@ from payment_service.storage.mirror import NeedsFetch, reach_of
 from payment_service.storage.tables import cursors
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.objects import has_more_items
-from payment_service.webhooks.rows import row_of
-from payment_service.webhooks.store import insert_missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

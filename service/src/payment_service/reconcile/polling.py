@@ -15,6 +15,10 @@ import msgspec
 import structlog
 
 from payment_service.customers.history import IMPORT
+from payment_service.events import payloads
+from payment_service.events.retry_policy import UNREADABLE
+from payment_service.events.rows import row_of
+from payment_service.events.store import insert_missed
 from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import DRIFT
 from payment_service.platform.clock import isoformat
@@ -22,10 +26,6 @@ from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.stripe_api import calls
-from payment_service.webhooks import payloads
-from payment_service.webhooks.retrying import UNREADABLE
-from payment_service.webhooks.rows import row_of
-from payment_service.webhooks.store import insert_missed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

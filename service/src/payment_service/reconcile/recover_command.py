@@ -8,6 +8,7 @@ import click
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form
+from payment_service.events.schemas import MAXIMUM_REASON
 from payment_service.http.id_types import LINE
 from payment_service.platform.clock import Clock
 from payment_service.platform.printing import Failed, echo
@@ -15,7 +16,6 @@ from payment_service.reconcile import drift, store
 from payment_service.storage import audit_log
 from payment_service.storage.cursors import read_cursors
 from payment_service.storage.recovery import MARK, Recovery, set_mark
-from payment_service.webhooks.schemas import MAXIMUM_REASON
 
 if TYPE_CHECKING:
     from payment_service.config.settings import Settings

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 
+from payment_service.events.rows import OTHER_ACCOUNT
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import cursors, events, operations, subscriptions
-from payment_service.webhooks.rows import OTHER_ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

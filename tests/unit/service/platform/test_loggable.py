@@ -9,10 +9,10 @@ import pytest
 from tests.cards import DISGUISES, card
 from tests.redacting import KINDS
 
+from payment_service.events.event_types import EVENT_TYPES
 from payment_service.http.gate import REQUEST_ID, _request_id
 from payment_service.observability.loggable import event_type, object_id
 from payment_service.observability.redaction import MARK
-from payment_service.webhooks.event_types import EVENT_TYPES
 
 OTHERS = (
     "ada@example.com",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from payment_service.webhooks import payloads
-from payment_service.webhooks.forgetting import reduce
+from payment_service.events import payloads
+from payment_service.events.forgetting import reduce
 
 PERSON = {"id": "cus_1", "object": "customer", "email": "ada@example.com", "name": "Ada", "shipping": {"phone": "1"}}
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.errors import StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.events.retry_policy import CAP_SECONDS, judge
 from payment_service.stripe_api.gateway import StripeRejected
-from payment_service.webhooks.retrying import CAP_SECONDS, judge
 
 
 def waits(attempts: int) -> list[float]:

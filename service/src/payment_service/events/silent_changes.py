@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from payment_service.events.rows import row_of
 from payment_service.mirror.kinds import kind_of
 from payment_service.storage.mirror import object_id
-from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from payment_service.webhooks.schemas import InboxEvent
+    from payment_service.events.schemas import InboxEvent
 
 _GIVEN_BACK: Final = ("failed", "canceled")
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Text, and_, bindparam, delete, exists, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from payment_service.events.rows import OTHER_ACCOUNT
+from payment_service.events.schemas import ClaimedEvent
 from payment_service.storage.column_types import among, array
 from payment_service.storage.tables import events
-from payment_service.webhooks.rows import OTHER_ACCOUNT
-from payment_service.webhooks.schemas import ClaimedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,7 +107,7 @@ _CLAIMED: Final = [events.c[field.name] for field in fields(ClaimedEvent)]
 def _claim(dialect: str) -> Any:
     """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all.
 
-    Without one those in doubt stay: some of them show no state at all (`webhooks/consequences.py`).
+    Without one those in doubt stay: some of them show no state at all (`events/silent_changes.py`).
     """
     chosen = (
         select(events.c.id)

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from payment_service.events import store
+from payment_service.events.event_types import label_of
+from payment_service.events.payloads import Unreadable
+from payment_service.events.rows import reason_of, to_event
 from payment_service.observability import loggable
 from payment_service.observability.metrics import EVENTS
-from payment_service.webhooks import store
-from payment_service.webhooks.event_types import label_of
-from payment_service.webhooks.payloads import Unreadable
-from payment_service.webhooks.rows import reason_of, to_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from payment_service.config.settings import WorkSettings
+    from payment_service.events.schemas import ClaimedEvent, InboxEvent
     from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
-    from payment_service.webhooks.schemas import ClaimedEvent, InboxEvent
 
 log = structlog.get_logger("payments")
 

@@ -13,9 +13,9 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 from payment_service.customers.people import objects_of
+from payment_service.events import payloads
 from payment_service.storage.column_types import among, array
 from payment_service.storage.tables import events
-from payment_service.webhooks import payloads
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row

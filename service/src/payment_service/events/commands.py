@@ -10,6 +10,8 @@ import msgspec
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form, Since
 from payment_service.errors import PaymentsError
+from payment_service.events.administration import InboxAdministration
+from payment_service.events.schemas import MAXIMUM_REASON, DiscardRequest, EventState, EventView, ReplayRequest
 from payment_service.http.id_types import EVENT, EVENT_TYPES, LINE, OBJECT
 from payment_service.http.paging import Page
 from payment_service.observability.redaction import redact
@@ -17,8 +19,6 @@ from payment_service.platform.clock import Clock, isoformat
 from payment_service.platform.printing import echo, echo_table, table
 from payment_service.storage.audit_log import cli_actor
 from payment_service.storage.notifications import Notifier
-from payment_service.webhooks.administration import InboxAdministration
-from payment_service.webhooks.schemas import MAXIMUM_REASON, DiscardRequest, EventState, EventView, ReplayRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

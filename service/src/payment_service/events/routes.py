@@ -15,7 +15,7 @@ from payment_service.storage.database import is_unavailable
 if TYPE_CHECKING:
     from litestar.types import Receive, Send
 
-    from payment_service.webhooks.service import Inbox
+    from payment_service.events.service import Inbox
 
 PATH: Final = "/api/v1/webhooks/stripe"
 SIGNED: Final = public("Stripe carries no key: the signature over the body says who sends", audience="machines")

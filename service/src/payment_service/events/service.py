@@ -9,14 +9,14 @@ import structlog
 
 from payment_service.config.secrets import fingerprint
 from payment_service.errors import InvalidSignature
+from payment_service.events import store
+from payment_service.events.event_types import label_of
+from payment_service.events.insert_lane import InsertLane
+from payment_service.events.rows import row_of
 from payment_service.observability import loggable
 from payment_service.observability.metrics import EVENTS, WEBHOOKS_RECEIVED
 from payment_service.storage.notifications import Notifier
 from payment_service.stripe_api.signature import verify
-from payment_service.webhooks import store
-from payment_service.webhooks.event_types import label_of
-from payment_service.webhooks.lane import InsertLane
-from payment_service.webhooks.rows import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

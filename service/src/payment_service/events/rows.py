@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from payment_service.events import payloads
+from payment_service.events.retry_policy import UNREADABLE
+from payment_service.events.schemas import InboxEvent
 from payment_service.http.strict_json import storable
 from payment_service.mirror.kinds import TARGETS, check_snapshot
 from payment_service.stripe_api.objects import StripeUnreadable
-from payment_service.webhooks import payloads
-from payment_service.webhooks.retrying import UNREADABLE
-from payment_service.webhooks.schemas import InboxEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from payment_service.webhooks.payloads import Payload
-    from payment_service.webhooks.schemas import ClaimedEvent
+    from payment_service.events.payloads import Payload
+    from payment_service.events.schemas import ClaimedEvent
 
 BURST_SECONDS: Final = 0.3
 """How long a doubtful event, or a hint, waits for the rest of its burst before the object is fetched."""

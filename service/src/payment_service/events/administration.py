@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from payment_service.errors import Conflict, NotFound
+from payment_service.events import inspection
+from payment_service.events.schemas import DiscardRequest, EventList, EventView, ReplayRequest, ReplayResult
 from payment_service.storage import audit_log
 from payment_service.storage.tables import events
-from payment_service.webhooks import inspection
-from payment_service.webhooks.schemas import DiscardRequest, EventList, EventView, ReplayRequest, ReplayResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 
+from payment_service.events.payloads import LAST_SECOND
+from payment_service.events.schemas import EventView
 from payment_service.http import strict_json
 from payment_service.http.paging import Order, read_page
 from payment_service.storage.tables import events
-from payment_service.webhooks.payloads import LAST_SECOND
-from payment_service.webhooks.schemas import EventView
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.events.schemas import ReplayRequest
     from payment_service.http.paging import Page
-    from payment_service.webhooks.schemas import ReplayRequest
 
 _SHOWN = [column for column in events.c if column.name != "payload"]
 _ORDER = Order(noun="event", key=(events.c.received_at, events.c.id), ids=(events.c.id,), created=events.c.received_at)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
+from payment_service.events import store
+from payment_service.events.applier import FETCHES, Applier
+from payment_service.events.claim_file import FOLLOW_SECONDS, ClaimFile
+from payment_service.events.rows import BURST_SECONDS
 from payment_service.observability.metrics import INBOX_DEAD, INBOX_OLDEST
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.retention import remove_old
 from payment_service.storage.tables import audit_log, outbox
-from payment_service.webhooks import store
-from payment_service.webhooks.applying import FETCHES, Applier
-from payment_service.webhooks.claim_file import FOLLOW_SECONDS, ClaimFile
-from payment_service.webhooks.rows import BURST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,6 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter, QueryParameter
 
+from payment_service.events.administration import DISCARD, REPLAY, RESTORE, RETRY, InboxAdministration
+from payment_service.events.schemas import DiscardRequest, EventList, EventState, EventView, ReplayRequest, ReplayResult
+from payment_service.events.service import Inbox
 from payment_service.http.body import JsonBody
 from payment_service.http.id_types import EVENT, EVENT_TYPES, MAXIMUM_CHARACTERS, OBJECT
 from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyHeader, problems
@@ -19,16 +22,6 @@ from payment_service.http.route_access import ADMIN
 from payment_service.idempotency.at_once import run_at_once
 from payment_service.idempotency.requests import Caller, to_response
 from payment_service.idempotency.service import Operations
-from payment_service.webhooks.administration import DISCARD, REPLAY, RESTORE, RETRY, InboxAdministration
-from payment_service.webhooks.schemas import (
-    DiscardRequest,
-    EventList,
-    EventState,
-    EventView,
-    ReplayRequest,
-    ReplayResult,
-)
-from payment_service.webhooks.service import Inbox
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
