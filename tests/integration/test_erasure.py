@@ -15,7 +15,7 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.customers.erasure import ERASE_SECONDS
-from payment_service.idempotency.people import MOVE_SECONDS
+from payment_service.operations.people import MOVE_SECONDS
 from payment_service.reconcile.schemas import Report
 from payment_service.storage.payment_tables import charges, disputes
 from payment_service.storage.personal_tables import personal_data

@@ -26,8 +26,8 @@ from payment_service.http.paging import provide_page
 from payment_service.http.parameters import checking_parameters, invalid_parameter
 from payment_service.http.problems import problem_document, problem_headers
 from payment_service.http.route_access import OPT, check_declared, public
-from payment_service.idempotency import admin_routes as operations
-from payment_service.idempotency.requests import Caller, read_caller
+from payment_service.operations import admin_routes as operations
+from payment_service.operations.requests import Caller, read_caller
 from payment_service.reconcile import routes as reconcile
 from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.subscriptions import routes as subscriptions

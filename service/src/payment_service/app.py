@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from payment_service.events.service import Inbox
     from payment_service.events.worker import Worker
     from payment_service.http.gate import Gate
-    from payment_service.idempotency.service import Operations
+    from payment_service.operations.service import Operations
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
     from payment_service.storage.changed_rows import Change
@@ -153,7 +153,7 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
 def services(parts: Parts) -> dict[str, Any]:
     """Return what the handlers of the API ask for, by parameter name."""
     from payment_service.events.administration import InboxAdministration  # noqa: PLC0415 - as above
-    from payment_service.idempotency.inspection import OperationInspection  # noqa: PLC0415 - only where the API is
+    from payment_service.operations.inspection import OperationInspection  # noqa: PLC0415 - only where the API is
 
     return {
         "subscriptions": parts.subscriptions,

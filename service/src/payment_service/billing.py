@@ -11,7 +11,7 @@ from payment_service.customers.history import History
 from payment_service.customers.selection import Selection
 from payment_service.customers.service import KIND as CREATE_CUSTOMER
 from payment_service.customers.service import CustomerCreation, Customers
-from payment_service.idempotency.service import Operations
+from payment_service.operations.service import Operations
 from payment_service.payments.declines import Declines
 from payment_service.stripe_api.reads import StripeReads
 from payment_service.subscriptions import cancellation, creation

@@ -26,7 +26,7 @@ _GROUPS: Final = {
     "import": "payment_service.reconcile.commands:import_history",
     "inbox": "payment_service.events.commands:inbox",
     "keys": "payment_service.access.commands:keys",
-    "operations": "payment_service.idempotency.commands:operations",
+    "operations": "payment_service.operations.commands:operations",
     "secret-key": "payment_service.access.commands:secret_key",
     "reconcile": "payment_service.reconcile.commands:reconcile",
     "recover": "payment_service.reconcile.recover_command:recover",

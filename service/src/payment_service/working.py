@@ -9,7 +9,7 @@ from payment_service.customers.erasure import ERASE_SECONDS, Erasure
 from payment_service.events.forgetting import forget_events, waits
 from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
-from payment_service.idempotency.people import MOVE_SECONDS, Mover
+from payment_service.operations.people import MOVE_SECONDS, Mover
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
@@ -20,7 +20,7 @@ from payment_service.stripe_api.call_budget import StripeBudget
 
 if TYPE_CHECKING:
     from payment_service.config.settings import Settings
-    from payment_service.idempotency.service import Operations
+    from payment_service.operations.service import Operations
     from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery

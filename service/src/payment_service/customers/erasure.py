@@ -16,8 +16,8 @@ import structlog
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from payment_service.customers.people import Person, clear_mirror, is_filled, rows_of
-from payment_service.idempotency.people import erase_operations
 from payment_service.observability.metrics import ERASURES_OVERDUE
+from payment_service.operations.people import erase_operations
 from payment_service.storage import audit_log
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, operations, subscriptions

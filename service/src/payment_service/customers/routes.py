@@ -17,7 +17,7 @@ from payment_service.http.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS, PA
 from payment_service.http.openapi import READING, WRITING, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
 from payment_service.http.route_access import READ, WRITE
-from payment_service.idempotency.requests import Caller, to_response
+from payment_service.operations.requests import Caller, to_response
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler

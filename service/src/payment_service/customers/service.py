@@ -12,8 +12,8 @@ from payment_service.customers.schemas import CustomerList
 from payment_service.customers.selection import unknown_customer
 from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError
 from payment_service.http.paging import read_listed
-from payment_service.idempotency.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
-from payment_service.idempotency.service import Operations, refusal
+from payment_service.operations.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
+from payment_service.operations.service import Operations, refusal
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 

@@ -19,9 +19,9 @@ from payment_service.http.id_types import EVENT, EVENT_TYPES, MAXIMUM_CHARACTERS
 from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
 from payment_service.http.route_access import ADMIN
-from payment_service.idempotency.at_once import run_at_once
-from payment_service.idempotency.requests import Caller, to_response
-from payment_service.idempotency.service import Operations
+from payment_service.operations.immediate import run_at_once
+from payment_service.operations.requests import Caller, to_response
+from payment_service.operations.service import Operations
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from payment_service.config.settings import WorkSettings
-    from payment_service.idempotency.service import Operations
+    from payment_service.operations.service import Operations
     from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.storage.notifications import Listener

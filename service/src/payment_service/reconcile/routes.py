@@ -14,9 +14,9 @@ from litestar.params import Body
 from payment_service.http.body import JsonBody
 from payment_service.http.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
 from payment_service.http.route_access import ADMIN
-from payment_service.idempotency.at_once import run_at_once
-from payment_service.idempotency.requests import Caller, to_response
-from payment_service.idempotency.service import Operations
+from payment_service.operations.immediate import run_at_once
+from payment_service.operations.requests import Caller, to_response
+from payment_service.operations.service import Operations
 from payment_service.reconcile.schemas import ReconcileAccepted, ReconcileRequest
 from payment_service.reconcile.service import Reconciler
 

@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import Conflict, PaymentsError
-from payment_service.idempotency.schemas import Operation, StoredResponse
-from payment_service.idempotency.service import Operations, refusal
+from payment_service.operations.schemas import Operation, StoredResponse
+from payment_service.operations.service import Operations, refusal
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions import store

@@ -24,9 +24,9 @@ from payment_service.errors import (
     TooManyDeclines,
     Unprocessable,
 )
-from payment_service.idempotency.schemas import Operation, StoredResponse
-from payment_service.idempotency.service import Operations, refusal
 from payment_service.observability.metrics import PAYMENT_ATTEMPTS
+from payment_service.operations.schemas import Operation, StoredResponse
+from payment_service.operations.service import Operations, refusal
 from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.stripe_api import calls

@@ -15,8 +15,8 @@ from payment_service.subscriptions.placement import LATER, MISSING, request_of
 if TYPE_CHECKING:
     from payment_service.catalog.service import Catalog
     from payment_service.customers.selection import Selection
-    from payment_service.idempotency.schemas import Operation
-    from payment_service.idempotency.service import Operations
+    from payment_service.operations.schemas import Operation
+    from payment_service.operations.service import Operations
     from payment_service.stripe_api.gateway import StripeRejected
     from payment_service.subscriptions.placement import Placement
 

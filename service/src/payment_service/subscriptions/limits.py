@@ -17,8 +17,8 @@ from payment_service.ratelimit.limiter import Rule
 
 if TYPE_CHECKING:
     from payment_service.config.settings import HttpSettings
-    from payment_service.idempotency.requests import Caller
-    from payment_service.idempotency.schemas import Operation
+    from payment_service.operations.requests import Caller
+    from payment_service.operations.schemas import Operation
     from payment_service.payments.declines import Declines
     from payment_service.subscriptions.schemas import CreateSubscription
 

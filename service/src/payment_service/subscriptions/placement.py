@@ -14,8 +14,8 @@ import msgspec
 
 from payment_service.customers.selection import Named
 from payment_service.errors import PaymentMethodRequired, SubscriptionInProgress
-from payment_service.idempotency.service import refusal
 from payment_service.observability.metrics import PAYMENT_ATTEMPTS
+from payment_service.operations.service import refusal
 from payment_service.storage.ids import new_id
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.calls import SubscriptionTerms
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from payment_service.catalog.service import Price
     from payment_service.customers.selection import Selection
     from payment_service.errors import PaymentsError
-    from payment_service.idempotency.schemas import Operation
+    from payment_service.operations.schemas import Operation
     from payment_service.platform.clock import Clock
     from payment_service.stripe_api.gateway import StripeGateway
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.idempotency.schemas import Operation
+    from payment_service.operations.schemas import Operation
     from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject

@@ -16,7 +16,7 @@ from payment_service.http.id_types import CUSTOMER, MAXIMUM_CHARACTERS, OBJECT, 
 from payment_service.http.openapi import READING, WRITING, EndUserAddressHeader, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
 from payment_service.http.route_access import CREATE_LIMIT, READ, WRITE
-from payment_service.idempotency.requests import Caller, to_response
+from payment_service.operations.requests import Caller, to_response
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
     CreatedSubscription,

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import Customers
     from payment_service.http.paging import Page
-    from payment_service.idempotency.requests import Caller
-    from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
-    from payment_service.idempotency.service import Operations
+    from payment_service.operations.requests import Caller
+    from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
+    from payment_service.operations.service import Operations
     from payment_service.storage.database import Database
     from payment_service.subscriptions.limits import CreationLimits
 

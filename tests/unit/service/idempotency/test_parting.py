@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from payment_service.customers.schemas import CreateCustomer, CustomerView
-from payment_service.idempotency.people import ANSWER, REQUEST, part
+from payment_service.operations.people import ANSWER, REQUEST, part
 from payment_service.subscriptions.schemas import CreatedSubscription, CreateSubscription, SubscriptionView
 
 NOT_PERSONAL = {

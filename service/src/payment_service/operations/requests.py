@@ -11,7 +11,7 @@ from litestar import Response
 
 from payment_service.errors import BadRequest
 from payment_service.http.addresses import counted_as, parse_address
-from payment_service.idempotency.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
+from payment_service.operations.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
 from payment_service.storage.audit_log import api_actor
 from payment_service.stripe_api.reads import Asker
 

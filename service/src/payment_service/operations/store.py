@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, delete, insert, or_, select, tuple_, upd
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import IdempotencyKeyReused
-from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.storage.ids import first_id
 from payment_service.storage.tables import idempotency_keys, operations
 

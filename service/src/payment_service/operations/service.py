@@ -19,11 +19,11 @@ import structlog
 
 from payment_service.errors import IdempotencyKeyInUse, PaymentsError, StripeKeySpent, TooManyInFlight
 from payment_service.http.problems import problem_document
-from payment_service.idempotency import store
-from payment_service.idempotency.auditing import record_outcome
-from payment_service.idempotency.retention import remove_expired
-from payment_service.idempotency.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.observability.metrics import OPERATIONS
+from payment_service.operations import store
+from payment_service.operations.auditing import record_outcome
+from payment_service.operations.retention import remove_expired
+from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.ids import new_id
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.idempotency.schemas import Operation
+    from payment_service.operations.schemas import Operation
 
 _REFUSED: Final = 400
 

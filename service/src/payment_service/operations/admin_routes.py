@@ -12,7 +12,7 @@ from payment_service.http.id_types import MAXIMUM_CHARACTERS, OPERATION, WORD
 from payment_service.http.openapi import READING, problems
 from payment_service.http.paging import Page
 from payment_service.http.route_access import ADMIN
-from payment_service.idempotency.inspection import OperationInspection, OperationList, OperationView
+from payment_service.operations.inspection import OperationInspection, OperationList, OperationView
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from payment_service.idempotency import store
+from payment_service.operations import store
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payment_service.errors import PaymentsError
-from payment_service.idempotency.schemas import StoredResponse
-from payment_service.idempotency.service import refusal
+from payment_service.operations.schemas import StoredResponse
+from payment_service.operations.service import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.idempotency.requests import Caller
-    from payment_service.idempotency.schemas import IdempotencyKey, Operation
-    from payment_service.idempotency.service import Operations
+    from payment_service.operations.requests import Caller
+    from payment_service.operations.schemas import IdempotencyKey, Operation
+    from payment_service.operations.service import Operations
 
 
 async def run_at_once(
