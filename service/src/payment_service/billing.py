@@ -18,7 +18,7 @@ from payment_service.subscriptions import cancellation, creation
 from payment_service.subscriptions.gone import Restart
 from payment_service.subscriptions.limits import CreationLimits
 from payment_service.subscriptions.placement import Placement
-from payment_service.subscriptions.recording import Recorder
+from payment_service.subscriptions.recorder import Recorder
 from payment_service.subscriptions.service import Subscriptions
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from payment_service.subscriptions.schemas import TERMINAL
 if TYPE_CHECKING:
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject
-    from payment_service.subscriptions.recording import Recorder
+    from payment_service.subscriptions.recorder import Recorder
 
 KIND: Final = "cancel_subscription"
 NO_PERIOD: Final = (

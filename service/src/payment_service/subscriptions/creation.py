@@ -33,7 +33,6 @@ from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected
 from payment_service.subscriptions import slots
 from payment_service.subscriptions.gone import is_of_customer, name_field
-from payment_service.subscriptions.inquiry import declined_reason, find_by_operation, find_other_live
 from payment_service.subscriptions.limits import payer_of
 from payment_service.subscriptions.placement import (
     NEW,
@@ -43,6 +42,7 @@ from payment_service.subscriptions.placement import (
 )
 from payment_service.subscriptions.schemas import TERMINAL
 from payment_service.subscriptions.store import to_created
+from payment_service.subscriptions.stripe_lookup import declined_reason, find_by_operation, find_other_live
 
 if TYPE_CHECKING:
     from payment_service.catalog.service import Catalog
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject
     from payment_service.subscriptions.gone import Restart
     from payment_service.subscriptions.placement import Placement
-    from payment_service.subscriptions.recording import Recorder
+    from payment_service.subscriptions.recorder import Recorder
 
 KIND: Final = "create_subscription"
 REQUIRES_ACTION: Final = "invoice_payment_intent_requires_action"

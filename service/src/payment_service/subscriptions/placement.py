@@ -21,8 +21,8 @@ from payment_service.stripe_api import calls
 from payment_service.stripe_api.calls import SubscriptionTerms
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions import slots
-from payment_service.subscriptions.inquiry import can_pay_by_itself
 from payment_service.subscriptions.schemas import CreateSubscription
+from payment_service.subscriptions.stripe_lookup import can_pay_by_itself
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
