@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
-from payment_service.api import create_api
-from payment_service.app import build, services
+from payment_service.bootstrap import build, services
 from payment_service.config.settings import Settings
 from payment_service.document import completed
+from payment_service.http_api import create_api
 
 
 def document() -> str:

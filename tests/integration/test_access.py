@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from payment_service.access import service
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.storage.tables import api_keys, audit_log, idempotency_keys
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 
 from payment_service import document
 from payment_service.access.service import Access
-from payment_service.api import FILE_PART_BYTES
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
+from payment_service.http_api import FILE_PART_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

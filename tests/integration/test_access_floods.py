@@ -16,7 +16,7 @@ from payment_service.access import form, outlived, service
 from payment_service.access.keys import ApiKeys
 from payment_service.access.secret_keys import derive
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.config.settings import DEVELOPMENT_SECRET_KEY
 from payment_service.errors import Unauthorized
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.servers.stack import running_stack
 
-from payment_service.app import Parts, build, create_app
+from payment_service.bootstrap import Parts, build, create_app
 from payment_service.caching import cache as cache_module
 from payment_service.caching import circuit_breaker
 from payment_service.caching.cache import ReadCache, shared_keys

@@ -14,7 +14,7 @@ from tests.servers.stack import CREATE, PRICE, running_stack
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import build, create_app
+from payment_service.bootstrap import build, create_app
 from payment_service.config.settings import DEVELOPMENT_STRIPE_KEY, Settings
 from payment_service.observability import metrics
 from payment_service.storage.tables import audit_log, operations, outbox, subscriptions

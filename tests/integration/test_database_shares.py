@@ -14,9 +14,9 @@ import pytest
 from tests.servers.events import deliver
 from tests.servers.stack import CREATE, PRICE, running_stack
 
+from payment_service import shares
 from payment_service.access.keys import ApiKeys
-from payment_service.app import build, create_app
-from payment_service.platform import shares
+from payment_service.bootstrap import build, create_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

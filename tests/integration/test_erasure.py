@@ -24,7 +24,7 @@ from payment_service.storage.tables import audit_log, customers, events, operati
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from payment_service.app import Parts
+    from payment_service.bootstrap import Parts
     from payment_service.storage.database import Database
 
 __all__ = ["owner_url", "server"]  # fixtures

@@ -21,7 +21,7 @@ from tests.spellings import (
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
 from payment_service.http.drain import DrainState

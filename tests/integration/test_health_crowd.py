@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tests.servers.stack import running_stack
 
-from payment_service.app import build, create_app
+from payment_service.bootstrap import build, create_app
 from payment_service.health.admin import admin_app
 from payment_service.simulator.faults import Fault
 

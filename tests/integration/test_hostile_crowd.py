@@ -16,7 +16,7 @@ from payment_operator.model.measures import judge, judge_traffic
 from payment_operator.model.samples import Sample, parse
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.http.server import Servers, listen
 
 if TYPE_CHECKING:

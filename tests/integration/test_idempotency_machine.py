@@ -22,10 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import select
 from tests.servers.stack import development_settings
 
+from payment_service.clock import MovableClock
 from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, StripeUnavailable
 from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse, fingerprint
 from payment_service.operations.service import Operations
-from payment_service.platform.clock import MovableClock
 from payment_service.storage.database import Database
 from payment_service.storage.recovery import Recovery
 from payment_service.storage.tables import idempotency_keys, operations

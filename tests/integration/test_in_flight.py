@@ -17,7 +17,7 @@ from tests.servers.stack import running_stack
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.config.secrets import Secret
 from payment_service.health.admin import admin_app
 from payment_service.observability import metrics

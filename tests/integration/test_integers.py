@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from tests.integration.test_hostile_values import body_of, operations
 
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

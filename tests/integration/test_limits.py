@@ -11,7 +11,7 @@ from tests.servers.stack import CREATE, PRICE, running_stack
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.observability import metrics
 from payment_service.storage.tables import operations
 from payment_service.subscriptions.limits import CreationLimits

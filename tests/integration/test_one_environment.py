@@ -15,11 +15,11 @@ from sqlalchemy import select, text
 from tests.integration.test_postgresql_grants import ROLE, owner_url, server
 from tests.servers.stack import development_settings, running_stack
 
+from payment_service.clock import Clock
 from payment_service.migrations import naming
 from payment_service.migrations.command import migrate
 from payment_service.migrations.naming import DatabaseTaken, Named
 from payment_service.migrations.runner import current_numbers, locked_connection
-from payment_service.platform.clock import Clock
 from payment_service.smoke import exit_code, run_smoke
 from payment_service.storage.cursors import read_cursor
 from payment_service.storage.database import Database

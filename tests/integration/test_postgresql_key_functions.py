@@ -13,8 +13,8 @@ from tests.servers.stack import development_settings, migrate_async
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
+from payment_service.clock import Clock, MovableClock
 from payment_service.config.secrets import Secret
-from payment_service.platform.clock import Clock, MovableClock
 from payment_service.storage.database import Database
 
 if TYPE_CHECKING:

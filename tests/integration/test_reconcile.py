@@ -11,9 +11,9 @@ from sqlalchemy import delete
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
+from payment_service.clock import Clock
 from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
-from payment_service.platform.clock import Clock
 from payment_service.reconcile import drift, polling
 from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import read_cursor

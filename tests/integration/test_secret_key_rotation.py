@@ -14,7 +14,7 @@ from payment_service.access import form
 from payment_service.access.keys import ApiKeys
 from payment_service.access.secret_keys import derive
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.config.secrets import Secret
 from payment_service.errors import Unauthorized
 from payment_service.health.admin import admin_app

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from tests.servers.process import ServerProcess, accepts, free_port
 
+from payment_service.clock import MovableClock
 from payment_service.http.server import Servers, listen
-from payment_service.platform.clock import MovableClock
 from payment_service.simulator import Simulator
 from payment_service.simulator.faults import Fault
 

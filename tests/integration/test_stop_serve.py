@@ -18,7 +18,7 @@ from tests.logged import secrets_in
 from tests.servers.process import accepts, free_port
 from tests.servers.stack import CREATE, PRICE
 
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.http import server
 from payment_service.http.server import Servers, listen
 from payment_service.simulator.faults import Fault

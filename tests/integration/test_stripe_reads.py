@@ -13,7 +13,7 @@ from tests.integration.test_every_route import innermost
 from tests.servers.stack import CREATE, PRICE, running_stack
 from tests.spellings import of_litestar, of_table
 
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.logged import secrets_in
 from tests.servers.stack import CREATE
 
-from payment_service.app import build, create_app
+from payment_service.bootstrap import build, create_app
 from payment_service.config import checks
 from payment_service.config.settings import Settings
 from payment_service.observability.tracing import Tracing
@@ -66,7 +66,7 @@ async def test_spans_carry_no_keys_and_no_values_of_statements(stack: Stack) -> 
 def imported(before: str) -> str:
     """Load API and worker in a fresh interpreter and return which parts of OpenTelemetry came with them."""
     code = (
-        f"import sys\n{before}\nimport payment_service.processes, payment_service.api\n"
+        f"import sys\n{before}\nimport payment_service.processes, payment_service.http_api\n"
         "parts = ('opentelemetry.exporter', 'opentelemetry.instrumentation', 'opentelemetry.sdk.trace')\n"
         "print([name for name in sys.modules if name.startswith(parts)])"
     )

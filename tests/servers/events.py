@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from payment_service.clock import Clock
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.events.routes import PATH
 from payment_service.events.rows import row_of
-from payment_service.platform.clock import Clock
 from payment_service.stripe_api.signature import sign
 
 if TYPE_CHECKING:

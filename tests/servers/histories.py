@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from payment_service.platform.clock import MovableClock
+    from payment_service.clock import MovableClock
     from payment_service.simulator import Simulator
 
 CARDS = ("pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_createDispute", "pm_card_refundFail")

@@ -10,12 +10,12 @@ import msgspec
 from sqlalchemy import delete, func, select
 from tests.servers.stack import development_settings
 
-from payment_service.app import Parts, build
+from payment_service.bootstrap import Parts, build
+from payment_service.clock import MovableClock
 from payment_service.events.rows import row_of
 from payment_service.events.store import insert_events
 from payment_service.http.server import Servers, listen
 from payment_service.mirror.kinds import TARGETS
-from payment_service.platform.clock import MovableClock
 from payment_service.simulator import Simulator
 from payment_service.storage.tables import cursors, events, outbox
 

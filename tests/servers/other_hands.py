@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from payment_service.platform.clock import MovableClock
+    from payment_service.clock import MovableClock
     from payment_service.simulator import Simulator
 
 ADDRESSES = ("ada@example.com", "Ada@Example.com", " bob@EXAMPLE.com", "carol@example.com", "")

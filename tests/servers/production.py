@@ -14,7 +14,7 @@ from tests.servers.stack import running_stack
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.app import create_app
+from payment_service.bootstrap import create_app
 from payment_service.http.server import Servers, listen
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from sqlalchemy import Table, select
 
-from payment_service.app import Parts, build, create_app
+from payment_service.bootstrap import Parts, build, create_app
+from payment_service.clock import MovableClock
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET, Settings
 from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import Servers, listen
 from payment_service.migrations.runner import locked_connection, run_migrations
-from payment_service.platform.clock import MovableClock
 from payment_service.simulator import Simulator
 from payment_service.simulator.control import ledger
 

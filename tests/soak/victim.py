@@ -20,7 +20,7 @@ import uvloop
 from tests.servers.process import die_with_parent
 from tests.soak.points import Counted, Points
 
-from payment_service.app import build, create_app
+from payment_service.bootstrap import build, create_app
 from payment_service.config.settings import Settings
 from payment_service.http.server import Servers, listen
 

@@ -17,7 +17,7 @@ from payment_operator.plugin.kubectl import Kubectl
 from payment_operator.plugin.output import Output
 from payment_operator.plugin.terminal import Style, shown
 from payment_service.observability.printable import printable
-from payment_service.platform.printing import Failed, echo, echo_styled
+from payment_service.printing import Failed, echo, echo_styled
 
 ROOT = Path(__file__).parents[2]
 ATTACK = "\x1b]0;title\x07\x1b[2J\x9b31m\u202eevil\u2069\u200b\x7f\rAll healthy"
@@ -25,7 +25,7 @@ WRITTEN = r"\x1b]0;title\x07\x1b[2J\u009b31m\u202eevil\u2069\u200b\u007f\x0dAll 
 PRINTS = {
     "operator/src/payment_operator/plugin": {"output.py"},
     "service/src/payment_service": {
-        "platform/printing.py",
+        "printing.py",
         "observability/logging.py",
         "observability/uncaught.py",
         "draining.py",
@@ -151,7 +151,7 @@ def prints(tree: ast.AST) -> list[int]:
             "stdout",
             "stderr",
         }:
-            found += [] if node.module == "payment_service.platform.printing" else [node.lineno]
+            found += [] if node.module == "payment_service.printing" else [node.lineno]
     return found
 
 

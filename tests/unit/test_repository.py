@@ -24,14 +24,14 @@ SUBJECT_CHARACTERS = 72
 SUBJECTS_SINCE = "60d81e83"
 """The last commit before subjects were short."""
 TIME_SOURCES = {
-    "platform/clock.py",  # the one source of time
+    "clock.py",  # the one source of time
     "observability/logging.py",  # a line tells the real time
     "storage/ids.py",  # ids carry the wall clock; tests never move it
     "migrations/recording.py",  # alembic calls it without our parts
     "smoke.py",  # signs as Stripe would, now
 }
 TASKS_OF_NOBODY = {
-    "platform/tasks.py",  # the one place
+    "tasks.py",  # the one place
     "caching/cache.py",  # who begins a read holds its share for as long as it lasts
     "demo.py",  # processes and the worker: no caller is near
     "processes.py",

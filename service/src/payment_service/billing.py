@@ -24,8 +24,8 @@ from payment_service.subscriptions.service import Subscriptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import Settings
-    from payment_service.platform.clock import Clock
     from payment_service.ratelimit.limiter import Limiter
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery

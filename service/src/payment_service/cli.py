@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from payment_service.cli_values import PORT, BaseUrl, check_utf8
-from payment_service.platform.printing import echo
+from payment_service.printing import echo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine

@@ -13,7 +13,7 @@ from payment_service.config.settings import Settings
 from payment_service.errors import PaymentsError, SettingsError
 from payment_service.http.failures import to_problem
 from payment_service.observability.logging import configure_logging
-from payment_service.platform.printing import Failed, echo
+from payment_service.printing import Failed, echo
 from payment_service.storage.database import Database, is_busy, is_unavailable
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import click
 
+from payment_service.clock import Clock
 from payment_service.http.id_types import FORMS, MAXIMUM_CHARACTERS
 from payment_service.http.timestamps import check_moment
 from payment_service.observability.card_numbers import holds_card_number
 from payment_service.observability.printable import printable
-from payment_service.platform.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

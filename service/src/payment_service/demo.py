@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from sqlalchemy import select
 
-from payment_service.app import Parts, build, create_app
+from payment_service.bootstrap import Parts, build, create_app
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET, Settings
 from payment_service.events.event_types import EVENT_TYPES
 from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import PortInUse, Servers, listen, stop_signals
 from payment_service.migrations.runner import locked_connection, run_migrations
 from payment_service.observability.logging import configure_logging
-from payment_service.platform.printing import echo, echo_styled
+from payment_service.printing import echo, echo_styled
 from payment_service.simulator import Simulator
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import events

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from payment_service.access.needs import WATCH_SECONDS
-from payment_service.app import Parts, build, create_app
+from payment_service.bootstrap import Parts, build, create_app
 from payment_service.health.admin import admin_app
 from payment_service.http.server import Servers, listen, stop_signals
-from payment_service.platform.tasks import end
+from payment_service.tasks import end
 
 if TYPE_CHECKING:
     from payment_service.config.settings import Settings

@@ -9,10 +9,10 @@ import aiohttp
 import msgspec
 from sqlalchemy import text
 
+from payment_service.clock import Clock
 from payment_service.health.service import VERSION
 from payment_service.migrations import naming
 from payment_service.migrations.naming import DatabaseTaken
-from payment_service.platform.clock import Clock
 from payment_service.storage.database import Database
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import API_VERSION, StripeGateway

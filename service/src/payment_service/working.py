@@ -19,9 +19,9 @@ from payment_service.storage.recovery import BEAT_SECONDS
 from payment_service.stripe_api.call_budget import StripeBudget
 
 if TYPE_CHECKING:
+    from payment_service.clock import Clock
     from payment_service.config.settings import Settings
     from payment_service.operations.service import Operations
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
     from payment_service.stripe_api.gateway import StripeGateway

@@ -11,8 +11,8 @@ import aiohttp
 import msgspec
 import stripe
 
+from payment_service.clock import MovableClock
 from payment_service.http.server import Servers, listen
-from payment_service.platform.clock import MovableClock
 from payment_service.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.needs import KeyNeeds, need
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form
+from payment_service.clock import Clock, isoformat
 from payment_service.http.id_types import API_KEY
 from payment_service.http.route_access import SCOPES
-from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.printing import echo, echo_table, table
+from payment_service.printing import echo, echo_table, table
 from payment_service.storage.audit_log import cli_actor
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from payment_service.storage.ids import new_id
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import Settings
     from payment_service.http.route_access import Scope
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 MAXIMUM_PRINCIPAL_CHARACTERS: Final = 128

@@ -20,8 +20,8 @@ from payment_service.storage.database import is_unavailable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import Settings
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 UNKNOWN: Final = ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from payment_service.access.needs import KeyNeeds
     from payment_service.access.secret_keys import SecretKey
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.storage.database import Database
 
 READ_SECONDS: Final = 5.0

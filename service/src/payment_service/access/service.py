@@ -25,18 +25,18 @@ from payment_service.access import changes, form, store
 from payment_service.access.needs import KeyNeeds
 from payment_service.access.outlived import Outlived
 from payment_service.access.secret_keys import SecretKeys
+from payment_service.clock import isoformat
 from payment_service.errors import Forbidden, Unauthorized
 from payment_service.observability.metrics import REFUSED_KEYS
-from payment_service.platform.clock import isoformat
-from payment_service.platform.tasks import begin
 from payment_service.storage.audit_log import ANONYMOUS
+from payment_service.tasks import begin
 
 if TYPE_CHECKING:
     from payment_service.access.schemas import ApiKey
     from payment_service.access.secret_keys import SecretKey
+    from payment_service.clock import Clock
     from payment_service.config.settings import Settings
     from payment_service.http.route_access import Scope
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 CACHE_SECONDS: Final = 5.0

@@ -15,7 +15,7 @@ import structlog
 
 from payment_service.caching.cache import shared_keys
 from payment_service.caching.redis import UNAVAILABLE
-from payment_service.platform.tasks import begin, end
+from payment_service.tasks import begin, end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,8 +17,8 @@ from payment_service.stripe_api.gateway import StripeRejected
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
+    from payment_service.clock import Clock
     from payment_service.http.paging import Page
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads

@@ -12,7 +12,7 @@ from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
 

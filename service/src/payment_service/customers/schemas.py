@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from payment_service.customers import shapes
 from payment_service.http.id_types import EMAIL, LINE, METADATA_KEY
-from payment_service.platform.mail_addresses import mail_key
+from payment_service.mail_addresses import mail_key
 from payment_service.stripe_api.objects import check
 
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=LINE)]

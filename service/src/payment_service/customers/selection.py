@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from payment_service.customers import store
 from payment_service.errors import CustomerAmbiguous, ImportRequired, Unprocessable
-from payment_service.platform.mail_addresses import mail_key
+from payment_service.mail_addresses import mail_key
 from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
 from payment_service.storage.tables import customers
 from payment_service.stripe_api import calls
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.customers.history import History
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
 

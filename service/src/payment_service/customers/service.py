@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.customers.schemas import CreateCustomer, CustomerView
     from payment_service.customers.selection import Selection
     from payment_service.http.paging import Page
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
 from payment_service.http.paging import Order, read_page
-from payment_service.platform.mail_addresses import mail_key
+from payment_service.mail_addresses import mail_key
 from payment_service.storage.ids import new_id, same_id
 from payment_service.storage.mirror import Ended, Seen, created, lock, mirror, write_outbox
 from payment_service.storage.tables import customers

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.http.paging import Page
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 RETRY: Final = "retry_event"

@@ -24,16 +24,16 @@ from payment_service.events.rows import BURST_SECONDS, GONE, NOT_MIRRORED
 from payment_service.events.silent_changes import consequences
 from payment_service.mirror.kinds import RANKS, TARGETS, Target, fetch_current, kind_of, marks_only, snapshot_of
 from payment_service.observability.metrics import EVENTS
-from payment_service.platform.tasks import end
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, reach_of, see
+from payment_service.tasks import end
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.events.schemas import InboxEvent
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.call_budget import StripeBudget

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
 
 FOLLOW_SECONDS: Final = 5.0
 """Between two looks."""

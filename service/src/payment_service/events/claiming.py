@@ -16,9 +16,9 @@ from payment_service.observability.metrics import EVENTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.events.schemas import ClaimedEvent, InboxEvent
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 log = structlog.get_logger("payments")

@@ -9,14 +9,14 @@ import msgspec
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form, Since
+from payment_service.clock import Clock, isoformat
 from payment_service.errors import PaymentsError
 from payment_service.events.administration import InboxAdministration
 from payment_service.events.schemas import MAXIMUM_REASON, DiscardRequest, EventState, EventView, ReplayRequest
 from payment_service.http.id_types import EVENT, EVENT_TYPES, LINE, OBJECT
 from payment_service.http.paging import Page
 from payment_service.observability.redaction import redact
-from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.printing import echo, echo_table, table
+from payment_service.printing import echo, echo_table, table
 from payment_service.storage.audit_log import cli_actor
 from payment_service.storage.notifications import Notifier
 

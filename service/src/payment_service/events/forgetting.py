@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.customers.people import Person
-    from payment_service.platform.clock import Clock
 
 BATCH: Final = 200
 _SHOWN: Final = ("id", "type", "object_id", "api_version", "livemode", "stripe_created", "payload")

@@ -11,8 +11,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.events.store import REARMED
-from payment_service.platform.tasks import begin
 from payment_service.storage.database import is_unavailable
+from payment_service.tasks import begin
 
 if TYPE_CHECKING:
     from payment_service.storage.database import Database

@@ -21,8 +21,8 @@ from payment_service.stripe_api.signature import verify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import Settings
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 log = structlog.get_logger("payments")

@@ -24,9 +24,9 @@ from payment_service.storage.tables import audit_log, outbox
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.operations.service import Operations
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.storage.notifications import Listener
     from payment_service.stripe_api.call_budget import StripeBudget

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp, Receive, Send
 
-    from payment_service.app import Parts
+    from payment_service.bootstrap import Parts
     from payment_service.config.settings import Settings
     from payment_service.http.route_access import Access
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
+from payment_service.clock import Clock, isoformat
 from payment_service.health.stripe_check import StripeCheck
 from payment_service.migrations.support import SchemaSupport, read_support
-from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.shares import counting_for
-from payment_service.platform.tasks import begin
+from payment_service.shares import counting_for
 from payment_service.stripe_api import calls
+from payment_service.tasks import begin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,7 +8,7 @@ from payment_service import errors
 from payment_service.observability.metrics import DATABASE_ERRORS
 from payment_service.storage.database import is_busy, is_unavailable
 
-log = structlog.get_logger("payment_service.api")
+log = structlog.get_logger("payment_service.http_api")
 
 
 def to_problem(error: Exception) -> errors.PaymentsError:

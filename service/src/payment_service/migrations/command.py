@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
+from payment_service.clock import Clock
 from payment_service.migrations import naming
 from payment_service.migrations.naming import DatabaseTaken
 from payment_service.migrations.runner import (
@@ -20,8 +21,7 @@ from payment_service.migrations.runner import (
     run_migrations,
 )
 from payment_service.observability.redaction import redact_value
-from payment_service.platform.clock import Clock
-from payment_service.platform.printing import echo
+from payment_service.printing import echo
 from payment_service.storage.database import is_unavailable
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import click
 
 from payment_service.cli_settings import DATABASE, load_settings, with_database
 from payment_service.cli_values import Form
+from payment_service.clock import Clock
 from payment_service.http.id_types import LINE
 from payment_service.migrations import naming
 from payment_service.migrations.grants import GrantsRefused, application_role, apply_grants
-from payment_service.platform.clock import Clock
-from payment_service.platform.printing import Failed, echo
+from payment_service.printing import Failed, echo
 from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import msgspec
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form, Since
+from payment_service.clock import Clock, isoformat
 from payment_service.http.id_types import OPERATION, WORD
 from payment_service.http.paging import Page
 from payment_service.operations.inspection import OperationInspection, OperationView
-from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.printing import echo, echo_table
+from payment_service.printing import echo, echo_table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

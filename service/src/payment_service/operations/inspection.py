@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.http.paging import Page
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 _SHOWN: Final = [column for column in operations.c if column.name not in {"request", "response_body"}]

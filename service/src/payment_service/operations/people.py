@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
 
 MOVE_SECONDS: Final = 60.0

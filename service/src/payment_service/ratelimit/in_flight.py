@@ -2,7 +2,7 @@
 
 All requests share its database connections and its one thread, so a caller that sends hundreds at once would have the
 others wait, or be answered 503. What is beyond the bound is refused before it costs either (429 `too_many_in_flight`).
-What is within it takes the database's connections in the caller's share (`platform/shares.py`).
+What is within it takes the database's connections in the caller's share (`shares.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import TooManyInFlight
 from payment_service.observability.metrics import IN_FLIGHT_REFUSED
-from payment_service.platform.shares import Holder, counting_for
+from payment_service.shares import Holder, counting_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

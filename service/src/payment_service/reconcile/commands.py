@@ -10,8 +10,8 @@ import msgspec
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Since
-from payment_service.platform.clock import Clock, isoformat
-from payment_service.platform.printing import echo
+from payment_service.clock import Clock, isoformat
+from payment_service.printing import echo
 from payment_service.reconcile.importing import Importer
 from payment_service.reconcile.service import Reconciler
 from payment_service.storage import audit_log

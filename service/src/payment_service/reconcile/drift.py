@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget

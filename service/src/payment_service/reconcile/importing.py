@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget
     from payment_service.stripe_api.gateway import StripeGateway

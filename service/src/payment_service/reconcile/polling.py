@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from payment_service.clock import isoformat
 from payment_service.customers.history import IMPORT
 from payment_service.events import payloads
 from payment_service.events.retry_policy import UNREADABLE
@@ -21,7 +22,6 @@ from payment_service.events.rows import row_of
 from payment_service.events.store import insert_missed
 from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import DRIFT
-from payment_service.platform.clock import isoformat
 from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
@@ -30,7 +30,7 @@ from payment_service.stripe_api import calls
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget

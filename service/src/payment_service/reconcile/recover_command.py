@@ -8,10 +8,10 @@ import click
 
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form
+from payment_service.clock import Clock
 from payment_service.events.schemas import MAXIMUM_REASON
 from payment_service.http.id_types import LINE
-from payment_service.platform.clock import Clock
-from payment_service.platform.printing import Failed, echo
+from payment_service.printing import Failed, echo
 from payment_service.reconcile import drift, store
 from payment_service.storage import audit_log
 from payment_service.storage.cursors import read_cursors

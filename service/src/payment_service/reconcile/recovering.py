@@ -16,7 +16,7 @@ from payment_service.storage.cursors import read_cursor, read_cursors, write_cur
 from payment_service.storage.recovery import MARK
 
 if TYPE_CHECKING:
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from payment_service.http.server import Servers, listen, stop_signals
-from payment_service.platform.printing import echo
+from payment_service.printing import echo
 from payment_service.simulator.simulator import Simulator
 
 if TYPE_CHECKING:

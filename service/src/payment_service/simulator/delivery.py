@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import msgspec
 
-from payment_service.platform.tasks import end
 from payment_service.simulator.state import API_VERSION
 from payment_service.simulator.thin_events import thin_event
 from payment_service.simulator.versions import in_version
 from payment_service.stripe_api.signature import sign
+from payment_service.tasks import end
 
 if TYPE_CHECKING:
     from payment_service.simulator.faults import Faults, WebhookFault

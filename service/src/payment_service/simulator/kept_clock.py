@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from payment_service.platform.clock import MovableClock
+from payment_service.clock import MovableClock
 
 if TYPE_CHECKING:
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.simulator.storage import Storage
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from payment_service.platform.clock import Clock
-from payment_service.platform.tasks import end
+from payment_service.clock import Clock
 from payment_service.simulator.api import StripeApi
 from payment_service.simulator.control import ControlApi
 from payment_service.simulator.faults import Faults
@@ -14,6 +13,7 @@ from payment_service.simulator.kept_clock import KeptClock
 from payment_service.simulator.keys import Keys
 from payment_service.simulator.storage import Storage
 from payment_service.simulator.worlds import Worlds
+from payment_service.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from payment_service.simulator.storage import Stored
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.simulator.storage import Storage
 
 API_VERSION = "2026-10-28.endive"

@@ -11,7 +11,7 @@ from payment_service.simulator.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.simulator.faults import Faults
     from payment_service.simulator.keys import Key
     from payment_service.simulator.storage import Storage

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from payment_service.observability.metrics import DATABASE_ERRORS
-from payment_service.platform.shares import Shares
+from payment_service.shares import Shares
 from payment_service.storage.changed_rows import Change, collect
 from payment_service.storage.connector import Connector
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
-    from payment_service.platform.shares import Share
+    from payment_service.shares import Share
 
 POOL_TIMEOUT_SECONDS: Final = 5.0
 REPLICA_PAUSE_SECONDS: Final = 5.0

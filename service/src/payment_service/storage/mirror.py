@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.sql.dml import ReturningUpdate
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
 
 CLOCK_SECONDS: Final = 2
 """How far our clock may be behind Stripe's without harm."""

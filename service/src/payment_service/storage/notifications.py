@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy import text
 
-from payment_service.platform.tasks import begin, end
+from payment_service.tasks import begin, end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -33,7 +33,7 @@ from sqlalchemy import text
 from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 from payment_service.errors import Recovering
 from payment_service.observability.metrics import RECOVERING
-from payment_service.platform.shares import counting_for
+from payment_service.shares import counting_for
 from payment_service.storage import audit_log
 from payment_service.storage.cursors import add_cursor, drop_cursor, read_cursor, read_cursors, write_cursor
 from payment_service.storage.database import sqlstate
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.storage.database import Database
 
 MARK: Final = "recovery"

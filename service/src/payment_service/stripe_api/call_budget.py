@@ -17,7 +17,7 @@ from payment_service.errors import StripeUnavailable
 from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
-    from payment_service.platform.clock import Clock
+    from payment_service.clock import Clock
     from payment_service.storage.database import Database
 
 NAME: Final = "stripe_budget"

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from payment_service.errors import TooManyRequests, Unprocessable
 from payment_service.observability.metrics import LIMITER_DECISIONS
-from payment_service.platform.tasks import begin
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import limit_headers
+from payment_service.tasks import begin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from payment_service.mail_addresses import mail_key
 from payment_service.payments.declines import Payer
-from payment_service.platform.mail_addresses import mail_key
 from payment_service.ratelimit.limiter import Rule
 
 if TYPE_CHECKING:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.catalog.service import Price
+    from payment_service.clock import Clock
     from payment_service.customers.selection import Selection
     from payment_service.errors import PaymentsError
     from payment_service.operations.schemas import Operation
-    from payment_service.platform.clock import Clock
     from payment_service.stripe_api.gateway import StripeGateway
 
 BY_ADDRESS: Final = "by_address"

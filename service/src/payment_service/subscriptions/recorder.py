@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.clock import Clock
     from payment_service.operations.schemas import Operation
-    from payment_service.platform.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject
 

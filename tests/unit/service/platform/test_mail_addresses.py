@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_service.platform.mail_addresses import mail_key
+from payment_service.mail_addresses import mail_key
 
 SAME = [
     ("Ada@Example.com", "ada@example.COM"),

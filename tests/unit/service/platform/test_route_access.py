@@ -8,7 +8,8 @@ import pytest
 from litestar import Litestar, Router, asgi, get, post, websocket
 
 from payment_service.access.schemas import ApiKey
-from payment_service.app import build, create_app
+from payment_service.bootstrap import build, create_app
+from payment_service.clock import Clock
 from payment_service.config.settings import Settings
 from payment_service.http.route_access import (
     ADMIN,
@@ -24,7 +25,6 @@ from payment_service.http.route_access import (
     declared,
     public,
 )
-from payment_service.platform.clock import Clock
 from payment_service.subscriptions import routes as subscriptions
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from payment_service import shares as module
 from payment_service.errors import TooManyInFlight
-from payment_service.platform import shares as module
-from payment_service.platform.shares import Holder, Shares, counting_for
-from payment_service.platform.tasks import begin
+from payment_service.shares import Holder, Shares, counting_for
+from payment_service.tasks import begin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from payment_service.platform.clock import MovableClock
+from payment_service.clock import MovableClock
 from payment_service.simulator import Simulator
 
 KEY = "sk_test_unit"

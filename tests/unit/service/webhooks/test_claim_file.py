@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from payment_service.clock import MovableClock
 from payment_service.events.claim_file import LAG_SECONDS, ClaimFile
-from payment_service.platform.clock import MovableClock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ from payment_service.caching.circuit_breaker import Circuit
 from payment_service.caching.invalidation import Invalidations
 from payment_service.caching.redis import close as close_redis
 from payment_service.caching.redis import connect
+from payment_service.clock import Clock
 from payment_service.config.secrets import fingerprint
 from payment_service.health.service import VERSION, Health
 from payment_service.http.drain import DrainState
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.observability.metrics import BUILD_INFO
 from payment_service.observability.tracing import Tracing
-from payment_service.platform.clock import Clock
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.ratelimit.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.storage.database import Database
@@ -177,12 +177,12 @@ def create_app(parts: Parts) -> Gate:
         UndeclaredRoute: a route does not say who may call it.
     """
     from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
-    from payment_service.api import create_api  # noqa: PLC0415 - as above
     from payment_service.events.routes import webhook_route  # noqa: PLC0415 - as above
     from payment_service.health.routes import LIVE, LIVE_PATH, health_routes, limited  # noqa: PLC0415 - as above
     from payment_service.http.cors import Cors  # noqa: PLC0415 - as above
     from payment_service.http.gate import Gate, security_headers  # noqa: PLC0415 - as above
     from payment_service.http.route_access import PlainRoutes  # noqa: PLC0415 - as above
+    from payment_service.http_api import create_api  # noqa: PLC0415 - as above
     from payment_service.ratelimit.limits import parse_networks  # noqa: PLC0415 - as above
 
     http = parts.settings.http

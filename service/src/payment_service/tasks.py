@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from payment_service.platform.shares import counting_for
+from payment_service.shares import counting_for
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable

@@ -1,1 +1,0 @@
-"""What the features stand on: database, Redis, Stripe, metrics, logs, clock. Knows no feature."""
