@@ -1,4 +1,4 @@
-# Images from one file: `service` (API, worker, migrations), `operator`, and `backup` (pg_dump, pg_restore and a scratch
+# Images from one file: `service` (API, worker, migrations), `simulator` (Stripe's stand-in), `operator`, and `backup` (pg_dump, pg_restore and a scratch
 # server of PostgreSQL 18, the newest that is supported). All run as 10001 on a read-only root.
 ARG BASE_IMAGE=python:3.13-slim
 ARG POSTGRES_IMAGE=postgres:18
@@ -12,6 +12,7 @@ WORKDIR /src
 ENV UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/app
 COPY pyproject.toml uv.lock ./
 COPY service/pyproject.toml service/
+COPY simulator/pyproject.toml simulator/
 COPY operator/pyproject.toml operator/
 
 # dependencies first: a change of the source alone installs nothing anew
@@ -25,6 +26,12 @@ COPY service/ service/
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
     uv sync --locked --no-dev --no-editable --package payment-service ${EXTRAS:+--extra $EXTRAS}
+
+FROM build-service AS build-simulator
+COPY simulator/ simulator/
+RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    uv sync --locked --no-dev --no-editable --package stripe-simulator
 
 FROM build AS build-operator
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
@@ -42,6 +49,15 @@ USER 10001:10001
 EXPOSE 8000 9090
 ENTRYPOINT ["payments"]
 CMD ["serve"]
+
+# the service with the Stripe stand-in: for development and tests, never for production
+FROM ${BASE_IMAGE} AS simulator
+COPY --from=build-simulator /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 12111 12112
+ENTRYPOINT ["payments", "simulator"]
+CMD ["--host", "::"]
 
 FROM ${POSTGRES_IMAGE} AS backup
 # initdb looks its user up

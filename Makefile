@@ -18,7 +18,7 @@ help: ## Show the targets
 $(UV):
 	@./scripts/bootstrap
 
-$(READY): $(UV) uv.lock pyproject.toml service/pyproject.toml operator/pyproject.toml
+$(READY): $(UV) uv.lock pyproject.toml service/pyproject.toml simulator/pyproject.toml operator/pyproject.toml
 	@$(UV) sync --quiet --locked --all-packages
 	@touch $@
 

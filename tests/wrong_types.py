@@ -11,8 +11,8 @@ import msgspec
 from payment_service.catalog import shapes as catalog
 from payment_service.customers import shapes as customers
 from payment_service.mirror import payment_shapes as payments
-from payment_service.simulator.shapes import shape
 from payment_service.subscriptions import shapes as subscriptions
+from stripe_simulator.shapes import shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MANIFESTS = Path(__file__).parents[2] / "k8s/dev"
 _SHORT = {
     "payments-service": "service",
+    "payments-simulator": "simulator",
     "payments-operator": "operator",
     "payments-test-postgresql": "postgresql",
     "payments-test-valkey": "valkey",

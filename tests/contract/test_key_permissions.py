@@ -9,8 +9,8 @@ from pathlib import Path
 import payment_service
 from payment_operator.api.api_key import COLLECTIONS, NEEDED
 from payment_service.mirror.kinds import TARGETS
-from payment_service.simulator.routes import PERMISSIONS
 from payment_service.stripe_api import calls as stripe_calls
+from stripe_simulator.routes import PERMISSIONS
 
 Access = tuple[str, str]
 """A resource in Stripe's names, and `read` or `write`."""

@@ -8,9 +8,9 @@ import pytest
 from tests.servers.laboratory import Laboratory, laboratory
 
 from payment_service.reconcile import absence, drift
-from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import read_cursor
 from payment_service.storage.tables import customers
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from payment_service.simulator import Simulator
+from stripe_simulator import Simulator
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer

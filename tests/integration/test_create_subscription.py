@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.servers.stack import OTHER_PRICE
 
-from payment_service.simulator.faults import Fault
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import customers, events, operations, subscriptions
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

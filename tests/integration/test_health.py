@@ -15,7 +15,7 @@ from payment_service.config.settings import DEVELOPMENT_SECRET_KEY, DEVELOPMENT_
 from payment_service.health.admin import admin_app
 from payment_service.http.admin_token import derived_token
 from payment_service.migrations.support import APPLICATION_SCHEMA
-from payment_service.simulator.faults import Fault
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,7 +15,7 @@ from tests.servers.stack import running_stack
 
 from payment_service.bootstrap import build, create_app
 from payment_service.health.admin import admin_app
-from payment_service.simulator.faults import Fault
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.servers.stack import running_stack
 
-from payment_service.simulator.faults import Fault
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import update
 from tests.servers.stack import running_stack
 
-from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import customers, idempotency_keys, operations, prices
 from payment_service.stripe_api import calls
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     import pytest

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from payment_service.events import worker
-from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import idempotency_keys, operations
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

@@ -9,9 +9,9 @@ import pytest
 from tests.servers.stack import OTHER_PRICE, PRICE
 
 from payment_service.customers.history import IMPORT
-from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import drop_cursor, read_cursor
 from payment_service.storage.tables import customers, events, subscriptions
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack

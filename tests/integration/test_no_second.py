@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.holding import hold
 from tests.servers.stack import OTHER_PRICE, PRICE, Stack, running_stack, seed
 
-from payment_service.simulator.errors import StripeFault
 from payment_service.storage.tables import LIVE_STATUSES
+from stripe_simulator.errors import StripeFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

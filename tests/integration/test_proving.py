@@ -20,10 +20,10 @@ from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.clients.stripe_probe import StripeProbe
 from payment_service.http.server import Servers, listen
 from payment_service.observability.metrics import STRIPE_REQUESTS
-from payment_service.simulator import Simulator
-from payment_service.simulator.faults import Fault
-from payment_service.simulator.keys import Key
-from payment_service.simulator.state import DEFAULT_ACCOUNT
+from stripe_simulator import Simulator
+from stripe_simulator.faults import Fault
+from stripe_simulator.keys import Key
+from stripe_simulator.state import DEFAULT_ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

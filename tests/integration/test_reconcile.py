@@ -15,12 +15,12 @@ from payment_service.clock import Clock
 from payment_service.mirror.kinds import TARGETS
 from payment_service.observability.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.reconcile import drift, polling
-from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import read_cursor
 from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import cursors, customers, events, operations, subscriptions
 from payment_service.stripe_api.call_budget import StripeBudget
 from payment_service.stripe_api.objects import StripeUnreadable
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,12 +17,12 @@ from tests.servers.stack import Stack, running_stack
 from payment_service.errors import StripeMisconfigured
 from payment_service.observability.metrics import RECOVERING
 from payment_service.reconcile.recovering import Recovering
-from payment_service.simulator.faults import Fault
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.payment_tables import metadata
 from payment_service.storage.recovery import MEMORY, Recovery, set_mark
 from payment_service.storage.tables import audit_log, customers, operations, subscriptions
 from payment_service.stripe_api import calls
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

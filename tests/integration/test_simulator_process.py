@@ -15,8 +15,8 @@ from tests.servers.process import ServerProcess, accepts, free_port
 
 from payment_service.clock import MovableClock
 from payment_service.http.server import Servers, listen
-from payment_service.simulator import Simulator
-from payment_service.simulator.faults import Fault
+from stripe_simulator import Simulator
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,9 +14,9 @@ import stripe as sdk
 from payment_service.clock import MovableClock
 from payment_service.http.responses import read_body, respond
 from payment_service.http.server import Servers, listen
-from payment_service.simulator import Simulator
-from payment_service.simulator.faults import WebhookFault
 from payment_service.stripe_api.signature import sign
+from stripe_simulator import Simulator
+from stripe_simulator.faults import WebhookFault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

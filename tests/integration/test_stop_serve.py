@@ -21,8 +21,8 @@ from tests.servers.stack import CREATE, PRICE
 from payment_service.bootstrap import create_app
 from payment_service.http import server
 from payment_service.http.server import Servers, listen
-from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import operations
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,8 +15,8 @@ import pytest
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
-from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import events
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -22,9 +22,9 @@ from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.events.administration import InboxAdministration
 from payment_service.events.rows import row_of
 from payment_service.mirror.kinds import TARGETS
-from payment_service.simulator.thin_events import thin_event
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, events, outbox, products
+from stripe_simulator.thin_events import thin_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

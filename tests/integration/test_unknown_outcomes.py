@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, update
 
-from payment_service.simulator.faults import Fault
 from payment_service.storage.tables import operations
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND
+from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
 
-    from payment_service.simulator.faults import FaultKind
+    from stripe_simulator.faults import FaultKind
 
 CARD = "pm_card_visa"
 KEY = {"Idempotency-Key": "order-1"}

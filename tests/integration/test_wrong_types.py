@@ -13,8 +13,8 @@ from tests.wrong_types import SHAPES, declared, whole, wrong
 
 from payment_service.events.rows import row_of
 from payment_service.mirror.kinds import TARGETS
-from payment_service.simulator.shapes import shape
 from payment_service.storage.tables import customers, events
+from stripe_simulator.shapes import shape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

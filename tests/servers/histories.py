@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payment_service.simulator.errors import StripeFault
+from stripe_simulator.errors import StripeFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
     from payment_service.clock import MovableClock
-    from payment_service.simulator import Simulator
+    from stripe_simulator import Simulator
 
 CARDS = ("pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_createDispute", "pm_card_refundFail")
 WEEK = 7 * 86400

@@ -16,8 +16,8 @@ from payment_service.events.rows import row_of
 from payment_service.events.store import insert_events
 from payment_service.http.server import Servers, listen
 from payment_service.mirror.kinds import TARGETS
-from payment_service.simulator import Simulator
 from payment_service.storage.tables import cursors, events, outbox
+from stripe_simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from payment_service.clock import MovableClock
-    from payment_service.simulator import Simulator
+    from stripe_simulator import Simulator
 
 ADDRESSES = ("ada@example.com", "Ada@Example.com", " bob@EXAMPLE.com", "carol@example.com", "")
 BY_INVOICE = {"collection_method": "send_invoice", "days_until_due": "7"}

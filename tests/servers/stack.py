@@ -16,8 +16,8 @@ from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET, Settings
 from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import Servers, listen
 from payment_service.migrations.runner import locked_connection, run_migrations
-from payment_service.simulator import Simulator
-from payment_service.simulator.control import ledger
+from stripe_simulator import Simulator
+from stripe_simulator.control import ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -24,8 +24,8 @@ from tests.servers.stack import PRICE, seed
 from tests.soak.scenarios import CREATE, SCENARIOS, Scenario
 
 from payment_service.http.server import Servers, listen
-from payment_service.simulator import Simulator
-from payment_service.simulator.control import ledger
+from stripe_simulator import Simulator
+from stripe_simulator.control import ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -25,9 +25,9 @@ from tests.soak.scenarios import AMOUNT, CREATE
 
 from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import Servers, listen
-from payment_service.simulator import Simulator
-from payment_service.simulator.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
-from payment_service.simulator.ledger import ledger
+from stripe_simulator import Simulator
+from stripe_simulator.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
+from stripe_simulator.ledger import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -32,6 +33,8 @@ _GROUPS: Final = {
     "recover": "payment_service.reconcile.recover_command:recover",
 }
 """Groups of commands that live with their feature: module and name."""
+PLUGINS: Final = "payments.commands"
+"""Entry points by which other packages add commands (the simulator's, which production images do not hold)."""
 
 
 class _Commands(click.Group):
@@ -48,11 +51,12 @@ class _Commands(click.Group):
         if module:
             found: click.Command = getattr(import_module(module), name)
             return found
-        return super().get_command(ctx, cmd_name)
+        own = super().get_command(ctx, cmd_name)
+        return own or next((entry.load() for entry in entry_points(group=PLUGINS, name=cmd_name)), None)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted([*super().list_commands(ctx), *_GROUPS])
+        return sorted([*super().list_commands(ctx), *_GROUPS, *entry_points(group=PLUGINS).names])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,7 +73,7 @@ def serve(host: str, port: int) -> None:
     gc.disable()  # what start-up makes stays; processes.keep_what_is_loaded enables it again
     from payment_service.processes import serve as run  # noqa: PLC0415 - loaded for this command only
 
-    _run(run(_settings(), host=host, port=port))
+    run_to_end(run(_settings(), host=host, port=port))
 
 
 @main.command()
@@ -79,7 +83,7 @@ def worker() -> None:
     from payment_service.cli_settings import WORKER  # noqa: PLC0415 - as above
     from payment_service.processes import work  # noqa: PLC0415 - loaded for this command only
 
-    _run(work(_settings(WORKER)))
+    run_to_end(work(_settings(WORKER)))
 
 
 @main.command()
@@ -94,25 +98,6 @@ def migrate(mode: str, *, lenient: bool, as_json: bool) -> None:
     from payment_service.migrations.command import migrate as run  # noqa: PLC0415 - as above
 
     sys.exit(asyncio.run(run(_settings(DATABASE), mode=mode, as_json=as_json, lenient=lenient)))
-
-
-@main.command()
-@click.option("--port", type=PORT, default=8000, show_default=True, envvar="PORT", help="Port of the API.")
-@click.option("--once", is_flag=True, help="Do the round trip and exit.")
-@click.option("--body", "body_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Request body.")
-def demo(port: int, body_file: Path | None, *, once: bool) -> None:
-    """Run API, worker and Stripe simulator in one process on SQLite, and create a subscription."""
-    from payment_service.demo import BODY, DemoFailed, run_demo  # noqa: PLC0415 - loaded for this command only
-
-    try:
-        body = msgspec.json.decode(body_file.read_bytes()) if body_file else None
-    except msgspec.DecodeError as error:
-        raise click.UsageError(f"--body: {body_file} holds no JSON: {error}") from None
-    again = f"@{body_file}" if body_file else "'" + msgspec.json.encode(BODY).decode() + "'"
-    try:
-        _run(run_demo(port=port, once=once, body=body, again=again))
-    except DemoFailed as error:
-        _fail(f"The demo failed: {error}")
 
 
 @main.command()
@@ -134,20 +119,6 @@ def smoke(base_url: str, *, as_json: bool) -> None:
         for result in results:
             echo(f"{'ok  ' if result['passed'] else 'FAIL'} {result['check']:<15} {result['detail']}")
     sys.exit(exit_code(results))
-
-
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=PORT, default=12111, show_default=True, help="Port of the Stripe API.")
-@click.option(
-    "--control-port", type=PORT, default=12112, show_default=True, help="Port of faults, clock, ledger and state page."
-)
-@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="SQLite file that keeps the state.")
-def simulator(host: str, port: int, control_port: int, state: Path | None) -> None:
-    """Run the Stripe simulator by itself."""
-    from payment_service.simulator.command import run  # noqa: PLC0415 - loaded for this command only
-
-    _run(run(host=host, port=port, control_port=control_port, state=state))
 
 
 @main.command()
@@ -179,7 +150,7 @@ def _settings(needs: Collection[str] | None = None) -> Settings:
     return load_settings() if needs is None else load_settings(needs)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def run_to_end(work: Coroutine[Any, Any, None]) -> None:
     """Run a long command on uvloop; a port in use is a message, not a traceback."""
     import uvloop  # noqa: PLC0415 - not needed for --help
 
@@ -188,7 +159,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(work)
     except PortInUse as error:
-        _fail(f"Cannot start: {error}. Stop what listens there or choose another port (PORT=8001).")
+        fail(f"Cannot start: {error}. Stop what listens there or choose another port (PORT=8001).")
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -201,6 +172,7 @@ def _conclude(settings: Settings, result: dict[str, Any]) -> None:
         Path(settings.termination_log).write_bytes(msgspec.json.encode(redact_value(result))[:4096])
 
 
-def _fail(message: str) -> NoReturn:
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and exit with 1."""
     echo(message, err=True)
     sys.exit(1)

@@ -12,7 +12,7 @@ from tests.cluster.images import store
 def main() -> int:
     """Do it for the short names given, or for all; 1 with a sentence when it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.images", description=__doc__)
-    parser.add_argument("images", nargs="*", help="service, operator, postgresql, backup, valkey; all by default")
+    parser.add_argument("images", nargs="*", help="short names as in recipes.py; all by default")
     parser.add_argument("--as", dest="name", help="the name of the one image, with its tag, in the builder's store")
     arguments = parser.parse_args()
     if arguments.name and len(arguments.images) != 1:

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
-_WORKSPACE = ("pyproject.toml", "uv.lock", "scripts/uv.txt", "service/pyproject.toml", "operator/pyproject.toml")
+_WORKSPACE = (
+    "pyproject.toml",
+    "uv.lock",
+    "scripts/uv.txt",
+    "service/pyproject.toml",
+    "simulator/pyproject.toml",
+    "operator/pyproject.toml",
+)
 
 
 def _wheel(name: str) -> Path:
@@ -57,8 +64,8 @@ class Recipe:
         return digest.hexdigest()[:12]
 
 
-def _project(target: str) -> Recipe:
-    parts = {name: ROOT / name for name in (*_WORKSPACE, f"{target}/src")}
+def _project(target: str, *beside: str) -> Recipe:
+    parts = {name: ROOT / name for name in (*_WORKSPACE, f"{target}/src", *beside)}
     return Recipe(f"payments-{target}", target, ROOT / "Dockerfile", parts)
 
 
@@ -73,6 +80,7 @@ def recipes() -> dict[str, Recipe]:
     server = Recipe("payments-test-postgresql", "postgresql", servers, postgresql)
     return {
         "service": _project("service"),
+        "simulator": _project("simulator", "service/src"),
         "operator": _project("operator"),
         "postgresql": server,
         "backup": Recipe("payments-backup", "backup", ROOT / "Dockerfile", {}, on=server),

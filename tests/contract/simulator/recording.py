@@ -13,7 +13,7 @@ import stripe
 
 from payment_service.clock import MovableClock
 from payment_service.http.server import Servers, listen
-from payment_service.simulator import Simulator
+from stripe_simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -19,9 +19,9 @@ from tests.contract.simulator.description import (
 from tests.contract.simulator.differences import ADDED
 from tests.contract.simulator.scenario import drive
 
-from payment_service.simulator import Simulator
-from payment_service.simulator.routes import build_table
-from payment_service.simulator.state import API_VERSION
+from stripe_simulator import Simulator
+from stripe_simulator.routes import build_table
+from stripe_simulator.state import API_VERSION
 
 if TYPE_CHECKING:
     from tests.contract.simulator.recording import Recorded

@@ -15,9 +15,9 @@ from tests.contract.simulator.scenario import drive
 from tests.servers.stack import Stack, development_settings, migrate_async, running_stack
 
 from payment_service.errors import PaymentsError
-from payment_service.simulator.state import API_VERSION
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeGateway, StripeRejected
+from stripe_simulator.state import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Integer, String, Table, Text, UniqueConstraint
 
-from payment_service import simulator
+import stripe_simulator as simulator
 from payment_service.mirror.kinds import TARGETS, Target
-from payment_service.simulator.shapes import shape
+from stripe_simulator.shapes import shape
 
 UNIQUE = {
     ("customers", ("stripe_customer_id",)): "Stripe's id: one object, one row",

@@ -8,8 +8,8 @@ import pytest
 import stripe
 
 from payment_service.errors import PaymentsError, StripeKeySpent, StripeMisconfigured, StripeTimeout, StripeUnavailable
-from payment_service.simulator.state import API_VERSION as SIMULATED_VERSION
 from payment_service.stripe_api.gateway import API_VERSION, StripeDeclined, StripeRejected, _translate
+from stripe_simulator.state import API_VERSION as SIMULATED_VERSION
 
 SDK: Any = stripe  # its errors' constructors carry no types
 

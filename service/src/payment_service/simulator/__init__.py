@@ -1,5 +1,0 @@
-"""A stateful stand-in for Stripe, for development and tests: objects, money, idempotency, signed webhooks, faults."""
-
-from payment_service.simulator.simulator import Simulator
-
-__all__ = ["Simulator"]
