@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from payment_operator.runtime.queue import Key
+    from payment_operator.names import EnvironmentKey
 
 pytestmark = pytest.mark.filterwarnings(
     # Kopf's tasks that outlive its end leave their connections to the garbage collector: see `collected`
@@ -45,7 +45,7 @@ class Seen:
         self.versions: list[str] = []
         self.loop = asyncio.get_running_loop()
 
-    def see(self, _: Key, version: str) -> None:
+    def see(self, _: EnvironmentKey, version: str) -> None:
         assert asyncio.get_running_loop() is self.loop, "the queue is not for other threads"
         self.versions.append(version)
 

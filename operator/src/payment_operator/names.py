@@ -4,6 +4,8 @@ from typing import Final
 
 GROUP: Final = "payments.leanconstruction.io"
 VERSION: Final = "v1alpha1"
+EnvironmentKey = tuple[str, str]
+"""Namespace and name of an environment."""
 KIND: Final = "PaymentEnvironment"
 PLURAL: Final = "paymentenvironments"
 REQUEST_KIND: Final = "EnvironmentRequest"

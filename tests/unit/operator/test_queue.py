@@ -10,7 +10,7 @@ from payment_operator.runtime.health import Staleness
 from payment_operator.runtime.queue import CONCURRENT, CONCURRENT_FAILING, WorkQueue
 
 if TYPE_CHECKING:
-    from payment_operator.runtime.queue import Key
+    from payment_operator.names import EnvironmentKey
 
 SHOP, BAR = ("test", "shop"), ("test", "bar")
 
@@ -20,10 +20,10 @@ class Passes:
 
     def __init__(self, *, again: float | None = 60.0, failures: int = 0) -> None:
         self.again, self.failures = again, failures
-        self.done: list[Key] = []
-        self.running: set[Key] = set()
+        self.done: list[EnvironmentKey] = []
+        self.running: set[EnvironmentKey] = set()
 
-    async def __call__(self, key: Key) -> float | None:
+    async def __call__(self, key: EnvironmentKey) -> float | None:
         assert key not in self.running
         self.running.add(key)
         await asyncio.sleep(0.2)
@@ -91,9 +91,9 @@ async def test_failures_wait_and_then_the_pass_is_made() -> None:
 async def test_those_that_fail_take_no_slot_from_the_others() -> None:
     held, served = asyncio.Event(), asyncio.Event()
     failing = {("test", f"bad-{number}") for number in range(2 * CONCURRENT)}
-    deaths: dict[Key, int] = dict.fromkeys(failing, 0)
+    deaths: dict[EnvironmentKey, int] = dict.fromkeys(failing, 0)
 
-    async def handle(key: Key) -> float:
+    async def handle(key: EnvironmentKey) -> float:
         if key not in failing:
             served.set()
             return 60

@@ -12,17 +12,17 @@ from payment_operator.clients.kubernetes import Cluster
 from payment_operator.decide.status import faults
 from payment_operator.decide.status.report import read
 from payment_operator.effects.events import post_event
+from payment_operator.effects.request_answers import refuse
 from payment_operator.errors import ApiError, Conflict
 from payment_operator.logs import environment_of
 from payment_operator.model.actions import Decision, Event
 from payment_operator.model.conditions import Finding, Status, stamped
 from payment_operator.model.holds import Holds
 from payment_operator.model.observed import Observed
-from payment_operator.observe.requests import refuse
+from payment_operator.names import EnvironmentKey
 from payment_operator.redaction import redact_value
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import stamp
-from payment_operator.runtime.queue import Key as EnvironmentKey
 
 INVALID: Final[dict[str, Status]] = {"Ready": "False", "Stalled": "True", "Failing": "True"}
 DEAD: Final[dict[str, Status]] = {"Ready": "False", "Failing": "True"}

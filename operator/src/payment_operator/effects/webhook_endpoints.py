@@ -1,19 +1,14 @@
 """Does at Stripe what a webhook rotation asks for, and returns the write that records it."""
 
-from payment_operator.clients.stripe_endpoints import Account, Endpoints, StripeFault
-from payment_operator.clients.stripe_http import Form, base_of
+from payment_operator.clients.stripe_endpoints import Endpoints, StripeFault
+from payment_operator.clients.stripe_http import Form
 from payment_operator.decide.rotation.webhook import endpoints, secrets
 from payment_operator.model.actions import Apply, CreateEndpoint, EndpointAction, Part, UpdateEndpoint
 from payment_operator.model.observed import Observed
+from payment_operator.observe.webhooks import account_of
 from payment_operator.redaction import redact
-from payment_operator.resources.credentials import API_KEY
 
 TOO_MANY, IN_PROGRESS, BROKEN = 429, 409, 500
-
-
-def account_of(observed: Observed) -> Account:
-    """Stripe, with the key that is in use."""
-    return Account(base_of(observed.spec), observed.sources.values[API_KEY])
 
 
 async def work_on_endpoint(

@@ -1,19 +1,17 @@
-"""Reads what people ask of an environment, and answers where no pass can: there is no such environment."""
+"""Reads what people ask of an environment."""
 
 import logging
-from datetime import datetime
 from typing import Final
 
 from payment_operator import names
-from payment_operator.api.request import RequestStatus
 from payment_operator.clients.kubernetes import Cluster
-from payment_operator.errors import ApiError, Conflict, NotThere
+from payment_operator.errors import ApiError, NotThere
 from payment_operator.model import requests
-from payment_operator.model.requests import Asked, Requests
+from payment_operator.model.requests import Requests
+from payment_operator.names import EnvironmentKey
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
-from payment_operator.resources.release_record import moment, readable, stamp
-from payment_operator.runtime.queue import Key
+from payment_operator.resources.release_record import moment, readable
 
 INSTALL: Final = "the kind EnvironmentRequest is not installed: kubectl apply --server-side -f chart/crds"
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -21,7 +19,7 @@ SETTLES_SECONDS: Final = 30.0
 log = logging.getLogger("payment_operator.observe.requests")
 
 
-async def read_requests(cluster: Cluster, key: Key, *, policy: str = "") -> Requests:
+async def read_requests(cluster: Cluster, key: EnvironmentKey, *, policy: str = "") -> Requests:
     """What is asked of one environment, with what has been answered and is still kept.
 
     That they cannot be read is no reason to stop: it is said, and no release takes a step meanwhile.
@@ -37,26 +35,6 @@ async def read_requests(cluster: Cluster, key: Key, *, policy: str = "") -> Requ
         return Requests(unread=redact(str(error)))
     since = await _vouches_since(cluster, policy) if policy and any(requests.read(item).open for item in found) else ""
     return Requests(tuple(requests.read(item, verified=_verified(item, since)) for item in found))
-
-
-async def refuse(cluster: Cluster, key: Key, why: str, *, now: datetime) -> None:
-    """Answer what is asked of an environment that does not exist, or whose spec cannot be read.
-
-    Raises:
-        OperatorError: an answer cannot be written.
-    """
-    for item in (await read_requests(cluster, key)).items:
-        if item.open:
-            status = RequestStatus(state="Refused", message=redact(why), by=item.by, at=stamp(now))
-            tests: list[Manifest] = [{"op": "test", "path": "/metadata/resourceVersion", "value": item.version}]
-            await _answer(cluster, key, item, requests.answered(item, status, tests=tests))
-
-
-async def _answer(cluster: Cluster, key: Key, item: Asked, operations: list[Manifest]) -> None:
-    try:
-        await cluster.patch(names.REQUEST_KIND, key[0], item.name, operations, subresource="status")
-    except (Conflict, NotThere) as error:
-        log.info("read again: %s", error, extra={"environment": "/".join(key)})
 
 
 async def _list(cluster: Cluster, namespace: str) -> list[Manifest]:

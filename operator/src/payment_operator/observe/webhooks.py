@@ -10,13 +10,14 @@ from typing import Any, Final
 from payment_operator.backoff import Backoff
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.stripe_endpoints import Account, StripeEndpoints, StripeFault
+from payment_operator.clients.stripe_http import base_of
 from payment_operator.decide.rotation.webhook import endpoints as webhook_endpoints
 from payment_operator.decide.rotation.webhook import state
-from payment_operator.effects.webhook_endpoints import account_of
 from payment_operator.logs import environment_of
 from payment_operator.model.observed import Observed
 from payment_operator.model.webhook import PodReport, WebhookSight
 from payment_operator.observe.pods import token
+from payment_operator.resources.credentials import API_KEY
 from payment_operator.resources.release_record import moment
 
 IDLE: Final = timedelta(seconds=60)
@@ -87,6 +88,11 @@ class WebhookWatch:
         """Forget the faults of changes, and look anew in the next pass."""
         self.calls.done()
         self.at = None
+
+
+def account_of(observed: Observed) -> Account:
+    """Stripe, with the key that is in use."""
+    return Account(base_of(observed.spec), observed.sources.values[API_KEY])
 
 
 def read_report(answer: dict[str, Any]) -> PodReport | None:

@@ -13,9 +13,9 @@ import kopf
 
 from payment_operator import names
 from payment_operator.model.requests import environment_of
+from payment_operator.names import EnvironmentKey
 from payment_operator.resources.metadata import Manifest
 from payment_operator.runtime.pulse import Pace, Pulse
-from payment_operator.runtime.queue import Key
 
 ENVIRONMENTS: Final = (names.GROUP, names.VERSION, names.PLURAL)
 REQUESTS: Final = (names.GROUP, names.VERSION, names.REQUEST_PLURAL)
@@ -31,9 +31,9 @@ OWNED: Final = (
     ("autoscaling", "v2", "horizontalpodautoscalers"),
 )
 NEVER: Final = 1e9
-Changed = Callable[[Key], None]
+Changed = Callable[[EnvironmentKey], None]
 Deleted = Callable[[Manifest], None]
-Seen = Callable[[Key, str], None]
+Seen = Callable[[EnvironmentKey, str], None]
 Registry = kopf.OperatorRegistry
 
 

@@ -14,9 +14,9 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from payment_operator.metrics import REGISTRY
+from payment_operator.names import EnvironmentKey
 from payment_operator.resources.metadata import Manifest
 from payment_operator.runtime.condition_metrics import failing_environments
-from payment_operator.runtime.queue import Key
 
 STUCK_SECONDS: Final = 120.0
 ENDLESS_SECONDS: Final = 180.0
@@ -35,17 +35,17 @@ class Staleness:
     """When the resync last asked for the environments, whatever the API server said."""
     alive: float = field(default_factory=time.monotonic)
     """When a standby last asked for the Lease."""
-    _seen: dict[Key, str] = field(default_factory=dict)
-    _missed: dict[Key, tuple[str, float]] = field(default_factory=dict)
+    _seen: dict[EnvironmentKey, str] = field(default_factory=dict)
+    _missed: dict[EnvironmentKey, tuple[str, float]] = field(default_factory=dict)
 
-    def watched(self, key: Key, version: str) -> None:
+    def watched(self, key: EnvironmentKey, version: str) -> None:
         """The watch has shown this version of an environment."""
         self._seen[key] = version
 
     def read(self, environments: list[Manifest]) -> None:
         """The resync has read these environments."""
         now = time.monotonic()
-        present: dict[Key, tuple[str, float]] = {}
+        present: dict[EnvironmentKey, tuple[str, float]] = {}
         for item in environments:
             metadata = item["metadata"]
             key, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]

@@ -14,10 +14,9 @@ from typing import Final
 from payment_operator.backoff import wait_after
 from payment_operator.errors import Conflict, OperatorError
 from payment_operator.metrics import ENVIRONMENTS, QUEUE_DEPTH
+from payment_operator.names import EnvironmentKey
 
-Key = tuple[str, str]
-"""Namespace and name."""
-Handle = Callable[[Key], Awaitable[float | None]]
+Handle = Callable[[EnvironmentKey], Awaitable[float | None]]
 BURST_SECONDS: Final = 0.1
 FIRST_BACKOFF_SECONDS: Final = 0.2
 LONGEST_BACKOFF_SECONDS: Final = 30.0
@@ -32,14 +31,14 @@ class WorkQueue:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._wake: dict[Key, asyncio.Event] = {}
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._waiting: set[Key] = set()
-        self._running: dict[Key, float] = {}
+        self._wake: dict[EnvironmentKey, asyncio.Event] = {}
+        self._tasks: dict[EnvironmentKey, asyncio.Task[None]] = {}
+        self._waiting: set[EnvironmentKey] = set()
+        self._running: dict[EnvironmentKey, float] = {}
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._slots_of_failing = asyncio.Semaphore(CONCURRENT_FAILING)
 
-    def add(self, key: Key) -> None:
+    def add(self, key: EnvironmentKey) -> None:
         """Ask for a pass soon."""
         self._waiting.add(key)
         QUEUE_DEPTH.set(len(self._waiting))
@@ -61,7 +60,7 @@ class WorkQueue:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _serve(self, key: Key, wake: asyncio.Event) -> None:
+    async def _serve(self, key: EnvironmentKey, wake: asyncio.Event) -> None:
         failures = 0
         again: float | None = 0.0
         while again is not None:
@@ -78,7 +77,7 @@ class WorkQueue:
         self._tasks.pop(key, None)
         ENVIRONMENTS.set(len(self._tasks))
 
-    async def _pass(self, key: Key, failures: int) -> tuple[float | None, int]:
+    async def _pass(self, key: EnvironmentKey, failures: int) -> tuple[float | None, int]:
         self._running[key] = time.monotonic()
         try:
             return await self._handle(key), 0

@@ -50,6 +50,7 @@ from payment_operator.model.actions import (
 from payment_operator.model.holds import write_of
 from payment_operator.model.observed import Key, Observed
 from payment_operator.model.readable_spec import readable
+from payment_operator.names import EnvironmentKey
 from payment_operator.observe.cluster_state import SpecInvalid, observe
 from payment_operator.observe.credentials import CredentialsWatch
 from payment_operator.observe.pods import Watching
@@ -58,7 +59,6 @@ from payment_operator.observe.webhooks import WebhookWatch
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
 from payment_operator.runtime.condition_metrics import measure_conditions, measure_death
-from payment_operator.runtime.queue import Key as EnvironmentKey
 from payment_operator.runtime.rotation_metrics import measure
 from payment_operator.runtime.trouble import IN_A_ROW, MOST_CONFLICTS, Trouble
 
