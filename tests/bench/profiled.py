@@ -18,7 +18,10 @@ from payment_service.cli import main
 
 EVERY_SECONDS = 0.002
 LAYERS = {
-    "payment_service/platform": "service: platform",
+    "payment_service/storage": "service: storage",
+    "payment_service/http": "service: http",
+    "payment_service/stripe_api": "service: Stripe",
+    "payment_service/observability": "service: logs and metrics",
     "payment_service": "service: features",
     "uvicorn": "uvicorn (HTTP)",
     "asyncio/runners": "event loop (uvloop, kernel)",

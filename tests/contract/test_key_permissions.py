@@ -32,7 +32,7 @@ def text(node: ast.expr) -> str:
 
 
 def written_out() -> set[Access]:
-    """The calls in stripe_calls.py whose collection stands there."""
+    """The calls in stripe_api/calls.py whose collection stands there."""
     found = set()
     for call in calls(ast.parse(inspect.getsource(stripe_calls)), "request", "call"):
         _, method, first, *_ = call.args
@@ -46,7 +46,10 @@ def by_collection() -> set[Access]:
     found = {access("get", target.collection) for target in TARGETS.values()}
     for path in Path(inspect.getfile(payment_service)).parent.rglob("*.py"):
         for call in calls(ast.parse(path.read_text()), "retrieve", "list_page"):
-            of_stripe = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "stripe_calls"
+            of_stripe = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in {
+                "calls",
+                "stripe_calls",
+            }
             if of_stripe and (collection := text(call.args[1])):
                 found.add(access("get", collection))
     return found

@@ -29,7 +29,7 @@ OURS = {
     "payment_service",
     "payment_service.command",
     "payment_service.draining",
-    "payment_service.platform",
+    "payment_service.http",
     "payment_service.http.admin_token",
 }
 ALLOWED_CPU_SECONDS = 0.1

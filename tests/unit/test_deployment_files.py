@@ -144,7 +144,7 @@ def test_an_image_runs_as_nobody_special_and_holds_no_build_tools(target: str) -
 
 def test_images_hold_locked_dependencies_only() -> None:
     synced = re.findall(r"uv sync[^\n]*", (ROOT / "Dockerfile").read_text())
-    assert len(synced) == 4
+    assert len(synced) == 5
     assert all("--locked" in line and "--no-dev" in line for line in synced)
 
 

@@ -70,7 +70,7 @@ def test_every_file_and_folder_exists() -> None:
 
 def test_every_target_of_a_dockerfile_exists() -> None:
     docker = [artifact["docker"] for artifact in artifacts().values() if "docker" in artifact]
-    assert len(docker) == 2
+    assert len(docker) == 3
     for build in docker:
         assert f" AS {build['target']}\n" in (ROOT / build["dockerfile"]).read_text()
 

@@ -44,4 +44,4 @@ def test_no_other_module_cancels_a_task() -> None:
     """`watch.py` of the door cancels a timer, which runs no code of its own."""
     root = Path(payment_service.__file__).parent
     found = {path.relative_to(root).as_posix() for path in root.rglob("*.py") if ".cancel()" in path.read_text("utf-8")}
-    assert found == {"tasks.py", "platform/door/watch.py"}
+    assert found == {"tasks.py", "http/door/watch.py"}

@@ -15,7 +15,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("package", ["payment_service.platform", "payment_operator"])
+@pytest.mark.parametrize("package", ["payment_service.observability", "payment_operator"])
 @pytest.mark.parametrize("end", ENDS)
 def test_no_traceback_holds_a_secret(end: str, package: str) -> None:
     code = f"import threading\nfrom {package}.uncaught import redact_uncaught\nredact_uncaught()\n"

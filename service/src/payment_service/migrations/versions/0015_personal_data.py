@@ -3,7 +3,7 @@
 The database itself parts them from the rows of the outbox when these are written, so that the version before, which
 still runs on this schema, leaves none behind: what was set becomes null in the row, and the value goes to
 `personal_data` under the customer's ids; without a customer it is kept nowhere. Operations are parted by the worker
-once their key has lapsed (`idempotency/people.py`): until then either version replays them. What is removed from
+once their key has lapsed (`operations/people.py`): until then either version replays them. What is removed from
 either table takes its personal data along. Migration 16 parts the rows that are there already.
 """
 
