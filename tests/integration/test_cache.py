@@ -246,7 +246,7 @@ async def test_a_value_read_before_a_change_is_not_stored_after_it(pod: Stack) -
     await pod.until(heard)
 
     async def read_while_it_changes() -> bytes:
-        invalidations.tell(["lps_x"])
+        invalidations.publish(["lps_x"])
 
         async def told() -> bool:
             await asyncio.sleep(0)

@@ -115,7 +115,7 @@ async def test_a_change_crosses_a_cluster(clustered: Stack, url: str, cluster: V
         for name in names:
             await other.parts.cache.load(name, read)
         assert clustered.parts.invalidations is not None
-        clustered.parts.invalidations.tell(names)
+        clustered.parts.invalidations.publish(names)
 
         async def forgotten() -> bool:
             await asyncio.sleep(0)

@@ -147,7 +147,7 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
     """Make every process forget the subscriptions that a commit changed."""
     keys = [change.id for change in changed if change.table == reading.TABLE]
     if keys:
-        invalidations.tell(keys)
+        invalidations.publish(keys)
 
 
 def services(parts: Parts) -> dict[str, Any]:

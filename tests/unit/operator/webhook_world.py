@@ -186,8 +186,8 @@ class WebhookWorld(World):
         return replace(seen, webhook=sight)
 
     def _report(self, seen: Observed, name: str) -> PodReport:
-        marks = frozenset(webhook_secrets.mark(seen, value) for value in self.files.get(name, ()))
-        verified = frozenset(webhook_secrets.mark(seen, value) for value in self.verified.get(name, ()))
+        marks = frozenset(webhook_secrets.fingerprint_of(seen, value) for value in self.files.get(name, ()))
+        verified = frozenset(webhook_secrets.fingerprint_of(seen, value) for value in self.verified.get(name, ()))
         image = next(
             revision.image
             for revision in seen.revisions.values()

@@ -34,7 +34,7 @@ from payment_operator.model.actions import (
     LockRole,
     Patch,
     PrepareRole,
-    Tell,
+    PutToPod,
     key_of,
 )
 from payment_operator.model.key_proof import KeyCheck, State
@@ -243,14 +243,14 @@ class World:
                 live = self.objects.get((kind, name))
                 if live is not None and live["metadata"]["uid"] == uid:
                     self.remove((kind, name))
-            case PrepareRole() | LockRole() | Tell():
+            case PrepareRole() | LockRole() | PutToPod():
                 self._perform_elsewhere(action)
                 return
         self.writes += 1
 
-    def _perform_elsewhere(self, action: PrepareRole | LockRole | Tell) -> None:
+    def _perform_elsewhere(self, action: PrepareRole | LockRole | PutToPod) -> None:
         """What is no write to Kubernetes."""
-        if isinstance(action, Tell):
+        if isinstance(action, PutToPod):
             self.told[action.pod.uid, action.path] = action.body[1]
         else:
             self._work_on_role(action)

@@ -38,7 +38,7 @@ CONCERNS: Final[dict[str, Callable[[Turn], Any]]] = {
     "webhook": webhook_rotation.advance,
     "secret keys": secret_keys.advance,
     "database": database.advance,
-    "API key": api_key.tell_of_refusal,
+    "API key": api_key.report_refusal,
 }
 T = TypeVar("T")
 OTHERS: Final = tuple(name for name in CONCERNS if name != UPKEEP)
@@ -46,13 +46,13 @@ OTHERS: Final = tuple(name for name in CONCERNS if name != UPKEEP)
 
 def decide(observed: Observed) -> Decision:
     """Say what to do now, in parts; where one cannot be decided, the others are."""
-    roles = assign(observed)
+    placement = assign(observed)
     parts = tuple(Part(name, independent=name == UPKEEP) for name in (REQUESTS, *CONCERNS, RELEASE))
-    turns = {part.name: Turn(observed, roles, part, parts) for part in parts}
+    turns = {part.name: Turn(observed, placement, part, parts) for part in parts}
     answers = _contained(turns[REQUESTS], requests.handle) or []
     release = turns[RELEASE]
     if turns[REQUESTS].decision.actions:  # what they change is seen in the next pass; the step shown stays as it is
-        progress = _contained(Turn(observed, roles, Part()), _work)
+        progress = _contained(Turn(observed, placement, Part()), _work)
     else:
         progress = _contained(release, _work)
     for name, concern in CONCERNS.items():

@@ -9,7 +9,7 @@ from payment_operator.decide.release import traffic
 from payment_operator.decide.release.jobs import pods_of
 from payment_operator.decide.release.steps import new_credentials
 from payment_operator.decide.turn import Turn
-from payment_operator.model.actions import Apply, Delete, Part, Tell, key_of
+from payment_operator.model.actions import Apply, Delete, Part, PutToPod, key_of
 from payment_operator.model.observed import Key, Observed, Revision
 from payment_operator.resources import credentials, scaling, services
 from payment_operator.resources.metadata import Manifest
@@ -26,7 +26,7 @@ def upkeep(turn: Turn) -> None:
         if not holds(live, manifest):
             turn.decision.actions.append(Apply(manifest))
     _keep_credentials(turn)
-    _tell(turn)
+    _put_to_pods(turn)
     _remove(turn)
 
 
@@ -36,14 +36,14 @@ def restore(observed: Observed) -> Part:
     missing = [manifest for manifest in wanted(turn) if key_of(manifest) not in observed.objects]
     turn.decision.actions += [Apply(manifest) for manifest in missing]
     _keep_credentials(turn)
-    if turn.roles.active is not None and observed.service is None:
-        traffic.make_again(turn, turn.roles.active)
+    if turn.placement.active is not None and observed.service is None:
+        traffic.make_again(turn, turn.placement.active)
     return turn.decision
 
 
 def wanted(turn: Turn) -> list[Manifest]:
     """Every object that is simply applied."""
-    observed, roles = turn.observed, turn.roles
+    observed, placement = turn.observed, turn.placement
     owner, spec = observed.owner, observed.spec
     found = [services.metrics_service(owner, spec)]
     if observed.sources.usable:
@@ -51,24 +51,24 @@ def wanted(turn: Turn) -> list[Manifest]:
         found += [migration] if migration else []
     if ("Service", names.api_service(owner.name)) in observed.objects:
         found.append(services.api_service(owner, spec))
-    running = roles.running
+    running = placement.running
     if running:
-        claiming = {revision.digest: revision is roles.active for revision in running}
-        shown = roles.candidate if roles.candidate in running else roles.active
+        claiming = {revision.digest: revision is placement.active for revision in running}
+        shown = placement.candidate if placement.candidate in running else placement.active
         found.append(scaling.worker_config(owner, claiming=claiming))
         found.append(services.preview_service(owner, spec, revision=(shown or running[0]).digest))
-    if roles.active is not None:
-        found += scaling.autoscalers(owner, spec, active=roles.active.digest)
+    if placement.active is not None:
+        found += scaling.autoscalers(owner, spec, active=placement.active.digest)
     for revision in running:
         found += _of_revision(turn, revision)
     return found
 
 
 def _of_revision(turn: Turn, revision: Revision) -> list[Manifest]:
-    observed, roles = turn.observed, turn.roles
+    observed, placement = turn.observed, turn.placement
     replicas = {
-        names.API: sizes.api_replicas(observed, roles, revision),
-        names.WORKER: sizes.worker_replicas(observed, roles, revision),
+        names.API: sizes.api_replicas(observed, placement, revision),
+        names.WORKER: sizes.worker_replicas(observed, placement, revision),
     }
     found = []
     for component in COMPONENTS:
@@ -83,7 +83,7 @@ def lost_credentials(turn: Turn) -> list[Revision]:
     observed = turn.observed
     return [
         revision
-        for revision in turn.roles.running
+        for revision in turn.placement.running
         if ("Secret", names.credentials(observed.owner.name, revision.credentials)) not in observed.objects
         and not (observed.sources.usable and observed.sources.digest == revision.credentials)
     ]
@@ -93,18 +93,18 @@ def _keep_credentials(turn: Turn) -> None:
     observed = turn.observed
     if not observed.sources.usable:
         return
-    used = {revision.credentials for revision in turn.roles.running}
+    used = {revision.credentials for revision in turn.placement.running}
     name = names.credentials(observed.owner.name, observed.sources.digest)
     if observed.sources.digest in used and ("Secret", name) not in observed.objects:
         turn.decision.actions.append(new_credentials(observed))
 
 
-def _tell(turn: Turn) -> None:
+def _put_to_pods(turn: Turn) -> None:
     """Which pods send their clients elsewhere, and which workers claim. A new worker begins before an old one ends."""
-    observed, roles = turn.observed, turn.roles
-    active = roles.active.digest if roles.active else ""
-    left = roles.previous.digest if roles.previous and not observed.overlapping else ""
-    running = {revision.digest for revision in roles.running}
+    observed, placement = turn.observed, turn.placement
+    active = placement.active.digest if placement.active else ""
+    left = placement.previous.digest if placement.previous and not observed.overlapping else ""
+    running = {revision.digest for revision in placement.running}
     if active and observed.ready(active) and not observed.behind:
         turn.decision.look_again(1)  # no watch tells of endpoints
     pods = [pod for pod in observed.pods if pod.revision in running and pod.running and pod.ip and not pod.job]
@@ -113,9 +113,9 @@ def _tell(turn: Turn) -> None:
             continue
         if pod.component == names.API:
             drain = pod.revision == left and not observed.selects(left)
-            turn.decision.actions.append(Tell(pod, "/drain", ("drain", drain)))
+            turn.decision.actions.append(PutToPod(pod, "/drain", ("drain", drain)))
         elif pod.component == names.WORKER:
-            turn.decision.actions.append(Tell(pod, "/worker", ("claim", pod.revision == active)))
+            turn.decision.actions.append(PutToPod(pod, "/worker", ("claim", pod.revision == active)))
 
 
 def _remove(turn: Turn) -> None:
@@ -127,13 +127,13 @@ def _remove(turn: Turn) -> None:
 
 
 def _unneeded(turn: Turn, key: Key, item: Manifest, gone: set[str]) -> bool:
-    observed, roles = turn.observed, turn.roles
+    observed, placement = turn.observed, turn.placement
     kind, name = key
     digest = item["metadata"]["labels"].get(names.LABEL_REVISION, "")
     if kind in {"Deployment", "PodDisruptionBudget"}:
         return _ended(turn, digest)
     if kind == "HorizontalPodAutoscaler":
-        active = roles.active.digest if roles.active else ""
+        active = placement.active.digest if placement.active else ""
         kept = scaling.autoscalers(observed.owner, observed.spec, active=active)
         return name not in {manifest["metadata"]["name"] for manifest in kept}
     if kind == "ControllerRevision":
@@ -149,7 +149,7 @@ def _unneeded(turn: Turn, key: Key, item: Manifest, gone: set[str]) -> bool:
 def _ended(turn: Turn, digest: str) -> bool:
     """Whether a revision's pods may go: its own record must say that it is over."""
     revision = turn.observed.revisions.get(digest)
-    if revision is None or digest in {running.digest for running in turn.roles.running}:
+    if revision is None or digest in {running.digest for running in turn.placement.running}:
         return False
     if turn.observed.selects(digest) or (turn.observed.cutover is not None and turn.observed.cutover.to == digest):
         return False
@@ -168,9 +168,9 @@ def _unused_version(turn: Turn, item: Manifest, gone: set[str]) -> bool:
 
 def _forgotten(turn: Turn) -> set[str]:
     """Revisions beyond the history limit."""
-    roles = turn.roles
-    parts = (roles.active, roles.previous, roles.candidate, roles.failed)
-    kept = {revision.digest for revision in parts if revision is not None} | {roles.desired}
+    placement = turn.placement
+    parts = (placement.active, placement.previous, placement.candidate, placement.failed)
+    kept = {revision.digest for revision in parts if revision is not None} | {placement.desired}
     others = [r for r in turn.observed.revisions.values() if r.digest not in kept and r.record.state in ENDED]
     newest = sorted(others, key=lambda revision: revision.number, reverse=True)
     populated = turn.observed.populated()

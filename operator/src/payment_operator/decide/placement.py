@@ -17,7 +17,7 @@ from payment_operator.resources.revisions import (
 
 
 @dataclass(frozen=True)
-class Roles:
+class Placement:
     """The parts that revisions play now."""
 
     desired: str = ""
@@ -73,7 +73,7 @@ def baking(revision: Revision | None) -> bool:
     return revision is not None and revision.record.state == "Active" and not revision.record.stable_at
 
 
-def assign(observed: Observed) -> Roles:
+def assign(observed: Observed) -> Placement:
     """Tell which revision plays which part."""
     desired, content = "", None
     if observed.sources.usable and not observed.unsafe:
@@ -82,7 +82,7 @@ def assign(observed: Observed) -> Roles:
     active = active_of(observed)
     previous = _previous(observed, active)
     failed, pinned = _failed(observed, desired, content, active), _pinned(observed, desired, content)
-    found = Roles(desired, content, active, previous, failed=failed, pinned=pinned)
+    found = Placement(desired, content, active, previous, failed=failed, pinned=pinned)
     wanted = pinned.digest if pinned else desired
     unsettled = active is not None and (active.record.state != "Active" or observed.overlapping)
     if not wanted or unsettled or (active and wanted == active.digest):

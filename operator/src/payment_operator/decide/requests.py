@@ -114,7 +114,7 @@ def _carry_out(turn: Turn, item: Asked, found: Answer, *, number: int) -> None:
         tests = [{"op": "test", "path": "/status/state", "value": "Accepted"}]
     part.actions.append(_patch(item, status, tests=tests))
     part.look_again(AT_ONCE)
-    _tell(part, item, found)
+    _emit_event(part, item, found)
 
 
 def _answered(turn: Turn, item: Asked, found: Answer, *, number: int) -> Part:
@@ -122,14 +122,14 @@ def _answered(turn: Turn, item: Asked, found: Answer, *, number: int) -> Part:
     part, status = Part(f"request {item.name}"), _status(turn, item, found, number=number)
     part.actions += _own(turn, item)
     part.actions.append(_patch(item, status, tests=[] if part.actions else [_version(item)]))
-    _tell(part, item, found)
+    _emit_event(part, item, found)
     return part
 
 
-def _tell(part: Part, item: Asked, found: Answer) -> None:
+def _emit_event(part: Part, item: Asked, found: Answer) -> None:
     verb = item.spec.verb if item.spec is not None else "?"
     word = "Accepted" if found.accepted else "Refused"
-    part.tell(f"Request{word}", f"{verb} ({item.name}): {found.message}", warning=not found.accepted)
+    part.emit_event(f"Request{word}", f"{verb} ({item.name}): {found.message}", warning=not found.accepted)
 
 
 def _own(turn: Turn, item: Asked) -> list[Action]:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from payment_operator.backoff import Fault
-from payment_operator.decide.placement import Roles
+from payment_operator.decide.placement import Placement
 from payment_operator.model.actions import Action, Part, write_record
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.redaction import redact
@@ -34,7 +34,7 @@ class Turn:
     """What the stages share."""
 
     observed: Observed
-    roles: Roles
+    placement: Placement
     decision: Part = field(default_factory=Part)
     others: tuple[Part, ...] = ()
     """The parts of the other concerns."""
@@ -80,7 +80,7 @@ class Turn:
         """End a release that has not had traffic."""
         message = self.clean(message)
         self.save(revision, revision.record.failed(reason, message, at=self.observed.now))
-        self.decision.tell("ReleaseFailed", f"Revision {revision.number}: {reason}: {message}", warning=True)
+        self.decision.emit_event("ReleaseFailed", f"Revision {revision.number}: {reason}: {message}", warning=True)
         self.decision.outcomes.append("failed")
 
     def clean(self, message: str) -> str:

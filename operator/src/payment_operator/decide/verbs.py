@@ -47,7 +47,7 @@ def done(observed: Observed, operation: str) -> bool:
 
 def busy(turn: Turn) -> bool:
     """Whether a switch is being written down: a moment later there is a right answer."""
-    active = turn.roles.active
+    active = turn.placement.active
     return active is not None and active.record.state not in {"Active", "Failed", "Unknown"}
 
 
@@ -57,8 +57,8 @@ def _rotate(turn: Turn, spec: RequestSpec, operation: str) -> Answer:
         return _no(f"the values of SECRET_KEY are yours; put a new one before the others into {where}")
     if spec.secret not in _ROTATIONS:
         return _replace_key(turn, spec)
-    ask = _ROTATIONS[spec.secret]
-    accepted, message = ask(turn, operation=operation, compromised=spec.compromised)
+    request_rotation = _ROTATIONS[spec.secret]
+    accepted, message = request_rotation(turn, operation=operation, compromised=spec.compromised)
     return Answer(accepted=accepted, message=message)
 
 
@@ -87,7 +87,7 @@ def _other(spec: RequestSpec, revision: Revision) -> bool:
 
 
 def _promote(turn: Turn, spec: RequestSpec) -> Answer:
-    candidate, active = turn.roles.candidate, turn.roles.active
+    candidate, active = turn.placement.candidate, turn.placement.active
     if candidate is not None:
         if _other(spec, candidate):
             return _no(f"the revision being released is {candidate.number}; promote that one")
@@ -104,7 +104,7 @@ def _promote(turn: Turn, spec: RequestSpec) -> Answer:
 
 def _approve(turn: Turn, spec: RequestSpec) -> Answer:
     """As promote, but of a candidate alone: an approval never ends a bake."""
-    candidate = turn.roles.candidate
+    candidate = turn.placement.candidate
     if candidate is None:
         return _no("no release waits for an approval")
     if _other(spec, candidate):
@@ -137,7 +137,7 @@ def _unfreeze(turn: Turn, _: RequestSpec) -> Answer:
 
 
 def _abort(turn: Turn, spec: RequestSpec) -> Answer:
-    candidate = turn.roles.candidate
+    candidate = turn.placement.candidate
     if candidate is None:
         return _no("no release can be aborted; to leave the active revision use rollback")
     if _other(spec, candidate):
@@ -150,20 +150,20 @@ def _abort(turn: Turn, spec: RequestSpec) -> Answer:
 
 def _retry(turn: Turn, spec: RequestSpec) -> Answer:
     """Whatever is answered, what was refused or failed before is tried again at once."""
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     turn.decision.afresh = True
     if active is not None and active.record.step(jobs.CONTRACT).state == "Failed" and not _other(spec, active):
         again = StepRecord(run=active.record.step(jobs.CONTRACT).run + 1)
         record = active.record.with_step(jobs.CONTRACT, again)
         return _yes("contract migrations run again", active, record)
-    wanted = turn.roles.failed
+    wanted = turn.placement.failed
     if wanted is None:
         return _retry_writes(observed, spec)
     if _other(spec, wanted):
         return _no(f"the revision that the spec asks for is {wanted.number}; change the spec to get another")
     if active is not None and active.digest == wanted.digest:
         return _no(f"revision {wanted.number} still has the traffic; it can be tried again once that went back")
-    if wanted.digest != turn.roles.desired:
+    if wanted.digest != turn.placement.desired:
         record = msgspec.structs.replace(wanted.record, state="Superseded", rollback_from="")
         return _yes(f"what failed as revision {wanted.number} is released with the new credentials", wanted, record)
     record = wanted.record.again(at=observed.now, rollback_from="")
@@ -180,7 +180,7 @@ def _retry_writes(observed: Observed, spec: RequestSpec) -> Answer:
 
 
 def _rollback(turn: Turn, spec: RequestSpec) -> Answer:
-    observed, active, previous = turn.observed, turn.roles.active, turn.roles.previous
+    observed, active, previous = turn.observed, turn.placement.active, turn.placement.previous
     if active is None or active.record.state != "Active":
         return _no("no revision is active, or its way back has begun")
     if (moved := override.override_of(observed)) is not None:
@@ -213,15 +213,15 @@ def _release_again(turn: Turn, number: int, active: Revision) -> Answer:
         return _no(f"revision {number} has the traffic already")
     if why := _cannot_log_in(observed, target):
         return _no(f"revision {number}: {why}")
-    if not turn.roles.desired:
+    if not turn.placement.desired:
         return _no("the credentials that the spec names cannot be read; mend them first")
-    if turn.roles.candidate is not None or baking(active):
+    if turn.placement.candidate is not None or baking(active):
         return _no("a release is under way; abort it, or wait until its bake is over")
-    record = target.record.again(at=observed.now, rollback_from=turn.roles.pin(target))
+    record = target.record.again(at=observed.now, rollback_from=turn.placement.pin(target))
     return _yes(f"revision {number} is released again", target, record)
 
 
-_ROTATIONS: Final = {"webhook": steps.ask, "database": database.ask}
+_ROTATIONS: Final = {"webhook": steps.request_rotation, "database": database.request_rotation}
 FREEZE: Final = frozenset({"freeze", "unfreeze"})
 _VERBS: Final[dict[Verb, Callable[[Turn, RequestSpec], Answer]]] = {
     "promote": _promote,

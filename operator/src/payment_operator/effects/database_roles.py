@@ -18,18 +18,18 @@ async def work_on_role(action: PrepareRole | LockRole, backoff: Backoff, observe
                 admin_url=action.admin_url, url=action.url, group=action.group, authority=authority
             )
             role = login_of(action.url).role
-            part.tell("DatabasePasswordMade", f"{role} logs in with its new password; it is released now")
+            part.emit_event("DatabasePasswordMade", f"{role} logs in with its new password; it is released now")
         elif await postgresql.lock_role(admin_url=action.admin_url, role=action.role, authority=authority):
-            part.tell("DatabaseRoleLocked", f"{action.role} logs in no more, its sessions were ended")
+            part.emit_event("DatabaseRoleLocked", f"{action.role} logs in no more, its sessions were ended")
         else:
             why = f"{action.role} is a superuser and was not locked; if its password has leaked, change it by hand"
-            part.tell("DatabaseRoleKept", why, warning=True)
+            part.emit_event("DatabaseRoleKept", why, warning=True)
     except DatabaseFault as error:
         message = redact(str(error), observed.sources.secrets)
         known = backoff.fault is not None and backoff.fault.message == message
         part.look_again(backoff.failed(message, now=observed.now))
         if not known:
-            part.tell("DatabaseRotationFailed", message, warning=True)
+            part.emit_event("DatabaseRotationFailed", message, warning=True)
         return False
     backoff.done()
     return True

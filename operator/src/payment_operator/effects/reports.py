@@ -80,7 +80,7 @@ class Reports:
         said = f"there is no PaymentEnvironment {key[1]} in {key[0]}"
         await self._bounded(key, ANSWERS, refuse(self._cluster, key, said, now=self._now()))
 
-    async def tell(self, observed: Observed, decision: Decision) -> None:
+    async def publish(self, observed: Observed, decision: Decision) -> None:
         """Post the decision's Events."""
         for event in decision.events:
             log.info("%s: %s", event.reason, event.message, extra=environment_of(observed.owner))

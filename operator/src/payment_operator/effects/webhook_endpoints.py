@@ -28,11 +28,11 @@ async def work_on_endpoint(
     if isinstance(action, UpdateEndpoint):
         await stripe.update(account, action.endpoint, form=_form(action))
         if action.warning:
-            part.tell("WebhookEventsUndelivered", action.warning, warning=True)
+            part.emit_event("WebhookEventsUndelivered", action.warning, warning=True)
     else:
         await stripe.delete(account, action.endpoint)
     if action.told:
-        part.tell("WebhookEndpoint", action.told)
+        part.emit_event("WebhookEndpoint", action.told)
     return action.then
 
 
@@ -45,7 +45,7 @@ async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed,
             raise
         if fault.status < BROKEN:
             message = redact(str(fault), observed.sources.secrets)
-            part.tell("WebhookRotationFailed", message, warning=True)
+            part.emit_event("WebhookRotationFailed", message, warning=True)
             return secrets.write(observed, endpoints.refused(observed, record, message))
         # Stripe would give the same answer to the same key for a day
         return secrets.write(observed, endpoints.attempted(observed, record))

@@ -46,7 +46,7 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Tell:
+class PutToPod:
     """PUT on a pod's admin port."""
 
     pod: Pod
@@ -114,7 +114,7 @@ class LockRole:
     then: Patch = field(repr=False)
 
 
-Action = Apply | Create | Patch | Delete | Tell | EndpointAction | PrepareRole | LockRole
+Action = Apply | Create | Patch | Delete | PutToPod | EndpointAction | PrepareRole | LockRole
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Part:
         """Look again after at most this long."""
         self.again_after = min(max(seconds, 0.05), self.again_after or seconds)
 
-    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
+    def emit_event(self, reason: str, message: str, *, warning: bool = False) -> None:
         """Write an Event."""
         self.events.append(Event(reason, message, warning))
 
@@ -204,7 +204,7 @@ def write_record(environment: str, revision: Revision, record: ReleaseRecord) ->
 
 def batches(actions: Iterable[Action]) -> Iterator[list[Action]]:
     """Actions in their order; one revision's pods are told together, for each may cost its time-out."""
-    together = groupby(actions, key=lambda action: action.pod.revision if isinstance(action, Tell) else id(action))
+    together = groupby(actions, key=lambda action: action.pod.revision if isinstance(action, PutToPod) else id(action))
     yield from (list(batch) for _, batch in together)
 
 

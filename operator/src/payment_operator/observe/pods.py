@@ -10,8 +10,8 @@ from payment_operator import names
 from payment_operator.backoff import wait_after
 from payment_operator.clients.measures import ask_prometheus, ask_webhook
 from payment_operator.clients.pod_admin import Admin
-from payment_operator.decide.placement import Roles, baking
-from payment_operator.model.actions import Tell
+from payment_operator.decide.placement import Placement, baking
+from payment_operator.model.actions import PutToPod
 from payment_operator.model.measures import Measure
 from payment_operator.model.observed import Bake, Observed, Pod, Probe, Revision
 from payment_operator.model.samples import Sample, Unreadable, parse
@@ -51,15 +51,15 @@ class Watching:
     told: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
     untaken: dict[tuple[str, str], Untaken] = field(default_factory=dict)
 
-    async def look(self, observed: Observed, roles: Roles) -> Observed:
+    async def look(self, observed: Observed, placement: Placement) -> Observed:
         """The observation with what the pods say, as far as a decision needs it."""
-        bake = await self._bake(observed, roles)
-        probes = await self._probe(observed, roles)
+        bake = await self._bake(observed, placement)
+        probes = await self._probe(observed, placement)
         long = timedelta(seconds=TAKE_SECONDS)
         late = frozenset(key for key, left in self.untaken.items() if observed.now - left.since >= long)
         return replace(observed, bake=bake, probes=probes, untaken=late)
 
-    async def tell(self, observed: Observed, action: Tell) -> float | None:
+    async def put(self, observed: Observed, action: PutToPod) -> float | None:
         """Send a command unless the pod's containers have taken it; return after how many seconds to try again."""
         key, state = (action.pod.uid, action.path), (action.pod.containers, action.body)
         if self.told.get(key) == state:
@@ -86,8 +86,8 @@ class Watching:
         self.told = {key: state for key, state in self.told.items() if key[0] in present}
         self.untaken = {key: left for key, left in self.untaken.items() if key[0] in present}
 
-    async def _bake(self, observed: Observed, roles: Roles) -> Bake:
-        active, cutover = roles.active, observed.cutover
+    async def _bake(self, observed: Observed, placement: Placement) -> Bake:
+        active, cutover = placement.active, observed.cutover
         if active is None or cutover is None or not baking(active):
             self.looks = None
             return Bake()
@@ -96,12 +96,12 @@ class Watching:
             self.looks = Looks(f"{active.digest} {cutover.at}", _baseline(observed, active), late=late)
         looks, limits = self.looks, observed.spec.release.bake
         if looks.at is None or observed.now - looks.at >= timedelta(seconds=limits.interval_seconds):
-            await self._look_once(observed, roles, active, looks)
+            await self._look_once(observed, placement, active, looks)
         return looks.seen
 
-    async def _look_once(self, observed: Observed, roles: Roles, active: Revision, looks: Looks) -> None:
+    async def _look_once(self, observed: Observed, placement: Placement, active: Revision, looks: Looks) -> None:
         pods = _running(observed, active)
-        former = _running(observed, roles.previous) if roles.previous is not None else []
+        former = _running(observed, placement.previous) if placement.previous is not None else []
         samples, asked = await asyncio.gather(
             asyncio.gather(*(self._sample(pod) for pod in (*pods, *former))), self._ask(observed, active, pods)
         )
@@ -152,11 +152,11 @@ class Watching:
         except Unreadable as error:
             return error
 
-    async def _probe(self, observed: Observed, roles: Roles) -> dict[str, Probe]:
-        if roles.previous is None or roles.active is None:
+    async def _probe(self, observed: Observed, placement: Placement) -> dict[str, Probe]:
+        if placement.previous is None or placement.active is None:
             self.probes.clear()
             return {}
-        for revision in (roles.previous, roles.active):
+        for revision in (placement.previous, placement.active):
             known = self.probes.get(revision.digest)
             ready = [pod for pod in observed.of(revision.digest, names.API) if pod.running and pod.ip]
             if ready and (known is None or observed.now - known[0] >= timedelta(seconds=PROBE_SECONDS)):

@@ -42,7 +42,7 @@ from payment_operator.model.actions import (
     Part,
     Patch,
     PrepareRole,
-    Tell,
+    PutToPod,
     UpdateEndpoint,
     batches,
     key_of,
@@ -127,7 +127,7 @@ class Reconciler:
             raise
         except Exception as error:
             measure_death(key)
-            await self._tell_death(key, error)
+            await self._record_death(key, error)
             raise
         finally:
             RECONCILES.labels(result).inc()
@@ -169,7 +169,7 @@ class Reconciler:
             observed = await observe(self._cluster, left, now=self._now())
             await self._act(observed, Decision([restore(observed)]), memory)
 
-    async def _tell_death(self, key: EnvironmentKey, error: Exception) -> None:
+    async def _record_death(self, key: EnvironmentKey, error: Exception) -> None:
         """Say in the status what a pass died of; of what may pass by itself, when it did so twice in a row."""
         memory = self._memory.setdefault(key, self._nothing_remembered())
         memory.deaths += 1
@@ -196,7 +196,7 @@ class Reconciler:
         status = read(decision.status)
         measure(key, status.rotation)
         measure_conditions(key, status.conditions)
-        await self._reports.tell(observed, decision)
+        await self._reports.publish(observed, decision)
         resync = self._resync * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         again = min(resync, decision.again_after or resync)
         return again if whole else min(again, memory.trouble.wait(observed.now))
@@ -249,8 +249,8 @@ class Reconciler:
         return True
 
     async def _do(self, action: Action, observed: Observed, part: Part, memory: Memory) -> None:
-        if isinstance(action, Tell):
-            if (seconds := await memory.watching.tell(observed, action)) is not None:
+        if isinstance(action, PutToPod):
+            if (seconds := await memory.watching.put(observed, action)) is not None:
                 part.look_again(seconds)
         elif isinstance(action, Apply):
             await self._apply(observed, action.manifest, memory)

@@ -121,7 +121,7 @@ class ReadCache:
             if found is None:
                 _MISS.inc()
                 found = await read()
-                await self._tell_redis(key, found, lease)
+                await self._put_in_redis(key, found, lease)
             else:
                 _HIT_SHARED.inc()
             if self._loading.get(key) is mine and len(found) <= LARGEST_BYTES:
@@ -149,7 +149,7 @@ class ReadCache:
             return None, None
         return (answer[_STAMP:], None) if len(answer) > _STAMP else (None, answer)
 
-    async def _tell_redis(self, key: str, answer: bytes, lease: bytes | None) -> None:
+    async def _put_in_redis(self, key: str, answer: bytes, lease: bytes | None) -> None:
         link = self._invalidations
         if link is None or lease is None or len(answer) > LARGEST_BYTES:
             return

@@ -60,7 +60,7 @@ class Invalidations:
             self._listener = begin(self._listen())
         return time.monotonic() - self._heard < TRUST_SECONDS
 
-    def tell(self, keys: Iterable[str]) -> None:
+    def publish(self, keys: Iterable[str]) -> None:
         """Forget `keys` here, and in every other process as soon as Redis takes it; waits for nothing."""
         changed = list(keys)
         self.on_forget(changed)

@@ -17,7 +17,7 @@ import structlog
 from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
 from payment_service.events import store
-from payment_service.events.claiming import Claims, ids_of, named, tell
+from payment_service.events.claiming import Claims, ids_of, log_outcome, named
 from payment_service.events.event_types import label_of
 from payment_service.events.retry_policy import judge
 from payment_service.events.rows import BURST_SECONDS, GONE, NOT_MIRRORED
@@ -159,8 +159,8 @@ class Applier:
             if doubtful:
                 at = now + timedelta(seconds=BURST_SECONDS)
                 await store.try_again(connection, ids_of(doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
-        tell(applied, "applied", held=held)
-        tell(ignored, "ignored", held=held)
+        log_outcome(applied, "applied", held=held)
+        log_outcome(ignored, "ignored", held=held)
 
     async def _let_follow(self, connection: AsyncConnection, told: list[tuple[InboxEvent, dict[str, Any]]]) -> None:
         """Let objects be fetched that changed in silence with those just written."""
@@ -232,7 +232,7 @@ class Applier:
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False
-        tell(events, "applied", held=held)
+        log_outcome(events, "applied", held=held)
         return True
 
     async def _failed(self, events: list[InboxEvent], error: Exception) -> None:

@@ -73,7 +73,7 @@ class Claims:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             held = await store.settle(connection, ids_of(events), state=state, now=now, owner=self._owner, error=error)
-        tell(events, state, held=held)
+        log_outcome(events, state, held=held)
 
     async def _bury(self, dead: dict[str, list[ClaimedEvent]]) -> None:
         """Give events up, by reason, in one transaction."""
@@ -86,7 +86,7 @@ class Claims:
                 )
         for reason, rows in dead.items():
             log.warning("events_given_up", event_ids=[loggable.object_id(row.id) for row in rows], error=reason)
-            tell(rows, "dead", held=held)
+            log_outcome(rows, "dead", held=held)
 
 
 def ids_of(events: Sequence[ClaimedEvent]) -> list[str]:
@@ -103,7 +103,7 @@ def named(event: ClaimedEvent) -> dict[str, str]:
     }
 
 
-def tell(events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
+def log_outcome(events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
     """Count and log what this worker settled; what it no longer held, another one settles."""
     for event in events:
         if event.id in held:

@@ -67,7 +67,7 @@ class Declines:
         self._settings = settings
         self._secret_key = secret_key
 
-    def mark(self, *parts: str) -> str:
+    def fingerprint(self, *parts: str) -> str:
         """Return a keyed hash by which something personal is counted without being kept."""
         text = "\0".join(parts).encode()
         return hmac.digest(next(iter(self._secret_key.parts()), "").encode(), text, hashlib.sha256).hex()[:32]

@@ -81,7 +81,7 @@ class Database:
         self._shares, self._replica_shares = _shares(engine), _shares(replica)
         self._replica_away_until = float("-inf")
         self.dialect = engine.dialect.name
-        self.on_change: Callable[[set[Change]], None] = _tell_nobody
+        self.on_change: Callable[[set[Change]], None] = _publish_nothing
         """Called after each commit with the rows that it changed."""
         self._reading = {"isolation_level": "AUTOCOMMIT"} if self.dialect == "postgresql" else {"reading": True}
         self._writing: AbstractAsyncContextManager[object] = (
@@ -166,7 +166,7 @@ def _shares(engine: AsyncEngine | None) -> Shares:
     return Shares(pool.size() if isinstance(pool, QueuePool) else sys.maxsize)
 
 
-def _tell_nobody(_changed: set[Change]) -> None:
+def _publish_nothing(_changed: set[Change]) -> None:
     """Stand in until a cache wants to know."""
 
 

@@ -152,7 +152,7 @@ async def mirror(
         made: Row[Any] | None = (await connection.execute(statement, new)).first()
         if made is not None:
             note(connection, table.name, made.id)
-            await _tell(connection, table, key, before=None, after=columns, cause=cause, now=now)
+            await _append_to_outbox(connection, table, key, before=None, after=columns, cause=cause, now=now)
             return made
         row = await lock(connection, table, key)
         assert row is not None
@@ -171,7 +171,7 @@ async def mirror(
     note(connection, table.name, updated.id)
     if before:
         after = {name: columns[name] for name in before}
-        await _tell(connection, table, key, before=before, after=after, cause=cause, now=now)
+        await _append_to_outbox(connection, table, key, before=before, after=after, cause=cause, now=now)
     return updated
 
 
@@ -213,7 +213,7 @@ def _bound(table: Table, key: tuple[str, ...]) -> list[ColumnElement[bool]]:
     return [table.c[name] == bindparam(f"k_{name}") for name in key]
 
 
-async def _tell(
+async def _append_to_outbox(
     connection: AsyncConnection,
     table: Table,
     key: Mapping[str, Any],

@@ -89,7 +89,7 @@ class SubscriptionCreation:
         step = {
             "started": self._make_customer,
             "customer_ready": self._attach_payment_method,
-            "payment_method_attached": self._take_place,
+            "payment_method_attached": self._take_slot,
             "place_ready": self._create,
             "declined": self._cancel_declined,
         }[operation.phase]
@@ -136,7 +136,7 @@ class SubscriptionCreation:
         async with self._operations.advance(operation, "payment_method_attached", **facts):
             pass
 
-    async def _take_place(self, operation: Operation) -> None:
+    async def _take_slot(self, operation: Operation) -> None:
         """Deal with an incomplete subscription that holds the slot, if there is one."""
         holder = operation.facts.get("holder")
         if holder is None:

@@ -136,7 +136,7 @@ async def watch(database: Database, *, livemode: bool, now: datetime) -> int:
         names, times = _told(cursors.get(TOLD))
         found = await _find(connection, livemode=livemode, began=began, told=names, now=now)
     if found.pairs.keys() - times.keys() or (found.whole and times.keys() - found.pairs.keys()):
-        times = await _tell(database, livemode=livemode, began=began, now=now)
+        times = await _record(database, livemode=livemode, began=began, now=now)
     counted = (now - timedelta(days=COUNTED_DAYS)).timestamp()
     return sum(at >= counted for at in times.values())
 
@@ -196,7 +196,7 @@ def _is_asked_for(side: dict[str, Any], product: str) -> bool:
     return ordered and not side["exclusive"] and side["joined"].get(product) is None
 
 
-async def _tell(database: Database, *, livemode: bool, began: int, now: datetime) -> dict[str, float]:
+async def _record(database: Database, *, livemode: bool, began: int, now: datetime) -> dict[str, float]:
     """Look again under a lock, so that two workers that find a pair tell it once; write an event of each new one."""
     async with database.transaction() as connection:
         await add_cursor(connection, TOLD, {"pairs": []}, now=now)

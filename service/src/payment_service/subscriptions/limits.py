@@ -40,7 +40,7 @@ class CreationLimits:
             BadRequest: what it passed on is no address.
         """
         address = caller.end_user_address()
-        return None if address is None else self._declines.mark(caller.principal, address)
+        return None if address is None else self._declines.fingerprint(caller.principal, address)
 
     async def admit(
         self, request: CreateSubscription, *, caller: Caller, customer: str | None, end_user: str | None
@@ -74,7 +74,7 @@ class CreationLimits:
             named = f"reference {request.customer_reference}"
         else:
             named = f"email {mail_key(request.email or '')}"
-        return self._declines.mark(caller.principal, named)
+        return self._declines.fingerprint(caller.principal, named)
 
 
 def payer_of(operation: Operation) -> Payer:

@@ -53,7 +53,7 @@ def waits(observed: Observed) -> bool:
 
 def message(turn: Turn, active: Revision, lacking: str) -> str:
     """What is missing, what serves, and what a person can do."""
-    name, previous, number = turn.observed.owner.name, turn.roles.previous, active.number
+    name, previous, number = turn.observed.owner.name, turn.placement.previous, active.number
     back = f", or `kubectl payments rollback {name}` goes back to {previous.number}, which runs on" if previous else ""
     how = f'`kubectl payments promote {name} --revision {number} --reason "..."` takes it as proven{back}'
     return f"{lacking}; revision {number} serves; it is watched until there is enough; {how}"

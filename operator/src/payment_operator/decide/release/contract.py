@@ -7,8 +7,8 @@ from payment_operator.resources import jobs
 
 def contract(turn: Turn) -> Progress | None:
     """Run the contract migrations that wait; a failure is reported and waits for `retry`."""
-    observed, active = turn.observed, turn.roles.active
-    if active is None or not active.record.stable_at or turn.roles.previous is not None:
+    observed, active = turn.observed, turn.placement.active
+    if active is None or not active.record.stable_at or turn.placement.previous is not None:
         return None
     if observed.suspended or observed.spec.migrations.contract_policy == "Never" or not waits(turn):
         return None
@@ -24,7 +24,7 @@ def contract(turn: Turn) -> Progress | None:
 
 def waits(turn: Turn) -> bool:
     """Whether the active revision has contract migrations left that have not failed."""
-    active = turn.roles.active
+    active = turn.placement.active
     if active is None or active.record.migration is None or turn.observed.spec.migrations.mode == "Disabled":
         return False
     return active.record.migration.contract and active.record.step(jobs.CONTRACT).state != "Failed"

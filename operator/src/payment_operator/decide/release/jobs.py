@@ -270,4 +270,4 @@ def give_up(turn: Turn, revision: Revision, step: str, *, reason: str, message: 
         run=revision.record.step(step).run, state="Failed", at=stamp(turn.observed.now), message=message
     )
     turn.save(revision, revision.record.with_step(step, failed))
-    turn.decision.tell("ContractFailed", f"Revision {revision.number}: {reason}: {message}", warning=True)
+    turn.decision.emit_event("ContractFailed", f"Revision {revision.number}: {reason}: {message}", warning=True)

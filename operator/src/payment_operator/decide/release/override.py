@@ -69,7 +69,7 @@ def honour(turn: Turn) -> bool:
 
 
 def _restore(turn: Turn, found: Override) -> None:
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     if active is None or not observed.ready(active.digest):
         return
     if found.cutover.restored:
@@ -79,11 +79,11 @@ def _restore(turn: Turn, found: Override) -> None:
             return
     traffic.commit(turn, msgspec.structs.replace(found.cutover, restored=stamp(observed.now)))
     told = f"The selector is put back to revision {active.number}; it was {shown(found)}"
-    turn.decision.tell("TrafficRestored", told, warning=True)
+    turn.decision.emit_event("TrafficRestored", told, warning=True)
 
 
 def _adopt(turn: Turn, found: Override) -> None:
-    observed, active, revision = turn.observed, turn.roles.active, found.revision
+    observed, active, revision = turn.observed, turn.placement.active, found.revision
     if revision is None or active is None or revision.record.state == "Unknown":
         return
     if not observed.ready(revision.digest):
@@ -91,18 +91,18 @@ def _adopt(turn: Turn, found: Override) -> None:
     source = active.digest
     traffic.commit(turn, Cutover(to=revision.digest, source=source, at=stamp(observed.now), adopted=True))
     told = f"Traffic stays at revision {revision.number}, where somebody else sent it; it was {active.number}"
-    turn.decision.tell("TrafficAdopted", told, warning=True)
+    turn.decision.emit_event("TrafficAdopted", told, warning=True)
 
 
 def serving(turn: Turn) -> Revision | None:
     """The revision that the selector names, whatever the commit record says."""
     found = override_of(turn.observed)
-    return turn.roles.active if found is None else found.revision
+    return turn.placement.active if found is None else found.revision
 
 
 def message(turn: Turn, found: Override) -> str:
     """What is there, what the record says, who wrote it, and what a person can do."""
-    active = turn.roles.active
+    active = turn.placement.active
     recorded = f"revision {active.number}" if active else f"the unknown revision {found.cutover.to}"
     said = f"the Service selects {shown(found)}, the commit record names {recorded}; {found.writer}"
     return f"{said}; {_follows(turn)}"
@@ -117,7 +117,7 @@ def shown(found: Override) -> str:
 
 def _follows(turn: Turn) -> str:
     """What happens next, and the way out."""
-    chosen, active = policy(turn.observed), turn.roles.active
+    chosen, active = policy(turn.observed), turn.placement.active
     field = "spec.release.onOverride"
     if chosen == "Restore":
         ready = active is not None and bool(turn.observed.ready(active.digest))

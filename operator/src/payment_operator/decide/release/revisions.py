@@ -18,23 +18,27 @@ from payment_operator.resources.revisions import controller_revision
 
 def supersede(turn: Turn) -> Progress | None:
     """Give up every release that the spec no longer asks for; a running migration is left to end."""
-    candidate, active, cutover = turn.roles.candidate, turn.roles.active, turn.observed.cutover
+    candidate, active, cutover = turn.placement.candidate, turn.placement.active, turn.observed.cutover
     kept = {revision.digest for revision in (candidate, active) if revision is not None}
     kept.add(cutover.to if cutover else "")
     left = [r for r in turn.observed.revisions.values() if r.record.state == "Releasing" and r.digest not in kept]
-    if not turn.roles.desired or not left:
+    if not turn.placement.desired or not left:
         return None
     for revision in left:
         turn.save(revision, msgspec.structs.replace(revision.record, state="Superseded", rollback_from=""))
-        turn.decision.tell("Superseded", f"Revision {revision.number}: the spec asks for another one")
+        turn.decision.emit_event("Superseded", f"Revision {revision.number}: the spec asks for another one")
         turn.decision.outcomes.append("superseded")
     return Progress("Validate")
 
 
 def unknown(turn: Turn) -> list[Revision]:
     """Revisions with pods or a part whose record this version cannot read: they are left alone, and so is the rest."""
-    roles, populated = turn.roles, turn.observed.populated()
-    parts = {revision.digest for revision in (roles.active, roles.previous, roles.candidate) if revision is not None}
+    placement, populated = turn.placement, turn.observed.populated()
+    parts = {
+        revision.digest
+        for revision in (placement.active, placement.previous, placement.candidate)
+        if revision is not None
+    }
     found = (revision for revision in turn.observed.revisions.values() if revision.record.state == "Unknown")
     return [revision for revision in found if revision.digest in parts | populated]
 
@@ -64,7 +68,7 @@ def _rebuilt(turn: Turn, digest: str) -> Manifest | None:
     manifests: Manifest = {component: _stored(item) for component, item in live.items() if item is not None}
     if len(manifests) < len(live) or cutover is None:
         return None
-    content = turn.roles.content if digest == turn.roles.desired else _read_back(observed.owner.name, manifests)
+    content = turn.placement.content if digest == turn.placement.desired else _read_back(observed.owner.name, manifests)
     image = manifests[names.API]["spec"]["template"]["spec"]["containers"][0]["image"]
     spec = msgspec.structs.replace(observed.spec, image=image)
     credentials = (content or {}).get("credentials", "")

@@ -37,16 +37,16 @@ FULL: Final = "exceeded quota"
 
 def advance(turn: Turn) -> Progress | None:
     """Take the candidate one step further; None when there is no candidate."""
-    roles, observed = turn.roles, turn.observed
-    if roles.fresh:
+    placement, observed = turn.placement, turn.observed
+    if placement.fresh:
         return Progress("Validate", observed.suspended) if observed.suspended else _create(turn)
-    if roles.candidate is None:
+    if placement.candidate is None:
         return None
     if observed.suspended:
-        rehearsal = Turn(observed, roles, Part())
-        progress = _next(rehearsal, roles.candidate)
+        rehearsal = Turn(observed, placement, Part())
+        progress = _next(rehearsal, placement.candidate)
         return Progress(progress.step, observed.suspended, progress.since)
-    return _next(turn, roles.candidate)
+    return _next(turn, placement.candidate)
 
 
 def _next(turn: Turn, revision: Revision) -> Progress:
@@ -62,25 +62,25 @@ def _next(turn: Turn, revision: Revision) -> Progress:
 
 def _create(turn: Turn) -> Progress:
     """Write the credentials and then the revision; a revision that exists already is as good."""
-    observed, roles = turn.observed, turn.roles
+    observed, placement = turn.observed, turn.placement
     digest = observed.sources.digest
     number = max((revision.number for revision in observed.revisions.values()), default=0) + 1
     replica = "DATABASE_REPLICA_URL" in observed.sources.values
     rendered = pods.manifests(
-        observed.owner, observed.spec, revision=roles.desired, credentials=digest, replica=replica
+        observed.owner, observed.spec, revision=placement.desired, credentials=digest, replica=replica
     )
     revision = controller_revision(
         observed.owner,
-        digest=roles.desired,
+        digest=placement.desired,
         number=number,
-        content=roles.content or {},
+        content=placement.content or {},
         manifests=rendered,
         record=ReleaseRecord(started_at=stamp(observed.now)),
     )
     if ("Secret", names.credentials(observed.owner.name, digest)) not in observed.objects:
         turn.decision.actions.append(new_credentials(observed))
     turn.decision.actions.append(Create(revision))
-    turn.decision.tell("ReleaseStarted", f"Revision {number}: {observed.spec.image}")
+    turn.decision.emit_event("ReleaseStarted", f"Revision {number}: {observed.spec.image}")
     turn.decision.look_again(0.05)
     return Progress("Validate", "", stamp(observed.now))
 
@@ -134,12 +134,12 @@ def _deploy(turn: Turn, revision: Revision) -> Progress | None:
 
 def _make_room(turn: Turn, revision: Revision) -> Progress | None:
     """At most two revisions have pods: the one that serves and the candidate."""
-    roles, observed = turn.roles, turn.observed
-    if roles.previous is not None:
-        retired = msgspec.structs.replace(roles.previous.record, retired_at=stamp(observed.now))
-        turn.save(roles.previous, retired)
-        return Progress("Deploy", f"the pods of revision {roles.previous.number} to end")
-    kept = {revision.digest} | ({roles.active.digest} if roles.active else set())
+    placement, observed = turn.placement, turn.observed
+    if placement.previous is not None:
+        retired = msgspec.structs.replace(placement.previous.record, retired_at=stamp(observed.now))
+        turn.save(placement.previous, retired)
+        return Progress("Deploy", f"the pods of revision {placement.previous.number} to end")
+    kept = {revision.digest} | ({placement.active.digest} if placement.active else set())
     if others := observed.populated() - kept:
         return _await_ends(turn, revision, others)
     return None
@@ -166,7 +166,7 @@ def _await_ends(turn: Turn, revision: Revision, others: set[str]) -> Progress:
 def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None:
     """Wait for all pods; fail at the deadline."""
     observed = turn.observed
-    missing = replicas.lacking(observed, turn.roles, revision)
+    missing = replicas.lacking(observed, turn.placement, revision)
     if not missing:
         return None
     limit = turn.deadline(revision, step, seconds=observed.spec.release.progress_deadline_seconds)
@@ -175,7 +175,7 @@ def _wait_for_pods(turn: Turn, revision: Revision, step: str) -> Progress | None
         words = [pod.last_words for pod in own if pod.last_words]
         turn.fail(revision, "ProgressDeadlineExceeded", "; ".join([missing, *map(shortened, words[:1])]))
     turn.decision.look_again(min(5.0, turn.seconds_until(limit)))
-    why = replicas.why(observed, turn.roles, revision)
+    why = replicas.why(observed, turn.placement, revision)
     return Progress(step.capitalize(), missing, turn.since(revision, step), limit, why)
 
 
@@ -263,7 +263,7 @@ def _smoke_again(turn: Turn, revision: Revision, why: str, *, moved: bool) -> No
 
 
 def _hold(turn: Turn, revision: Revision) -> Progress | None:
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     held = observed.spec.release.promotion == "Manual" and active is not None
     if not held or revision.record.promoted or hurries(observed, active, revision):
         return None
@@ -290,7 +290,7 @@ def _still_proven(turn: Turn, revision: Revision) -> Progress | None:
 
 
 def _scale(turn: Turn, revision: Revision) -> Progress | None:
-    if turn.roles.active is None:
+    if turn.placement.active is None:
         return None
     if revision.record.step("scale").state != "Running":
         return turn.begin(revision, "scale")

@@ -27,9 +27,9 @@ ENDPOINT_SECONDS: Final = 60
 
 def cut_over(turn: Turn, revision: Revision) -> Progress:
     """Send traffic to the candidate, whose pods are ready and proven."""
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     since = turn.since(revision, "scale")
-    if replicas.lacking(observed, turn.roles, revision) or not reached(observed, revision):
+    if replicas.lacking(observed, turn.placement, revision) or not reached(observed, revision):
         return await_endpoints(turn, revision, "CutOver", after="scale" if active else "smoke")
     overlap = active is not None and observed.spec.release.cutover.mode == "Overlap"
     point(turn, to=revision, source=active, overlap=overlap)
@@ -39,7 +39,7 @@ def cut_over(turn: Turn, revision: Revision) -> Progress:
 def await_endpoints(turn: Turn, revision: Revision, step: str, *, after: str) -> Progress:
     """Wait until the preview Service reaches the candidate's pods, which were ready once; fail at the deadline."""
     observed, service = turn.observed, names.preview_service(turn.observed.owner.name)
-    waiting = replicas.lacking(observed, turn.roles, revision)
+    waiting = replicas.lacking(observed, turn.placement, revision)
     refused = observed.refusals.get(("Service", service), "")
     if refused:
         waiting = f"the Service {service}: {refused}"
@@ -49,7 +49,7 @@ def await_endpoints(turn: Turn, revision: Revision, step: str, *, after: str) ->
     if observed.now >= limit:
         turn.fail(revision, "ProgressDeadlineExceeded", f"waited for {waiting}")
     turn.decision.look_again(0.5)
-    why = refused or replicas.why(observed, turn.roles, revision)
+    why = refused or replicas.why(observed, turn.placement, revision)
     return Progress(step, waiting, turn.since(revision, after), limit, why)
 
 
@@ -94,7 +94,7 @@ def _patch(service: dict[str, Any], *, selector: dict[str, str], cutover: Cutove
 
 def settle(turn: Turn) -> Progress | None:
     """After a switch, write into the records what the Service says; make a lost Service or commit record again."""
-    active, cutover, service = turn.roles.active, turn.observed.cutover, turn.observed.service
+    active, cutover, service = turn.placement.active, turn.observed.cutover, turn.observed.service
     if active is None:
         return None
     if cutover is None or service is None:
@@ -102,7 +102,7 @@ def settle(turn: Turn) -> Progress | None:
         return None
     if written(service) != cutover:
         commit(turn, cutover)
-        turn.decision.tell("CommitRecordRestored", f"The record of where traffic goes: revision {active.number}")
+        turn.decision.emit_event("CommitRecordRestored", f"The record of where traffic goes: revision {active.number}")
         return Progress("CutOver", "", cutover.at)
     if active.record.state not in {"Active", "Failed"} or _taken_over(active, cutover):
         return _activate(turn, active, cutover)
@@ -127,7 +127,7 @@ def _activate(turn: Turn, active: Revision, cutover: Cutover) -> Progress:
         failure=None,
     )
     turn.save(active, record)
-    turn.decision.tell("TrafficSwitched", f"Traffic goes to revision {active.number}")
+    turn.decision.emit_event("TrafficSwitched", f"Traffic goes to revision {active.number}")
     back = source is not None and source.record.state == "Failed"
     turn.decision.outcomes += ["rolled_back"] if back else ["released"] if first else []
     return Progress("CutOver", "", cutover.at)
@@ -140,7 +140,7 @@ def _taken_over(active: Revision, cutover: Cutover) -> bool:
 
 def _replaced(turn: Turn, source: Revision, cutover: Cutover) -> ReleaseRecord:
     """The record of what served before; what a person left is not released again by itself."""
-    if cutover.adopted and source.digest == turn.roles.desired:
+    if cutover.adopted and source.digest == turn.placement.desired:
         return source.record.failed("TrafficOverridden", "a person moved traffic away from it", at=turn.observed.now)
     return msgspec.structs.replace(source.record, state="Replaced", replaced_at=cutover.at, rollback_from="")
 
@@ -152,14 +152,14 @@ def next_switch(observed: Observed) -> int:
 
 def make_again(turn: Turn, active: Revision) -> None:
     """Make the Service again as it was before somebody deleted it."""
-    previous = turn.roles.previous
+    previous = turn.placement.previous
     at = active.record.active_at
     commit(turn, Cutover(to=active.digest, source=previous.digest if previous else "", at=at))
 
 
 def complete(turn: Turn) -> Progress | None:
     """After the overlap, let the Service select the new revision only."""
-    observed, active, cutover = turn.observed, turn.roles.active, turn.observed.cutover
+    observed, active, cutover = turn.observed, turn.placement.active, turn.observed.cutover
     if active is None or cutover is None or not cutover.overlap or active.record.state == "Failed":
         return None
     if not observed.overlapping:
@@ -171,8 +171,8 @@ def complete(turn: Turn) -> Progress | None:
         turn.decision.look_again(turn.seconds_until(over))
     elif observed.spec.replicas and (not ready or not ready <= observed.behind):
         turn.decision.look_again(0.5)
-        why = replicas.why(observed, turn.roles, active)
-        missing = replicas.lacking(observed, turn.roles, active) or "the Service to reach the new pods"
+        why = replicas.why(observed, turn.placement, active)
+        missing = replicas.lacking(observed, turn.placement, active) or "the Service to reach the new pods"
         return _breach(turn) or Progress("CutOver", missing, cutover.at, over, why)
     else:
         commit(turn, msgspec.structs.replace(cutover, overlap=False))
@@ -182,7 +182,7 @@ def complete(turn: Turn) -> Progress | None:
 
 def go_back(turn: Turn) -> Progress | None:
     """Send traffic back from a revision that has failed."""
-    active, previous = turn.roles.active, turn.roles.previous
+    active, previous = turn.placement.active, turn.placement.previous
     if active is None or active.record.state != "Failed":
         return None
     failure = active.record.failure
@@ -190,7 +190,9 @@ def go_back(turn: Turn) -> Progress | None:
     if previous is not None and not waiting:
         point(turn, to=previous, source=active)
         why = failure.reason if failure else "failed"
-        turn.decision.tell("RolledBack", f"Revision {active.number}: {why}; traffic goes back to {previous.number}")
+        turn.decision.emit_event(
+            "RolledBack", f"Revision {active.number}: {why}; traffic goes back to {previous.number}"
+        )
     else:
         turn.decision.look_again(2)
     return Progress("Rollback", waiting, failure.at if failure else "")
@@ -198,7 +200,7 @@ def go_back(turn: Turn) -> Progress | None:
 
 def blockers(turn: Turn) -> list[str]:
     """Why traffic cannot go back to the revision that served before; empty when it can."""
-    observed, active, previous = turn.observed, turn.roles.active, turn.roles.previous
+    observed, active, previous = turn.observed, turn.placement.active, turn.placement.previous
     if previous is None or active is None:
         return ["no earlier revision is running"]
     number, found = previous.number, []
@@ -220,7 +222,7 @@ def blockers(turn: Turn) -> list[str]:
 
 def bake(turn: Turn) -> Progress | None:
     """Watch the new revision; it goes back by itself, or becomes stable."""
-    observed, active, cutover = turn.observed, turn.roles.active, turn.observed.cutover
+    observed, active, cutover = turn.observed, turn.placement.active, turn.observed.cutover
     if active is None or cutover is None or not baking(active):
         return None
     over = analysis.ends(observed, cutover)
@@ -248,11 +250,11 @@ def _concluded(turn: Turn, active: Revision) -> bool:
     turn.save(active, msgspec.structs.replace(active.record, stable_at=stamp(observed.now), unproven=unproven))
     if unproven:
         told = f"Revision {active.number} counts as stable, but nothing has proven it: {unproven}"
-        turn.decision.tell("ReleasedUnproven", told, warning=True)
+        turn.decision.emit_event("ReleasedUnproven", told, warning=True)
     else:
-        turn.decision.tell("Released", f"Revision {active.number} is stable")
+        turn.decision.emit_event("Released", f"Revision {active.number} is stable")
     turn.decision.outcomes.append("unproven" if unproven else "released")
-    api_key.tell_of_old(turn, active)
+    api_key.report_old_key(turn, active)
     return True
 
 
@@ -262,21 +264,26 @@ def _only_report(turn: Turn) -> bool:
 
 def _breach(turn: Turn) -> Progress | None:
     """Fail the active revision when its metrics say so for long enough and the way back is open."""
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     if active is None or not baking(active) or not (wrong := analysis.failing(observed)):
         return None
     if _only_report(turn) or blockers(turn):
         return None
     record = active.record.failed("BakeFailed", turn.clean(wrong), at=observed.now)
     turn.save(active, record)
-    turn.decision.tell("BakeFailed", f"Revision {active.number}: {wrong}", warning=True)
+    turn.decision.emit_event("BakeFailed", f"Revision {active.number}: {wrong}", warning=True)
     turn.decision.outcomes.append("failed")
     return Progress("Bake", wrong, active.record.active_at)
 
 
 def retire(turn: Turn) -> Progress | None:
     """End the pods of what served before: after the retention, or once its clients left if it failed or leaked."""
-    observed, active, previous, cutover = turn.observed, turn.roles.active, turn.roles.previous, turn.observed.cutover
+    observed, active, previous, cutover = (
+        turn.observed,
+        turn.placement.active,
+        turn.placement.previous,
+        turn.observed.cutover,
+    )
     if active is None or previous is None or cutover is None or observed.overlapping:
         return None
     at_once = previous.record.state == "Failed" or replaces_leaked(observed, previous, active)
@@ -288,5 +295,5 @@ def retire(turn: Turn) -> Progress | None:
         turn.decision.look_again(turn.seconds_until(over))
         return None
     turn.save(previous, msgspec.structs.replace(previous.record, retired_at=stamp(observed.now)))
-    turn.decision.tell("Retired", f"Revision {previous.number} ends")
+    turn.decision.emit_event("Retired", f"Revision {previous.number} ends")
     return Progress("Retire", "", cutover.at)

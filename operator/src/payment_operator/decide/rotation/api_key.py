@@ -10,7 +10,7 @@ ENDING = 4
 """As many last characters of a key as Stripe's own Dashboard shows."""
 
 
-def tell_of_refusal(turn: Turn) -> None:
+def report_refusal(turn: Turn) -> None:
     """Write one Event for each refusal, not one a pass."""
     if not turn.observed.settled:
         turn.decision.look_again(1)
@@ -23,7 +23,7 @@ def tell_of_refusal(turn: Turn) -> None:
     told = rotation.get("pending") or {}
     if (told.get("fingerprint"), told.get("reason")) != (check.fingerprint, check.reason):
         message = f"The new Stripe API key is refused: {check.message}; the key in use goes on serving"
-        turn.decision.tell("KeyRefused", message, warning=True)
+        turn.decision.emit_event("KeyRefused", message, warning=True)
 
 
 def replaced(observed: Observed, active: Revision | None) -> tuple[str, Revision] | None:
@@ -42,7 +42,7 @@ def leaked(turn: Turn) -> tuple[Revision | None, str]:
 
     While a former key is retained it is that one: who hears of a leak puts a new key first.
     """
-    observed, active, previous = turn.observed, turn.roles.active, turn.roles.previous
+    observed, active, previous = turn.observed, turn.placement.active, turn.placement.previous
     where = f"the Secret {observed.spec.stripe.api_key.secret_ref.name}"
     if active is None or active.record.state != "Active":
         return None, f"no revision serves; put a new key into {where}"
@@ -60,21 +60,21 @@ def leaked(turn: Turn) -> tuple[Revision | None, str]:
 
 def _also_changed(turn: Turn, active: Revision) -> str:
     """What keeps a new key waiting: the spec asks for another image or other settings too."""
-    if turn.roles.withheld:
-        return f"; but it waits for {turn.roles.withheld}"
-    if turn.observed.spec.release.promotion != "Manual" or not turn.roles.more_than_credentials:
+    if turn.placement.withheld:
+        return f"; but it waits for {turn.placement.withheld}"
+    if turn.observed.spec.release.promotion != "Manual" or not turn.placement.more_than_credentials:
         return ""
     return f"; but the spec has changed too: put it back to what revision {active.number} has, or promote"
 
 
-def tell_of_old(turn: Turn, active: Revision) -> None:
+def report_old_key(turn: Turn, active: Revision) -> None:
     """Say after the bake that the old key can be revoked."""
     found = replaced(turn.observed, active)
-    if found is None or turn.roles.previous is None or found[1].digest != turn.roles.previous.digest:
+    if found is None or turn.placement.previous is None or found[1].digest != turn.placement.previous.digest:
         return
     key, revision = found
     message = (
         f"Revision {active.number} is stable with the new Stripe API key. The old one, ending in {key[-ENDING:]}, can "
         f"be revoked in Stripe's Dashboard; that ends the way back to revision {revision.number}"
     )
-    turn.decision.tell("OldKeyReplaced", message)
+    turn.decision.emit_event("OldKeyReplaced", message)

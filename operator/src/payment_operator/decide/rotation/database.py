@@ -78,7 +78,7 @@ def _since(observed: Observed) -> str:
 
 def waits_for(turn: Turn) -> str:
     """What must end before a rotation can begin; empty when nothing must."""
-    observed, roles, active = turn.observed, turn.roles, turn.roles.active
+    observed, roles, active = turn.observed, turn.placement, turn.placement.active
     record = observed.role_rotation
     if record is not None and record.next is not None:
         return f"the rotation to {record.next.role} to end"
@@ -95,7 +95,7 @@ def waits_for(turn: Turn) -> str:
     return ""
 
 
-def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
+def request_rotation(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
     """Begin a rotation because a person asks for it; tell whether, and what to answer."""
     observed, record = turn.observed, turn.observed.role_rotation
     if record is not None and record.operation == operation:
@@ -136,17 +136,17 @@ def _leaked(turn: Turn, why: str, operation: str) -> str:
     _save(turn, marked)
     if fresh is not None:
         return f"rotation {record.number} goes on without hold and retention, with another new password"
-    if record.former is not None and turn.roles.withheld and not _in_use(turn, record):
-        return f"rotation {record.number} goes on without hold and retention after {turn.roles.withheld}"
+    if record.former is not None and turn.placement.withheld and not _in_use(turn, record):
+        return f"rotation {record.number} goes on without hold and retention after {turn.placement.withheld}"
     if record.former is not None:
         return f"{record.former.role} is locked without retention; then the next rotation begins"
-    way_out = "" if turn.roles.withheld else "; promote a release that is held, or put the spec back"
+    way_out = "" if turn.placement.withheld else "; promote a release that is held, or put the spec back"
     return f"a rotation of the database's password begins after {why}{way_out}"
 
 
 def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
     """Write down which role gets a new password, and return its name; nothing else is done yet."""
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     former = observed.role_rotation or _found(observed)
     role = _idle(observed, active)
     record = msgspec.structs.replace(
@@ -157,7 +157,7 @@ def begin(turn: Turn, *, compromised: bool = False, operation: str = "") -> str:
         operation=operation or former.operation,
     )
     _save(turn, record)
-    turn.decision.tell("DatabaseRotationStarted", f"Rotation {record.number}: {role} gets a new password")
+    turn.decision.emit_event("DatabaseRotationStarted", f"Rotation {record.number}: {role} gets a new password")
     return role
 
 
@@ -196,7 +196,7 @@ def _idle(observed: Observed, active: Revision | None) -> str:
 
 def _prepare(turn: Turn, record: RoleRotation, login: StoredLogin) -> PrepareRole:
     observed, values = turn.observed, turn.observed.sources.values
-    used = login_of(observed.credentials(turn.roles.active).get(DATABASE, values[DATABASE]))
+    used = login_of(observed.credentials(turn.placement.active).get(DATABASE, values[DATABASE]))
     done = msgspec.structs.replace(
         record,
         current=login,
@@ -217,7 +217,7 @@ def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
     observed = turn.observed
     if not _proven(turn, record):
         return
-    kept = {revision.digest for revision in (*turn.roles.running, turn.roles.candidate) if revision is not None}
+    kept = {revision.digest for revision in (*turn.placement.running, turn.placement.candidate) if revision is not None}
     users = [r for r in observed.revisions.values() if r.digest in observed.populated() | kept]
     if any(role_of(observed, revision) == former.role for revision in users):
         turn.decision.look_again(5)
@@ -228,7 +228,7 @@ def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
         turn.decision.actions.append(done)
         leaked = "; its password still works, change it by hand" if record.compromised else ""
         told = f"{former.role} has other duties and was not locked{leaked}"
-        turn.decision.tell("DatabaseRoleKept", told, warning=True)
+        turn.decision.emit_event("DatabaseRoleKept", told, warning=True)
         return
     lock = LockRole(observed.sources.values[ADMIN_URL], former.role, then=done)
     turn.attempt(lock, fault=observed.role_fault)
@@ -236,7 +236,7 @@ def _lock(turn: Turn, record: RoleRotation, former: StoredLogin) -> None:
 
 def _proven(turn: Turn, record: RoleRotation) -> bool:
     """Whether the active revision uses the new login and has passed its bake."""
-    active = turn.roles.active
+    active = turn.placement.active
     if active is None or active.record.state != "Active" or not active.record.stable_at:
         return False
     return _in_use(turn, record)
@@ -244,12 +244,12 @@ def _proven(turn: Turn, record: RoleRotation) -> bool:
 
 def _in_use(turn: Turn, record: RoleRotation) -> bool:
     """Whether the active revision logs in as the rotation wants it."""
-    used = login_of(turn.observed.credentials(turn.roles.active).get(DATABASE, ""))
+    used = login_of(turn.observed.credentials(turn.placement.active).get(DATABASE, ""))
     return record.current is not None and used == record.current.login()
 
 
 def _kept(observed: Observed) -> set[str]:
-    """Roles that are never locked: those that administer and migrate."""
+    """Placement that are never locked: those that administer and migrate."""
     values = observed.sources.values
     return {login_of(values[name]).role for name in (ADMIN_URL, MIGRATION) if name in values}
 

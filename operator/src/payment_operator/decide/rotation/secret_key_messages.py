@@ -13,7 +13,7 @@ def missing(lost: tuple[ValueNeed, ...]) -> str:
 
 def kept(observed: Observed, values: list[tuple[str, ValueNeed]]) -> str:
     """Values that a person removed while API keys need them."""
-    marks = ", ".join(secret_keys.mark(observed, value) for value, _ in values)
+    marks = ", ".join(secret_keys.fingerprint_of(observed, value) for value, _ in values)
     where = f"the Secret {observed.spec.secret_key_ref.name}"
     return (
         f"{_needed([need for _, need in values])} the value {marks} of SECRET_KEY, which is gone from {where}; the "

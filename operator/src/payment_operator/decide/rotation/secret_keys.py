@@ -71,16 +71,18 @@ def _write(turn: Turn, present: Values, wanted: Values) -> None:
     turn.decision.actions.append(Apply(manifest))
     turn.decision.look_again(AT_ONCE)
     if present:
-        turn.decision.tell("SecretKeyChanged", _told(observed, present, wanted))
+        turn.decision.emit_event("SecretKeyChanged", _told(observed, present, wanted))
 
 
 def _told(observed: Observed, present: Values, wanted: Values) -> str:
-    new, gone = ([mark(observed, v) for v in one if v not in other] for one, other in _pairs(present, wanted))
+    new, gone = ([fingerprint_of(observed, v) for v in one if v not in other] for one, other in _pairs(present, wanted))
     if new:
         return f"Pods learn the value {', '.join(new)} of SECRET_KEY; it signs when every one has it"
     if gone:
         return f"The value {', '.join(gone)} of SECRET_KEY is accepted no longer: no API key needs it"
-    return f"The value {mark(observed, wanted[0])} of SECRET_KEY signs; API keys move to it when they are used"
+    return (
+        f"The value {fingerprint_of(observed, wanted[0])} of SECRET_KEY signs; API keys move to it when they are used"
+    )
 
 
 def _pairs(present: Values, wanted: Values) -> tuple[tuple[Values, Values], tuple[Values, Values]]:
@@ -109,7 +111,7 @@ def asked(observed: Observed) -> Values:
     return secret_keys.split(observed.sources.values.get(SECRET_KEY, ""))
 
 
-def mark(observed: Observed, value: str) -> str:
+def fingerprint_of(observed: Observed, value: str) -> str:
     """The fingerprint of a value, as pods report it."""
     return fingerprint(value, salt=observed.owner.uid)
 
@@ -130,7 +132,7 @@ def reporting(observed: Observed) -> list[Pod]:
 
 def lacking(observed: Observed) -> list[str]:
     """Names of running API pods that do not say that they have just the values they are given, in their order."""
-    marks = tuple(mark(observed, value) for value in live(observed))
+    marks = tuple(fingerprint_of(observed, value) for value in live(observed))
     reports = observed.secret_keys.reports or {}
     return [
         pod.name for pod in reporting(observed) if (report := reports.get(pod.uid)) is None or report.marks != marks
@@ -144,7 +146,7 @@ def seen_by_all(observed: Observed) -> bool:
 
 def needing(observed: Observed, value: str) -> ValueNeed | None:
     """The most API keys that a pod says need a value; None while one of them does not know."""
-    wanted, found = mark(observed, value), []
+    wanted, found = fingerprint_of(observed, value), []
     for report in _reports(observed):
         entry = next((need for need in report.of_one_moment() if need.fingerprint == wanted), None)
         if entry is None:

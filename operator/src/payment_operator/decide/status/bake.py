@@ -15,7 +15,7 @@ Verdict = Literal["Watching", "Passed", "Failed", "Inconclusive"]
 
 def bake_of(turn: Turn, former: BakeStatus | None) -> BakeStatus | None:
     """The bake of what serves, as it was seen in this pass; or the last one, with how it ended."""
-    active, seen = turn.roles.active, turn.observed.bake
+    active, seen = turn.placement.active, turn.observed.bake
     if active is not None and baking(active) and seen.measures:
         measures = [
             MeasureStatus(

@@ -39,7 +39,7 @@ def findings(turn: Turn, progress: Progress | None) -> list[Finding]:
 
 
 def _ready(turn: Turn, *others: Finding) -> Finding:
-    active = turn.roles.active
+    active = turn.placement.active
     for other in others:
         if other.status == "True":
             return Finding("Ready", "False", other.reason, other.message)
@@ -53,7 +53,7 @@ def _ready(turn: Turn, *others: Finding) -> Finding:
 
 
 def _available(turn: Turn) -> Finding:
-    active = turn.roles.active
+    active = turn.placement.active
     if active is None:
         return Finding("Available", "False", "NoActiveRevision", "no revision has had traffic yet")
     observed = turn.observed
@@ -64,7 +64,7 @@ def _available(turn: Turn) -> Finding:
         idle = f"; {workers.message}" if workers.status == "False" else ""
         return Finding("Available", "True", "Serving", f"{which} serves{idle}")
     if found is None and not observed.ready(active.digest):
-        missing = replicas.lacking(observed, turn.roles, active)
+        missing = replicas.lacking(observed, turn.placement, active)
         return Finding("Available", "False", "NoReadyPods", f"{which}: {missing}")
     service = names.api_service(observed.owner.name)
     message = f"no ready endpoint is behind the Service {service}, which is to reach {which}"
@@ -80,9 +80,9 @@ def _overridden(turn: Turn) -> Finding:
 
 
 def _reconciling(turn: Turn, progress: Progress | None) -> Finding:
-    roles = turn.roles
+    placement = turn.placement
     if progress is not None:
-        revision = None if roles.fresh else roles.candidate or roles.active
+        revision = None if placement.fresh else placement.candidate or placement.active
         which = f"revision {revision.number}" if revision else "a new revision"
         waiting = f", waiting for {progress.waiting}" if progress.waiting else ""
         return Finding("Reconciling", "True", progress.step, f"{which}: {progress.step}{waiting}")
@@ -90,7 +90,7 @@ def _reconciling(turn: Turn, progress: Progress | None) -> Finding:
 
 
 def _stalled(turn: Turn) -> Finding:
-    observed, roles = turn.observed, turn.roles
+    observed, placement = turn.observed, turn.placement
     if left := revisions.unknown(turn):
         return _record_unknown(turn, left[0])
     if observed.unsafe or not observed.sources.usable:
@@ -102,7 +102,7 @@ def _stalled(turn: Turn) -> Finding:
             f"but cannot be replaced; {_successor(turn)}"
         )
         return Finding("Stalled", "True", "CredentialsLost", message)
-    active = roles.active
+    active = placement.active
     if active is not None and active.record.state == "Failed" and (found := blockers(turn)):
         return Finding("Stalled", "True", "RollbackBlocked", "; ".join(found))
     if baking(active) and (wrong := analysis.failing(observed)) and (found := blockers(turn)):
@@ -128,7 +128,7 @@ def _record_unknown(turn: Turn, revision: Revision) -> Finding:
 
 
 def _successor(turn: Turn) -> str:
-    withheld = turn.roles.withheld
+    withheld = turn.placement.withheld
     return f"a new revision waits for {withheld}" if withheld else "a new revision takes over"
 
 
@@ -146,11 +146,15 @@ def _key_refused(observed: Observed) -> Finding | None:
 
 
 def _release_failed(turn: Turn) -> Finding:
-    wanted, active = turn.roles.failed, turn.roles.active
+    wanted, active = turn.placement.failed, turn.placement.active
     if wanted is not None and wanted.record.failure is not None:
         failure = wanted.record.failure
         serving = f"; revision {active.number} serves" if active and active.digest != wanted.digest else ""
-        other = f"; the new credentials wait for {turn.roles.withheld}" if wanted.digest != turn.roles.desired else ""
+        other = (
+            f"; the new credentials wait for {turn.placement.withheld}"
+            if wanted.digest != turn.placement.desired
+            else ""
+        )
         message = f"revision {wanted.number}: {failure.reason}: {failure.message}{serving}{other}"
         return Finding("Stalled", "True", failure.reason, message)
     return Finding("Stalled", "False", "Progressing")
@@ -179,7 +183,7 @@ def _secret_keys(observed: Observed) -> Finding:
 
 
 def _migrated(turn: Turn) -> Finding:
-    revision = turn.roles.candidate or turn.roles.active
+    revision = turn.placement.candidate or turn.placement.active
     if revision is None or revision.record.migration is None:
         return Finding("DatabaseMigrated", UNKNOWN, "NotPlanned")
     if revision.record.migration.expand and not revision.record.done(jobs.EXPAND):
@@ -192,7 +196,7 @@ def _migrated(turn: Turn) -> Finding:
 
 
 def _candidate(turn: Turn) -> Finding:
-    candidate = turn.roles.candidate
+    candidate = turn.placement.candidate
     if candidate is None:
         return Finding("CandidateHealthy", UNKNOWN, "NoCandidate")
     proven = candidate.record.done(jobs.SMOKE)
@@ -200,18 +204,18 @@ def _candidate(turn: Turn) -> Finding:
 
 
 def _switched(turn: Turn) -> Finding:
-    active = turn.roles.active
+    active = turn.placement.active
     if active is None:
         return Finding("TrafficSwitched", "False", "NoActiveRevision")
     if turn.observed.overlapping:
         return Finding("TrafficSwitched", "False", "Overlapping", f"revision {active.number} and the former one serve")
-    wanted = turn.roles.desired in ("", active.digest)
-    waiting = f"what the spec asks for waits for {turn.roles.withheld}" if turn.roles.withheld else ""
+    wanted = turn.placement.desired in ("", active.digest)
+    waiting = f"what the spec asks for waits for {turn.placement.withheld}" if turn.placement.withheld else ""
     return Finding("TrafficSwitched", true_or_false(wanted), "Switched" if wanted else "OtherRevision", waiting)
 
 
 def _baking(turn: Turn) -> Finding:
-    active, observed = turn.roles.active, turn.observed
+    active, observed = turn.placement.active, turn.observed
     if active is None or not baking(active):
         unproven = active.record.unproven if active is not None else ""
         return Finding("Baking", "False", "Unproven" if unproven else "No", unproven)
@@ -223,7 +227,7 @@ def _baking(turn: Turn) -> Finding:
 
 
 def _rollback(turn: Turn) -> Finding:
-    if turn.roles.previous is None:
+    if turn.placement.previous is None:
         return Finding("RollbackAvailable", "False", "NoEarlierRevision")
     found = blockers(turn)
     return Finding("RollbackAvailable", true_or_false(not found), "Blocked" if found else "Running", "; ".join(found))

@@ -32,7 +32,7 @@ MOST_FAILURES: Final = 10
 
 def report(turn: Turn, progress: Progress | None) -> Manifest:
     """The whole status; equal to the former one when nothing has changed."""
-    observed, roles = turn.observed, turn.roles
+    observed, placement = turn.observed, turn.placement
     former = read(observed.status)
     active = serving(turn)
     now = stamp(observed.now)
@@ -47,7 +47,7 @@ def report(turn: Turn, progress: Progress | None) -> Manifest:
         previous=_previous(turn),
         failed=_failed(observed),
         bake=bake_of(turn, former.bake),
-        migration=_migration(observed, roles.candidate, roles.active),
+        migration=_migration(observed, placement.candidate, placement.active),
         rotation=rotation_of(turn, former.rotation),
         conditions=stamped(
             findings(turn, progress),
@@ -90,7 +90,7 @@ def _active(observed: Observed, active: Revision | None) -> RevisionStatus | Non
 
 
 def _candidate(turn: Turn, progress: Progress | None) -> CandidateStatus | None:
-    revision = None if turn.roles.fresh else turn.roles.candidate or turn.roles.active
+    revision = None if turn.placement.fresh else turn.placement.candidate or turn.placement.active
     if revision is None or progress is None:
         return None
     return CandidateStatus(
@@ -114,7 +114,7 @@ def _stable(observed: Observed) -> int | None:
 
 
 def _previous(turn: Turn) -> PreviousStatus | None:
-    observed, running = turn.observed, turn.roles.previous
+    observed, running = turn.observed, turn.placement.previous
     left = [r for r in observed.revisions.values() if r.record.replaced_at and r.record.state == "Replaced"]
     revision = running or max(left, key=lambda r: r.record.replaced_at, default=None)
     if revision is None or revision is serving(turn):

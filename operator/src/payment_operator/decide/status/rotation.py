@@ -36,7 +36,7 @@ def rotation_of(turn: Turn, former: RotationStatus | None) -> RotationStatus | N
 
 
 def _api_key(turn: Turn, former: ApiKeyStatus | None) -> ApiKeyStatus | None:
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     key, check = observed.credentials(active).get(API_KEY, ""), checked(observed)
     if not key and check is None:
         return None
@@ -106,7 +106,7 @@ def _first_seen(observed: Observed, key: str) -> str | None:
 
 
 def _database(turn: Turn) -> DatabasePasswordStatus | None:
-    observed, active = turn.observed, turn.roles.active
+    observed, active = turn.observed, turn.placement.active
     if observed.spec.database.rotation.mode != "AlternatingRoles" or active is None:
         return None
     record, due = observed.role_rotation, database.due_at(observed)
@@ -134,7 +134,7 @@ def _progress(turn: Turn) -> tuple[PasswordState, str]:
         return "Current", f"the next rotation waits for {database.waits_for(turn)}" if late else ""
     if record.next is not None:
         return "Preparing", f"{record.next.role} gets a new password"
-    used = login_of(observed.credentials(turn.roles.active).get(DATABASE, ""))
+    used = login_of(observed.credentials(turn.placement.active).get(DATABASE, ""))
     if used == current_login(observed):
         return "Retaining", "the former role is locked when the pods that use it have ended"
     why = _unreleased(turn)
@@ -143,7 +143,7 @@ def _progress(turn: Turn) -> tuple[PasswordState, str]:
 
 def _unreleased(turn: Turn) -> str:
     """Why the new password is not on its way into a revision; empty when it is."""
-    if turn.roles.withheld:
-        return f"the new password waits for {turn.roles.withheld}"
-    failed = turn.roles.failed
+    if turn.placement.withheld:
+        return f"the new password waits for {turn.placement.withheld}"
+    failed = turn.placement.failed
     return f"revision {failed.number} with the new password failed; rotate again, or retry it" if failed else ""

@@ -19,7 +19,7 @@ def secret_key_status(observed: Observed) -> SecretKeyStatus | None:
     return SecretKeyStatus(
         state=state,
         version=record.number,
-        fingerprint=secret_keys.mark(observed, values[0]),
+        fingerprint=secret_keys.fingerprint_of(observed, values[0]),
         rotated_at=record.signs_since or None,
         values=[_value(observed, value) for value in values],
         message=message,
@@ -29,7 +29,7 @@ def secret_key_status(observed: Observed) -> SecretKeyStatus | None:
 def _value(observed: Observed, value: str) -> SecretKeyValue:
     need = secret_keys.needing(observed, value)
     return SecretKeyValue(
-        fingerprint=secret_keys.mark(observed, value),
+        fingerprint=secret_keys.fingerprint_of(observed, value),
         id=need.id if need else "",
         signs=value == secret_keys.live(observed)[0],
         keys_needing=need.keys if need else None,

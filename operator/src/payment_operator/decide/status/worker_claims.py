@@ -29,8 +29,8 @@ def commands(turn: Turn) -> Finding:
 
 def workers(turn: Turn) -> Finding:
     """Whether a worker of the revision that serves claims events."""
-    observed, active = turn.observed, turn.roles.active
-    if active is None or not replicas.worker_replicas(observed, turn.roles, active):
+    observed, active = turn.observed, turn.placement.active
+    if active is None or not replicas.worker_replicas(observed, turn.placement, active):
         return Finding("WorkersClaiming", UNKNOWN, "NoWorkersWanted")
     ready = observed.ready(active.digest, names.WORKER)
     if not ready:

@@ -27,7 +27,7 @@ def repair(turn: Turn, record: WebhookRecord) -> None:
         if not (item.enabled and item.url == webhook.url and set(item.events) == set(webhook.wanted_events)):
             told = f"endpoint {item.id} has its address and events again"
             change = UpdateEndpoint(endpoint=item.id, url=webhook.url or "", events=webhook.wanted_events, told=told)
-            ask(turn, change)
+            call_stripe(turn, change)
 
 
 def remove_orphans(turn: Turn, record: WebhookRecord) -> None:
@@ -42,7 +42,7 @@ def remove_orphans(turn: Turn, record: WebhookRecord) -> None:
         if young:
             turn.decision.look_again(ORPHAN_SECONDS)
             continue
-        ask(turn, DeleteEndpoint(endpoint=item.id, told=f"endpoint {item.id} is not in use and was removed"))
+        call_stripe(turn, DeleteEndpoint(endpoint=item.id, told=f"endpoint {item.id} is not in use and was removed"))
 
 
 def remove_all_but(turn: Turn, record: WebhookRecord) -> bool:
@@ -54,18 +54,18 @@ def remove_all_but(turn: Turn, record: WebhookRecord) -> bool:
     kept = {endpoint.id for endpoint in record.endpoints()}
     left = [item.id for item in listed if item.id not in kept]
     for endpoint in left:
-        ask(turn, DeleteEndpoint(endpoint=endpoint, told=f"endpoint {endpoint} was never used and is removed"))
+        call_stripe(turn, DeleteEndpoint(endpoint=endpoint, told=f"endpoint {endpoint} was never used and is removed"))
     return not left
 
 
-def ask(turn: Turn, action: EndpointAction) -> None:
+def call_stripe(turn: Turn, action: EndpointAction) -> None:
     """Do it at Stripe, unless that failed a moment ago."""
     turn.attempt(action, fault=turn.observed.webhook.fault)
 
 
 def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> WebhookRecord:
     """The record once the new endpoint is there and disabled; to be written with its secret."""
-    mark = secrets.mark(observed, endpoint.secret)
+    mark = secrets.fingerprint_of(observed, endpoint.secret)
     made = StoredEndpoint(endpoint.id, mark, record.api_version)
     return msgspec.structs.replace(record, step="Accepting", at=stamp(observed.now), next=made)
 

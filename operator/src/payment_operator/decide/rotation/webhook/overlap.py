@@ -28,11 +28,13 @@ def overlap(turn: Turn, record: WebhookRecord) -> None:
         return
     if not record.verified and state.verified(observed, record):
         secrets.save(turn, msgspec.structs.replace(record, verified=True))
-        turn.decision.tell("WebhookSecretVerified", f"Rotation {record.number}: an event came with the new secret")
+        turn.decision.emit_event(
+            "WebhookSecretVerified", f"Rotation {record.number}: an event came with the new secret"
+        )
     elif not record.verified and ended and not record.warned:
         secrets.save(turn, msgspec.structs.replace(record, warned=True))
         why = f"Rotation {record.number}: no event has come with the new secret yet"
-        turn.decision.tell("WebhookSecretUnproven", why, warning=True)
+        turn.decision.emit_event("WebhookSecretUnproven", why, warning=True)
     elif record.former is None:
         _finish_first(turn, record)
     elif not ended and not record.compromised:
@@ -56,7 +58,9 @@ def _came_back(turn: Turn, record: WebhookRecord) -> bool:
         again=False,
     )
     secrets.save(turn, kept)
-    turn.decision.tell("WebhookEndpoint", f"endpoint {record.former.id} stays in use: the provider is Managed again")
+    turn.decision.emit_event(
+        "WebhookEndpoint", f"endpoint {record.former.id} stays in use: the provider is Managed again"
+    )
     return True
 
 
@@ -87,7 +91,7 @@ def _fell_back(turn: Turn, record: WebhookRecord) -> bool:
     )
     secrets.save(turn, left)
     told = f"Rotation {record.number}: {why}; {stays.id + ' stays in use' if stays else 'a new one is made'}"
-    turn.decision.tell("WebhookRotationAbandoned", told, warning=True)
+    turn.decision.emit_event("WebhookRotationAbandoned", told, warning=True)
     return True
 
 
@@ -116,7 +120,7 @@ def _disable(turn: Turn, record: WebhookRecord, former: StoredEndpoint) -> None:
         told=f"the former endpoint {former.id} is disabled",
         warning=lost,
     )
-    endpoints.ask(turn, change)
+    endpoints.call_stripe(turn, change)
 
 
 def _undelivered(observed: Observed) -> str:
@@ -149,4 +153,4 @@ def retire(turn: Turn, record: WebhookRecord) -> None:
     else:
         told = f"Rotation {record.number} is complete: {record.former.id} and its secret are removed"
         then = secrets.write(observed, done)
-        endpoints.ask(turn, DeleteEndpoint(endpoint=record.former.id, then=then, told=told))
+        endpoints.call_stripe(turn, DeleteEndpoint(endpoint=record.former.id, then=then, told=told))

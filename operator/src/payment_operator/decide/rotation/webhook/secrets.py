@@ -44,17 +44,17 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def mark(observed: Observed, secret: str) -> str:
+def fingerprint_of(observed: Observed, secret: str) -> str:
     """The fingerprint of a secret, as pods report it."""
     return fingerprint(secret, salt=observed.owner.uid)
 
 
 def settled(observed: Observed, record: WebhookRecord) -> WebhookRecord:
     """The record with what has left its source, and when secretRef changed."""
-    source = [mark(observed, value) for value in from_source(observed)]
+    source = [fingerprint_of(observed, value) for value in from_source(observed)]
     known = {*source, *(endpoint.fingerprint for endpoint in record.endpoints())}
     now = stamp(observed.now)
-    found = {mark(observed, value) for value in values(observed) if not value.startswith(UNUSED)}
+    found = {fingerprint_of(observed, value) for value in values(observed) if not value.startswith(UNUSED)}
     left = {fp: record.left.get(fp, now) for fp in sorted(found - known)}
     left = {fp: at for fp, at in left.items() if (end := expiry(observed, record, at)) is None or observed.now < end}
     record = msgspec.structs.replace(record, left=left)
@@ -74,7 +74,7 @@ def write(observed: Observed, record: WebhookRecord, *, add: str = "") -> Apply:
     """Write the record and the secrets that it speaks of, over the version that was read; `add` is a new secret."""
     owner, former = observed.owner, live(observed)
     kept = {*record.left, *(endpoint.fingerprint for endpoint in record.endpoints())}
-    present = [value for value in values(observed) if mark(observed, value) in kept]
+    present = [value for value in values(observed) if fingerprint_of(observed, value) in kept]
     wanted = list(dict.fromkeys([*([add] if add else []), *from_source(observed), *present]))
     metadata = {
         "name": names.webhook_secrets(owner.name),

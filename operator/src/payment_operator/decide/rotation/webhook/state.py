@@ -97,9 +97,14 @@ def verified(observed: Observed, record: WebhookRecord) -> bool:
 
 def wanted_version(turn: Turn) -> str:
     """The API version of the pods, when they all agree and no release is under way; else empty."""
-    roles, reports = turn.roles, turn.observed.webhook.reports or {}
-    released = roles.active is not None and not baking(roles.active) and roles.candidate is None and not roles.fresh
-    if not released or turn.observed.populated() != {roles.active.digest if roles.active else ""}:
+    placement, reports = turn.placement, turn.observed.webhook.reports or {}
+    released = (
+        placement.active is not None
+        and not baking(placement.active)
+        and placement.candidate is None
+        and not placement.fresh
+    )
+    if not released or turn.observed.populated() != {placement.active.digest if placement.active else ""}:
         return ""
     seen = [reports.get(pod.uid) for pod in reporting(turn.observed)]
     found = {report.api_version if report else "" for report in seen}

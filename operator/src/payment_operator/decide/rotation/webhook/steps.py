@@ -64,7 +64,7 @@ def _mind_silence(turn: Turn, record: WebhookRecord) -> None:
     told = ((observed.status.get("rotation") or {}).get("webhook") or {}).get("state") == "Failed"
     if state.stuck(observed, record) and secrets.live(observed) is not None and not told:
         why = turn.clean(f"No webhook endpoint can be made: {fault.message}")
-        turn.decision.tell("WebhookRotationFailed", why, warning=True)
+        turn.decision.emit_event("WebhookRotationFailed", why, warning=True)
 
 
 def _written(turn: Turn) -> bool:
@@ -73,7 +73,7 @@ def _written(turn: Turn) -> bool:
     return any(isinstance(action, Apply) and key_of(action.manifest) == ("Secret", name) for action in turn.planned)
 
 
-def ask(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
+def request_rotation(turn: Turn, *, operation: str, compromised: bool) -> tuple[bool, str]:
     """Begin a rotation because a person asks for it; tell whether, and what to answer."""
     observed, record = turn.observed, turn.observed.webhook_record
     if record.operation == operation:
@@ -139,7 +139,7 @@ def begin(turn: Turn, record: WebhookRecord, *, compromised: bool = False, opera
         operation=operation or record.operation,
     )
     secrets.save(turn, begun)
-    turn.decision.tell("WebhookRotationStarted", f"Rotation {begun.number} of the webhook signing secret")
+    turn.decision.emit_event("WebhookRotationStarted", f"Rotation {begun.number} of the webhook signing secret")
     return begun.number
 
 
@@ -158,7 +158,7 @@ def _rest(turn: Turn, record: WebhookRecord) -> None:
             return
     if why := state.due(turn, record):
         begin(turn, record)
-        turn.decision.tell("WebhookRotationDue", why)
+        turn.decision.emit_event("WebhookRotationDue", why)
     elif (at := state.due_at(observed)) is not None:
         turn.decision.look_again(turn.seconds_until(at))
 
@@ -189,7 +189,7 @@ def _creating(turn: Turn, record: WebhookRecord) -> None:
         endpoints.ATTEMPT: str(record.attempt),
     }
     key = f"{observed.owner.uid}/webhook/{record.number}/{record.attempt}"
-    endpoints.ask(turn, CreateEndpoint(key, record.url, QUIET, record.api_version, identity, record))
+    endpoints.call_stripe(turn, CreateEndpoint(key, record.url, QUIET, record.api_version, identity, record))
 
 
 def _next_attempt(record: WebhookRecord) -> datetime:
@@ -211,7 +211,7 @@ def _accepting(turn: Turn, record: WebhookRecord) -> None:
         _abandon(turn, record, f"endpoint {new.id} was deleted at Stripe")
         return
     if state.accepted_by_all(observed, new.fingerprint):
-        endpoints.ask(turn, _enable(observed, record, new))
+        endpoints.call_stripe(turn, _enable(observed, record, new))
         return
     end = moment(record.at) + timedelta(seconds=ACCEPT_SECONDS)
     if record.current is not None and observed.now >= end:
@@ -254,7 +254,7 @@ def _abandon(turn: Turn, record: WebhookRecord, why: str, *, failed: bool = True
     now = stamp(turn.observed.now)
     left = msgspec.structs.replace(record, step="Abandoning", at=now, message=why, failed_at=now if failed else "")
     secrets.save(turn, left)
-    turn.decision.tell("WebhookRotationAbandoned", f"Rotation {record.number}: {why}", warning=failed)
+    turn.decision.emit_event("WebhookRotationAbandoned", f"Rotation {record.number}: {why}", warning=failed)
 
 
 def _abandoning(turn: Turn, record: WebhookRecord) -> None:
