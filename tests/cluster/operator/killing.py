@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from tests.cluster.operator.passed import Passed
+from tests.cluster.operator.trial_journal import TrialJournal
 from tests.cluster.proxy.requests import When
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Sweep:
         SHARD=2/3 in the environment takes the second of three parts, to run them side by side.
         """
         points = self._points()
-        passed = Passed(self.name, keep=whole)
+        passed = TrialJournal(self.name, keep=whole)
         day = time.gmtime().tm_yday * 7
         chosen = points if whole else [points[(day + half) % len(points)] for half in (0, len(points) // 2)]
         started, missed = time.monotonic(), []

@@ -98,7 +98,7 @@ def test_a_newer_operator_restarts_no_pod(serving: Shop, operator: Operator) -> 
     serving.ready()
     before = pods_of(serving)
     operator.stop()
-    operator.source = "tests.cluster.operator.newer"
+    operator.source = "tests.cluster.operator.later_version"
     operator.start()
     try:
         passes = operator.api_requests

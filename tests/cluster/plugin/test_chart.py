@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cluster import environment
 from tests.cluster.chart.release import Release, helm
-from tests.cluster.plugin.desk import Desk
+from tests.cluster.plugin.person import Person
 from tests.requirements import require
 
 from payment_operator.plugin.complaints import RESOURCE
@@ -69,9 +69,9 @@ def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
 
 
 @pytest.fixture(scope="module")
-def desk(release: Release, folder: Path) -> Desk:
+def person(release: Release, folder: Path) -> Person:
     """A person in front of the installed environment, which serves."""
-    made = Desk(namespace=release.namespace, folder=folder)
+    made = Person(namespace=release.namespace, folder=folder)
     assert "Revision 1 serves" in made.type("status", release.fullname, "-w", "--timeout", "900s")
     return made
 
@@ -85,20 +85,20 @@ def owned(release: Release) -> dict[str, Any]:
     }
 
 
-def test_the_chart_installs_an_operator_that_serves(release: Release, desk: Desk) -> None:
-    found = desk.look()
+def test_the_chart_installs_an_operator_that_serves(release: Release, person: Person) -> None:
+    found = person.look()
     assert found["state"] == "Settled"
     assert release.pods("api")
     said = release.helm("test", release.name, "--logs", "--timeout", "120s")
     assert "ok   webhook" in said, said
 
 
-def test_helm_changes_nothing_of_the_operators_in_the_middle_of_a_release(release: Release, desk: Desk) -> None:
+def test_helm_changes_nothing_of_the_operators_in_the_middle_of_a_release(release: Release, person: Person) -> None:
     release.values["config"]["databasePoolSize"] = 5
     release.values["operator"]["spec"]["release"] = QUICK
     release.upgrade(NO_WAIT)
-    desk.type("status", "-w", "--until", "hold", "--timeout", "900s")
-    revision = desk.look()["revision"]
+    person.type("status", "-w", "--until", "hold", "--timeout", "900s")
+    revision = person.look()["revision"]
     before = owned(release)
     release.upgrade(NO_WAIT)
     manifest = release.helm("get", "manifest", release.name)
@@ -106,31 +106,31 @@ def test_helm_changes_nothing_of_the_operators_in_the_middle_of_a_release(releas
         release.namespace.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
         time.sleep(1)
     assert owned(release) == before
-    assert (desk.look()["state"], desk.look()["revision"]) == ("Waiting", revision)
-    desk.type("promote", "--revision", str(revision), "-w", "--timeout", "900s")
-    assert desk.look()["sides"][0]["revision"] == revision
+    assert (person.look()["state"], person.look()["revision"]) == ("Waiting", revision)
+    person.type("promote", "--revision", str(revision), "-w", "--timeout", "900s")
+    assert person.look()["sides"][0]["revision"] == revision
 
 
-def test_a_pause_survives_an_upgrade(release: Release, desk: Desk) -> None:
-    desk.type("pause")
+def test_a_pause_survives_an_upgrade(release: Release, person: Person) -> None:
+    person.type("pause")
     release.upgrade(NO_WAIT, HERE_ALREADY)
     stored = json.loads(release.namespace.kubectl("get", RESOURCE, release.fullname, "--output=json"))
     assert stored["spec"]["suspend"] is True
-    desk.type("resume")
+    person.type("resume")
 
 
-def test_an_upgrade_leaves_no_job_and_no_right_behind(release: Release, desk: Desk) -> None:
+def test_an_upgrade_leaves_no_job_and_no_right_behind(release: Release, person: Person) -> None:
     release.upgrade(NO_WAIT, HERE_ALREADY)
     name = f"{release.fullname}-operator-crd"
     left = release.namespace.kubectl("get", "jobs,serviceaccounts", "--output=name")
     assert name not in left
     roles = release.namespace.cluster.kubectl("get", "clusterroles,clusterrolebindings", "--output=name")
     assert f"{release.namespace.name}-{name}" not in roles
-    assert desk.look()["state"] in {"Settled", "Releasing", "Waiting"}
+    assert person.look()["state"] in {"Settled", "Releasing", "Waiting"}
 
 
-def test_uninstalling_leaves_nothing_stuck_and_keeps_the_kind(release: Release, desk: Desk) -> None:
-    assert desk.look()["sides"]
+def test_uninstalling_leaves_nothing_stuck_and_keeps_the_kind(release: Release, person: Person) -> None:
+    assert person.look()["sides"]
     release.helm("uninstall", release.name, "--wait", "--timeout", "180s")
     gone = release.namespace.until(lambda: not owned(release), seconds=120)
     assert gone, owned(release)
@@ -139,4 +139,4 @@ def test_uninstalling_leaves_nothing_stuck_and_keeps_the_kind(release: Release, 
     kept = release.namespace.kubectl("get", "secret", "payments", "--output=name")
     assert kept.strip() == "secret/payments"
     release.install(HERE_ALREADY)
-    assert "Revision 1 serves" in desk.type("status", release.fullname, "-w", "--timeout", "900s")
+    assert "Revision 1 serves" in person.type("status", release.fullname, "-w", "--timeout", "900s")

@@ -12,7 +12,7 @@ T = TypeVar("T")
 FOLDER = Path(__file__).parents[3] / ".cache/soak"
 
 
-class Passed:
+class TrialJournal:
     """The trials of one matrix; nothing is kept unless `keep`."""
 
     def __init__(self, name: str, *, keep: bool) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class Person:
     """The plugin as one file, used in one namespace."""
 
     namespace: Namespace
