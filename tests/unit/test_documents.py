@@ -13,6 +13,8 @@ from payment_service.events.routes import PATH
 from payment_service.mirror.kinds import TARGETS
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "reference")]  # generated
+FENCED = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 
 
 def test_every_setting_of_the_readme_exists() -> None:
@@ -56,3 +58,16 @@ def test_the_events_to_enable_are_all_of_what_is_mirrored() -> None:
     others = ("customer.discount.", "customer.source.", "customer.tax_id.", "invoice.upcoming", "charge.refund.updated")
     kinds = tuple(f"{kind}." for kind in TARGETS)
     assert {name for name in known if name.startswith(kinds) and not name.startswith(others)} == set(EVENT_TYPES)
+
+
+def test_prose_has_lines_of_at_most_120_characters() -> None:
+    """Rows of tables and what stands in fences may be longer: they cannot be broken."""
+    long = []
+    for page in PAGES:
+        prose = FENCED.sub(lambda block: "\n" * block[0].count("\n"), page.read_text("utf-8"))
+        lines = [
+            (number, line) for number, line in enumerate(prose.splitlines(), 1) if not line.lstrip().startswith("|")
+        ]
+        long += [f"{page.relative_to(ROOT)}:{number}" for number, line in lines if len(line) > 120]
+    assert len(PAGES) > 60
+    assert long == []
