@@ -50,7 +50,6 @@ from payment_operator.model.actions import (
 from payment_operator.model.holds import write_of
 from payment_operator.model.observed import Key, Observed
 from payment_operator.model.readable_spec import readable
-from payment_operator.names import EnvironmentKey
 from payment_operator.observe.cluster_state import SpecInvalid, observe
 from payment_operator.observe.credentials import CredentialsWatch
 from payment_operator.observe.pods import Watching
@@ -110,9 +109,9 @@ class Reconciler:
         self._policy = request_policy
         self._now = now
         self._reports = Reports(cluster, now)
-        self._memory: dict[EnvironmentKey, Memory] = {}
+        self._memory: dict[names.EnvironmentKey, Memory] = {}
 
-    async def __call__(self, key: EnvironmentKey) -> float | None:
+    async def __call__(self, key: names.EnvironmentKey) -> float | None:
         """Make one pass; return after how many seconds to look again, None when the environment is gone."""
         started = time.perf_counter()
         result = "error"
@@ -134,7 +133,7 @@ class Reconciler:
             RECONCILE_SECONDS.observe(time.perf_counter() - started)
         return again
 
-    async def _bounded(self, key: EnvironmentKey) -> float | None:
+    async def _bounded(self, key: names.EnvironmentKey) -> float | None:
         try:
             async with asyncio.timeout(PASS_SECONDS) as limit:
                 return await self._pass(key)
@@ -143,7 +142,7 @@ class Reconciler:
                 raise
             raise Overdue(f"it did not end in {PASS_SECONDS:.0f} s") from error
 
-    async def _pass(self, key: EnvironmentKey) -> float | None:
+    async def _pass(self, key: names.EnvironmentKey) -> float | None:
         environment = await self._cluster.get(names.KIND, *key)
         if environment is None or "deletionTimestamp" in environment["metadata"]:
             self._memory.pop(key, None)
@@ -169,7 +168,7 @@ class Reconciler:
             observed = await observe(self._cluster, left, now=self._now())
             await self._act(observed, Decision([restore(observed)]), memory)
 
-    async def _record_death(self, key: EnvironmentKey, error: Exception) -> None:
+    async def _record_death(self, key: names.EnvironmentKey, error: Exception) -> None:
         """Say in the status what a pass died of; of what may pass by itself, when it did so twice in a row."""
         memory = self._memory.setdefault(key, self._nothing_remembered())
         memory.deaths += 1
@@ -181,7 +180,7 @@ class Reconciler:
             if environment is not None:
                 await self._reports.fault(environment, DEAD, reason="PassFailed", message=message)
 
-    async def _look_and_act(self, key: EnvironmentKey, observed: Observed, memory: Memory) -> float:
+    async def _look_and_act(self, key: names.EnvironmentKey, observed: Observed, memory: Memory) -> float:
         unsafe = () if self._unsafe_pods else unsafe_fields(observed.spec)
         observed = replace(memory.trouble.shown(observed), unsafe=unsafe)
         observed = await memory.credentials.look(observed)
