@@ -117,7 +117,7 @@ class Processes:
     def send(self, process: int, key: str, body: str) -> None:
         """Begin a request."""
         used = IdempotencyKey(
-            principal="shop",
+            principal="anonymous",
             livemode=False,
             method="POST",
             route="/charge",
@@ -126,7 +126,7 @@ class Processes:
         )
         request = {"key": key, "body": body}
         work = self.operations[process].run(
-            "make_charge", principal="shop", livemode=False, request=request, request_id=None, key=used
+            "make_charge", principal="anonymous", livemode=False, request=request, request_id=None, key=used
         )
         self.sent.append(Sent(process, key, body, self._start(work)))
 
