@@ -175,7 +175,7 @@ async def test_what_redis_held_before_an_outage_is_not_served_after_it(
     async with another(pod) as (_, client):
         await remembered(client, path)
         assert pod.parts.invalidations is not None
-        monkeypatch.setattr(pod.parts.invalidations, "tell", lambda _keys: None)
+        monkeypatch.setattr(pod.parts.invalidations, "publish", lambda _keys: None)
         valkey.pause()
         await asyncio.sleep(1.0)
         await pod.client.post(f"{path}/cancel", json={"at_period_end": True})
