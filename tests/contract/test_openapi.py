@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from tests.contract.openapi_document import document
 
 from payment_service.http.id_types import FORMS
@@ -133,7 +134,12 @@ def production_url(postgres_server: PostgresServer) -> Iterator[tuple[str, str]]
 def test_no_request_is_a_server_error_or_breaks_the_document(case: Any, production_url: tuple[str, str]) -> None:
     url, key = production_url
     headers = {"Authorization": f"Bearer {key}"}
-    case.call_and_validate(base_url=url, headers=headers, excluded_checks=[positive_data_acceptance])
+    answer = case.call(base_url=url, headers=headers)
+    sent = {name for name, _ in parse_qsl(urlsplit(answer.request.url).query, keep_blank_values=True)}
+    excluded = [positive_data_acceptance]
+    if set(case.query or {}) - sent:  # an unknown parameter that is an empty list is not on the wire: nothing is wrong
+        excluded.append(negative_data_rejection)
+    case.validate_response(answer, excluded_checks=excluded)
 
 
 def test_everything_is_described() -> None:
