@@ -98,6 +98,8 @@ _CLIENT_SECRET: Final = re.compile(  # of the kinds of today, and of any other: 
     rf"|[a-z]{{2,10}}(?:_(?:test|live))?_(?=[a-z]{{0,40}}[A-Z0-9])[A-Za-z0-9]{{12,}})(?:_client)?_secret_){_VALUE}"
 )
 _TEXTS: Final = (
+    # whole, before a key's prefix is found within one of its parts; a word's beginning, so never within a key
+    ("eyJ", re.compile(r"(?<![\w.-])eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)*"), MARK),
     *((f"{mode}_", _KEY, rf"\1{MARK}") for mode in ("_test", "_live", "_org")),
     ("whsec_", re.compile(rf"{_START}whsec_{_VALUE}"), f"whsec_{MARK}"),
     ("lp_", re.compile(rf"{_START}lp_[A-Za-z0-9_-]{{16,}}"), f"lp_{MARK}"),
@@ -123,12 +125,10 @@ _TEXTS: Final = (
     *((kind, re.compile(rf"{_START}{kind}[A-Z0-9]{{16}}(?![A-Z0-9])"), MARK) for kind in ("AKIA", "ASIA")),
     *((f"{kind}=", re.compile(rf"{_START}{kind}=[0-9a-fA-F]{{16,}}"), f"{kind}={MARK}") for kind in ("v0", "v1")),
     ("v1", re.compile(rf"{_START}(v1a?,)[A-Za-z0-9+/=]{{40,}}"), rf"\1{MARK}"),
-    # a part of a password that was read as a port
+    # a part of a password read as a port; what a driver refused to send (asyncpg's DataError); PostgreSQL's rows
     (" value as ", re.compile(r"( value as )(?:'[^\n]*'|\"[^\n]*\")"), rf"\1{MARK}"),
     (" base 10: ", re.compile(r"( base 10: )(?:'[^\n]*'|\"[^\n]*\")"), rf"\1{MARK}"),
-    # what a driver refused to send (asyncpg's DataError)
     (" argument $", re.compile(r"( argument \$[0-9]+: )[^\n]+"), rf"\1{MARK}"),
-    # rows in PostgreSQL's words
     ("Key (", re.compile(r"(Key \([^)\n]*\)=\()[^\n]*\)"), rf"\1{MARK})"),
     ("Failing row", re.compile(r"(Failing row contains \()[^\n]*"), rf"\1{MARK})"),
 )

@@ -195,3 +195,10 @@ def test_a_hostile_mebibyte_is_redacted_in_seconds() -> None:
 def test_an_id_that_ends_in_basic_is_no_scheme_of_authentication() -> None:
     line = "type=reconcile.price object=price_basic outcome=applied"
     assert redact(line) == line
+
+
+@pytest.mark.parametrize(
+    "token", ["eyJuNdY_lp_k9tbR7c_Z6jq0FHGPA707jEm.GK2UVR.Zv9", "eyJaaaaaaaaaa.mPXE-lp_gKy2EcyldXZPRMOC5y.Zv9"]
+)
+def test_a_web_token_goes_whole_where_a_part_of_it_looks_like_a_key(token: str) -> None:
+    assert redact(f"got {token}, then") == redact("got eyJaaaaaaaaaa.bbbb.cccc, then") == "got ***, then"
