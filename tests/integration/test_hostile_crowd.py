@@ -12,7 +12,7 @@ from tests.servers.events import deliver
 from tests.spellings import Sent, ask
 
 from payment_operator.api.release import Bake
-from payment_operator.model.measures import judge, judge_traffic
+from payment_operator.model.measures import acute, failed, judge_traffic
 from payment_operator.model.samples import Sample, parse
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
@@ -103,7 +103,7 @@ async def look(customer: httpx.AsyncClient, *, strangers: bool = False) -> Sampl
 
 
 def verdict(growth: Sample) -> str:
-    return judge(growth, restarts=0, ready=3, limits=Bake()) or judge_traffic(growth, Bake())
+    return failed(acute(growth, restarts=0, ready=3, limits=Bake())) or judge_traffic(growth, Bake())
 
 
 async def growth_during(

@@ -1,5 +1,10 @@
 """What can go wrong between the operator and the cluster."""
 
+from typing import Final
+
+TOO_MANY: Final = 429
+"""What an overloaded API server answers: the same may be sent again, later."""
+
 
 class OperatorError(Exception):
     """Base of the operator's errors; messages hold no secrets."""

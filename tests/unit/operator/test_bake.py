@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from payment_operator.api.release import Bake
-from payment_operator.model.measures import judge, judge_traffic
+from payment_operator.model.measures import acute, failed, judge_traffic
 from payment_operator.model.samples import Sample, parse
 
 METRICS = """
@@ -54,14 +54,14 @@ def test_the_contract_s_metrics_are_read_without_probes_and_strangers() -> None:
     ],
 )
 def test_a_look_says_what_is_wrong(growth: Sample, limits: Bake, says: str) -> None:
-    found = judge(growth, restarts=0, ready=2, limits=limits) or judge_traffic(growth, limits)
+    found = failed(acute(growth, restarts=0, ready=2, limits=limits)) or judge_traffic(growth, limits)
     assert found.startswith(says)
     assert bool(found) == bool(says)
 
 
 def test_restarts_and_missing_pods_need_no_traffic() -> None:
-    assert judge(Sample(), restarts=1, ready=2, limits=Bake()) == "1 container restarts, at most 0 are accepted"
-    assert judge(Sample(), restarts=0, ready=0, limits=Bake()) == "no pod is ready"
+    assert failed(acute(Sample(), restarts=1, ready=2, limits=Bake())) == "1 container restarts, at most 0 are accepted"
+    assert failed(acute(Sample(), restarts=0, ready=0, limits=Bake())) == "no pod is ready"
 
 
 def test_only_the_growth_since_the_last_look_counts() -> None:

@@ -14,7 +14,7 @@ from kubernetes.aio.client.api_client import ApiClient, RequestSerialized
 from kubernetes.aio.client.configuration import Configuration
 
 from payment_operator import names
-from payment_operator.errors import ApiError, Conflict, NotThere, Refused, Unreachable
+from payment_operator.errors import TOO_MANY, ApiError, Conflict, NotThere, Refused, Unreachable
 from payment_operator.metrics import API_REQUESTS
 from payment_operator.redaction import redact
 from payment_operator.resources.metadata import Manifest
@@ -49,7 +49,6 @@ _FORMS: Final = {
     "create": "application/yaml",
 }
 UNPROCESSABLE: Final = 422
-TOO_MANY: Final = 429
 ATTEMPTS: Final = 6
 """At a request that an overloaded API server asks to send again, as Go's clients do: a pass makes dozens of them."""
 LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -235,12 +234,4 @@ def _error(status: int, content: bytes) -> ApiError:
         reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
     except (ValueError, AttributeError):
         reason, message = "", content[:MESSAGE_LIMIT].decode(errors="replace")
-    kinds: dict[int, type[ApiError]] = {
-        404: NotThere,
-        409: Conflict,
-        400: Refused,
-        403: Refused,
-        413: Refused,
-        422: Refused,
-    }
-    return kinds.get(status, ApiError)(status, reason, redact(message)[:MESSAGE_LIMIT])
+    return _ERRORS.get(status, ApiError)(status, reason, redact(message)[:MESSAGE_LIMIT])

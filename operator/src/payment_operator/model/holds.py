@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from payment_operator.backoff import wait_after
-from payment_operator.errors import ApiError, Refused
+from payment_operator.errors import TOO_MANY, ApiError, Refused
 from payment_operator.model.actions import Action, Apply, Create, Delete, Patch, key_of
 from payment_operator.model.observed import Key
 
@@ -20,7 +20,6 @@ LONGEST_SECONDS: Final = 30.0
 """Of what may pass by itself."""
 LONGEST_REFUSED_SECONDS: Final = 300.0
 """Of what the API server does not take, as the kubelet's ceiling for images and containers."""
-TOO_MANY: Final = 429
 _MOMENTS: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 

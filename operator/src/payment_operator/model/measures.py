@@ -33,11 +33,6 @@ def failed(measures: Iterable[Measure]) -> str:
     return next((entry.wrong for entry in measures if entry.verdict == "Failed"), "")
 
 
-def judge(growth: Sample, *, restarts: int, ready: int, limits: Limits) -> str:
-    """What is wrong whatever the traffic is, in words; empty when nothing is."""
-    return failed(acute(growth, restarts=restarts, ready=ready, limits=limits))
-
-
 def judge_traffic(growth: Sample, limits: Limits, *, former: Sample | None = None) -> str:
     """What is wrong with the answers, in words; empty when nothing is, or there are too few to say."""
     return failed(traffic(growth, limits, former=former))
