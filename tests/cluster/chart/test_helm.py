@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.cluster import environment
 from tests.cluster.chart.release import Release, helm
 from tests.requirements import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.cluster.environment import Cluster
+
 pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture
-def third(release: Release) -> Iterator[Release]:
-    """Another release beside the first, made by Helm 3, on the same database and Secrets."""
+def third(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    """A release made by Helm 3, in a namespace of its own: a database is of one environment."""
     require(helm(3).exists(), what="Helm 3", command="make cluster-tools")
+    namespace = environment.new_namespace(cluster, images=images)
+    namespace.create()
     one = {"autoscaling": {"minReplicas": 1, "maxReplicas": 2}}
-    made = replace(release, name="three", version=3, values={"api": one, "worker": one})
+    made = Release(namespace, name="three", version=3, values={"api": one, "worker": one})
     try:
+        namespace.servers()
+        made.prepare()
         yield made
     finally:
         made.helm("uninstall", made.name, check=False)
+        namespace.remove()
 
 
 def test_helm_3_installs_upgrades_and_tests_it(third: Release) -> None:
