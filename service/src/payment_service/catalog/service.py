@@ -9,7 +9,7 @@ from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView, price_columns
 from payment_service.errors import Unprocessable
 from payment_service.http.paging import unknown_cursor, whole_seconds
-from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
+from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, reach_of, see
 from payment_service.storage.tables import prices
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
@@ -110,10 +110,10 @@ class Catalog:
 
     async def _save(self, obj: dict[str, Any], columns: dict[str, Any], *, seen: Seen) -> bool:
         """Write a price just fetched; False when its row has changed meanwhile."""
-        now, as_of = self._clock.now(), obj.get("created") or 0
+        fetched = Provenance("fetch", obj.get("created") or 0, self._clock.now(), seen)
         try:
             async with self._database.transaction() as connection:
-                await store.save_price(connection, obj["id"], columns, as_of=as_of, seen=seen, now=now)
+                await store.save_price(connection, obj["id"], columns, provenance=fetched)
         except NeedsFetch:
             return False
         return True

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select
 
-from payment_service.storage.mirror import Seen, mirror
+from payment_service.storage.mirror import Provenance, mirror
 from payment_service.storage.tables import prices
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,20 +28,11 @@ async def find_price(
 
 
 async def save_price(
-    connection: AsyncConnection, price_id: str, columns: dict[str, Any], *, as_of: int, seen: Seen, now: datetime
+    connection: AsyncConnection, price_id: str, columns: dict[str, Any], *, provenance: Provenance
 ) -> None:
     """Write a price just fetched from Stripe.
 
     Raises:
         NeedsFetch: it has changed meanwhile.
     """
-    await mirror(
-        connection,
-        prices,
-        key={"id": price_id},
-        columns=columns,
-        as_of=as_of,
-        seen=seen,
-        cause="fetch",
-        now=now,
-    )
+    await mirror(connection, prices, key={"id": price_id}, columns=columns, provenance=provenance)

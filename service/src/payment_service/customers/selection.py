@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from payment_service.customers import store
 from payment_service.errors import CustomerAmbiguous, ImportRequired, Unprocessable
 from payment_service.mail_addresses import mail_key
-from payment_service.storage.mirror import NeedsFetch, Seen, reach_of, see
+from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, reach_of, see
 from payment_service.storage.tables import customers
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
@@ -107,8 +107,8 @@ class Selection:
         return not obj.get("deleted")
 
     async def _write(self, connection: AsyncConnection, obj: dict[str, Any], *, seen: Seen) -> None:
-        now, as_of = self._clock.now(), obj.get("created") or 0
-        await store.apply_stripe_customer(connection, obj, as_of=as_of, seen=seen, cause="fetch", now=now)
+        fetched = Provenance("fetch", obj.get("created") or 0, self._clock.now(), seen)
+        await store.apply_stripe_customer(connection, obj, provenance=fetched)
 
     async def choose(
         self, connection: AsyncConnection, named: Named, *, imported: bool, cause: str, mark: str

@@ -11,7 +11,7 @@ from payment_service.customers.schemas import CustomerView, customer_columns
 from payment_service.http.paging import Order, read_page
 from payment_service.mail_addresses import mail_key
 from payment_service.storage.ids import new_id, same_id
-from payment_service.storage.mirror import Ended, Seen, created, lock, mirror, write_outbox
+from payment_service.storage.mirror import Ended, Provenance, created, lock, mirror, write_outbox
 from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
@@ -166,9 +166,7 @@ async def set_stripe_id(connection: AsyncConnection, customer_id: str, *, stripe
     await connection.execute(_SET_STRIPE_ID, {"c_id": customer_id, "c_stripe_id": stripe_id, "c_now": now})
 
 
-async def apply_stripe_customer(
-    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
-) -> None:
+async def apply_stripe_customer(connection: AsyncConnection, obj: dict[str, Any], *, provenance: Provenance) -> None:
     """Write what Stripe says of a customer; one made elsewhere gets a row with the origin `stripe`.
 
     A customer of ours whose creation is not recorded yet is found by the id in its metadata. One whose address changes
@@ -181,7 +179,7 @@ async def apply_stripe_customer(
     columns, key = customer_columns(obj), {"stripe_customer_id": obj["id"]}
     ours = (obj.get("metadata") or {}).get("lean_payments_customer")
     if ours is not None:
-        await set_stripe_id(connection, ours, stripe_id=obj["id"], now=now)
+        await set_stripe_id(connection, ours, stripe_id=obj["id"], now=provenance.now)
     if columns["deleted"]:
         columns |= {"reference": None}
     found = await lock(connection, customers, key)
@@ -190,16 +188,13 @@ async def apply_stripe_customer(
         customers,
         key=key,
         columns=columns,
-        as_of=as_of,
-        seen=seen,
-        cause=cause,
-        now=now,
-        update_only=None if found is None else _of_address(found, columns, now=now),
+        provenance=provenance,
+        update_only=None if found is None else _of_address(found, columns, now=provenance.now),
         locked=found,
         insert_only={
             "id": foreign_id(obj["id"]),
             **await _remembered(connection, obj),
-            "created_at": created(obj, otherwise=now),
+            "created_at": created(obj, otherwise=provenance.now),
         },
         ended=_DELETED,
     )

@@ -25,7 +25,7 @@ from payment_service.events.silent_changes import consequences
 from payment_service.mirror.kinds import RANKS, TARGETS, Target, fetch_current, kind_of, marks_only, snapshot_of
 from payment_service.observability.metrics import EVENTS
 from payment_service.storage.database import is_busy, is_unavailable
-from payment_service.storage.mirror import NeedsFetch, reach_of, see
+from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of, see
 from payment_service.tasks import end
 
 if TYPE_CHECKING:
@@ -175,14 +175,8 @@ class Applier:
             return False
         target = TARGETS[kind_of(event) or ""]
         try:
-            await target.write(
-                connection,
-                snapshot_of(event),
-                as_of=event.stripe_created,
-                seen=None,
-                cause=event.id,
-                now=self._clock.now(),
-            )
+            told = Provenance(event.id, event.stripe_created, self._clock.now())
+            await target.write(connection, snapshot_of(event), provenance=told)
         except NeedsFetch:
             return False
         return True
@@ -226,7 +220,8 @@ class Applier:
         try:
             async with self._database.transaction() as connection:
                 await reopen(connection, [obj, *(event.object for event in events)])
-                await target.write(connection, obj, as_of=newest.stripe_created, seen=seen, cause=newest.id, now=now)
+                fetched = Provenance(newest.id, newest.stripe_created, now, seen)
+                await target.write(connection, obj, provenance=fetched)
                 shown = [(event, obj if event.thin else snapshot_of(event)) for event in events]
                 await self._let_follow(connection, shown)
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)

@@ -11,7 +11,7 @@ from payment_service.customers.store import apply_stripe_customer
 from payment_service.http.strict_json import storable
 from payment_service.mirror import payment_columns
 from payment_service.storage import payment_tables as money
-from payment_service.storage.mirror import Ended, NeedsFetch, Seen, mirror
+from payment_service.storage.mirror import Ended, NeedsFetch, Provenance, mirror
 from payment_service.storage.tables import customers, prices, products, subscriptions
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
@@ -22,7 +22,6 @@ from payment_service.subscriptions.store import columns_beside, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from sqlalchemy import Table
     from sqlalchemy.engine import Row
@@ -47,12 +46,9 @@ class Write(Protocol):
         connection: AsyncConnection,
         obj: dict[str, Any],
         *,
-        as_of: int,
-        seen: Seen | None,
-        cause: str,
-        now: datetime,
+        provenance: Provenance,
     ) -> object:
-        """Write `obj` as it was at `as_of`; raises NeedsFetch when that may be older than the row."""
+        """Write `obj` as it was at a time; raises NeedsFetch when that may be older than the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +77,18 @@ def _plain(
 ) -> Target:
     """Describe an object whose row holds nothing but what Stripe says."""
 
-    async def write(
-        connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
-    ) -> None:
-        await mirror(
-            connection,
-            table,
-            key={"id": obj["id"]},
-            columns=columns(obj),
-            as_of=as_of,
-            seen=seen,
-            cause=cause,
-            now=now,
-            ended=ended,
-        )
+    async def write(connection: AsyncConnection, obj: dict[str, Any], *, provenance: Provenance) -> None:
+        key = {"id": obj["id"]}
+        await mirror(connection, table, key=key, columns=columns(obj), provenance=provenance, ended=ended)
 
     return Target(collection, write, table, columns, ended, listing=listing)
 
 
-async def _write_subscription(
-    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
-) -> None:
+async def _write_subscription(connection: AsyncConnection, obj: dict[str, Any], *, provenance: Provenance) -> None:
     """Write a subscription; a snapshot shows at most ten items (docs.stripe.com/api/subscriptions/object)."""
-    if has_more_items(obj) and seen is None:
+    if has_more_items(obj) and provenance.seen is None:
         raise NeedsFetch
-    await record(connection, obj, as_of=as_of, seen=seen, cause=cause, now=now)
+    await record(connection, obj, provenance=provenance)
 
 
 def _ends(*statuses: str) -> Ended:

@@ -23,7 +23,7 @@ from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.database import is_unavailable
-from payment_service.storage.mirror import NeedsFetch, reach_of
+from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of
 from payment_service.storage.tables import cursors
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.objects import has_more_items
@@ -135,7 +135,7 @@ class Importer:
     async def _write(self, connection: AsyncConnection, target: Target, obj: dict[str, Any], *, as_of: int) -> bool:
         """Write what the list shows; False when that is not the whole. A row that is newer stays."""
         try:
-            await target.write(connection, obj, as_of=as_of, seen=None, cause=IMPORT, now=self._clock.now())
+            await target.write(connection, obj, provenance=Provenance(IMPORT, as_of, self._clock.now()))
         except NeedsFetch:
             return not has_more_items(obj)
         return True

@@ -46,6 +46,20 @@ class Seen(NamedTuple):
     """The last second, in Stripe's time, that the fetched state may already tell of."""
 
 
+class Provenance(NamedTuple):
+    """Where a state that is written comes from, and what it may overwrite."""
+
+    cause: str
+    """The id of the event or operation that brings it, or `fetch` or `import`; the outbox keeps it."""
+    as_of: int
+    """When it was so, in Stripe's seconds."""
+    now: datetime
+    """The present time."""
+    seen: Seen | None = None
+    """What the row was before the present state was fetched; None for a snapshot, of an event or of the answer to a
+    call."""
+
+
 class Ended(NamedTuple):
     """Which values of a column an object never leaves again."""
 
@@ -115,10 +129,7 @@ async def mirror(
     *,
     key: Mapping[str, Any],
     columns: Mapping[str, Any],
-    as_of: int,
-    seen: Seen | None,
-    cause: str,
-    now: datetime,
+    provenance: Provenance,
     insert_only: Mapping[str, Any] | None = None,
     update_only: Mapping[str, Any] | None = None,
     locked: Row[Any] | None = None,
@@ -131,11 +142,7 @@ async def mirror(
         table: with the columns `stripe_updated`, `created_at`, `updated_at`.
         key: the columns that find the row.
         columns: the object's state.
-        as_of: when it was so, in Stripe's seconds.
-        seen: None for a snapshot (of an event, or of the answer to a call); for the present state from Stripe, what the
-            row was before it was fetched.
-        cause: id of the event or operation.
-        now: the present time.
+        provenance: where the state comes from.
         insert_only: further columns of a new row; without `created_at` it counts as created now.
         update_only: columns of ours that a row known before gets anew; the outbox tells nothing of them.
         locked: the row, when the caller has read and locked it in this transaction.
@@ -145,6 +152,7 @@ async def mirror(
         NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
     """
     row = locked or await lock(connection, table, key)
+    cause, as_of, now, seen = provenance
     reach = as_of if seen is None else max(as_of, seen.reach)
     if row is None:
         new = {"created_at": now, **columns, **(insert_only or {}), **key, "stripe_updated": reach, "updated_at": now}

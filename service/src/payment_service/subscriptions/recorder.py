@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.errors import StripeUnavailable
-from payment_service.storage.mirror import NeedsFetch, Seen, see
+from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, see
 from payment_service.storage.tables import subscriptions
 from payment_service.stripe_api import calls
 from payment_service.subscriptions import slots, store
@@ -89,9 +89,8 @@ class Recorder:
             NeedsFetch: see `until_current`.
             StripeUnreadable: a member is not as Stripe's reference says.
         """
-        return await store.record(
-            connection, obj, as_of=obj.get("created") or 0, seen=seen, cause=cause, now=self._clock.now()
-        )
+        answered = Provenance(cause, obj.get("created") or 0, self._clock.now(), seen)
+        return await store.record(connection, obj, provenance=answered)
 
     async def record_for(
         self, connection: AsyncConnection, operation: Operation, obj: StripeObject, *, seen: Seen | None

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, or_, select, update
 from payment_service.customers.history import IMPORT
 from payment_service.customers.store import foreign_id
 from payment_service.http.paging import Order, read_page
-from payment_service.storage.mirror import Ended, Seen, created, lock, mirror
+from payment_service.storage.mirror import Ended, Provenance, created, lock, mirror
 from payment_service.storage.tables import customers, operations, subscriptions
 from payment_service.stripe_api.objects import check
 from payment_service.subscriptions import shapes
@@ -24,8 +24,6 @@ from payment_service.subscriptions.schemas import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,9 +56,7 @@ keeps that, whatever a person writes into its metadata at Stripe."""
 _ORDERED: Final = select(operations.c.facts).where(operations.c.id == bindparam("id"))
 
 
-async def record(
-    connection: AsyncConnection, obj: dict[str, Any], *, as_of: int, seen: Seen | None, cause: str, now: datetime
-) -> Row[Any]:
+async def record(connection: AsyncConnection, obj: dict[str, Any], *, provenance: Provenance) -> Row[Any]:
     """Write what Stripe says of a subscription and return the row.
 
     A row reserved by an operation of ours is found by the operation's mark in the metadata, so that an event that
@@ -71,6 +67,7 @@ async def record(
         StripeUnreadable: a member is not as Stripe's reference says.
     """
     check(obj, shapes.Subscription)
+    now = provenance.now
     mark = (obj.get("metadata") or {}).get("lean_payments_operation")
     key = {"stripe_subscription_id": obj["id"]}
     found = None
@@ -82,7 +79,7 @@ async def record(
     columns = subscription_columns(obj, ordered=ordered)
     foreign = None
     if found is None:
-        seen_first = first_seen(columns, now=now, imported=cause == IMPORT, restored=mark is not None)
+        seen_first = first_seen(columns, now=now, imported=provenance.cause == IMPORT, restored=mark is not None)
         foreign = seen_first | await _columns_of_a_foreign_one(connection, obj)
     if found is None or found.operation_id is None:
         columns |= {"created_at": created(obj, otherwise=now if found is None else found.created_at)}
@@ -91,10 +88,7 @@ async def record(
         subscriptions,
         key=key,
         columns=columns,
-        as_of=as_of,
-        seen=seen,
-        cause=cause,
-        now=now,
+        provenance=provenance,
         insert_only=foreign,
         update_only=None if found is None else _kept(found, ordered, columns) | seen_again(found, columns, now=now),
         locked=found,
