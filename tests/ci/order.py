@@ -19,7 +19,7 @@ TOUCHED = {
     "chart/": ("tests/cluster/chart/", "tests/cluster/plugin/test_chart"),
     "operator/src/payment_operator/plugin/": ("tests/cluster/plugin/",),
     "operator/": ("tests/cluster/operator/", "tests/cluster/plugin/test_release"),
-    "k8s/": ("tests/cluster/test_smoke", "tests/cluster/test_dev_chart"),
+    "k8s/": ("tests/cluster/test_smoke",),
     "docs/operations/": ("tests/cluster/chart/test_pages", "tests/cluster/chart/test_recovery"),
     "README.md": ("tests/cluster/chart/test_readme",),
     "tests/cluster/node/": ("tests/cluster/test_up_and_down",),

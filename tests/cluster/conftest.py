@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster import environment
+from tests.cluster.chart.release import helm
+from tests.cluster.chart.skaffold import SkaffoldRelease
 from tests.cluster.images import store
 from tests.cluster.node import addons, boot, ingress, processes, programs, teardown
 from tests.cluster.node.layout import layout
@@ -84,10 +86,13 @@ def servers(namespace: Namespace) -> Namespace:
 
 
 @pytest.fixture(scope="module")
-def payments(servers: Namespace) -> Namespace:
-    """The namespace with the servers and the service on them."""
-    servers.payments()
-    return servers
+def payments(servers: Namespace) -> SkaffoldRelease:
+    """The chart on the servers, as skaffold installs it."""
+    require(helm(4).exists(), what="Helm 4", command="make cluster-tools")
+    release = SkaffoldRelease(servers)
+    release.prepare()
+    release.install()
+    return release
 
 
 def _on_our_node(cluster: Cluster, *names: str, start: Callable[[Layout], None]) -> None:

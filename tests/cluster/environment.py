@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 MANIFESTS = Path(__file__).parents[2] / "k8s/dev"
 _SHORT = {
-    "payments-service": "service",
     "payments-simulator": "simulator",
-    "payments-operator": "operator",
     "payments-test-postgresql": "postgresql",
     "payments-test-valkey": "valkey",
 }
@@ -109,13 +107,6 @@ class Namespace:
         for file in ("postgresql.yaml", "valkey.yaml", "simulator.yaml"):
             self.apply(file)
         for workload in ("statefulset/postgresql", "deployment/valkey", "deployment/simulator"):
-            self.kubectl("rollout", "status", workload, _WAIT)
-
-    def payments(self) -> None:
-        """Migrate, run API and worker by the plain manifests, and wait until they are ready."""
-        self.apply("payments.yaml")
-        self.kubectl("wait", "job/payments-migrate", "--for=condition=Complete", _WAIT)
-        for workload in ("deployment/payments-api", "deployment/payments-worker"):
             self.kubectl("rollout", "status", workload, _WAIT)
 
     def tls_secret(self, folder: Path, *, name: str, host: str) -> Path:

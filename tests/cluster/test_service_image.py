@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cluster.environment import Namespace
+    from tests.cluster.chart.skaffold import SkaffoldRelease
 
 pytestmark = pytest.mark.timeout(420)  # the image may have to be built first
 
@@ -29,9 +29,11 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("workload", ["payments-api", "payments-worker"])
-def test_the_image_runs_as_nobody_on_a_read_only_root_without_build_tools(payments: Namespace, workload: str) -> None:
-    found = json.loads(payments.kubectl("exec", f"deployment/{workload}", "--", "python3", "-c", LOOK))
+@pytest.mark.parametrize("component", ["api", "worker"])
+def test_the_image_runs_as_nobody_on_a_read_only_root_without_build_tools(
+    payments: SkaffoldRelease, component: str
+) -> None:
+    found = json.loads(payments.exec("python3", "-c", LOOK, component=component))
     assert found == {"ids": [10001, 10001], "writable": ["/tmp"], "tools": []}
-    status, answer = payments.request("http://payments-api/health")
+    status, answer = payments.namespace.request(f"{payments.url}/health")
     assert (status, answer["status"]) == (200, "healthy")

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from tests.cluster.load.run import HostLoad, PodLoad
-from tests.cluster.node import clients, programs
+from tests.cluster.node import clients, ingress, programs
 from tests.cluster.node.layout import HOST
+from tests.requirements import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.cluster.environment import Namespace
+    from tests.cluster.environment import Cluster, Namespace
 
 CHART = Path(__file__).parents[3] / "chart"
 SECRET, OWNER_SECRET = "payments", "payments-owner"
@@ -47,6 +48,18 @@ WEBHOOK = "/api/v1/webhooks/stripe"
 
 class HelmFailed(Exception):
     """Helm refused; the message is what it said."""
+
+
+def behind_ingress(cluster: Cluster, *, host: str) -> dict[str, Any]:
+    """Return the values of a release behind the ingress controller of our node."""
+    require(cluster.place, what="our own node's ingress controller", command="unset TEST_KUBECONFIG")
+    controller = json.loads(cluster.kubectl("-n", ingress.NAMESPACE, "get", "pods", "-o", "json"))
+    addresses = [f"{pod['status']['podIP']}/32" for pod in controller["items"] if pod["status"].get("podIP")]
+    return {
+        "config": {"trustedProxies": addresses},
+        "ingress": {"enabled": True, "host": host, "className": ingress.CLASS},
+        "networkPolicy": {"ingressNamespaceLabels": {"kubernetes.io/metadata.name": ingress.NAMESPACE}},
+    }
 
 
 def helm(version: int) -> Path:
@@ -117,7 +130,7 @@ class Release:
             self.upgrade()
 
     def _apply(self, command: str, *more: str) -> str:
-        values = yaml.safe_dump(_merged(self.production_values(), self.values))
+        values = yaml.safe_dump(merged(self.base_values(), self.values))
         file = self.namespace.cluster.kubeconfig.parent / f"values-{self.namespace.name}-{self.name}.yaml"
         file.write_text(values)
         try:
@@ -126,7 +139,7 @@ class Release:
         finally:
             file.unlink(missing_ok=True)
 
-    def production_values(self) -> dict[str, Any]:
+    def base_values(self) -> dict[str, Any]:
         """Return values as production has them, less what a small machine cannot give: resources and replica bounds."""
         repository, _, tag = (self.image or self.namespace.images["service"]).rpartition(":")
         small = {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
@@ -236,9 +249,10 @@ class Release:
         return (*flags, "--body", json.dumps(EVENT), "--stripe-secret", self.webhook_secret)
 
 
-def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with more laid over them, as Helm merges: maps key by key, everything else whole."""
     result = dict(base)
     for key, value in more.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
+        result[key] = merged(result[key], value) if both else value
     return result

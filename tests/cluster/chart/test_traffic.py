@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from tests.cluster.chart.paying import PRICE, offer
+from tests.cluster.chart.release import behind_ingress
 from tests.cluster.load.run import pod_manifests
-from tests.cluster.node import ingress
 from tests.cluster.node.layout import HOST as NODE
 from tests.cluster.node.layout import INGRESS
 
@@ -52,14 +52,7 @@ def authority(
     assert ingress_controller is None
     folder: Path = tmp_path_factory.mktemp("tls")
     certificate = release.namespace.tls_secret(folder, name=f"{release.fullname}-tls", host=HOST)
-    controller = json.loads(release.namespace.cluster.kubectl("-n", ingress.NAMESPACE, "get", "pods", "-o", "json"))
-    addresses = [f"{pod['status']['podIP']}/32" for pod in controller["items"] if pod["status"].get("podIP")]
-    values = {
-        "config": {"trustedProxies": addresses},
-        "ingress": {"enabled": True, "host": HOST, "className": ingress.CLASS},
-        "networkPolicy": {"ingressNamespaceLabels": {"kubernetes.io/metadata.name": ingress.NAMESPACE}},
-    }
-    with release.changed(values):
+    with release.changed(behind_ingress(release.namespace.cluster, host=HOST)):
         yield ssl.create_default_context(cafile=str(certificate))
 
 
