@@ -214,7 +214,7 @@ FIELDS: Final = (
 def redacted(value: Any) -> str:
     """Return what a text or the fields of a line become; neighbours that went together count as one."""
     text = redact(value) if isinstance(value, str) else json.dumps(redact_value(value))
-    return re.sub(r"\*{3}(?:(?:[ -]|, )\*{3})+", "***", text)
+    return re.sub(r"\*{3}(?:(?:[ -]|, )?\*{3})+", "***", text)
 
 
 def survivors(kind: str, *, examples: int, seed: int = 0) -> Iterator[str]:

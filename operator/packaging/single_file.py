@@ -20,7 +20,15 @@ SHEBANG: Final = b"#!/usr/bin/env python3\n"
 NAME: Final = "kubectl-payments"
 COMPLETION: Final = "kubectl_complete-payments"
 
-ALONE: Final = ("__init__.py", "names.py", "card_numbers.py", "printable.py", "redaction.py", "uncaught.py")
+ALONE: Final = (
+    "__init__.py",
+    "names.py",
+    "card_numbers.py",
+    "printable.py",
+    "redaction.py",
+    "secret_patterns.py",
+    "uncaught.py",
+)
 """Modules beside the plugin's package."""
 
 # older interpreters must get as far as the message

@@ -34,7 +34,7 @@ def test_no_sentence_of_ours_loses_a_word() -> None:
         path
         for package in ("service/src/payment_service", "operator/src/payment_operator")
         for path in (ROOT / package).rglob("*.py")
-        if path.name != "redaction.py"
+        if path.name not in {"redaction.py", "secret_patterns.py"}
     ]
     said = [(path.name, text) for path in files for text in sentences(ast.parse(path.read_text()))]
     assert len(said) > 1000

@@ -64,20 +64,10 @@ _DOUBLED: Final = str.maketrans("0123456789", "0246813579")
 
 def holds_card_number(text: str) -> bool:
     """Tell whether a number of a payment card stands in `text`."""
-    return next(_found(text), None) is not None
+    return next(card_numbers(text), None) is not None
 
 
-def without_card_numbers(text: str, *, mark: str) -> str:
-    """Put `mark` in the place of each card number."""
-    kept, at = "", 0
-    for start, end in _found(text):
-        if start >= at:
-            kept += text[at:start] + mark
-        at = max(at, end)
-    return kept + text[at:]
-
-
-def _found(text: str) -> Iterator[tuple[int, int]]:
+def card_numbers(text: str) -> Iterator[tuple[int, int]]:
     """Yield where card numbers begin and end; they may overlap."""
     plain = text if text.isascii() else text.translate(_PLAIN)
     if not _RUN.search(plain):
