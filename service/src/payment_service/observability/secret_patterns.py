@@ -65,7 +65,9 @@ _FORMS: Final = (
         rf"{_SCHEME}(?:b?{_QUOTED.format('pair_quote')}|{_LIST}|{_BARE})"
     ),
 )
-PAIR: Final = re.compile("|".join(_FORMS), re.IGNORECASE | re.DOTALL)
+# Two characters that one of the names or forms begins with: most places need no other look.
+_BEGINNING: Final = r"(?=[?&;(\[-]|[acdefgilmprstux][acehilmnoprsuw-])"
+PAIR: Final = re.compile(rf"{_BEGINNING}(?:{'|'.join(_FORMS)})", re.IGNORECASE | re.DOTALL)
 PAIR_MARKS: Final = ("=", ":", "'", "--")
 PAIR_FORMS: Final = ("query", "member", "header", "sql", "option", "addresses", "cookies", "pair")
 PAIR_WORDS: Final = (

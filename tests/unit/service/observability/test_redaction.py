@@ -56,6 +56,23 @@ def test_fields_named_like_secrets_lose_their_values_only(name: str, value: obje
     }
 
 
+NAMES = (
+    "password passwd passphrase passcode pwd secret secret_key secret_access_key token credential authorization cookie"
+    " api_key access_key private_key signing_key encryption_key master_key access_key_id client_key_data signature dsn"
+    " email mail phone line1 postal_code ip_address client_ip remote_addr user_ip customer_name first_name last_name"
+    " full_name cardholder_name given_name family_name x-forwarded-for x-real-ip token_old secret_2"
+)
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+@pytest.mark.parametrize(
+    "form", ["{}=Tr0ub4dor", '"{}": "Tr0ub4dor"', "?{}=Tr0ub4dor", "--{} Tr0ub4dor", "{}: Tr0ub4dor"]
+)
+def test_the_value_of_each_name_goes_in_each_form(name: str, form: str) -> None:
+    for spelled in (name, name.upper(), name.title()):
+        assert redact(f"got {form}".format(spelled)) == f"got {form.replace('Tr0ub4dor', MARK)}".format(spelled)
+
+
 def test_pairs_of_name_and_value_are_fields() -> None:
     found = redact_value([{"name": "DATABASE_PASSWORD", "value": "hunter2"}, {"name": "LOG_LEVEL", "value": "INFO"}])
     assert found == [{"name": "DATABASE_PASSWORD", "value": MARK}, {"name": "LOG_LEVEL", "value": "INFO"}]
