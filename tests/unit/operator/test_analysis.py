@@ -98,7 +98,7 @@ async def test_metrics_that_cannot_be_read_are_no_success(came: str) -> None:
 
 
 async def test_what_follows_an_inconclusive_bake_is_chosen() -> None:
-    tested = Baking(lambda _: metrics(3, errors=3))
+    tested = Baking(lambda look: metrics(min(look, 4)))
     await tested.release()
     assert "nothing has proven it" in tested.driven.told("ReleasedUnproven")[0]
     assert tested.world.conditions()["Baking"]["reason"] == "Unproven"
@@ -108,6 +108,16 @@ async def test_what_follows_an_inconclusive_bake_is_chosen() -> None:
     assert extended.world.conditions()["Baking"]["reason"] == "Inconclusive"
     await extended.driven.passes(40)
     assert extended.driven.told("ReleasedUnproven")
+
+
+@pytest.mark.parametrize("policy", ["Proceed", "Extend"])
+async def test_what_most_of_the_few_answers_speak_against_is_not_taken_as_stable(policy: str) -> None:
+    doubted = Baking(lambda look: metrics(min(look, 4), errors=min(look, 4)), onInconclusive=policy)
+    doubted.world.spec["release"]["bake"] = {"seconds": 60, "maxSeconds": 90}
+    await doubted.release(passes=120)
+    assert "6 answers to callers who were let in, 6 of them 5xx" in doubted.world.conditions()["Baking"]["message"]
+    assert not doubted.driven.told("ReleasedUnproven") + doubted.driven.told("Released")
+    assert doubted.world.conditions()["RollbackAvailable"]["status"] == "True"
 
 
 async def test_without_a_payment_attempt_nothing_is_proven() -> None:

@@ -162,7 +162,8 @@ class Release(Fields, frozen=True, kw_only=True):
             description="What follows a bake that has proven nothing: too few answers or payment attempts, metrics "
             "that cannot be read. Hold: it goes on until there is enough, or a person promotes or rolls back; the way "
             "back stays open. Extend: the same until bake.maxSeconds, then as Proceed. Proceed: the revision counts as "
-            "stable, and the status says that it is unproven. Left out: Hold in Live mode, Proceed in Test mode."
+            "stable, and the status says that it is unproven; when most of the few answers were 5xx, it holds. Left "
+            "out: Hold in Live mode, Proceed in Test mode."
         ),
     ] = None
     auto_rollback: Annotated[

@@ -103,6 +103,8 @@ class Bake:
     """What is wrong with all answers since the switch."""
     lacking: str = ""
     """Why the bake is inconclusive so far."""
+    doubted: bool = False
+    """Whether most of the answers seen were 5xx, however few they are."""
     unread: str = ""
     """Which pods' metrics cannot be read, and what came."""
     measures: tuple[Measure, ...] = ()
@@ -152,6 +154,8 @@ class Observed:
     """What else has failed, by the object or the concern, twice in a row."""
     untaken: frozenset[tuple[str, str]] = frozenset()
     """Pods, by uid, and the commands that they have not taken on their admin port for a while."""
+    taken: frozenset[tuple[str, str]] | None = None
+    """Pods, by uid, and the commands that they have taken; None when this process has sent none yet."""
     unstarted: dict[str, str] = field(default_factory=dict)
     """Why Jobs have no pods, by name, in the words of Kubernetes' Events."""
     logs: dict[str, str] = field(default_factory=dict)

@@ -87,7 +87,8 @@ class Looks:
         unread = self._unread(answers, limits)
         over_all = traffic(self.total, limits, former=look.former)
         lacking = unread or silent.words or self._lacking(limits)
-        self.seen = replace(self.seen, overall=failed(over_all), lacking=lacking, unread=unread)
+        doubted = self.total.errors > self.total.requests / 2
+        self.seen = replace(self.seen, overall=failed(over_all), lacking=lacking, unread=unread, doubted=doubted)
         self._show((*without, *over_all, *look.asked), look.at)
         if first and not wrong and not self.late:
             return

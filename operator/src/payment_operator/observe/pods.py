@@ -57,7 +57,8 @@ class Watching:
         probes = await self._probe(observed, placement)
         long = timedelta(seconds=TAKE_SECONDS)
         late = frozenset(key for key, left in self.untaken.items() if observed.now - left.since >= long)
-        return replace(observed, bake=bake, probes=probes, untaken=late)
+        taken = frozenset(self.told) - self.untaken.keys() if self.told or self.untaken else None
+        return replace(observed, bake=bake, probes=probes, untaken=late, taken=taken)
 
     async def put(self, observed: Observed, action: PutToPod) -> float | None:
         """Send a command unless the pod's containers have taken it; return after how many seconds to try again."""

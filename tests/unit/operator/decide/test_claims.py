@@ -66,6 +66,22 @@ async def test_commands_that_are_not_taken_are_a_condition_until_they_are() -> N
     assert (measured("commands_untaken"), measured("workers_idle")) == (0, 0)
 
 
+async def test_a_claim_that_no_worker_has_taken_yet_is_not_known() -> None:
+    world = World()
+    ports = Counting(world, takes=True)
+    driven = Driven(world, ports=ports)
+    await driven.passes(80)
+    ports.takes = False
+    for name in [name for name in world.pods if "-worker-" in name]:
+        del world.pods[name]
+    await driven.passes(12)
+    claiming = world.conditions()["WorkersClaiming"]
+    assert (claiming["status"], claiming["reason"]) == ("Unknown", "NotTakenYet")
+    ports.takes = True
+    await driven.passes(10)
+    assert world.conditions()["WorkersClaiming"]["status"] == "True"
+
+
 async def test_workers_that_follow_nothing_and_take_nothing_are_no_success() -> None:
     world, driven, _ = await closed()
     for (kind, _name), item in world.objects.items():

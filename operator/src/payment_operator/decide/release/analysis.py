@@ -44,8 +44,10 @@ def policy(observed: Observed) -> Policy:
 
 
 def waits(observed: Observed) -> bool:
-    """Whether an inconclusive bake goes on."""
+    """Whether an inconclusive bake goes on: what lacks proof may count as stable, what has some against it may not."""
     cutover, chosen = observed.cutover, policy(observed)
+    if observed.bake.doubted:
+        return True
     if chosen != "Extend" or cutover is None:
         return chosen == "Hold"
     return observed.now < moment(cutover.at) + timedelta(seconds=observed.spec.release.bake.max_seconds)

@@ -37,8 +37,12 @@ def workers(turn: Turn) -> Finding:
         why = replicas.cause(observed, active, names.WORKER)
         message = "no worker pod is ready; events are stored and not applied" + (f" ({why})" if why else "")
         return Finding("WorkersClaiming", "False", "NoReadyWorkers", message)
-    if any((pod.uid, "/worker") not in observed.untaken for pod in ready):
+    claims = {(pod.uid, "/worker") for pod in ready}
+    # an operator that has just started believes what was true, or each start would write every status twice
+    if claims - observed.untaken if observed.taken is None else claims & observed.taken:
         return Finding("WorkersClaiming", "True", "Claiming")
+    if claims - observed.untaken:
+        return Finding("WorkersClaiming", UNKNOWN, "NotTakenYet", "no worker has taken the command to claim events yet")
     if follows(active):
         message = f"no worker takes commands on port {ADMIN_PORT}; each follows its mounted ConfigMap instead"
         return Finding("WorkersClaiming", UNKNOWN, "FollowConfigMap", message)
