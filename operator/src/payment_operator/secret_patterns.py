@@ -65,8 +65,27 @@ _FORMS: Final = (
         rf"{_SCHEME}(?:b?{_QUOTED.format('pair_quote')}|{_LIST}|{_BARE})"
     ),
 )
-# Two characters that one of the names or forms begins with: most places need no other look.
-_BEGINNING: Final = r"(?=[?&;(\[-]|[acdefgilmprstux][acehilmnoprsuw-])"
+_BEGINNINGS: Final = (
+    "pahorw",
+    "sei",
+    "to",
+    "caloru",
+    "acpu",
+    "emn",
+    "ma",
+    "ds",
+    "lai",
+    "ip",
+    "re",
+    "us",
+    "faiu",
+    "gi",
+    "x-",
+)
+"""What names begin with, a first letter and all second ones that it has: most places of a text need no other look."""
+_FIRSTS: Final = "".join(word[0] + word[0].upper() for word in _BEGINNINGS)
+_PAIRS: Final = "|".join(f"[{word[0]}{word[0].upper()}][{word[1:].upper()}{word[1:]}]" for word in _BEGINNINGS)
+_BEGINNING: Final = rf"(?-i:(?=[?&;(\[{_FIRSTS}-])(?=[?&;(\[-]|{_PAIRS}))"
 PAIR: Final = re.compile(rf"{_BEGINNING}(?:{'|'.join(_FORMS)})", re.IGNORECASE | re.DOTALL)
 PAIR_MARKS: Final = ("=", ":", "'", "--")
 PAIR_FORMS: Final = ("query", "member", "header", "sql", "option", "addresses", "cookies", "pair")
@@ -77,7 +96,7 @@ PAIR_WORDS: Final = (
 """One of them is in each name."""
 SECRET_NAME: Final = re.compile(rf"{_NAME}s?\Z", re.IGNORECASE)
 
-_KEY: Final = re.compile(rf"({_START}(?:[srpe]k_(?:test|live|org)|lp_(?:test|live))_){_VALUE}")
+_KEY: Final = re.compile(rf"(?=[elprs][kp]_)({_START}(?:[srpe]k_(?:test|live|org)|lp_(?:test|live))_){_VALUE}")
 _CLIENT_SECRET: Final = re.compile(  # of the kinds of today, and of any other: an id of Stripe's form, then its secret
     rf"({_START}(?:(?:pi|seti|setatt|cs|src|vs|in|cuss|accs|fcsess)(?:_(?:test|live))?(?:_[A-Za-z0-9]+)?"
     rf"|[a-z]{{2,10}}(?:_(?:test|live))?_(?=[a-z]{{0,40}}[A-Z0-9])[A-Za-z0-9]{{12,}})(?:_client)?_secret_){_VALUE}"
