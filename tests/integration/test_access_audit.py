@@ -107,5 +107,5 @@ async def test_a_principal_with_a_key_is_known(stack: Stack) -> None:
     await _append(stack, actor="api:shop")
     made, changed = await stack.rows(audit_log)
     assert (made["on_behalf_of"], changed["on_behalf_of"]) == ("cli:ada", "api:shop")
-    login = "sqlite" if stack.parts.database.dialect == "sqlite" else "postgres"
+    login = "sqlite" if stack.parts.database.dialect.name == "sqlite" else "postgres"
     assert {made["actor"], changed["actor"]} == {f"database:{login}"}

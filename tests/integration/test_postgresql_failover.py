@@ -16,8 +16,8 @@ from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_pro
 from tests.servers.stack import development_settings, migrate, running_stack
 
 from payment_service.http.server import listen
-from payment_service.storage.connector import NoHostAnswers
 from payment_service.storage.database import Database
+from payment_service.storage.dialects.postgresql_connector import NoHostAnswers
 from payment_service.storage.tables import events
 
 if TYPE_CHECKING:

@@ -56,11 +56,11 @@ async def append(database: Database, *ages: int) -> None:
     told = {"object_type": "thing", "object_id": "t", "before": None, "after": None, "cause": "c"}
     audited = {"actor": "cli:a", "action": "thing.change", "object_type": "thing", "object_id": "t", "details": {}}
     async with database.transaction() as connection:
-        if database.dialect == "postgresql":
+        if database.dialect.has_roles:
             await connection.execute(text(STAMPED.format("DISABLE")))
         await connection.execute(insert(outbox), [told | row for row in rows])
         await connection.execute(insert(audit_log), [audited | row for row in rows])
-        if database.dialect == "postgresql":
+        if database.dialect.has_roles:
             await connection.execute(text(STAMPED.format("ENABLE")))
 
 

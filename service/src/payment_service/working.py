@@ -13,7 +13,6 @@ from payment_service.operations.people import MOVE_SECONDS, Mover
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
-from payment_service.storage.database import connect as connect_postgresql
 from payment_service.storage.notifications import Listener
 from payment_service.storage.recovery import BEAT_SECONDS
 from payment_service.stripe_api.call_budget import StripeBudget
@@ -38,18 +37,12 @@ def build_worker(
 ) -> tuple[Worker, Inbox, Importer, Reconciler]:
     """Build the parts; the worker listens when the database can notify."""
     budget = StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second)
-    listening = partial(
-        connect_postgresql,
-        settings.database.url,
-        settings=settings.database,
-        application_name="payments-listener",
-    )
     worker = Worker(
         database,
         gateway,
         budget=budget,
         operations=operations,
-        listener=Listener(listening if database.dialect == "postgresql" else None),
+        listener=Listener.to(database, settings=settings.database),
         clock=clock,
         settings=settings.work,
     )

@@ -1,20 +1,22 @@
 """Changes of API keys: each leaves its audit row in the same statement or transaction.
 
-On PostgreSQL they are functions of the owner's (migration 7): the application's role cannot write the table itself, so
-whoever takes the application over can make or change no key without a row in the audit log that says so. The time is
-the database's there, and a key is hashed anew in the name of its own principal only. SQLite has no roles and takes
-plain statements. Noting a use leaves no row: it changes nothing but `last_used_at`, to the present time, and a row a
-minute for each key would bury all others.
+Where the database has roles they are functions of the owner's (migration 7): the application's role cannot write the
+table itself, so whoever takes the application over can make or change no key without a row in the audit log that says
+so. The time is the database's there, and a key is hashed anew in the name of its own principal only. Without roles they
+are plain statements. Noting a use leaves no row: it changes nothing but `last_used_at`, to the present time, and a row
+a minute for each key would bury all others.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import LargeBinary, bindparam, insert, select, text, update
+from sqlalchemy import LargeBinary, insert, select, update
 
 from payment_service.storage import audit_log
 from payment_service.storage.column_types import UtcDateTime
+from payment_service.storage.dialects import dialect_of
+from payment_service.storage.statements import OwnerFunction
 from payment_service.storage.tables import api_keys
 
 if TYPE_CHECKING:
@@ -25,21 +27,20 @@ if TYPE_CHECKING:
 
     from payment_service.access.schemas import ApiKey
 
-POSTGRESQL: Final = "postgresql"
-_DIGESTS: Final = (bindparam("digest", type_=LargeBinary), bindparam("former_digest", type_=LargeBinary))
-_CREATE: Final = text(
-    "SELECT api_key_create(:actor, :id, :principal, :prefix, :scope, :livemode, :expires_at,"
-    " :digest, :digest_value, :former_digest, :former_value, :mac_value)"
-).bindparams(*_DIGESTS, bindparam("expires_at", type_=UtcDateTime))
-_ROTATE: Final = text(
-    "SELECT api_key_rotate(:actor, :old_id, :ends, :id, :prefix,"
-    " :digest, :digest_value, :former_digest, :former_value, :mac_value)"
-).bindparams(*_DIGESTS, bindparam("ends", type_=UtcDateTime))
-_REVOKE: Final = text("SELECT api_key_revoke(:actor, :id)")
-_USED: Final = text("SELECT api_key_used(:id)")
-_REHASH: Final = text("SELECT api_key_rehash(:actor, :id, :known, :digest, :digest_value)").bindparams(
-    bindparam("known", type_=LargeBinary), bindparam("digest", type_=LargeBinary)
-)
+_TYPES: Final = {
+    "digest": LargeBinary,
+    "former_digest": LargeBinary,
+    "known": LargeBinary,
+    "expires_at": UtcDateTime,
+    "ends": UtcDateTime,
+}
+_DIGESTS: Final = ("digest", "digest_value", "former_digest", "former_value", "mac_value")
+_RIGHTS: Final = ("id", "principal", "prefix", "scope", "livemode", "expires_at")
+_CREATE: Final = OwnerFunction("api_key_create", "actor", *_RIGHTS, *_DIGESTS, types=_TYPES)
+_ROTATE: Final = OwnerFunction("api_key_rotate", "actor", "old_id", "ends", "id", "prefix", *_DIGESTS, types=_TYPES)
+_REVOKE: Final = OwnerFunction("api_key_revoke", "actor", "id", types=_TYPES)
+_USED: Final = OwnerFunction("api_key_used", "id", types=_TYPES)
+_REHASH: Final = OwnerFunction("api_key_rehash", "actor", "id", "known", "digest", "digest_value", types=_TYPES)
 
 
 class Digests(NamedTuple):
@@ -62,12 +63,12 @@ class Change(NamedTuple):
     @property
     def by_function(self) -> bool:
         """Whether the database has the functions."""
-        return self.connection.dialect.name == POSTGRESQL
+        return dialect_of(self.connection).has_roles
 
-    async def call(self, function: Any, **values: Any) -> bool:
+    async def call(self, function: OwnerFunction, **values: Any) -> bool:
         """Call one of the functions."""
         given = values if function is _USED else values | {"actor": self.actor}
-        return bool((await self.connection.execute(function, given)).scalar())
+        return bool(await function.call(self.connection, **given))
 
 
 async def create(change: Change, key: ApiKey, *, digests: Digests) -> None:
@@ -127,8 +128,7 @@ async def rehash(change: Change, key: ApiKey, *, known: bytes, digest: bytes, di
 
 
 def _columns(key: ApiKey) -> dict[str, Any]:
-    names = ("id", "principal", "prefix", "scope", "livemode", "expires_at")
-    return {name: getattr(key, name) for name in names}
+    return {name: getattr(key, name) for name in _RIGHTS}
 
 
 async def _audit(change: Change, verb: str, key: ApiKey, **more: Any) -> None:

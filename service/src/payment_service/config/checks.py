@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear
 from payment_service.http.addresses import parse_network, too_wide
 from payment_service.observability.tracing import available
+from payment_service.storage import dialects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -125,7 +126,7 @@ def secret_key_problems(values: tuple[str, ...]) -> Iterator[str]:
 
 
 def check_database(settings: Settings) -> Iterator[str]:
-    """Production needs PostgreSQL: SQLite serves one process."""
+    """Production needs a server: a file serves one process."""
     for name, secret in _database_urls(settings):
         yield from _database_url_problems(name, secret.reveal(), production=settings.production)
 
@@ -133,12 +134,14 @@ def check_database(settings: Settings) -> Iterator[str]:
 def _database_url_problems(name: str, url: str, *, production: bool) -> Iterator[str]:
     if not url:
         return
-    scheme = url.partition("://")[0].partition("+")[0]
-    if scheme not in {"postgresql", "postgres", "sqlite"}:
-        yield f"{name}: the scheme {scheme!r} is not supported; use postgresql://"
-    elif scheme != "sqlite" and (wrong := misread(url)):
+    try:
+        dialect = dialects.of_url(url)
+    except dialects.UnsupportedDatabase as error:
+        yield f"{name}: {error}"
+        return
+    if dialect.is_server and (wrong := misread(url)):
         yield f"{name}: {wrong}"
-    elif production and scheme == "sqlite":
+    elif production and not dialect.is_server:
         yield f"{name}: SQLite is for development; set postgresql://user:password@host:5432/database"
 
 

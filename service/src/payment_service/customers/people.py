@@ -9,7 +9,7 @@ from sqlalchemy import Table, and_, false, or_, select, union_all, update
 from payment_service.customers.store import foreign_id
 from payment_service.storage import payment_tables as money
 from payment_service.storage.changed_rows import note
-from payment_service.storage.column_types import among, array
+from payment_service.storage.expressions import Among
 from payment_service.storage.tables import customers, subscriptions
 
 if TYPE_CHECKING:
@@ -39,25 +39,12 @@ PERSONAL: Final[Mapping[Table, Mapping[str, Any]]] = {
 }
 """The personal fields of mirrored rows, and what they hold of a person who is erased."""
 
-_DIALECTS: Final = ("postgresql", "sqlite")
-_REOPEN: Final = {
-    name: update(customers)
-    .where(customers.c.deleted, among(customers.c.stripe_customer_id, "people", dialect=name))
-    .values(erased_at=None)
-    for name in _DIALECTS
-}
-_DELETED: Final = {
-    name: select(customers.c.stripe_customer_id).where(
-        customers.c.deleted, among(customers.c.stripe_customer_id, "people", dialect=name)
-    )
-    for name in _DIALECTS
-}
-_OF_CHARGES: Final = {
-    name: select(money.charges.c.id, money.charges.c.stripe_customer_id).where(
-        among(money.charges.c.id, "charges", dialect=name)
-    )
-    for name in _DIALECTS
-}
+_OF_THESE: Final = (customers.c.deleted, Among(customers.c.stripe_customer_id, "people"))
+_REOPEN: Final = update(customers).where(*_OF_THESE).values(erased_at=None)
+_DELETED: Final = select(customers.c.stripe_customer_id).where(*_OF_THESE)
+_OF_CHARGES: Final = select(money.charges.c.id, money.charges.c.stripe_customer_id).where(
+    Among(money.charges.c.id, "charges")
+)
 
 
 class Person(NamedTuple):
@@ -123,28 +110,25 @@ async def reopen(connection: AsyncConnection, objects: Iterable[Mapping[str, Any
 
     It takes the lock of their rows also where they are due anyway: see `customers/erasure.py`.
     """
-    dialect = connection.dialect.name
     people = {customer for customer in await _customers_of(connection, list(objects)) if customer is not None}
     if people:
-        await connection.execute(_REOPEN[dialect], {"people": array(sorted(people), dialect=dialect)})
+        await connection.execute(_REOPEN, {"people": sorted(people)})
 
 
 async def of_deleted(connection: AsyncConnection, objects: Sequence[Mapping[str, Any]]) -> set[str]:
     """Return the ids of those objects that are about a deleted customer: their personal fields are not mirrored."""
-    dialect = connection.dialect.name
     people = await _customers_of(connection, objects)
-    known = array(sorted(filter(None, people)), dialect=dialect)
-    deleted = set((await connection.execute(_DELETED[dialect], {"people": known})).scalars())
+    known = sorted(filter(None, people))
+    deleted = set((await connection.execute(_DELETED, {"people": known})).scalars())
     return {obj["id"] for obj, customer in zip(objects, people, strict=True) if customer in deleted}
 
 
 async def _customers_of(connection: AsyncConnection, objects: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
     """Return whom each of Stripe's objects is about: refunds and disputes name their charge alone."""
-    dialect = connection.dialect.name
     charges = {_id(obj.get("charge")) for obj in objects if not _named(obj)} - {None}
     of_charge: dict[str | None, str | None] = {}
     if charges:
-        rows = await connection.execute(_OF_CHARGES[dialect], {"charges": array(map(str, charges), dialect=dialect)})
+        rows = await connection.execute(_OF_CHARGES, {"charges": list(map(str, charges))})
         of_charge = {row.id: row.stripe_customer_id for row in rows}
     return [_named(obj) or of_charge.get(_id(obj.get("charge"))) for obj in objects]
 

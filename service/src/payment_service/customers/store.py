@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.customers.schemas import CustomerView, customer_columns
 from payment_service.http.paging import Order, read_page
 from payment_service.mail_addresses import mail_key
 from payment_service.storage.ids import new_id, same_id
 from payment_service.storage.mirror import Ended, Provenance, created, lock, mirror, write_outbox
+from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ _GIVE_UP_CLAIM: Final = (
     .values(email_key=None)
 )
 """An earlier version does not do this when an address changes at Stripe."""
-_INSERT: Final = {
-    "postgresql": postgresql.insert(customers).on_conflict_do_nothing().returning(customers),
-    "sqlite": sqlite.insert(customers).on_conflict_do_nothing().returning(customers),
-}
+_INSERT: Final = InsertNew(customers, returning=tuple(customers.c))
 _LONGEST_REFERENCE: Final = 255
 """Of one that was given here; what somebody writes into the metadata at Stripe may fit no index."""
 _ID_TAKEN: Final = select(customers.c.id).where(customers.c.id == bindparam("id"))
@@ -148,10 +145,9 @@ async def insert_customer(
         "created_at": now,
         "updated_at": now,
     }
-    statement = _INSERT[connection.dialect.name]
-    row: Row[Any] | None = (await connection.execute(statement, values)).first()
+    row = await _INSERT.run(connection, values)
     if row is None and (await connection.execute(_ID_TAKEN, {"id": values["id"]})).first():  # its key was used before
-        row = (await connection.execute(statement, values | {"id": new_id("lpc")})).first()
+        row = await _INSERT.run(connection, values | {"id": new_id("lpc")})
     if row is None:
         return None
     after = {name: values[name] for name in ("reference", "email", "name", "livemode")}

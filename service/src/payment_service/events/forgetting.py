@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select, update
 
 from payment_service.customers.people import objects_of
 from payment_service.events import payloads
-from payment_service.storage.column_types import among, array
+from payment_service.storage.expressions import Among
 from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
@@ -26,17 +26,13 @@ if TYPE_CHECKING:
 
 BATCH: Final = 200
 _SHOWN: Final = ("id", "type", "object_id", "api_version", "livemode", "stripe_created", "payload")
-_OF_PERSON: Final = {name: among(events.c.object_id, "ids", dialect=name) for name in ("postgresql", "sqlite")}
-_SETTLED: Final = {
-    name: select(*(events.c[column] for column in _SHOWN))
-    .where(condition, events.c.state != "pending", events.c.erased_at.is_(None))
+_OF_PERSON: Final = Among(events.c.object_id, "ids")
+_SETTLED: Final = (
+    select(*(events.c[column] for column in _SHOWN))
+    .where(_OF_PERSON, events.c.state != "pending", events.c.erased_at.is_(None))
     .limit(BATCH)
-    for name, condition in _OF_PERSON.items()
-}
-_WAITING: Final = {
-    name: select(events.c.id).where(condition, events.c.state == "pending").limit(1)
-    for name, condition in _OF_PERSON.items()
-}
+)
+_WAITING: Final = select(events.c.id).where(_OF_PERSON, events.c.state == "pending").limit(1)
 _FORGET: Final = (
     update(events)
     .where(events.c.id == bindparam("e_id"), events.c.state != "pending")
@@ -46,16 +42,14 @@ _FORGET: Final = (
 
 async def waits(connection: AsyncConnection, person: Person) -> bool:
     """Tell whether an event about the person is not settled yet."""
-    dialect = connection.dialect.name
-    ids = array(await objects_of(connection, person), dialect=dialect)
-    return (await connection.execute(_WAITING[dialect], {"ids": ids})).first() is not None
+    ids = await objects_of(connection, person)
+    return (await connection.execute(_WAITING, {"ids": ids})).first() is not None
 
 
 async def forget_events(connection: AsyncConnection, person: Person, *, clock: Clock) -> int:
     """Reduce settled events about the person, at most `BATCH`, and return how many."""
-    dialect = connection.dialect.name
-    ids = array(await objects_of(connection, person), dialect=dialect)
-    rows = (await connection.execute(_SETTLED[dialect], {"ids": ids})).all()
+    ids = await objects_of(connection, person)
+    rows = (await connection.execute(_SETTLED, {"ids": ids})).all()
     if rows:
         await connection.execute(
             _FORGET, [{"e_id": row.id, "n_payload": reduce(row), "n_at": clock.now()} for row in rows]

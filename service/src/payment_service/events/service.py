@@ -55,7 +55,7 @@ class Inbox:
         self._settings = settings
         self._wake = wake
         self._notifier = Notifier(database)
-        self._lane = InsertLane(database) if database.dialect == "postgresql" else None
+        self._lane = InsertLane(database) if database.dialect.takes_batches else None
         self.verified: dict[str, int] = {}
         """How many events each signing secret has verified, by fingerprint."""
 

@@ -1,8 +1,7 @@
 """SQL of the inbox. A row is the job: there is no second queue that could lose it.
 
-Events of one object are applied by one worker at a time. A claim takes whole objects: in PostgreSQL an advisory lock on
-the object excludes a second claim of it at the same moment, and a lease on any of its rows excludes a later one; SQLite
-has one writer.
+Events of one object are applied by one worker at a time. A claim takes whole objects: a lock on the object's name
+excludes a second claim of it at the same moment, and a lease on any of its rows excludes a later one.
 """
 
 from __future__ import annotations
@@ -12,24 +11,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Text, and_, bindparam, delete, exists, func, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.events.rows import OTHER_ACCOUNT
 from payment_service.events.schemas import ClaimedEvent
-from payment_service.storage.column_types import among, array
+from payment_service.storage.expressions import Among, TakesLock
+from payment_service.storage.statements import Upsert
 from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _LOCK_SEED: Final = 7_261_001
-"""Keeps these advisory locks apart from others in the same database."""
-_DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
-
-
+"""Keeps these locks apart from others in the same database."""
 REARMED: Final = (
     "type",
     "object_id",
@@ -49,33 +46,36 @@ REARMED: Final = (
 """What a redelivery of an event that failed brings anew."""
 
 
-def _insert(dialect: Any) -> Any:
-    """Insert; a redelivery of an event that failed arms it again, any other is nothing new."""
-    statement = dialect.insert(events)
-    waits_after_failure = and_(
+def _waits_after_failure(new: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Return the condition on which a redelivery arms an event again; any other is nothing new."""
+    waits = and_(
         events.c.state == "pending",
         events.c.last_error.is_not(None),
-        events.c.available_at > statement.excluded.available_at,
+        events.c.available_at > new["available_at"],
     )
-    return statement.on_conflict_do_update(
-        index_elements=[events.c.id],
-        set_={name: statement.excluded[name] for name in REARMED},
-        where=or_(events.c.state == "dead", waits_after_failure),
-    )
+    return or_(events.c.state == "dead", waits)
 
 
-def _insert_new(dialect: Any) -> Any:
-    """Insert what our account lists; an event that was taken for another account's is new, too."""
-    statement = dialect.insert(events)
-    return statement.on_conflict_do_update(
-        index_elements=[events.c.id],
-        set_={name: statement.excluded[name] for name in (*REARMED, "source")},
-        where=and_(
-            events.c.state == "ignored", events.c.last_error == OTHER_ACCOUNT, statement.excluded.state == "pending"
-        ),
-    ).returning(events.c.id)
+def _was_of_another_account(new: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Return the condition on which what our account lists is new although there is a row."""
+    return and_(events.c.state == "ignored", events.c.last_error == OTHER_ACCOUNT, new["state"] == "pending")
 
 
+ARRIVED: Final = Upsert(
+    events,
+    key=(events.c.id,),
+    changed=REARMED,
+    when=_waits_after_failure,
+    batch=("id", *(name for name in REARMED if name != "erased_at"), "source", "received_at"),
+)
+"""Inserts what was delivered."""
+_MISSED: Final = Upsert(
+    events,
+    key=(events.c.id,),
+    changed=(*REARMED, "source"),
+    when=_was_of_another_account,
+    returning=(events.c.id,),
+)
 _PENDING: Final = events.c.state == "pending"
 _FREE: Final = or_(events.c.lease_expires_at.is_(None), events.c.lease_expires_at <= bindparam("now"))
 _held = events.alias("held")
@@ -86,7 +86,7 @@ _OBJECT_HELD: Final = exists(
 )
 
 
-def _objects(dialect: str) -> Any:
+def _objects() -> Any:
     """Choose objects with due events that nobody works on, oldest first, and lock them until the commit."""
     due = (
         select(events.c.group_key)
@@ -97,21 +97,20 @@ def _objects(dialect: str) -> Any:
         .subquery()
     )
     keys = select(due.c.group_key).distinct().subquery()
-    mine = func.pg_try_advisory_xact_lock(func.hashtextextended(keys.c.group_key, _LOCK_SEED))
-    return select(keys.c.group_key).where(mine if dialect == "postgresql" else true())
+    return select(keys.c.group_key).where(TakesLock(keys.c.group_key, seed=_LOCK_SEED))
 
 
 _CLAIMED: Final = [events.c[field.name] for field in fields(ClaimedEvent)]
 
 
-def _claim(dialect: str) -> Any:
+def _claim() -> Any:
     """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all.
 
     Without one those in doubt stay: some of them show no state at all (`events/silent_changes.py`).
     """
     chosen = (
         select(events.c.id)
-        .where(_PENDING, _FREE, ~_OBJECT_HELD, among(events.c.group_key, "keys", dialect=dialect))
+        .where(_PENDING, _FREE, ~_OBJECT_HELD, Among(events.c.group_key, "keys"))
         .where(or_(and_(events.c.available_at <= bindparam("now"), ~events.c.fetch), bindparam("in_doubt") == true()))
         .order_by(events.c.stripe_created)
         .limit(bindparam("limit"))
@@ -126,58 +125,47 @@ def _claim(dialect: str) -> Any:
     )
 
 
-def _change(dialect: str, **values: Any) -> Any:
+def _change(**values: Any) -> Any:
     """Change events that this worker holds, and give them back."""
-    mine = (events.c.lease_owner == bindparam("owner"), _PENDING, among(events.c.id, "ids", dialect=dialect))
+    mine = (events.c.lease_owner == bindparam("owner"), _PENDING, Among(events.c.id, "ids"))
     values |= {"lease_owner": None, "lease_expires_at": None}
     return update(events).where(*mine).values(values).returning(events.c.id)
 
 
-_INSERT: Final = {name: _insert(dialect) for name, dialect in _DIALECTS.items()}
-_INSERT_NEW: Final = {name: _insert_new(dialect) for name, dialect in _DIALECTS.items()}
-_OBJECTS: Final = {name: _objects(name) for name in _DIALECTS}
-_CLAIM: Final = {name: _claim(name) for name in _DIALECTS}
-_SETTLE: Final = {
-    name: _change(name, state=bindparam("n_state"), settled_at=bindparam("now"), last_error=bindparam("n_error"))
-    for name in _DIALECTS
-}
-_AGAIN: Final = {
-    name: _change(
-        name,
-        available_at=bindparam("n_at"),
-        attempts=events.c.attempts - bindparam("n_forgiven"),
-        fetch=or_(events.c.fetch, bindparam("n_fetch") == true()),
-        last_error=func.coalesce(bindparam("n_error", type_=Text), events.c.last_error),
-    )
-    for name in _DIALECTS
-}
+_OBJECTS: Final = _objects()
+_CLAIM: Final = _claim()
+_SETTLE: Final = _change(state=bindparam("n_state"), settled_at=bindparam("now"), last_error=bindparam("n_error"))
+_AGAIN: Final = _change(
+    available_at=bindparam("n_at"),
+    attempts=events.c.attempts - bindparam("n_forgiven"),
+    fetch=or_(events.c.fetch, bindparam("n_fetch") == true()),
+    last_error=func.coalesce(bindparam("n_error", type_=Text), events.c.last_error),
+)
 _OLDEST: Final = select(func.min(events.c.received_at)).where(_PENDING)
 _DEAD: Final = select(func.count()).where(events.c.state == "dead")
 
 
 async def insert_events(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert events that are not there yet."""
-    await connection.execute(_INSERT[connection.dialect.name], list(rows))
+    await ARRIVED.run_all(connection, rows)
 
 
 async def insert_missed(connection: AsyncConnection, rows: Iterable[dict[str, Any]]) -> list[str]:
     """Insert events and return the ids of those that were not there."""
-    statement = _INSERT_NEW[connection.dialect.name]
-    made = [(await connection.execute(statement, row)).scalar_one_or_none() for row in rows]
-    return [event_id for event_id in made if event_id is not None]
+    made = [await _MISSED.run(connection, row) for row in rows]
+    return [row.id for row in made if row is not None]
 
 
 async def claim(
     connection: AsyncConnection, *, owner: str, now: datetime, lease_seconds: float, limit: int, fetch: bool
 ) -> list[ClaimedEvent]:
     """Take a lease on due events, those of an object together; with `fetch` those whose snapshots are in doubt."""
-    dialect = connection.dialect.name
     due = {"now": now, "limit": limit, "in_doubt": fetch}
-    keys = (await connection.execute(_OBJECTS[dialect], due)).scalars().all()
+    keys = (await connection.execute(_OBJECTS, due)).scalars().all()
     if not keys:
         return []
     lease = {"n_owner": owner, "n_expires": now + timedelta(seconds=lease_seconds)}
-    rows = await connection.execute(_CLAIM[dialect], due | lease | {"keys": array(keys, dialect=dialect)})
+    rows = await connection.execute(_CLAIM, due | lease | {"keys": list(keys)})
     return [ClaimedEvent(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
 
 
@@ -185,9 +173,8 @@ async def settle(
     connection: AsyncConnection, ids: Iterable[str], *, state: str, now: datetime, owner: str, error: str | None = None
 ) -> set[str]:
     """End events as applied, ignored or dead; return those that this worker still held."""
-    dialect = connection.dialect.name
-    values = {"n_state": state, "now": now, "owner": owner, "n_error": error, "ids": array(ids, dialect=dialect)}
-    return set((await connection.execute(_SETTLE[dialect], values)).scalars())
+    values = {"n_state": state, "now": now, "owner": owner, "n_error": error, "ids": list(ids)}
+    return set((await connection.execute(_SETTLE, values)).scalars())
 
 
 async def try_again(
@@ -211,9 +198,8 @@ async def try_again(
         fetch: whether the next attempt asks Stripe at once.
         error: what went wrong.
     """
-    dialect = connection.dialect.name
     values = {"n_at": at, "n_forgiven": int(forgive), "n_fetch": fetch, "n_error": error, "owner": owner}
-    await connection.execute(_AGAIN[dialect], values | {"ids": array(ids, dialect=dialect)})
+    await connection.execute(_AGAIN, values | {"ids": list(ids)})
 
 
 async def backlog(connection: AsyncConnection) -> tuple[datetime | None, int]:

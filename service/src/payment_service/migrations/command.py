@@ -15,14 +15,13 @@ from payment_service.migrations.runner import (
     MigrationRefused,
     Plan,
     current_numbers,
-    is_lock_timeout,
     locked_connection,
     make_plan,
     run_migrations,
 )
 from payment_service.observability.redaction import redact_value
 from payment_service.printing import echo
-from payment_service.storage.database import is_unavailable
+from payment_service.storage.database import is_lock_timeout, is_unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from sqlalchemy import text
 
 from payment_service.migrations.runner import locked_connection
+from payment_service.storage.dialects import dialect_of
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import api_keys, audit_log, outbox, schema_versions
 
@@ -89,7 +90,7 @@ async def apply_grants(settings: DatabaseSettings, *, role: str, apply: bool) ->
         GrantsRefused: it is not PostgreSQL, there is no schema yet, or the role has powers that no grant takes away.
     """
     async with locked_connection(settings) as connection:
-        if connection.dialect.name != "postgresql":
+        if not dialect_of(connection).has_roles:
             raise GrantsRefused("DATABASE_URL: SQLite has no roles; this is for PostgreSQL")
         names = (await connection.execute(text("SELECT current_database(), current_schema()"))).one()
         statements = grants(role=role, database=names[0], schema=names[1])

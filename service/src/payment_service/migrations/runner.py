@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import io
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alembic import command
-from sqlalchemy import exc, select, text
+from sqlalchemy import select
 
 from payment_service.migrations.history import Migration, alembic_config, history
 from payment_service.migrations.lint import lint
 from payment_service.migrations.support import APPLICATION_SCHEMA
+from payment_service.storage import dialects
 from payment_service.storage.database import create_engine
 from payment_service.storage.tables import schema_versions
 
@@ -71,43 +70,11 @@ async def locked_connection(settings: DatabaseSettings) -> AsyncIterator[AsyncCo
     url = settings.migration_url or settings.url
     engine = create_engine(url, settings=settings, application_name="payments-migrate", pool_size=1)
     try:
-        if engine.dialect.name == "sqlite":
-            async with _file_lock(Path(engine.url.database or "memory")), engine.connect() as connection:
-                yield connection
-            return
-        async with engine.connect() as connection:
-            await _advisory_lock(connection)
+        dialect = dialects.named(engine.dialect.name)
+        async with dialect.migration_lock(engine, key=LOCK_KEY, until_taken=_until_taken) as connection:
             yield connection
     finally:
         await engine.dispose()
-
-
-@asynccontextmanager
-async def _file_lock(database: Path) -> AsyncIterator[None]:
-    """Hold an exclusive lock on a file beside the SQLite file."""
-    path = database.with_name(database.name + ".migrate-lock")
-    with path.open("w") as file:
-
-        async def take() -> bool:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        await _until_taken(take)
-        yield
-
-
-async def _advisory_lock(connection: AsyncConnection) -> None:
-    """Take the session's advisory lock (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS)."""
-
-    async def take() -> bool:
-        taken = (await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK_KEY})).scalar_one()
-        await connection.commit()
-        return bool(taken)
-
-    await _until_taken(take)
 
 
 async def _until_taken(take: Callable[[], Awaitable[bool]]) -> None:
@@ -210,8 +177,3 @@ def _offline_sql(migrations: tuple[Migration, ...]) -> str:
     config.output_buffer = buffer = io.StringIO()
     command.upgrade(config, f"{previous[0] if previous else 'base'}:{migrations[-1].revision}", sql=True)
     return buffer.getvalue().strip()
-
-
-def is_lock_timeout(error: BaseException) -> bool:
-    """Tell whether a statement gave up waiting for a table lock (SQLSTATE 55P03)."""
-    return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import IdempotencyKeyReused
 from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.storage.ids import first_id
+from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _KEY_COLUMNS: Final = ("principal", "livemode", "method", "route", "key")
-_CLAIM_KEY: Final = {
-    "postgresql": postgresql.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.key),
-    "sqlite": sqlite.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.key),
-}
+_CLAIM_KEY: Final = InsertNew(idempotency_keys, returning=(idempotency_keys.c.key,))
 _READ_KEY: Final = (
     select(idempotency_keys.c.fingerprint, idempotency_keys.c.expires_at, operations)
     .join_from(idempotency_keys, operations, idempotency_keys.c.operation_id == operations.c.id, isouter=True)
@@ -134,7 +131,7 @@ async def claim_key(
         "created_at": now,
         "expires_at": expires_at,
     }
-    return (await connection.execute(_CLAIM_KEY[connection.dialect.name], row)).first() is not None
+    return await _CLAIM_KEY.run(connection, row) is not None
 
 
 async def find_key(connection: AsyncConnection, key: IdempotencyKey, *, lock: bool) -> Row[Any] | None:

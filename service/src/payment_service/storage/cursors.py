@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from payment_service.storage.statements import InsertNew, Upsert
 from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
@@ -15,17 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-def _put(dialect: Any) -> Any:
-    statement = dialect.insert(cursors)
-    new = {"value": statement.excluded.value, "updated_at": statement.excluded.updated_at}
-    return statement.on_conflict_do_update(index_elements=[cursors.c.name], set_=new)
-
-
-_PUT: Final = {"postgresql": _put(postgresql), "sqlite": _put(sqlite)}
-_ADD: Final = {
-    name: dialect.insert(cursors).on_conflict_do_nothing().returning(cursors.c.name)
-    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-}
+_PUT: Final = Upsert(cursors, key=(cursors.c.name,), changed=("value", "updated_at"))
+_ADD: Final = InsertNew(cursors, returning=(cursors.c.name,))
 _FIND: Final = select(cursors.c.value).where(cursors.c.name == bindparam("name"))
 _LOCK: Final = _FIND.with_for_update()
 _FIND_ALL: Final = select(cursors.c.name, cursors.c.value).where(cursors.c.name.in_(bindparam("names", expanding=True)))
@@ -45,13 +36,12 @@ async def read_cursors(connection: AsyncConnection, *names: str) -> dict[str, di
 
 async def write_cursor(connection: AsyncConnection, name: str, value: dict[str, Any], *, now: datetime) -> None:
     """Set a cursor."""
-    await connection.execute(_PUT[connection.dialect.name], {"name": name, "value": value, "updated_at": now})
+    await _PUT.run(connection, {"name": name, "value": value, "updated_at": now})
 
 
 async def add_cursor(connection: AsyncConnection, name: str, value: dict[str, Any], *, now: datetime) -> bool:
     """Make a cursor; False when there is one already, which stays as it is."""
-    values = {"name": name, "value": value, "updated_at": now}
-    return (await connection.execute(_ADD[connection.dialect.name], values)).first() is not None
+    return await _ADD.run(connection, {"name": name, "value": value, "updated_at": now}) is not None
 
 
 async def drop_cursor(connection: AsyncConnection, name: str) -> None:

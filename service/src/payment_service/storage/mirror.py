@@ -12,9 +12,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Table, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.storage.changed_rows import note
+from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 CLOCK_SECONDS: Final = 2
 """How far our clock may be behind Stripe's without harm."""
 _OUTBOX: Final = insert(outbox)
-_INSERTS: Final[dict[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 class NeedsFetch(Exception):
@@ -156,8 +155,7 @@ async def mirror(
     reach = as_of if seen is None else max(as_of, seen.reach)
     if row is None:
         new = {"created_at": now, **columns, **(insert_only or {}), **key, "stripe_updated": reach, "updated_at": now}
-        statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(table)
-        made: Row[Any] | None = (await connection.execute(statement, new)).first()
+        made = await _insert(table).run(connection, new)
         if made is not None:
             note(connection, table.name, made.id)
             await _append_to_outbox(connection, table, key, before=None, after=columns, cause=cause, now=now)
@@ -208,6 +206,11 @@ async def lock(connection: AsyncConnection, table: Table, key: Mapping[str, Any]
 @cache
 def _select_locked(table: Table, key: tuple[str, ...]) -> Select[Any]:
     return select(table).where(*_bound(table, key)).with_for_update()
+
+
+@cache
+def _insert(table: Table) -> InsertNew:
+    return InsertNew(table, returning=tuple(table.c))
 
 
 @cache

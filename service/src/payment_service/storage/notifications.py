@@ -7,19 +7,19 @@ not in it, where it would let one commit at a time through; and at most one is u
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from sqlalchemy import text
 
 from payment_service.tasks import begin, end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import asyncpg
-
+    from payment_service.config.settings import DatabaseSettings
     from payment_service.storage.database import Database
+    from payment_service.storage.dialects.interface import Subscription
 
 CHANNEL: Final = "payments_inbox"
 PAUSE_SECONDS: Final = 0.05
@@ -28,14 +28,12 @@ RECONNECT_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 1.0
 CHECK_EVERY: Final = 30
 """Looks at the connection for one question to the server, which finds out about a silent network."""
-CHECK_TIMEOUT_SECONDS: Final = 5.0
-_NOTIFY: Final = text(f"SELECT pg_notify('{CHANNEL}', '')")
 
 log = structlog.get_logger("payments")
 
 
 class Notifier:
-    """Tells the listening workers that there is something to do; does nothing on SQLite."""
+    """Tells the listening workers that there is something to do; does nothing where a database tells nobody."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,7 +42,7 @@ class Notifier:
 
     def notify(self) -> None:
         """Send soon; the caller does not wait."""
-        if self._database.dialect != "postgresql":
+        if not self._database.dialect.notifies:
             return
         self._wanted = True
         if self._sending is None:
@@ -52,9 +50,9 @@ class Notifier:
 
     async def send(self) -> None:
         """Send now."""
-        if self._database.dialect == "postgresql":
+        if self._database.dialect.notifies:
             async with self._database.read() as connection:
-                await connection.execute(_NOTIFY)
+                await connection.execute(self._database.dialect.notification(CHANNEL))
 
     async def _send_wanted(self) -> None:
         try:
@@ -77,38 +75,46 @@ class Listener:
     """Calls back for every notification, on a connection of its own that is opened again when it breaks.
 
     Args:
-        connect: opens a connection; None: there is nothing to listen to.
+        subscribe: opens a connection, given what to call; None: there is nothing to listen to.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection[Any]]] | None) -> None:
-        self._connect = connect
+    def __init__(self, subscribe: Callable[[Callable[[], None]], Awaitable[Subscription]] | None) -> None:
+        self._subscribe = subscribe
+
+    @classmethod
+    def to(cls, database: Database, *, settings: DatabaseSettings) -> Listener:
+        """Listen to a database, if it tells anybody."""
+        if not database.dialect.notifies:
+            return cls(None)
+
+        def subscribe(wake: Callable[[], None]) -> Awaitable[Subscription]:
+            return database.dialect.subscribe(settings.url, settings=settings, channel=CHANNEL, wake=wake)
+
+        return cls(subscribe)
 
     async def run(self, wake: Callable[[], None], *, stopping: asyncio.Event) -> None:
         """Listen until `stopping`."""
-        while self._connect is not None and not stopping.is_set():
+        while self._subscribe is not None and not stopping.is_set():
             try:
-                await self._listen(wake, stopping, self._connect)
+                await _listen(partial(self._subscribe, wake), wake, stopping)
             except Exception as error:  # noqa: BLE001 - the polling makes up for it
                 log.warning("listening_interrupted", error=type(error).__name__)
                 await _wait(stopping, RECONNECT_SECONDS)
 
-    async def _listen(
-        self,
-        wake: Callable[[], None],
-        stopping: asyncio.Event,
-        connect: Callable[[], Awaitable[asyncpg.Connection[Any]]],
-    ) -> None:
-        connection = await connect()
-        try:
-            await connection.add_listener(CHANNEL, lambda *_: wake())
-            wake()
-            checks = 0
-            while not await _wait(stopping, LOOK_SECONDS) and not connection.is_closed():
-                checks += 1
-                if checks % CHECK_EVERY == 0:
-                    await connection.execute("SELECT 1", timeout=CHECK_TIMEOUT_SECONDS)
-        finally:
-            connection.terminate()
+
+async def _listen(
+    subscribe: Callable[[], Awaitable[Subscription]], wake: Callable[[], None], stopping: asyncio.Event
+) -> None:
+    subscription = await subscribe()
+    try:
+        wake()
+        checks = 0
+        while not await _wait(stopping, LOOK_SECONDS) and not subscription.is_lost():
+            checks += 1
+            if checks % CHECK_EVERY == 0:
+                await subscription.check()
+    finally:
+        subscription.end()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

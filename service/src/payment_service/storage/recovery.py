@@ -28,7 +28,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
-from sqlalchemy import text
 
 from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 from payment_service.errors import Recovering
@@ -36,7 +35,7 @@ from payment_service.observability.metrics import RECOVERING
 from payment_service.shares import counting_for
 from payment_service.storage import audit_log
 from payment_service.storage.cursors import add_cursor, drop_cursor, read_cursor, read_cursors, write_cursor
-from payment_service.storage.database import sqlstate
+from payment_service.storage.dialects.sqlstate import sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +55,6 @@ BEAT_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 2.0
 """With a slow Redis where no request waits: a worker that beats, a command."""
 RETRY_AFTER_SECONDS: Final = 15.0
-REFUSED: Final = ("42501", "42883", "0A000")
-"""SQLSTATEs of a function that this role may not call, that is not there, or that does nothing on this server."""
-_PLACE: Final = text(
-    "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,"
-    " (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS database,"
-    " CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline"
-)
 
 log = structlog.get_logger("payments")
 
@@ -221,14 +213,15 @@ class Recovery:
         return f"payments:{{recovery}}:{self._account()}:beats"
 
     async def _place(self) -> dict[str, str]:
-        """Return where the database lies; nothing in SQLite, and where the server does not tell."""
-        if self._database.dialect != "postgresql" or not self._telling:
+        """Return where the database lies; nothing where it does not tell."""
+        dialect = self._database.dialect
+        if dialect.place is None or not self._telling:
             return {}
         try:
             async with self._database.read() as connection:
-                found = dict((await connection.execute(_PLACE)).one()._mapping)  # noqa: SLF001 - its public name
+                found = dict((await connection.execute(dialect.place)).one()._mapping)  # noqa: SLF001 - its public name
         except Exception as error:
-            if sqlstate(error) not in REFUSED:
+            if not dialect.is_not_permitted(error):
                 raise
             self._telling = False
             log.warning("database_place_unknown", sqlstate=sqlstate(error))

@@ -10,10 +10,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Integer, bindparam, delete, func, select
+from sqlalchemy import Integer, bindparam, delete, select
 
 from payment_service.storage import audit_log as audit
 from payment_service.storage.column_types import UtcDateTime
+from payment_service.storage.dialects import dialect_of
+from payment_service.storage.statements import OwnerFunction
 from payment_service.storage.tables import audit_log, outbox
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from payment_service.storage.database import Database
 
 ACTOR: Final = "worker:retention"
+_TYPES: Final = {"before": UtcDateTime, "at_most": Integer}
 _BEFORE: Final = bindparam("before", type_=UtcDateTime)
 _AT_MOST: Final = bindparam("at_most", type_=Integer)
 
@@ -35,8 +38,8 @@ def _delete_oldest(table: Table) -> Any:
     return delete(table).where(table.c.seq.in_(select(oldest.c.seq).where(oldest.c.created_at < _BEFORE)))
 
 
-_CALLS: Final = {
-    table.name: select(getattr(func, f"remove_old_{name}_rows")(_BEFORE, _AT_MOST))
+_FUNCTIONS: Final = {
+    table.name: OwnerFunction(f"remove_old_{name}_rows", "before", "at_most", types=_TYPES)
     for table, name in ((outbox, "outbox"), (audit_log, "audit"))
 }
 _DELETES: Final = {table.name: _delete_oldest(table) for table in (outbox, audit_log)}
@@ -68,8 +71,8 @@ async def remove_old(
 
 async def _remove(connection: AsyncConnection, table: Table, *, before: datetime, now: datetime, limit: int) -> int:
     parameters = {"before": before, "at_most": limit}
-    if connection.dialect.name == "postgresql":
-        return int((await connection.execute(_CALLS[table.name], parameters)).scalar_one())
+    if dialect_of(connection).has_roles:
+        return int(await _FUNCTIONS[table.name].call(connection, **parameters))
     removed = (await connection.execute(_DELETES[table.name], parameters)).rowcount
     if removed and table is audit_log:
         await audit.record(

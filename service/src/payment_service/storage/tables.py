@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Text, text
 from sqlalchemy.schema import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint
 
-from payment_service.storage.column_types import BigSerial, Json, UtcDateTime
+from payment_service.storage.column_types import BigSerial, Json, UtcDateTime, only
 
 metadata = MetaData(
     naming_convention={
@@ -29,11 +29,6 @@ SLOT_STATUSES = ("creating", "incomplete", *LIVE_STATUSES)
 PERSONAL = "in personal_data; empty: nothing personal; null: not parted yet"
 _UNPARTED = "finished AND personal_id IS NULL"
 _SLOT = "exclusive AND status IN ('creating','incomplete','trialing','active','past_due','unpaid','paused')"
-
-
-def _only(condition: str) -> dict[str, Any]:
-    """Make an index partial, on either database."""
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
 def _timestamps() -> tuple[Column[Any], Column[Any]]:
@@ -67,10 +62,10 @@ Index(
     "ix_customers_address_since",
     customers.c.livemode,
     customers.c.address_since,
-    **_only("address_since IS NOT NULL"),
+    **only("address_since IS NOT NULL"),
 )
 Index("ix_customers_created_at", customers.c.livemode, customers.c.created_at, customers.c.id)
-Index("ix_customers_erased_at", customers.c.updated_at, customers.c.id, **_only("deleted AND erased_at IS NULL"))
+Index("ix_customers_erased_at", customers.c.updated_at, customers.c.id, **only("deleted AND erased_at IS NULL"))
 
 products = Table(
     "products",
@@ -146,7 +141,7 @@ subscriptions = Table(
     Index("ix_subscriptions_customer_id", "customer_id", "id"),
     Index("ix_subscriptions_stripe_customer_id", "stripe_customer_id"),
     Index("ix_subscriptions_created_at", "livemode", "created_at", "id"),
-    Index("ix_subscriptions_joined_at", "livemode", "joined_at", **_only("joined_at IS NOT NULL")),
+    Index("ix_subscriptions_joined_at", "livemode", "joined_at", **only("joined_at IS NOT NULL")),
 )
 Index(
     "uq_subscriptions_slot",
@@ -154,7 +149,7 @@ Index(
     subscriptions.c.customer_id,
     subscriptions.c.product_id,
     unique=True,
-    **_only(_SLOT),
+    **only(_SLOT),
 )
 
 operations = Table(
@@ -180,10 +175,10 @@ operations = Table(
     Column("last_error", Text),
     Column("personal_id", Text, comment=PERSONAL),
     *_timestamps(),
-    Index("ix_operations_personal_id", "id", **_only(_UNPARTED)),
-    Index("ix_operations_customer_id", text("(facts ->> 'customer_id')"), **_only(_UNPARTED)),
-    Index("ix_operations_subscription_id", text("(facts ->> 'stripe_subscription_id')"), **_only(_UNPARTED)),
-    Index("ix_operations_lease_expires_at", "lease_expires_at", **_only("NOT finished")),
+    Index("ix_operations_personal_id", "id", **only(_UNPARTED)),
+    Index("ix_operations_customer_id", text("(facts ->> 'customer_id')"), **only(_UNPARTED)),
+    Index("ix_operations_subscription_id", text("(facts ->> 'stripe_subscription_id')"), **only(_UNPARTED)),
+    Index("ix_operations_lease_expires_at", "lease_expires_at", **only("NOT finished")),
 )
 
 idempotency_keys = Table(
@@ -224,9 +219,9 @@ events = Table(
     Column("erased_at", UtcDateTime, comment="when the payload was reduced: its customer was deleted at Stripe"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
-    Index("ix_events_available_at", "available_at", **_only("state = 'pending'")),
-    Index("ix_events_group_key", "group_key", **_only("state = 'pending'")),
-    Index("ix_events_settled_at", "settled_at", **_only("state <> 'pending'")),
+    Index("ix_events_available_at", "available_at", **only("state = 'pending'")),
+    Index("ix_events_group_key", "group_key", **only("state = 'pending'")),
+    Index("ix_events_settled_at", "settled_at", **only("state <> 'pending'")),
     Index("ix_events_object_id", "object_id"),
 )
 

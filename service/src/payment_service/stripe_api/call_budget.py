@@ -11,9 +11,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import StripeUnavailable
+from payment_service.storage.cursors import add_cursor
 from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ NAME: Final = "stripe_budget"
 BURST: Final = 10
 MAXIMUM_WAIT_SECONDS: Final = 15.0
 _FIND: Final = select(cursors.c.value).where(cursors.c.name == NAME).with_for_update()
-_MAKE: Final = {
-    "postgresql": postgresql.insert(cursors).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(cursors).on_conflict_do_nothing(),
-}
 _MOVE: Final = (
     update(cursors).where(cursors.c.name == NAME).values(value=bindparam("n_value"), updated_at=bindparam("n_now"))
 )
@@ -63,8 +59,7 @@ class StripeBudget:
         async with self._database.transaction() as connection:
             row = (await connection.execute(_FIND)).first()
             if row is None:
-                first = {"name": NAME, "value": {"full_at": now}, "updated_at": self._clock.now()}
-                await connection.execute(_MAKE[connection.dialect.name], first)
+                await add_cursor(connection, NAME, {"full_at": now}, now=self._clock.now())
                 row = (await connection.execute(_FIND)).one()
             full_at = max(float(row.value["full_at"]), now) + self._interval
             wait = full_at - now - BURST * self._interval

@@ -21,8 +21,9 @@ import structlog
 from sqlalchemy import and_, bindparam, cast, null, or_, select, union_all
 
 from payment_service.customers.history import IMPORT
-from payment_service.storage.column_types import ShareMember, UtcDateTime, among, array
+from payment_service.storage.column_types import UtcDateTime
 from payment_service.storage.cursors import add_cursor, read_cursor, read_cursors, write_cursor
+from payment_service.storage.expressions import Among, ShareMember
 from payment_service.storage.mirror import write_outbox
 from payment_service.storage.tables import LIVE_STATUSES, customers, subscriptions
 from payment_service.subscriptions.joining import products_of
@@ -83,10 +84,10 @@ _MOVED: Final = (_mine.c.address_since.label("mine_since"), _theirs.c.address_si
 _NEVER: Final = (cast(null(), UtcDateTime).label("mine_since"), cast(null(), UtcDateTime).label("theirs_since"))
 
 
-def _rows(dialect: str) -> Select[Any]:
+def _rows() -> Select[Any]:
     """Build the statement: by each of the ways in which a pair comes to be."""
     recent = and_(
-        or_(_last.c.created_at >= _SINCE, _last.c.joined_at >= _SINCE, among(_last.c.id, "told", dialect=dialect)),
+        or_(_last.c.created_at >= _SINCE, _last.c.joined_at >= _SINCE, Among(_last.c.id, "told")),
         # leaves out those ordered with allow_multiple that are as they were
         or_(_last.c.operation_id.is_(None), _last.c.exclusive, _last.c.joined_at.is_not(None)),
     )
@@ -99,7 +100,7 @@ def _rows(dialect: str) -> Select[Any]:
     return select(found).order_by(found.c.last_created_at.desc(), found.c.last_id, found.c.first_id).limit(LIMIT)
 
 
-_ROWS: Final = {dialect: _rows(dialect) for dialect in ("postgresql", "sqlite")}
+_ROWS: Final = _rows()
 
 log = structlog.get_logger("payments")
 
@@ -153,9 +154,8 @@ async def _find(
 ) -> Found:
     """Pair each subscription with the one that had one of its products longest."""
     since = now - timedelta(days=LOOKED_AT_DAYS)
-    dialect = connection.dialect.name
-    names = array(sorted({name.partition(" ")[0] for name in told}), dialect=dialect)
-    rows = (await connection.execute(_ROWS[dialect], {"livemode": livemode, "since": since, "told": names})).all()
+    names = sorted({name.partition(" ")[0] for name in told})
+    rows = (await connection.execute(_ROWS, {"livemode": livemode, "since": since, "told": names})).all()
     longest: dict[tuple[str, str], tuple[float, str, Pair]] = {}
     for row in rows:
         for pair in _pairs_of(row, began=began):

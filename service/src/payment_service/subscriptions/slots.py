@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from payment_service.errors import SubscriptionExists
-from payment_service.storage.column_types import HasMember
+from payment_service.storage.expressions import HasMember
+from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import LIVE_STATUSES, subscriptions
 from payment_service.subscriptions.schemas import TERMINAL
 
@@ -62,13 +62,7 @@ _RESERVED: Final = (
 _IF_FREE: Final = select(*(bindparam(name, type_=subscriptions.c[name].type) for name in _RESERVED)).where(
     or_(~bindparam("exclusive", type_=Boolean), ~_LIVE.with_only_columns(subscriptions.c.id).exists())
 )
-_RESERVE: Final = {
-    name: dialect.insert(subscriptions)
-    .from_select(_RESERVED, _IF_FREE)
-    .on_conflict_do_nothing()
-    .returning(subscriptions.c.id)
-    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-}
+_RESERVE: Final = InsertNew(subscriptions, returning=(subscriptions.c.id,), names=_RESERVED, source=_IF_FREE)
 _FIRST_LIVE: Final = _LIVE.limit(1)
 _HOLDER: Final = select(subscriptions).where(
     *_SAME_CUSTOMER,
@@ -132,7 +126,7 @@ async def reserve(
         "created_at": now,
         "updated_at": now,
     }
-    return (await connection.execute(_RESERVE[connection.dialect.name], values)).first() is not None
+    return await _RESERVE.run(connection, values) is not None
 
 
 async def release(connection: AsyncConnection, subscription_id: str) -> None:
