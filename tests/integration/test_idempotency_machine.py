@@ -13,7 +13,7 @@ from collections import Counter
 from contextvars import ContextVar
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 from hypothesis import Phase, settings
@@ -24,8 +24,10 @@ from tests.servers.stack import development_settings
 
 from payment_service.clock import MovableClock
 from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, StripeUnavailable
-from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse, fingerprint
-from payment_service.operations.service import Operations
+from payment_service.operations.schemas import Asked, Begun, IdempotencyKey, Operation, StoredResponse, fingerprint
+from payment_service.operations.service import Operations, driver
+from payment_service.operations.state import Kind, State
+from payment_service.operations.steps import Steps
 from payment_service.storage.database import Database
 from payment_service.storage.recovery import Recovery
 from payment_service.storage.tables import idempotency_keys, operations
@@ -43,6 +45,21 @@ keys = st.sampled_from(["first", "second"])
 bodies = st.sampled_from(["red", "green"])
 processes = st.integers(0, PROCESSES - 1)
 running: ContextVar[int] = ContextVar("running")
+
+
+class MakingCharge(State, kw_only=True):
+    """The state of a charge."""
+
+    phase: Literal["started", "charged", "finished"] = "started"
+    receipt: str | None = None
+    driver: int | None = None
+
+
+KIND = Kind("make_charge", MakingCharge)
+
+
+async def _begin_charge(_connection: object, _asked: Asked) -> Begun[MakingCharge]:
+    return Begun(MakingCharge())
 
 
 class Sent(NamedTuple):
@@ -69,29 +86,28 @@ class Processes:
         self.operations = [self._operations(database, configuration.work) for database in self.databases]
 
     def _operations(self, database: Database, work: Any) -> Operations:
-        made: Operations
+        steps = Steps(database, clock=self.clock, settings=work)
 
-        async def handle(operation: Operation) -> None:
-            if operation.phase == "started":
+        async def handle(operation: Operation[MakingCharge]) -> None:
+            if operation.state.phase == "started":
                 await self.pause()
                 self.charges[operation.stripe_key("charge")] = 1
                 await self.pause()
                 receipt = f"receipt of {operation.id}"
-                async with made.advance(operation, "charged", receipt=receipt, driver=operation.fence):
-                    pass
+                async with steps.take(operation) as step:
+                    step.state = MakingCharge(phase="charged", receipt=receipt, driver=operation.fence)
             else:
                 await self.pause()
-                async with made.finish(operation):
-                    operation.response = StoredResponse.of(201, operation.request | operation.facts)
+                async with steps.take(operation) as step:
+                    step.response = StoredResponse.of(201, operation.request | step.state.facts())
 
-        made = Operations(
+        return Operations(
             database,
             clock=self.clock,
             recovery=Recovery(database, clock=self.clock),
             settings=work,
-            handlers={"make_charge": handle},
+            handlers=driver(KIND, handle),
         )
-        return made
 
     async def pause(self) -> None:
         """Stop at a point between two transactions until the test goes on."""
@@ -126,7 +142,13 @@ class Processes:
         )
         request = {"key": key, "body": body}
         work = self.operations[process].run(
-            "make_charge", principal="anonymous", livemode=False, request=request, request_id=None, key=used
+            KIND,
+            principal="anonymous",
+            livemode=False,
+            request=dict(request),
+            request_id=None,
+            key=used,
+            prepare=_begin_charge,
         )
         self.sent.append(Sent(process, key, body, self._start(work)))
 

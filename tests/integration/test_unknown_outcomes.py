@@ -137,22 +137,27 @@ async def test_who_loses_the_place_while_replacing_an_incomplete_one_never_charg
 
 
 async def test_an_operation_that_cannot_be_driven_holds_up_no_other(stack: Stack) -> None:
-    """One lost its facts, one is of a newer version: the worker lives on and completes the third."""
+    """One lost its facts, others are of a newer version: the worker lives on and completes the last."""
     lose_answers(stack, SUBSCRIPTIONS)
     assert (await stack.create(email="ada@example.com", payment_method_id=CARD)).status_code == 503
     (row,) = await stack.rows(operations)
     async with stack.parts.database.transaction() as connection:
         await connection.execute(insert(operations), [row | {"id": "lpo_0", "phase": "started", "facts": {}}])
         await connection.execute(insert(operations), [row | {"id": "lpo_1", "kind": "of_a_newer_version"}])
+        await connection.execute(insert(operations), [row | {"id": "lpo_2", "phase": "of_a_newer_version"}])
+        newer = row["facts"] | {"of_a_newer_version": True}
+        await connection.execute(insert(operations), [row | {"id": "lpo_3", "facts": newer}])
         await connection.execute(update(operations).values(lease_expires_at=stack.clock.now()))
 
     async def driven() -> Any:
         stack.clock.advance(5)
         found = {row["id"]: row for row in await stack.rows(operations)}
-        return found if found[row["id"]]["finished"] and found["lpo_0"]["last_error"] == "KeyError" else None
+        unread = all(found[f"lpo_{number}"]["last_error"] == "operation_unreadable" for number in (0, 2, 3))
+        return found if found[row["id"]]["finished"] and unread else None
 
     found = await stack.until(driven)
     assert found["lpo_1"]["attempts"] == row["attempts"]
+    assert (found["lpo_2"]["phase"], found["lpo_3"]["facts"]) == ("of_a_newer_version", newer)
     assert len(stack.charges()) == 1
 
 

@@ -30,6 +30,7 @@ PaymentsError                       what a caller of the API can be told
 │   └── TooManyInFlight             too many requests of this caller are under way at once
 ├── HeadTooLarge            431
 ├── ServiceUnavailable      503     database, draining
+│   ├── OperationUnreadable         another version of the service has to complete it
 │   ├── Recovering                  the database was restored: it is compared with Stripe first
 │   └── StripeUnavailable           Stripe answered 5xx, 429 or not at all
 │       └── StripeKeySpent          Stripe keeps a fault under this idempotency key
@@ -252,6 +253,12 @@ class ServiceUnavailable(PaymentsError):
     """A part that this request needs is not there now."""
 
     status, code, title = 503, "service_unavailable", "The service is temporarily unavailable"
+
+
+class OperationUnreadable(ServiceUnavailable):
+    """Another version of this service began the operation, and this one does not know how to go on with it."""
+
+    code, title = "operation_unreadable", "Another version of this service has to complete the operation"
 
 
 class Recovering(ServiceUnavailable):

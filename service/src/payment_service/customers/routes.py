@@ -10,8 +10,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter, QueryParameter
 
+from payment_service.customers.creation import CustomerCreation
 from payment_service.customers.schemas import CreateCustomer, CustomerList, CustomerView
-from payment_service.customers.service import CustomerCreation, Customers
+from payment_service.customers.service import Customers
 from payment_service.http.body import JsonBody
 from payment_service.http.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS, PATH_REFERENCE
 from payment_service.http.openapi import READING, WRITING, IdempotencyKeyHeader, problems

@@ -156,18 +156,15 @@ class Selection:
         return Chosen(row, new=made is not None)
 
     async def _insert(self, connection: AsyncConnection, named: Named, *, cause: str, mark: str) -> Row[Any] | None:
-        return await store.insert_customer(
-            connection,
+        wanted = store.NewCustomer(
             livemode=self._livemode,
             email=named.email,
             name=named.name,
             reference=named.reference,
             metadata={},
             unique_email=named.by_address,
-            mark=mark,
-            cause=cause,
-            now=self._clock.now(),
         )
+        return await store.insert_customer(connection, wanted, mark=mark, cause=cause, now=self._clock.now())
 
     async def _find(self, connection: AsyncConnection, named: Named) -> Row[Any] | None:
         if named.reference is not None:

@@ -1,19 +1,16 @@
-"""Customers: found by id, reference or address, or created here and at Stripe."""
+"""Customers: found by id or reference, and made at Stripe."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from payment_service.customers import store
 from payment_service.customers.schemas import CustomerList
 from payment_service.customers.selection import unknown_customer
-from payment_service.errors import CustomerExists, NotFound, PaymentDeclined, PaymentsError
+from payment_service.errors import NotFound
 from payment_service.http.paging import read_listed
-from payment_service.operations.schemas import STRIPE_KEY_SECONDS, IdempotencyKey, Operation, StoredResponse
-from payment_service.operations.service import Operations, refusal
+from payment_service.operations.schemas import STRIPE_KEY_SECONDS
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 
@@ -22,14 +19,13 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
-    from payment_service.customers.schemas import CreateCustomer, CustomerView
+    from payment_service.customers.schemas import CustomerView
     from payment_service.customers.selection import Selection
     from payment_service.http.paging import Page
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
 
-KIND: Final = "create_customer"
 CLOCK_SKEW_SECONDS: Final = 300
 """How far Stripe's clock may be behind ours."""
 
@@ -161,75 +157,3 @@ class Customers:
     async def record_stripe_id(self, connection: AsyncConnection, customer_id: str, *, stripe_id: str) -> None:
         """Record the customer that Stripe made for ours."""
         await store.set_stripe_id(connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
-
-
-class CustomerCreation:
-    """Drives the operation `create_customer`."""
-
-    def __init__(self, customers: Customers, database: Database, *, clock: Clock, livemode: bool) -> None:
-        self._customers = customers
-        self._database = database
-        self._clock = clock
-        self._livemode = livemode
-        self.operations: Operations | None = None
-
-    async def run(
-        self, request: CreateCustomer, *, principal: str, request_id: str | None, key: IdempotencyKey | None
-    ) -> StoredResponse:
-        """Create a customer; when another one has the reference, the answer is `customer_exists`."""
-        assert self.operations is not None
-
-        async def prepare(connection: AsyncConnection, operation: Operation) -> None:
-            made = await store.insert_customer(
-                connection,
-                livemode=self._livemode,
-                email=request.email,
-                name=request.name,
-                reference=request.reference,
-                metadata=request.metadata,
-                unique_email=False,
-                mark=operation.mark,
-                cause=operation.id,
-                now=self._clock.now(),
-            )
-            if made is None:
-                holder = await store.find(connection, livemode=self._livemode, reference=request.reference)
-                holder_id = None if holder is None else holder.id
-                detail = f"The customer {holder_id} has this reference"
-                operation.response = refusal(CustomerExists(detail, customer_id=holder_id), operation)
-                operation.phase = "finished"
-                operation.facts = {"customer_id": holder_id}
-                return
-            operation.facts = {"customer_id": made.id}
-
-        return await self.operations.run(
-            KIND,
-            principal=principal,
-            livemode=self._livemode,
-            request=msgspec.to_builtins(request),
-            request_id=request_id,
-            key=key,
-            prepare=prepare,
-        )
-
-    async def handle(self, operation: Operation) -> None:
-        """Drive the operation: create Stripe's customer, record it, answer."""
-        assert self.operations is not None
-        customer_id = operation.facts["customer_id"]
-        try:
-            tries = operation.facts.get("tries", 0)
-            stripe_id = await self._customers.create_at_stripe(customer_id, tries=tries)
-        except (StripeRejected, PaymentDeclined) as error:
-            await self._refuse(operation, error)
-            return
-        async with self.operations.finish(operation) as connection:
-            await store.set_stripe_id(connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
-            row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
-            assert row is not None
-            operation.response = StoredResponse.of(201, store.to_view(row))
-
-    async def _refuse(self, operation: Operation, error: PaymentsError) -> None:
-        assert self.operations is not None
-        async with self.operations.finish(operation) as connection:
-            await store.remove(connection, operation.facts["customer_id"])
-            operation.response = refusal(error, operation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
@@ -109,37 +109,37 @@ async def list_page(
     return await read_page(connection, statement, order=_ORDER, page=page, among=among)
 
 
+class NewCustomer(NamedTuple):
+    """A customer that is to be made."""
+
+    livemode: bool
+    email: str | None
+    name: str | None
+    reference: str | None
+    metadata: Mapping[str, str]
+    unique_email: bool = False
+    """Whether its address is claimed for it: no other one made so can have it."""
+
+
 async def insert_customer(
-    connection: AsyncConnection,
-    *,
-    livemode: bool,
-    email: str | None,
-    name: str | None,
-    reference: str | None,
-    metadata: Mapping[str, str],
-    unique_email: bool,
-    cause: str,
-    now: datetime,
-    mark: str,
-    stripe_customer_id: str | None = None,
-    origin: str = "api",
+    connection: AsyncConnection, wanted: NewCustomer, *, mark: str, cause: str, now: datetime
 ) -> Row[Any] | None:
     """Insert a customer and return its row; None when another one holds the reference or, so made, the address.
 
     Its id is made of the operation's `mark`: a retry that meets an older dump makes the same customer, for Stripe too.
     """
-    key = mail_key(email) if email else None
+    key = mail_key(wanted.email) if wanted.email else None
     values = {
         "id": same_id("lpc", mark),
-        "stripe_customer_id": stripe_customer_id,
-        "reference": reference,
-        "email": email,
+        "stripe_customer_id": None,
+        "reference": wanted.reference,
+        "email": wanted.email,
         "address_key": key,
-        "email_key": key if unique_email else None,
-        "name": name,
-        "metadata": dict(metadata),
-        "origin": origin,
-        "livemode": livemode,
+        "email_key": key if wanted.unique_email else None,
+        "name": wanted.name,
+        "metadata": dict(wanted.metadata),
+        "origin": "api",
+        "livemode": wanted.livemode,
         "deleted": False,
         "stripe_updated": 0,
         "created_at": now,

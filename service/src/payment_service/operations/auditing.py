@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.operations.schemas import Operation
+    from payment_service.operations.schemas import Asked, StoredResponse
 
 _REFUSED: Final = 400
 
 
-async def record_outcome(connection: AsyncConnection, operation: Operation, *, now: datetime) -> None:
+async def record_outcome(
+    connection: AsyncConnection, operation: Asked, *, response: StoredResponse, now: datetime
+) -> None:
     """Append the outcome of an operation that has just got its answer, in the transaction that stores the answer.
 
     `create_subscription` becomes the action `subscription.create`. The object is what was made or changed; of a
     refused request, the operation.
     """
-    response = operation.response
-    assert response is not None
     verb, _, noun = operation.kind.partition("_")
     answer: dict[str, Any] = msgspec.json.decode(response.body)
     done = response.status < _REFUSED

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from payment_service.errors import PaymentsError
-from payment_service.operations.schemas import StoredResponse
+from payment_service.operations.schemas import Begun, StoredResponse
 from payment_service.operations.service import refusal
+from payment_service.operations.state import Finished, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.operations.requests import Caller
-    from payment_service.operations.schemas import IdempotencyKey, Operation
+    from payment_service.operations.schemas import Asked, IdempotencyKey
     from payment_service.operations.service import Operations
 
 
@@ -24,24 +25,23 @@ async def run_at_once(
     work: Callable[[AsyncConnection], Awaitable[object]],
     *,
     caller: Caller,
-    request: dict[str, Any],
+    request: Mapping[str, object],
     key: IdempotencyKey | None,
     status: int = 200,
 ) -> StoredResponse:
     """Do `work` once for this key and return its result, or the error it raised, as the stored answer."""
 
-    async def prepare(connection: AsyncConnection, operation: Operation) -> None:
+    async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[Finished]:
         try:
-            operation.response = StoredResponse.of(status, await work(connection))
+            return Begun(Finished(), StoredResponse.of(status, await work(connection)))
         except PaymentsError as error:
-            operation.response = refusal(error, operation)
-        operation.phase = "finished"
+            return Begun(Finished(), refusal(error, asked))
 
     return await operations.run(
-        kind,
+        Kind(kind, Finished),
         principal=caller.principal,
         livemode=caller.livemode,
-        request=request,
+        request=dict(request),
         request_id=caller.request_id,
         key=key,
         prepare=prepare,

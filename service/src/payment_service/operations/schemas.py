@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from payment_service.errors import BadRequest, IdempotencyKeyRequired
+from payment_service.operations.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ STRIPE_KEY_SECONDS: Final = 23 * 3600
 MARK_DIGITS: Final = 32
 """128 bits in hexadecimal, as in our ids."""
 JSON: Final = "application/json"
+S_co = TypeVar("S_co", bound=State, covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,42 +63,71 @@ class StoredResponse:
 
 
 @dataclass(slots=True, kw_only=True)
-class Operation:
-    """A mutating request under way: what was asked, how far it got, and the right to drive it (`fence`)."""
+class Asked:
+    """What a mutating request asks for, and under which names."""
 
     id: str
     kind: str
     principal: str
     livemode: bool
-    request: dict[str, Any]
+    request: dict[str, object]
+    """The validated request in JSON types."""
     request_id: str | None
     mark: str = ""
     """Names the operation at Stripe: made of the caller's key where one was sent, else the id."""
-    phase: str = "started"
-    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Name an operation without a caller's key by its id."""
+        self.mark = self.mark or self.id
+
+
+class Begun(NamedTuple, Generic[S_co]):
+    """How an operation begins: with its state, or with its answer already."""
+
+    state: S_co
+    response: StoredResponse | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation(Asked, Generic[S_co]):
+    """A mutating request under way: what was asked, how far it got, and the right to drive it (`fence`)."""
+
+    state: S_co
     owner: str = ""
     fence: int = 1
     attempts: int = 1
     age_seconds: float = 0.0
     response: StoredResponse | None = None
 
-    def __post_init__(self) -> None:
-        """Name an operation without a caller's key by its id."""
-        self.mark = self.mark or self.id
+    @classmethod
+    def begin(cls, asked: Asked, begun: Begun[S_co], *, owner: str) -> Operation[S_co]:
+        """Return a new operation, driven by `owner`."""
+        return cls(
+            id=asked.id,
+            kind=asked.kind,
+            principal=asked.principal,
+            livemode=asked.livemode,
+            request=asked.request,
+            request_id=asked.request_id,
+            mark=asked.mark,
+            state=begun.state,
+            response=begun.response,
+            owner=owner,
+        )
 
     @property
     def stripe_keys_hold(self) -> bool:
         """Whether Stripe still answers our earlier calls under the keys of now; else what they made is looked up."""
-        return self.age_seconds <= STRIPE_KEY_SECONDS and not self.facts.get("tries")
+        return self.age_seconds <= STRIPE_KEY_SECONDS and not self.state.tries
 
     def stripe_key(self, call: str) -> str:
         """Return the idempotency key of an outgoing call.
 
         It is made of what the operation's row holds before the call, so every driver sends the same one; and of the
         caller's key, so a retry that meets an older dump of the database sends it too, and Stripe answers as before.
-        `facts["tries"]` counts answers that Stripe has saved as a fault and would only repeat.
+        `tries` counts answers that Stripe has saved as a fault and would only repeat.
         """
-        tries = self.facts.get("tries", 0)
+        tries = self.state.tries
         return f"{self.mark}-{call}" + (f"-{tries}" if tries else "")
 
 

@@ -1,8 +1,8 @@
 """Operations: phases that are each committed, driven by one process at a time, completed by another after a crash.
 
 A handler is a function from an operation to its next state: it may call Stripe, then commits what it learnt through
-`Operations.advance` or `Operations.finish`. No Stripe call happens inside a transaction. A driver whose lease was taken
-over finds out at its next commit (`fence`), so two drivers never both write.
+`Steps`. No Stripe call happens inside a transaction. A driver whose lease was taken over finds out at its next commit
+(`fence`), so two drivers never both write.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import structlog
 
@@ -23,23 +23,26 @@ from payment_service.observability.metrics import OPERATIONS
 from payment_service.operations import store
 from payment_service.operations.auditing import record_outcome
 from payment_service.operations.retention import remove_expired
-from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.operations.schemas import Asked, IdempotencyKey, Operation, StoredResponse
+from payment_service.operations.state import Kind, State
+from payment_service.operations.steps import LeaseLost
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
+    from payment_service.operations.schemas import Begun
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
 
-    Prepare = Callable[[AsyncConnection, Operation], Awaitable[None]]
-    Handler = Callable[[Operation], Awaitable[None]]
+    Handler = Callable[[Operation[State]], Awaitable[None]]
 
+S = TypeVar("S", bound=State)
 log = structlog.get_logger("payments")
 
 RESUME_AFTER_SECONDS: Final = 2.0
@@ -50,8 +53,14 @@ NEW_KEY_ATTEMPTS: Final = 3
 CLAIM_TRIES: Final = 3
 
 
-class LeaseLost(Exception):
-    """Another process drives the operation now; whatever this one wanted to write is not written."""
+def driver(kind: Kind[S], step: Callable[[Operation[S]], Awaitable[None]]) -> dict[str, Handler]:
+    """Return what drives operations of a kind: `step` takes one from its phase to the next."""
+
+    async def drive(operation: Operation[State]) -> None:
+        operation.state = kind.read(operation.state)
+        await step(cast("Operation[S]", operation))
+
+    return {kind.name: drive}
 
 
 class Operations:
@@ -62,7 +71,7 @@ class Operations:
         clock: the time.
         recovery: whether something may be changed at Stripe.
         settings: lease, retention.
-        handlers: by kind, what drives an operation from its phase to the next.
+        handlers: by kind, what drives an operation from its phase to the next (see `driver`).
     """
 
     def __init__(
@@ -83,25 +92,25 @@ class Operations:
 
     async def run(
         self,
-        kind: str,
+        kind: Kind[S],
         *,
         principal: str,
         livemode: bool,
-        request: dict[str, Any],
+        request: dict[str, object],
         request_id: str | None,
         key: IdempotencyKey | None,
-        prepare: Prepare | None = None,
+        prepare: Callable[[AsyncConnection, Asked], Awaitable[Begun[S]]],
     ) -> StoredResponse:
         """Begin an operation and drive it to its answer; with a known key replay or resume instead.
 
         Args:
-            kind: which handler drives it.
+            kind: says which handler drives it.
             principal: who asks; survives a rotation of the API key.
             livemode: Stripe's mode.
             request: the validated request in JSON types.
             request_id: of the HTTP request.
             key: the idempotency key, if one was sent.
-            prepare: writes of the first transaction beside the operation's row; may set facts or the final response.
+            prepare: makes the writes of the first transaction beside the operation's row, and returns its first state.
 
         Raises:
             IdempotencyKeyReused: the key was used with another request.
@@ -109,20 +118,22 @@ class Operations:
             Recovering: the database was restored and Stripe would be called.
             PaymentsError: passing faults (503, 504); the operation stays and is completed later.
         """
-        lineage = await self._recovery.admit() if kind in self._handlers else ""  # the others ask nothing of Stripe
-        operation = Operation(
+        driven = kind.name in self._handlers  # the others ask nothing of Stripe
+        lineage = await self._recovery.admit() if driven else ""
+        asked = Asked(
             id=new_id("lpo"),
-            kind=kind,
+            kind=kind.name,
             principal=principal,
             livemode=livemode,
             request=request,
             request_id=request_id,
             mark=key.mark(lineage) if key is not None else "",
-            owner=self._owner,
         )
-        begun = await self._begin(operation, key, prepare)
-        replayed = begun.response is not None and begun is not operation
-        return replace(await self.drive(begun), replayed=replayed)
+        async with self._database.transaction() as connection:
+            earlier = None if key is None else await self._claim(connection, key, asked.id)
+            operation = earlier or await self._begin(connection, asked, await prepare(connection, asked))
+        replayed = earlier is not None and earlier.response is not None
+        return replace(await self.drive(operation), replayed=replayed)
 
     async def earlier(self, key: IdempotencyKey) -> StoredResponse | None:
         """Replay or resume the operation that the key belongs to; None when there is none yet.
@@ -145,22 +156,18 @@ class Operations:
             taken = await self._take_over(connection, operation)
         return await self.drive(taken)
 
-    async def _begin(self, operation: Operation, key: IdempotencyKey | None, prepare: Prepare | None) -> Operation:
+    async def _begin(self, connection: AsyncConnection, asked: Asked, begun: Begun[State]) -> Operation[State]:
         now, lease = self._clock.now(), self._settings.operation_lease_seconds
-        async with self._database.transaction() as connection:
-            if key is not None:
-                earlier = await self._claim(connection, key, operation)
-                if earlier is not None:
-                    return earlier
-            if prepare is not None:
-                await prepare(connection, operation)
-            await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
-            if operation.response is not None and operation.kind in self._handlers:  # other kinds tell of themselves
-                await record_outcome(connection, operation, now=now)
+        operation = Operation.begin(asked, begun, owner=self._owner)
+        await store.insert_operation(connection, operation, now=now, lease_seconds=lease)
+        if operation.response is not None and operation.kind in self._handlers:  # other kinds tell of themselves
+            await record_outcome(connection, operation, response=operation.response, now=now)
         return operation
 
-    async def _claim(self, connection: AsyncConnection, key: IdempotencyKey, operation: Operation) -> Operation | None:
-        """Bind the key to `operation`, or return the one that it belongs to, finished or taken over.
+    async def _claim(
+        self, connection: AsyncConnection, key: IdempotencyKey, operation_id: str
+    ) -> Operation[State] | None:
+        """Bind the key to a new operation, or return the one that it belongs to, finished or taken over.
 
         An expired key is bound anew, but never while its operation is unfinished. Between two statements the key may
         be removed, or bound by another request; then the next look finds out.
@@ -168,20 +175,20 @@ class Operations:
         now = self._clock.now()
         expires_at = now + timedelta(hours=self._settings.idempotency_retention_hours)
         for _ in range(CLAIM_TRIES):
-            if await store.claim_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at):
+            if await store.claim_key(connection, key, operation_id=operation_id, now=now, expires_at=expires_at):
                 return None
             row = await store.find_key(connection, key, lock=True)
             if row is None:
                 continue
             if row.expires_at <= now and row.finished is not False:
-                await store.rebind_key(connection, key, operation_id=operation.id, now=now, expires_at=expires_at)
+                await store.rebind_key(connection, key, operation_id=operation_id, now=now, expires_at=expires_at)
                 return None
             if row.id is not None:
                 known = store.known(key, row, now=now)
                 return known if known.response is not None else await self._take_over(connection, known)
         raise IdempotencyKeyInUse("Another request with this Idempotency-Key began just now", retry_after=1)
 
-    async def _take_over(self, connection: AsyncConnection, operation: Operation) -> Operation:
+    async def _take_over(self, connection: AsyncConnection, operation: Operation[State]) -> Operation[State]:
         now, lease = self._clock.now(), self._settings.operation_lease_seconds
         taken = await store.take(
             connection, operation.id, fence=operation.fence, owner=self._owner, now=now, lease_seconds=lease
@@ -190,7 +197,7 @@ class Operations:
             raise IdempotencyKeyInUse("The first request with this Idempotency-Key still runs", retry_after=1)
         return taken
 
-    async def drive(self, operation: Operation) -> StoredResponse:
+    async def drive(self, operation: Operation[State]) -> StoredResponse:
         """Call the operation's handler until there is an answer.
 
         Raises:
@@ -198,7 +205,7 @@ class Operations:
         """
         try:
             while operation.response is None:
-                phase = operation.phase
+                phase = operation.state.phase
                 await self._handlers[operation.kind](operation)
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
@@ -213,49 +220,22 @@ class Operations:
             raise
         return operation.response
 
-    async def _give_back(self, operation: Operation, error: BaseException) -> None:
+    async def _give_back(self, operation: Operation[State], error: BaseException) -> None:
         """Shorten the lease after a fault; when no connection can be had the old one expires by itself."""
         code = error.code if isinstance(error, PaymentsError) else type(error).__name__
-        OPERATIONS.labels(operation.kind, operation.phase, code).inc()
+        OPERATIONS.labels(operation.kind, operation.state.phase, code).inc()
         wait = min(MAXIMUM_RESUME_SECONDS, RESUME_AFTER_SECONDS * 2 ** min(operation.attempts - 1, 10))
-        log.warning("operation_interrupted", operation=operation.id, phase=operation.phase, code=code)
-        facts = operation.facts
+        log.warning("operation_interrupted", operation=operation.id, phase=operation.state.phase, code=code)
+        state = copy(operation.state)
         if isinstance(error, StripeKeySpent) and operation.attempts >= NEW_KEY_ATTEMPTS:
-            facts = facts | {"tries": facts.get("tries", 0) + 1}
+            state.tries += 1
         try:
             async with self._database.transaction() as connection:
                 until = self._clock.now() + timedelta(seconds=wait)
-                await store.release(connection, operation, facts=facts, until=until, error=code)
+                await store.release(connection, operation, facts=state.facts(), until=until, error=code)
         except Exception as failure:
             if not (is_unavailable(failure) or isinstance(failure, TooManyInFlight)):
                 raise
-
-    @asynccontextmanager
-    async def advance(self, operation: Operation, phase: str, **facts: Any) -> AsyncIterator[AsyncConnection]:
-        """Commit the step to `phase` with what was learnt and the writes of the block, in one transaction.
-
-        Raises:
-            LeaseLost: another process drives the operation.
-        """
-        async with self._database.transaction() as connection:
-            yield connection
-            operation.phase = phase if operation.response is None else "finished"
-            operation.facts = {**operation.facts, **facts}
-            await self._save(connection, operation)
-
-    @asynccontextmanager
-    async def finish(self, operation: Operation) -> AsyncIterator[AsyncConnection]:
-        """Commit the answer (the block sets `operation.response`) together with the writes of the block."""
-        async with self.advance(operation, "finished") as connection:
-            yield connection
-            assert operation.response is not None
-
-    async def _save(self, connection: AsyncConnection, operation: Operation) -> None:
-        now, lease = self._clock.now(), self._settings.operation_lease_seconds
-        if not await store.save(connection, operation, now=now, lease_seconds=lease):
-            raise LeaseLost(operation.id)
-        if operation.response is not None:
-            await record_outcome(connection, operation, now=now)
 
     async def complete_expired(self, *, limit: int = 10) -> int:
         """Take over and complete operations whose driver is gone; return how many reached their answer.
@@ -293,8 +273,8 @@ class Operations:
         await remove_expired(self._database, settings=self._settings, now=self._clock.now(), limit=limit)
 
 
-def refusal(error: PaymentsError, operation: Operation) -> StoredResponse:
+def refusal(error: PaymentsError, asked: Asked) -> StoredResponse:
     """Turn an error that is the operation's final answer into the response to store."""
-    content = problem_document(error, request_id=operation.request_id)
+    content = problem_document(error, request_id=asked.request_id)
     stored = StoredResponse.of(error.status, content, content_type="application/problem+json")
     return replace(stored, retry_after=error.retry_after)

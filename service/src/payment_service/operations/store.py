@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, delete, insert, or_, select, tuple_, upd
 
 from payment_service.errors import IdempotencyKeyReused
 from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
+from payment_service.operations.state import State, Stored
 from payment_service.storage.ids import first_id
 from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import idempotency_keys, operations
@@ -92,7 +93,7 @@ _REMOVE_OPERATIONS: Final = delete(operations).where(
 
 
 async def insert_operation(
-    connection: AsyncConnection, operation: Operation, *, now: datetime, lease_seconds: float
+    connection: AsyncConnection, operation: Operation[State], *, now: datetime, lease_seconds: float
 ) -> None:
     """Insert a new operation with its driver's lease, and with its answer when it has one already."""
     response = operation.response
@@ -105,8 +106,8 @@ async def insert_operation(
             "principal": operation.principal,
             "livemode": operation.livemode,
             "request": operation.request,
-            "phase": operation.phase,
-            "facts": operation.facts,
+            "phase": operation.state.phase,
+            "facts": operation.state.facts(),
             "finished": response is not None,
             "response_status": response.status if response else None,
             "response_body": response.body if response else None,
@@ -153,12 +154,19 @@ async def rebind_key(
     await connection.execute(_REBIND_KEY, parameters)
 
 
-async def save(connection: AsyncConnection, operation: Operation, *, now: datetime, lease_seconds: float) -> bool:
+async def save(
+    connection: AsyncConnection,
+    operation: Operation[State],
+    *,
+    state: State,
+    response: StoredResponse | None,
+    now: datetime,
+    lease_seconds: float,
+) -> bool:
     """Write phase, facts and, when there is one, the response; False when somebody else drives the operation now."""
-    response = operation.response
-    values: dict[str, Any] = {
-        "phase": operation.phase,
-        "facts": operation.facts,
+    values: dict[str, object] = {
+        "phase": state.phase,
+        "facts": state.facts(),
         "lease_expires_at": now + timedelta(seconds=lease_seconds),
         "updated_at": now,
         "last_error": None,
@@ -177,7 +185,7 @@ async def save(connection: AsyncConnection, operation: Operation, *, now: dateti
 
 
 async def release(
-    connection: AsyncConnection, operation: Operation, *, facts: dict[str, Any], until: datetime, error: str
+    connection: AsyncConnection, operation: Operation[State], *, facts: dict[str, object], until: datetime, error: str
 ) -> None:
     """Give the lease back so that another try may begin at `until`."""
     await connection.execute(
@@ -188,7 +196,7 @@ async def release(
 
 async def take(
     connection: AsyncConnection, operation_id: str, *, fence: int, owner: str, now: datetime, lease_seconds: float
-) -> Operation | None:
+) -> Operation[State] | None:
     """Take over an operation whose lease has expired; None when somebody else was faster."""
     row = (
         await connection.execute(
@@ -213,13 +221,13 @@ async def expired(
     return [(row.id, row.fence) for row in rows]
 
 
-async def get(connection: AsyncConnection, operation_id: str, *, now: datetime) -> Operation | None:
+async def get(connection: AsyncConnection, operation_id: str, *, now: datetime) -> Operation[State] | None:
     """Return an operation."""
     row = (await connection.execute(select(operations).where(operations.c.id == operation_id))).first()
     return None if row is None else to_operation(row, now=now)
 
 
-def known(key: IdempotencyKey, row: Row[Any], *, now: datetime) -> Operation:
+def known(key: IdempotencyKey, row: Row[Any], *, now: datetime) -> Operation[State]:
     """Return the operation of a key's row.
 
     Raises:
@@ -230,7 +238,7 @@ def known(key: IdempotencyKey, row: Row[Any], *, now: datetime) -> Operation:
     return to_operation(row, now=now)
 
 
-def to_operation(row: Row[Any], *, now: datetime) -> Operation:
+def to_operation(row: Row[Any], *, now: datetime) -> Operation[State]:
     """Build the value from a row."""
     response = None
     if row.finished:
@@ -245,8 +253,7 @@ def to_operation(row: Row[Any], *, now: datetime) -> Operation:
         request=row.request,
         request_id=row.request_id,
         mark=row.mark or "",
-        phase=row.phase,
-        facts=row.facts,
+        state=Stored(phase=row.phase, values=row.facts),
         owner=row.lease_owner or "",
         fence=row.fence,
         attempts=row.attempts,

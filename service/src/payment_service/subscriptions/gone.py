@@ -9,15 +9,15 @@ from payment_service.catalog.service import Price
 from payment_service.customers.selection import unknown_customer
 from payment_service.errors import PaymentsError
 from payment_service.subscriptions import slots
-from payment_service.subscriptions.limits import END_USER
-from payment_service.subscriptions.placement import LATER, MISSING, request_of
+from payment_service.subscriptions.creation_state import request_of
+from payment_service.subscriptions.placement import MISSING
 
 if TYPE_CHECKING:
     from payment_service.catalog.service import Catalog
     from payment_service.customers.selection import Selection
-    from payment_service.operations.schemas import Operation
-    from payment_service.operations.service import Operations
+    from payment_service.operations.steps import Steps
     from payment_service.stripe_api.gateway import StripeRejected
+    from payment_service.subscriptions.creation_state import Creation
     from payment_service.subscriptions.placement import Placement
 
 
@@ -26,7 +26,7 @@ def is_of_customer(error: StripeRejected) -> bool:
     return error.stripe_code == MISSING and error.param == "customer"
 
 
-async def name_field(error: StripeRejected, operation: Operation, catalog: Catalog) -> None:
+async def name_field(error: StripeRejected, operation: Creation, catalog: Catalog) -> None:
     """Let a refusal name the field of the request that it is about, beside Stripe's parameter.
 
     A price that is gone or archived while its events were lost is refreshed: the next order is refused at once, or by a
@@ -36,7 +36,7 @@ async def name_field(error: StripeRejected, operation: Operation, catalog: Catal
     if param.startswith("items"):
         field = "price_id" if request.price_id is not None else "lookup_key"
         with contextlib.suppress(PaymentsError):
-            await catalog.refresh(operation.facts["price_id"])
+            await catalog.refresh(operation.state.price_id)
     elif param in {"payment_method", "default_payment_method"} or _is_of_attaching(error, operation):
         field = "payment_method_id"
     else:
@@ -44,23 +44,24 @@ async def name_field(error: StripeRejected, operation: Operation, catalog: Catal
     error.extra["errors"] = [{"field": field, "message": error.detail}]
 
 
-def _is_of_attaching(error: StripeRejected, operation: Operation) -> bool:
+def _is_of_attaching(error: StripeRejected, operation: Creation) -> bool:
     """Tell whether the payment method was refused when it was to be attached: Stripe names no parameter then.
 
     Such is one that was detached, or is another customer's (docs.stripe.com/api/payment_methods/attach).
     """
-    attaching = operation.phase == "customer_ready" and request_of(operation).payment_method_id is not None
+    attaching = operation.state.phase == "customer_ready" and request_of(operation).payment_method_id is not None
     return attaching and not is_of_customer(error)
 
 
 class Restart:
     """Lets a creation begin again whose customer is deleted at Stripe, as Stripe itself would take the order."""
 
-    def __init__(self, selection: Selection, placement: Placement) -> None:
+    def __init__(self, selection: Selection, placement: Placement, steps: Steps) -> None:
         self._selection = selection
         self._placement = placement
+        self._steps = steps
 
-    async def begin_again(self, operation: Operation, operations: Operations) -> bool:
+    async def begin_again(self, operation: Creation) -> bool:
         """Mark the customer as deleted, and choose or make another one for the address or reference.
 
         False: Stripe has the customer after all.
@@ -71,27 +72,26 @@ class Restart:
             StripeRejected: a live account does not know the customer: no proof (see `Selection.refresh`).
             PaymentsError: the request names the customer by id, or `Placement.place` refuses; the slot is still held.
         """
-        if await self._selection.refresh(operation.facts["stripe_customer_id"]):
+        request, former = request_of(operation), operation.state
+        if await self._selection.refresh(former.customer):
             return False
-        request, former, phase = request_of(operation), operation.facts, operation.phase
         if request.customer_id is not None:
             raise unknown_customer()
         by_address = request.email if request.customer_reference is None else None
         imported = by_address is not None and await self._selection.ask_stripe(by_address)
         price = Price(
-            id=former["price_id"],
-            product_id=former["product_id"],
-            metered=bool(former.get("metered")),
-            due_at_once=not former.get(LATER),
+            id=former.price_id, product_id=former.product_id, metered=former.metered, due_at_once=not former.due_later
         )
-        kept = {name: former[name] for name in (END_USER,) if name in former}
-        try:
-            operation.facts = {**kept, "tries": former.get("tries", 0) + 1}
-            async with operations.advance(operation, "started") as connection:
-                if reserved := former.get("subscription_id"):
-                    await slots.release(connection, reserved)
-                await self._placement.place(connection, operation, price=price, customer_id=None, imported=imported)
-        except BaseException:
-            operation.facts, operation.phase, operation.response = former, phase, None
-            raise
+        async with self._steps.take(operation) as step:
+            if former.subscription_id is not None:
+                await slots.release(step.connection, former.subscription_id)
+            step.state, step.response = await self._placement.place(
+                step.connection,
+                operation,
+                price=price,
+                customer_id=None,
+                imported=imported,
+                end_user=former.end_user,
+                tries=former.tries + 1,
+            )
         return True

@@ -18,12 +18,8 @@ from payment_service.ratelimit.limiter import Rule
 if TYPE_CHECKING:
     from payment_service.config.settings import HttpSettings
     from payment_service.operations.requests import Caller
-    from payment_service.operations.schemas import Operation
     from payment_service.payments.declines import Declines
     from payment_service.subscriptions.schemas import CreateSubscription
-
-END_USER = "end_user"
-"""The fact under which an operation keeps the mark of its end user's address."""
 
 
 class CreationLimits:
@@ -75,8 +71,3 @@ class CreationLimits:
         else:
             named = f"email {mail_key(request.email or '')}"
         return self._declines.fingerprint(caller.principal, named)
-
-
-def payer_of(operation: Operation) -> Payer:
-    """Return who tries to pay; only of operations with a payment method."""
-    return Payer(operation.principal, operation.request["payment_method_id"], operation.facts.get(END_USER))

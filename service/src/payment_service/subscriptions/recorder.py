@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
-    from payment_service.operations.schemas import Operation
+    from payment_service.operations.steps import Step
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject
+    from payment_service.subscriptions.creation_state import CreatingSubscription
 
 TRIES: Final = 10
 PAUSE_SECONDS: Final = 0.02
@@ -93,15 +94,15 @@ class Recorder:
         return await store.record(connection, obj, provenance=answered)
 
     async def record_for(
-        self, connection: AsyncConnection, operation: Operation, obj: StripeObject, *, seen: Seen | None
+        self, step: Step[CreatingSubscription], obj: StripeObject, *, seen: Seen | None, cause: str
     ) -> Row[object]:
-        """Write the subscription of an operation; when it has a row that is not the reserved one, that is given back.
+        """Write the subscription of a creation; when it has a row that is not the reserved one, that is given back.
 
         Raises:
             NeedsFetch: see `until_current`.
         """
-        row = await self.record(connection, obj, seen=seen, cause=operation.id)
-        reserved: str | None = operation.facts.get("subscription_id")
+        row = await self.record(step.connection, obj, seen=seen, cause=cause)
+        reserved = step.state.subscription_id
         if reserved is not None and reserved != row.id:
-            await slots.release(connection, reserved)
+            await slots.release(step.connection, reserved)
         return row

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from payment_service.errors import Conflict, NotFound, PaymentsError, Unprocessable
 from payment_service.http.paging import read_listed
 from payment_service.observability.metrics import PAYMENT_ATTEMPTS, PAYMENT_SECONDS
-from payment_service.subscriptions import cancellation, creation, store
-from payment_service.subscriptions.limits import END_USER
-from payment_service.subscriptions.placement import end
+from payment_service.operations.schemas import Begun
+from payment_service.operations.service import refusal
+from payment_service.subscriptions import cancellation, creation_state, store
 from payment_service.subscriptions.schemas import (
     TERMINAL,
     CancelSubscription,
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from payment_service.customers.service import Customers
     from payment_service.http.paging import Page
     from payment_service.operations.requests import Caller
-    from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
+    from payment_service.operations.schemas import Asked, IdempotencyKey, StoredResponse
     from payment_service.operations.service import Operations
     from payment_service.storage.database import Database
     from payment_service.subscriptions.limits import CreationLimits
+    from payment_service.subscriptions.placement import Placement
 
 
 class Subscriptions:
@@ -46,17 +47,18 @@ class Subscriptions:
         catalog: Catalog,
         customers: Customers,
         selection: Selection,
-        creating: creation.SubscriptionCreation,
+        placement: Placement,
         limits: CreationLimits,
+        livemode: bool,
     ) -> None:
         self._database = database
         self._operations = operations
         self._catalog = catalog
         self._customers = customers
         self._selection = selection
-        self._creating = creating
+        self._placement = placement
         self._limits = limits
-        self._livemode = creating.livemode
+        self._livemode = livemode
 
     async def create(
         self, request: CreateSubscription, *, caller: Caller, key: IdempotencyKey | None
@@ -86,15 +88,13 @@ class Subscriptions:
             by_address = request.email if request.customer_id is None and request.customer_reference is None else None
             imported = by_address is not None and await self._selection.ask_stripe(by_address)
 
-            async def prepare(connection: AsyncConnection, operation: Operation) -> None:
-                if end_user is not None:
-                    operation.facts = {END_USER: end_user}
-                await self._creating.placement.place(
-                    connection, operation, price=price, customer_id=known, imported=imported
+            async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[creation_state.CreatingSubscription]:
+                return await self._placement.place(
+                    connection, asked, price=price, customer_id=known, imported=imported, end_user=end_user
                 )
 
             return await self._operations.run(
-                creation.KIND,
+                creation_state.KIND,
                 principal=caller.principal,
                 livemode=self._livemode,
                 request=msgspec.to_builtins(request),
@@ -150,22 +150,22 @@ class Subscriptions:
             NotFound: there is none.
             PaymentsError: a passing fault; the operation is completed later.
         """
-        content: dict[str, Any] = {"subscription_id": subscription_id, "at_period_end": request.at_period_end}
+        content = cancellation.Cancel(subscription_id=subscription_id, at_period_end=request.at_period_end)
 
-        async def prepare(connection: AsyncConnection, operation: Operation) -> None:
+        async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[cancellation.CancellingSubscription]:
             row = await store.get(connection, subscription_id, livemode=self._livemode)
             if row is None or row.stripe_subscription_id is None:
                 raise NotFound(f"There is no subscription {subscription_id}")
             if row.status in TERMINAL:
-                end(operation, Conflict("The subscription has ended already", subscription_status=row.status))
-                return
-            operation.facts = {"stripe_subscription_id": row.stripe_subscription_id}
+                ended = Conflict("The subscription has ended already", subscription_status=row.status)
+                return Begun(cancellation.CancellingSubscription(phase="finished"), refusal(ended, asked))
+            return Begun(cancellation.CancellingSubscription(stripe_subscription_id=row.stripe_subscription_id))
 
         return await self._operations.run(
             cancellation.KIND,
             principal=principal,
             livemode=self._livemode,
-            request=content,
+            request=msgspec.to_builtins(content),
             request_id=request_id,
             key=key,
             prepare=prepare,

@@ -12,7 +12,7 @@ still takes the slot.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
 
@@ -72,7 +72,7 @@ _HOLDER: Final = select(subscriptions).where(
 )
 
 
-class Slot(TypedDict):
+class Slot(NamedTuple):
     """Whose it is, and to which product."""
 
     livemode: bool
@@ -81,48 +81,43 @@ class Slot(TypedDict):
     product_id: str
 
 
-async def find_live(connection: AsyncConnection, **slot: Unpack[Slot]) -> Row[Any] | None:
+class Wanted(NamedTuple):
+    """What is to take a slot."""
+
+    subscription_id: str
+    mark: str
+    """Of the operation that makes it."""
+    price_id: str
+    quantity: int | None
+    metadata: Mapping[str, str]
+    exclusive: bool
+    """Whether it takes the slot for itself; else others may be live beside it."""
+
+
+async def find_live(connection: AsyncConnection, slot: Slot) -> Row[Any] | None:
     """Return a live subscription of this customer with this product among its items, wherever it was made."""
-    return (await connection.execute(_FIRST_LIVE, slot)).first()
+    return (await connection.execute(_FIRST_LIVE, slot._asdict())).first()
 
 
-async def find_holder(connection: AsyncConnection, **slot: Unpack[Slot]) -> Row[Any] | None:
+async def find_holder(connection: AsyncConnection, slot: Slot) -> Row[Any] | None:
     """Return the row that holds the slot of this customer and product in the index."""
-    return (await connection.execute(_HOLDER, slot)).first()
+    return (await connection.execute(_HOLDER, slot._asdict())).first()
 
 
-async def reserve(
-    connection: AsyncConnection,
-    *,
-    subscription_id: str,
-    mark: str,
-    livemode: bool,
-    customer_id: str,
-    stripe_customer_id: str | None,
-    product_id: str,
-    price_id: str,
-    quantity: int | None,
-    metadata: Mapping[str, str],
-    exclusive: bool,
-    now: datetime,
-) -> bool:
+async def reserve(connection: AsyncConnection, slot: Slot, wanted: Wanted, *, now: datetime) -> bool:
     """Insert the row of a subscription about to be made; False when another one holds the slot or is live.
 
     The partial unique index decides, so two requests at the same moment cannot both go on to Stripe.
     """
-    values = {
-        "id": subscription_id,
-        "operation_id": mark,
-        "customer_id": customer_id,
-        "stripe_customer_id": stripe_customer_id,
-        "product_id": product_id,
-        "ordered_product_id": product_id,
-        "price_id": price_id,
-        "quantity": quantity,
+    values = slot._asdict() | {
+        "id": wanted.subscription_id,
+        "operation_id": wanted.mark,
+        "ordered_product_id": slot.product_id,
+        "price_id": wanted.price_id,
+        "quantity": wanted.quantity,
         "status": "creating",
-        "exclusive": exclusive,
-        "metadata": dict(metadata),
-        "livemode": livemode,
+        "exclusive": wanted.exclusive,
+        "metadata": dict(wanted.metadata),
         "created_at": now,
         "updated_at": now,
     }

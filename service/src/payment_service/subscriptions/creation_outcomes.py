@@ -1,0 +1,123 @@
+"""What becomes of a creation, recorded: each is one step, with the subscription as Stripe shows it by then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from payment_service.errors import PaymentDeclined, SubscriptionInProgress
+from payment_service.observability.metrics import PAYMENT_ATTEMPTS
+from payment_service.operations.schemas import StoredResponse
+from payment_service.operations.service import refusal
+from payment_service.payments.declines import Declines, card_fingerprint
+from payment_service.stripe_api.gateway import StripeDeclined
+from payment_service.subscriptions import slots
+from payment_service.subscriptions.creation_state import Declined, payer_of
+from payment_service.subscriptions.store import to_created
+
+if TYPE_CHECKING:
+    from payment_service.errors import PaymentsError
+    from payment_service.operations.steps import Steps
+    from payment_service.storage.mirror import Seen
+    from payment_service.stripe_api.gateway import StripeObject
+    from payment_service.subscriptions.creation_state import Creation
+    from payment_service.subscriptions.placement import Placement
+    from payment_service.subscriptions.recorder import Recorder
+
+log = structlog.get_logger("payments")
+
+
+class CreationOutcomes:
+    """Records them, and counts them."""
+
+    def __init__(self, recorder: Recorder, steps: Steps, *, placement: Placement, declines: Declines) -> None:
+        self._recorder = recorder
+        self._placement = placement
+        self._steps = steps
+        self._declines = declines
+
+    async def refuse_as_live(self, operation: Creation, obj: StripeObject) -> None:
+        """Answer that the customer has a live subscription to the product."""
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._steps.take(operation) as step:
+                row = await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
+                step.response = refusal(slots.exists(row), operation)
+            PAYMENT_ATTEMPTS.labels("duplicate").inc()
+
+        await self._recorder.until_current(obj, write)
+
+    async def decline(self, operation: Creation, obj: StripeObject, error: PaymentsError) -> None:
+        """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._steps.take(operation) as step:
+                step.state.stripe_subscription_id, step.state.declined = obj["id"], _declined(error)
+                step.state.phase = "declined"
+                await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
+
+        await self._recorder.until_current(obj, write)
+        await self._declines.count(payer_of(operation), operation.state.card)
+
+    async def end_declined(self, operation: Creation, obj: StripeObject) -> None:
+        """Answer a creation whose payment was declined; `obj` has been cancelled."""
+        declined = operation.state.declined
+        assert declined is not None
+        error = PaymentDeclined(declined.detail, stripe_code=declined.stripe_code, decline_code=declined.decline_code)
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._steps.take(operation) as step:
+                await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
+                step.response = refusal(error, operation)
+
+        await self._recorder.until_current(obj, write)
+        PAYMENT_ATTEMPTS.labels("declined").inc()
+        log.info("payment_declined", operation=operation.id, decline_code=declined.decline_code)
+
+    async def replace(self, operation: Creation, obj: StripeObject) -> None:
+        """Record that the former one has ended and reserve the slot for the new one.
+
+        When another request was faster the operation ends: tried again later, it could charge when nobody waits for it.
+        """
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._steps.take(operation) as step:
+                step.state.holder, step.state.phase = None, "place_ready"
+                await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
+                if not await self._placement.reserve(step.connection, operation, step.state):
+                    error = SubscriptionInProgress("Another request took the slot of this customer and product")
+                    step.response = refusal(error, operation)
+
+        await self._recorder.until_current(obj, write)
+
+    async def succeed(self, operation: Creation, obj: StripeObject, *, status: int) -> None:
+        """Answer with the subscription."""
+
+        async def write(current: StripeObject, seen: Seen | None) -> None:
+            async with self._steps.take(operation) as step:
+                row = await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
+                view = to_created(row, current, customer_id=operation.state.customer_id)
+                step.response = StoredResponse.of(status, view)
+            PAYMENT_ATTEMPTS.labels("requires_action" if view.status == "incomplete" else "succeeded").inc()
+            log.info("subscription_created", operation=operation.id, subscription=view.id, status=view.status)
+
+        await self._recorder.until_current(obj, write)
+
+    async def refuse(self, operation: Creation, error: PaymentsError) -> None:
+        """End the operation with Stripe's refusal; the reserved slot is given back."""
+        async with self._steps.take(operation) as step:
+            if reserved := step.state.subscription_id:
+                await slots.release(step.connection, reserved)
+            step.response = refusal(error, operation)
+        PAYMENT_ATTEMPTS.labels("declined" if isinstance(error, StripeDeclined) else "refused").inc()
+        if isinstance(error, StripeDeclined):
+            await self._declines.count(payer_of(operation), card_fingerprint(error.payment_method))
+
+
+def _declined(error: PaymentsError) -> Declined:
+    return Declined(
+        detail=error.detail,
+        stripe_code=error.extra.get("stripe_code"),
+        decline_code=error.extra.get("decline_code"),
+    )
