@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.servers.process import free_port
 
+from payment_service.bootstrap import create_admin
 from payment_service.config.secrets import Secret
-from payment_service.health.admin import admin_app
 from payment_service.http.server import Servers, listen
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def admin_port(stack: Stack) -> AsyncIterator[str]:
     http = replace(settings.http, drain_seconds=0.6)
     stack.parts.settings = replace(settings, environment="production", http=http)
     servers, listener = Servers(), listen("127.0.0.1", 0)
-    await servers.start(admin_app(stack.parts, worker=False), listener)
+    await servers.start(create_admin(stack.parts, worker=False), listener)
     yield str(listener.getsockname()[1])
     await servers.stop()
 

@@ -22,7 +22,7 @@ from payment_operator.clients import pod_admin
 from payment_operator.model.observed import read_pod
 from payment_operator.runtime import process as run
 from payment_operator.runtime.health import application
-from payment_service.health.admin import admin_app
+from payment_service.bootstrap import create_admin
 from payment_service.http.server import EVERY_ADDRESS, PortInUse, Servers, listen
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ async def test_drain_finds_a_process_that_listens_on_ipv6_alone(stack: Stack) ->
     http = replace(stack.parts.settings.http, drain_seconds=0.0)
     stack.parts.settings = replace(stack.parts.settings, environment="production", http=http)
     servers, listener = Servers(), listen("::1", 0)
-    await servers.start(admin_app(stack.parts, worker=False), listener)
+    await servers.start(create_admin(stack.parts, worker=False), listener)
     environ = {"PATH": os.environ["PATH"], "SECRET_KEY": stack.parts.settings.secret_key.reveal()}
     environ["PAYMENTS_ADMIN_PORT"] = str(listener.getsockname()[1])
     process = await asyncio.create_subprocess_exec(PAYMENTS, "drain", env=environ, stderr=asyncio.subprocess.PIPE)
@@ -145,7 +145,7 @@ async def test_drain_finds_a_process_that_listens_on_ipv6_alone(stack: Stack) ->
 
 async def test_a_caller_over_ipv4_is_of_this_machine_on_a_socket_for_both(stack: Stack) -> None:
     servers, listener = Servers(), listen(EVERY_ADDRESS, 0)
-    await servers.start(admin_app(stack.parts, worker=False), listener)
+    await servers.start(create_admin(stack.parts, worker=False), listener)
     try:
         async with httpx.AsyncClient() as client:
             for host in LOOPBACKS:

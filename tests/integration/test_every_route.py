@@ -21,9 +21,8 @@ from tests.spellings import (
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.bootstrap import create_app
+from payment_service.bootstrap import create_admin, create_app
 from payment_service.config.secrets import Secret
-from payment_service.health.admin import admin_app
 from payment_service.http.drain import DrainState
 from payment_service.http.route_access import SCOPES
 from payment_service.http.server import Servers, listen
@@ -148,7 +147,7 @@ async def ports(stack: Stack) -> AsyncIterator[tuple[Port, Port]]:
     parts.access = Access(parts.settings, parts.database, clock=stack.clock)
     keys = await _keys(stack)
     gate: Any = create_app(parts)
-    admin: Any = admin_app(replace(parts, drain=DrainState()), worker=True)
+    admin: Any = create_admin(replace(parts, drain=DrainState()), worker=True)
     servers = Servers()
     numbers = []
     for application in (gate, admin):

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from tests.servers.stack import running_stack
 
+from payment_service.bootstrap import create_admin
 from payment_service.config.secrets import Secret, fingerprint
 from payment_service.config.settings import DEVELOPMENT_SECRET_KEY, DEVELOPMENT_WEBHOOK_SECRET
-from payment_service.health.admin import admin_app
 from payment_service.http.admin_token import derived_token
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from stripe_simulator.faults import Fault
@@ -31,7 +31,7 @@ async def admin(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def admin_client(stack: Stack, *, worker: bool) -> httpx.AsyncClient:
-    application: Any = admin_app(stack.parts, worker=worker)
+    application: Any = create_admin(stack.parts, worker=worker)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://admin")
 
 
@@ -196,7 +196,7 @@ async def test_a_process_with_neither_token_nor_secret_key_takes_no_orders(stack
 
 async def test_development_without_a_token_answers_this_machine_only(stack: Stack) -> None:
     for address, status in (("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("fd00::7", 403)):
-        application: Any = admin_app(stack.parts, worker=False)
+        application: Any = create_admin(stack.parts, worker=False)
         transport = httpx.ASGITransport(app=application, client=(address, 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
             assert (await client.get("/status")).status_code == status

@@ -13,8 +13,7 @@ import httpx
 import pytest
 from tests.servers.stack import running_stack
 
-from payment_service.bootstrap import build, create_app
-from payment_service.health.admin import admin_app
+from payment_service.bootstrap import build, create_admin, create_app
 from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ async def test_one_address_is_limited_and_another_is_not(stack: Stack) -> None:
 
 
 async def test_the_admin_ports_probes_count_against_nothing(stack: Stack) -> None:
-    application: Any = admin_app(stack.parts, worker=False)
+    application: Any = create_admin(stack.parts, worker=False)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://admin") as admin:
         for _ in range(5):
             assert (await admin.get("/health/ready")).status_code == 200

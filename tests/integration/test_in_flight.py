@@ -17,9 +17,8 @@ from tests.servers.stack import running_stack
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.bootstrap import create_app
+from payment_service.bootstrap import create_admin, create_app
 from payment_service.config.secrets import Secret
-from payment_service.health.admin import admin_app
 from payment_service.observability import metrics
 from payment_service.storage.tables import events
 
@@ -143,7 +142,7 @@ async def test_a_flood_with_the_admin_token_keeps_no_pod_from_draining(stack: St
     http = replace(parts.settings.http, admin_token=Secret(TOKEN))
     parts.settings = replace(parts.settings, http=http)
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with client_of(admin_app(parts, worker=False)) as client:
+    async with client_of(create_admin(parts, worker=False)) as client:
         async with held(database_url, "api_keys"):
             flood = [asyncio.create_task(client.get("/status", headers=headers)) for _ in range(FLOOD)]
             await answered(flood, FLOOD - LIMIT)

@@ -14,10 +14,9 @@ from payment_service.access import form
 from payment_service.access.keys import ApiKeys
 from payment_service.access.secret_keys import derive
 from payment_service.access.service import Access
-from payment_service.bootstrap import create_app
+from payment_service.bootstrap import create_admin, create_app
 from payment_service.config.secrets import Secret
 from payment_service.errors import Unauthorized
-from payment_service.health.admin import admin_app
 from payment_service.observability.metrics import REGISTRY
 from payment_service.storage.tables import api_keys, audit_log
 
@@ -136,7 +135,7 @@ async def read_status(stack: Stack, pod: Pod) -> dict[str, Any]:
     parts = stack.parts
     http = replace(pod.settings.http, admin_token=Secret("t"))
     parts.settings, parts.access = replace(pod.settings, http=http), pod.access
-    transport = httpx.ASGITransport(app=admin_app(parts, worker=False))  # type: ignore[arg-type] # ASGI
+    transport = httpx.ASGITransport(app=create_admin(parts, worker=False))  # type: ignore[arg-type] # ASGI
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         answer: dict[str, Any] = (await client.get("/status", headers={"Authorization": "Bearer t"})).json()
         return answer

@@ -15,6 +15,7 @@ from payment_service.caching.redis import close as close_redis
 from payment_service.caching.redis import connect
 from payment_service.clock import Clock
 from payment_service.config.secrets import fingerprint
+from payment_service.health.admin import Sources, admin_app
 from payment_service.health.service import VERSION, Health
 from payment_service.http.drain import DrainState
 from payment_service.migrations.support import APPLICATION_SCHEMA
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
     from payment_service.catalog.service import Catalog
     from payment_service.config.settings import Settings
+    from payment_service.customers.creation import CustomerCreation
     from payment_service.customers.selection import Selection
-    from payment_service.customers.service import CustomerCreation, Customers
+    from payment_service.customers.service import Customers
     from payment_service.events.service import Inbox
     from payment_service.events.worker import Worker
     from payment_service.http.gate import Gate
@@ -90,8 +92,10 @@ class Parts:
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Build the parts of a process; nothing connects yet."""
     clock, drain = clock or Clock(), DrainState()
-    database, gateway = Database.from_settings(settings.database), StripeGateway(settings.stripe)
-    redis, limiter, invalidations = _redis(settings, database=database)
+    gateway = StripeGateway(settings.stripe)
+    redis, limiter, invalidations = _redis(settings)
+    forget = partial(_forget_subscriptions, invalidations) if invalidations else None
+    database = Database.from_settings(settings.database, on_change=forget)
     account = partial(_account, settings)
     circuit = invalidations.circuit if invalidations else None
     recovery = Recovery(database, clock=clock, redis=redis, circuit=circuit, account=account)
@@ -128,14 +132,12 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     )
 
 
-def _redis(settings: Settings, *, database: Database) -> tuple[Any, Limiter, Invalidations | None]:
+def _redis(settings: Settings) -> tuple[Any, Limiter, Invalidations | None]:
     """Build what stands on Redis; without it limits hold for this process and nothing is remembered."""
     if not settings.redis_url:
         return None, LocalLimiter(), None
     client, circuit = connect(settings.redis_url), Circuit()
-    invalidations = Invalidations(client, circuit=circuit)
-    database.on_change = partial(_forget_subscriptions, invalidations)
-    return client, RedisLimiter(client, circuit=circuit), invalidations
+    return client, RedisLimiter(client, circuit=circuit), Invalidations(client, circuit=circuit)
 
 
 def _account(settings: Settings) -> str:
@@ -211,3 +213,16 @@ def create_app(parts: Parts) -> Gate:
         headers=((b"x-revision", revision),) if revision else (),
         security=security_headers(production=parts.settings.production),
     )
+
+
+def create_admin(parts: Parts, *, worker: bool) -> ASGIApp:
+    """Return the ASGI application of the admin port, of an API or of a worker process."""
+    sources = Sources(
+        settings=parts.settings,
+        health=parts.health,
+        drain=parts.drain,
+        needs=parts.access.needs,
+        verified=parts.inbox.verified,
+        worker=parts.worker if worker else None,
+    )
+    return admin_app(sources)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from payment_service.access.needs import WATCH_SECONDS
-from payment_service.bootstrap import Parts, build, create_app
-from payment_service.health.admin import admin_app
+from payment_service.bootstrap import Parts, build, create_admin, create_app
 from payment_service.http.server import Servers, listen, stop_signals
 from payment_service.tasks import end
 
@@ -85,4 +84,4 @@ async def start_admin(servers: Servers, parts: Parts, *, worker: bool) -> None:
     """Serve the admin port unless it is switched off."""
     http = parts.settings.http
     if http.admin_port:
-        await servers.start(admin_app(parts, worker=worker), listen(http.admin_host, http.admin_port), port="admin")
+        await servers.start(create_admin(parts, worker=worker), listen(http.admin_host, http.admin_port), port="admin")

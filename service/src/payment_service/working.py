@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,16 +38,8 @@ def build_worker(
 ) -> tuple[Worker, Inbox, Importer, Reconciler]:
     """Build the parts; the worker listens when the database can notify."""
     budget = StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second)
-    worker = Worker(
-        database,
-        gateway,
-        budget=budget,
-        operations=operations,
-        listener=Listener.to(database, settings=settings.database),
-        clock=clock,
-        settings=settings.work,
-    )
-    inbox = Inbox(database, clock=clock, settings=settings, wake=worker.wake)
+    woken = asyncio.Event()
+    inbox = Inbox(database, clock=clock, settings=settings, wake=woken.set)
     reconciler = Reconciler(
         database,
         gateway,
@@ -58,7 +51,7 @@ def build_worker(
     )
     importer = Importer(database, gateway, budget=budget, clock=clock, livemode=settings.stripe.livemode)
     erasure = Erasure(database, steps=(partial(forget_events, clock=clock),), waits=waits, clock=clock)
-    worker.duties += (
+    duties = (
         Duty(MOVE_SECONDS, Mover(database, clock=clock, settings=settings.work).move_due),
         Duty(ERASE_SECONDS, erasure.run_due),
         Duty(CHECK_SECONDS, importer.run_due),
@@ -66,5 +59,16 @@ def build_worker(
         Duty(WATCH_SECONDS, reconciler.watch),
         Duty(BEAT_SECONDS, recovery.beat),
         Duty(STEP_SECONDS, Recovering(database, recovery, clock=clock).step),
+    )
+    worker = Worker(
+        database,
+        gateway,
+        budget=budget,
+        operations=operations,
+        listener=Listener.to(database, settings=settings.database),
+        clock=clock,
+        settings=settings.work,
+        woken=woken,
+        duties=duties,
     )
     return worker, inbox, importer, reconciler

@@ -60,6 +60,8 @@ class Worker:
         listener: tells of new events.
         clock: the time.
         settings: leases, attempts, retention.
+        woken: set when there may be new events.
+        duties: of other features, done while this worker claims.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class Worker:
         listener: Listener,
         clock: Clock,
         settings: WorkSettings,
+        woken: asyncio.Event,
+        duties: tuple[Duty, ...],
     ) -> None:
         self._database = database
         self._operations = operations
@@ -80,9 +84,8 @@ class Worker:
         self._settings = settings
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._applier = Applier(database, gateway, budget=budget, clock=clock, settings=settings, owner=owner)
-        self.duties: tuple[Duty, ...] = (Duty(OPERATIONS_SECONDS, operations.complete_expired),)
-        """Done while this worker claims; other features add theirs before `run`."""
-        self._woken = asyncio.Event()
+        self.duties: Final = (Duty(OPERATIONS_SECONDS, operations.complete_expired), *duties)
+        self._woken = woken
         self._doubted = asyncio.Event()
         self._stopping = asyncio.Event()
         self._file = ClaimFile(settings.claim_file, clock=clock) if settings.claim_file else None

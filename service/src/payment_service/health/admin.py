@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -24,12 +25,14 @@ from payment_service.storage.database import is_unavailable
 from payment_service.stripe_api.gateway import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from litestar.types import ASGIApp, Receive, Send
 
-    from payment_service.bootstrap import Parts
+    from payment_service.access.needs import KeyNeeds
     from payment_service.config.settings import Settings
+    from payment_service.health.service import Health
+    from payment_service.http.drain import DrainState
     from payment_service.http.route_access import Access
 
 MAXIMUM_BODY_BYTES: Final = 4096
@@ -49,10 +52,34 @@ class ClaimRequest(msgspec.Struct, forbid_unknown_fields=True):
     claim: bool
 
 
-def admin_app(parts: Parts, *, worker: bool) -> ASGIApp:
-    """Return the ASGI application of the admin port, of an API or of a worker process."""
-    in_flight = InFlight(parts.settings.callers.requests_in_flight)
-    return AdminPort(PlainRoutes(admin_routes(parts, worker=worker), guard=partial(_with_token, parts, in_flight)))
+class Claimer(Protocol):
+    """A worker."""
+
+    claiming: bool
+
+    def told(self, *, claim: bool) -> None:
+        """Claim from now on, or no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the admin port tells of, and what it changes."""
+
+    settings: Settings
+    health: Health
+    drain: DrainState
+    needs: KeyNeeds
+    verified: Mapping[str, int]
+    """How many events each signing secret has verified, by fingerprint."""
+    worker: Claimer | None
+    """None in an API process."""
+
+
+def admin_app(sources: Sources) -> ASGIApp:
+    """Return the ASGI application of the admin port."""
+    in_flight = InFlight(sources.settings.callers.requests_in_flight)
+    guard = partial(_with_token, sources.settings, in_flight)
+    return AdminPort(PlainRoutes(admin_routes(sources), guard=guard))
 
 
 class AdminPort:
@@ -76,36 +103,41 @@ class AdminPort:
             await respond_problem(send, error, request_id=None)
 
 
-def admin_routes(parts: Parts, *, worker: bool) -> list[PlainRoute]:
+def admin_routes(sources: Sources) -> list[PlainRoute]:
     """Return the routes; `ADMIN` asks for the admin token here."""
+    switch = sources.drain
 
-    async def drain(request: DrainRequest) -> dict[str, Any]:
+    async def drain(request: DrainRequest) -> dict[str, object]:
         if not request.stopping:
-            parts.drain.drain(on=request.drain)
-            return {"draining": parts.drain.closing_connections}
-        parts.drain.stop()
-        return {"draining": True, "seconds": round(parts.drain.remaining(parts.settings.http.drain_seconds), 3)}
-
-    async def claim(request: ClaimRequest) -> dict[str, Any]:
-        parts.worker.told(claim=request.claim)
-        return {"claiming": parts.worker.claiming}
+            switch.drain(on=request.drain)
+            return {"draining": switch.closing_connections}
+        switch.stop()
+        return {"draining": True, "seconds": round(switch.remaining(sources.settings.http.drain_seconds), 3)}
 
     routes = [
-        *(route for route in health_routes(parts.health) if route.path != HEALTH_PATH),
+        *(route for route in health_routes(sources.health) if route.path != HEALTH_PATH),
         _changing("/drain", drain, DrainRequest),
-        _telling("/status", partial(status, parts, worker=worker), access=ADMIN),
+        _telling("/status", partial(status, sources), access=ADMIN),
     ]
-    return [*routes, _changing("/worker", claim, ClaimRequest)] if worker else routes
+    return [*routes, _claim_route(sources.worker)] if sources.worker else routes
 
 
-def _telling(path: str, work: Callable[[], Awaitable[dict[str, Any]]], *, access: Access) -> PlainRoute:
+def _claim_route(worker: Claimer) -> PlainRoute:
+    async def claim(request: ClaimRequest) -> dict[str, object]:
+        worker.told(claim=request.claim)
+        return {"claiming": worker.claiming}
+
+    return _changing("/worker", claim, ClaimRequest)
+
+
+def _telling(path: str, work: Callable[[], Awaitable[dict[str, object]]], *, access: Access) -> PlainRoute:
     async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         await respond(send, 200, msgspec.json.encode(await work()))
 
     return PlainRoute(path=path, methods=("GET",), answer=answer, access=access)
 
 
-def _changing(path: str, work: Callable[[T], Awaitable[dict[str, Any]]], kind: type[T]) -> PlainRoute:
+def _changing(path: str, work: Callable[[T], Awaitable[dict[str, object]]], kind: type[T]) -> PlainRoute:
     async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         request = _decode(await read_body(receive, limit=MAXIMUM_BODY_BYTES), kind)
         await respond(send, 200, msgspec.json.encode(await work(request)))
@@ -113,24 +145,24 @@ def _changing(path: str, work: Callable[[T], Awaitable[dict[str, Any]]], kind: t
     return PlainRoute(path=path, methods=("PUT",), answer=answer, access=ADMIN)
 
 
-def _with_token(parts: Parts, in_flight: InFlight, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope
+def _with_token(settings: Settings, in_flight: InFlight, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope
     """Ask for the token; all share it, so each route has a bound of its own: no crowd keeps a pod from draining."""
 
     async def guarded(scope: Any, receive: Receive, send: Send) -> None:
-        _authorize(parts, scope)
+        _authorize(settings, scope)
         with in_flight.one("admin", scope["path_template"]):
             await answer(scope, receive, send)
 
     return guarded
 
 
-def _authorize(parts: Parts, scope: Any) -> None:
+def _authorize(settings: Settings, scope: Any) -> None:
     """Ask for the token; where there is none, in development only, the caller must be on this machine."""
-    tokens = _tokens(parts.settings)
+    tokens = _tokens(settings)
     given = (sole_header(scope, b"authorization") or "").removeprefix("Bearer ").encode()
     if tokens and not any(hmac.compare_digest(given, token.encode()) for token in tokens):
         raise Unauthorized("Send the admin token: Authorization: Bearer …")
-    if not tokens and (parts.settings.production or not _from_this_machine(scope)):
+    if not tokens and (settings.production or not _from_this_machine(scope)):
         raise Forbidden("Set PAYMENTS_ADMIN_TOKEN, and send it, to use this")
 
 
@@ -152,41 +184,41 @@ def _decode(body: bytes, kind: type[T]) -> T:
         raise BadRequest(str(error)) from error
 
 
-async def status(parts: Parts, *, worker: bool) -> dict[str, Any]:
+async def status(sources: Sources) -> dict[str, object]:
     """Return build, schema, drain state and the salted fingerprints of the secrets in use (docs/contracts.md)."""
-    support = await parts.health.schema()
-    salt = parts.settings.fingerprint_salt
-    answer: dict[str, Any] = {
-        "build": {"version": VERSION, "revision": parts.settings.revision, "stripe_api_version": API_VERSION},
+    support, settings = await sources.health.schema(), sources.settings
+    salt = settings.fingerprint_salt
+    answer: dict[str, object] = {
+        "build": {"version": VERSION, "revision": settings.revision, "stripe_api_version": API_VERSION},
         "schema": {
             "application": support.application if support else None,
             "database": support.database if support else None,
             "supported": support is not None and support.supported,
         },
-        "draining": parts.drain.closing_connections,
-        "recovering": await parts.health.recovering(),
+        "draining": sources.drain.closing_connections,
+        "recovering": await sources.health.recovering(),
         "secrets": {
-            "stripe_secret_key": [fingerprint(parts.settings.stripe.secret_key.reveal(), salt=salt)],
+            "stripe_secret_key": [fingerprint(settings.stripe.secret_key.reveal(), salt=salt)],
             "stripe_webhook_secret": [
-                fingerprint(secret, salt=salt) for secret in parts.settings.stripe.webhook_secret.parts()
+                fingerprint(secret, salt=salt) for secret in settings.stripe.webhook_secret.parts()
             ],
-            "secret_key": parts.access.needs.fingerprints(),
+            "secret_key": sources.needs.fingerprints(),
         },
-        "secret_keys": await _secret_keys(parts),
+        "secret_keys": await _secret_keys(sources),
     }
-    if worker:
-        answer["worker"] = {"claiming": parts.worker.claiming}
+    if sources.worker is not None:
+        answer["worker"] = {"claiming": sources.worker.claiming}
     else:
-        answer["webhooks_verified"] = dict(parts.inbox.verified)
+        answer["webhooks_verified"] = dict(sources.verified)
     return answer
 
 
-async def _secret_keys(parts: Parts) -> dict[str, Any] | None:
+async def _secret_keys(sources: Sources) -> Mapping[str, object] | None:
     """Return which values of SECRET_KEY the API keys need; None in a worker, and while the database cannot tell."""
-    if not parts.settings.secret_key:
+    if not sources.settings.secret_key:
         return None
     try:
-        return await parts.access.needs.report()
+        return await sources.needs.report()
     except Exception as error:
         if not is_unavailable(error):
             raise

@@ -55,30 +55,42 @@ class Database:
         engine: the SQLAlchemy engine. Where there is one writer at a time, transactions of this process queue,
             because the database's own waiting polls and sleeps.
         replica: serves `read(may_lag=True)`; while it cannot be reached, or is None, the engine itself does.
+        on_change: called after each commit with the rows that it changed.
     """
 
-    def __init__(self, engine: AsyncEngine, *, replica: AsyncEngine | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        replica: AsyncEngine | None = None,
+        on_change: Callable[[set[Change]], None] | None = None,
+    ) -> None:
         self.engine = engine
         self._replica = replica
         self._shares, self._replica_shares = _shares(engine), _shares(replica)
         self._replica_away_until = float("-inf")
         self.dialect = dialects.named(engine.dialect.name)
-        self.on_change: Callable[[set[Change]], None] = _publish_nothing
-        """Called after each commit with the rows that it changed."""
+        self._on_change = on_change
         self._writing: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.dialect.has_one_writer else nullcontext()
         )
 
     @classmethod
-    def from_settings(cls, settings: DatabaseSettings, *, application_name: str = "payments") -> Database:
+    def from_settings(
+        cls,
+        settings: DatabaseSettings,
+        *,
+        application_name: str = "payments",
+        on_change: Callable[[set[Change]], None] | None = None,
+    ) -> Database:
         """Build the pool that `settings` describe; nothing connects yet."""
         engine = create_engine(settings.url, settings=settings, application_name=application_name)
         if not settings.replica_url:
-            return cls(engine)
+            return cls(engine, on_change=on_change)
         replica = create_engine(
             settings.replica_url, settings=settings, application_name=application_name, replica=True
         )
-        return cls(engine, replica=replica)
+        return cls(engine, replica=replica, on_change=on_change)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -92,8 +104,8 @@ class Database:
             finally:
                 mine.open = False
                 _around.set(outer)
-        if changed:
-            self.on_change(changed)
+        if changed and self._on_change is not None:
+            self._on_change(changed)
 
     @asynccontextmanager
     async def read(self, *, may_lag: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -142,10 +154,6 @@ def _shares(engine: AsyncEngine | None) -> Shares:
     """Return the shares of a pool; where nobody waits for a connection, there are enough for all."""
     pool = engine.sync_engine.pool if engine is not None and dialects.named(engine.dialect.name).is_server else None
     return Shares(pool.size() if isinstance(pool, QueuePool) else sys.maxsize)
-
-
-def _publish_nothing(_changed: set[Change]) -> None:
-    """Stand in until a cache wants to know."""
 
 
 def create_engine(
