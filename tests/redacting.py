@@ -98,11 +98,13 @@ KINDS: Final[dict[str, Kind]] = {
     "authorization header, bearer": _after("Authorization: Bearer ", _token(24)),
     "authorization header, basic": _after("authorization: Basic ", _base64(30)),
     "authorization header, opaque": _after("Authorization: ", _some(PASSWORDS, 12, 40)),
+    "authorization header, another scheme": _after("Authorization: Negotiate ", _base64(60)),
     "bearer": _after("Bearer ", _some(ALPHANUMERIC + "._-", 24, 60)),
     "signature": _after("Stripe-Signature: t=1492774577,v1=", _some(HEX, 64)),
     "signature alone": _after("t=1492774577,v1=", _some(HEX, 64)),
     "signature of Standard Webhooks": _after("webhook-signature: v1,", _base64(32)),
     "postgresql": _after("postgresql://payments:", _some(IN_ADDRESSES, 6, 40), "@database.example:5432/payments"),
+    "postgresql, slashes escaped": _after(r"postgresql:\/\/a:", _some(ALPHANUMERIC + "-._/", 6, 40), r"@db.example\/x"),
     "postgresql, apostrophe": _after("postgresql://a:o'", _some(IN_ADDRESSES + "'", 6, 40), "@db.example/x"),
     "asyncpg": _after("postgresql+asyncpg://owner:", _some(IN_ADDRESSES, 1, 40), "@[::1]/payments?ssl=require"),
     "rediss": _after("rediss://:", _some(IN_ADDRESSES, 6, 40), "@cache.example:6379/0"),
@@ -125,6 +127,7 @@ KINDS: Final[dict[str, Kind]] = {
     "access key": lambda chance: "AKIA" + _some(string.ascii_uppercase + string.digits, 16)(chance),
     "secret access key": _after("aws_secret_access_key = ", _base64(30)),
     "role": _after("ALTER ROLE payments PASSWORD '", _some(PASSWORDS + " ", 6, 40), "'"),
+    "verifier of a role": _after("SCRAM-SHA-256$4096:", _base64(48)),
     "role, with escapes": _after("ALTER ROLE payments PASSWORD E'", _some(PASSWORDS + " ", 6, 40), "'"),
     "argument of a query": _after(
         "invalid input for query argument $2: '", _some(string.ascii_letters + " '", 3, 30), "' (expected int, got str)"

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-SHAPES = ("user:password@", "word:word@", "PASSWORD '", "Authorization: Bearer word\r\n", "FOREACH name IN ARRAY")
+SHAPES = (
+    "SCRAM-SHA-256$",
+    "user:password@",
+    "word:word@",
+    "PASSWORD '",
+    "Authorization: Bearer word\r\n",
+    "FOREACH name IN ARRAY",
+)
 """What shows where a secret goes; SQL and HTTP with a secret in it."""
 
 

@@ -44,9 +44,12 @@ OWN_SECRETS: Final = 64
 DECODED: Final = 3
 """How often text may be percent-encoded: an address in an address in an address."""
 
-_ADDRESS: Final = re.compile(r"""(?<=://)[^\s"<>`]*""")
-_NEXT_ADDRESS: Final = re.compile(r"[,;|](?=[A-Za-z][A-Za-z0-9+.-]{0,20}://)")
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|\Z)")
+_SLASHES: Final = r":\\{0,4}/\\{0,4}/"
+"""Of an address, as some encoders of JSON write them too."""
+_AFTER_SLASHES: Final = re.compile(rf"{_SLASHES}\Z")
+_ADDRESS: Final = re.compile(rf"""{_SLASHES}(?P<rest>[^\s"<>`]*)""")
+_NEXT_ADDRESS: Final = re.compile(rf"[,;|](?=[A-Za-z][A-Za-z0-9+.-]{{0,20}}{_SLASHES})")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#\\]|\Z)")
 _WEB: Final = ("http", "https", "ws", "wss", "oci", "docker", "s3", "file")
 _ENCODED: Final = re.compile(r"""[^\s"'<>&=?]+""")
 _OCTETS: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -101,7 +104,7 @@ def _merged(taken: Iterable[Taken]) -> list[Taken]:
 
 def _taken(text: str, known: Collection[str], *, decode: int) -> list[Taken]:
     taken = [Taken(*found.span()) for value in known if value in text for found in re.finditer(re.escape(value), text)]
-    if "://" in text and "@" in text and (passwords := [*_in_addresses(text)]):
+    if "@" in text and "/" in text and (passwords := [*_in_addresses(text)]):
         taken += passwords
         taken += [Taken(found.end(1), found.end()) for found in PARAMETER.finditer(text)]  # whose `@` was its own
         text = _covered(text, passwords)
@@ -217,11 +220,13 @@ def _passwords(url: str) -> set[str]:
 
 def _in_addresses(text: str) -> Iterator[Taken]:
     for found in _ADDRESS.finditer(text):
-        if "@" not in found[0]:
+        if "@" not in found["rest"]:
             continue
-        at, before = found.start(), text[max(0, found.start() - 24) : found.start() - 3]
-        for piece in _NEXT_ADDRESS.split(found[0]):
-            scheme, rest = (before, piece) if at == found.start() else piece.split("://", 1)
+        at, scheme = found.start("rest"), text[max(0, found.start() - 21) : found.start()]
+        for piece in _NEXT_ADDRESS.split(found["rest"]):
+            rest = piece
+            if at > found.start("rest"):
+                scheme, rest = re.split(_SLASHES, piece, maxsplit=1)
             if password := _password(rest, scheme=scheme):
                 begin = at + len(piece) - len(rest)
                 yield Taken(begin + password.start, begin + password.stop)
@@ -237,8 +242,8 @@ def _password(rest: str, *, scheme: str) -> slice | None:
     web = scheme.lower().endswith(_WEB)
     if not at or (web and _HOST.match(rest)):
         return None
-    name, colon, _ = user.partition(":")
-    if colon:
+    name, colon, password = user.partition(":")
+    if colon and (password or not web):
         return slice(len(name) + 1, len(user))
     return slice(0, len(user)) if web else None
 
@@ -257,4 +262,4 @@ def _pair(found: re.Match[str]) -> Taken:
 
 
 def _is_mail(found: re.Match[str]) -> bool:
-    return bool(found["domain"]) and found.string[max(0, found.start() - 3) : found.start()] != "://"
+    return bool(found["domain"]) and not _AFTER_SLASHES.search(found.string[max(0, found.start() - 11) : found.start()])

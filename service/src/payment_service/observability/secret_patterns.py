@@ -18,9 +18,10 @@ _VALUE: Final = r"(?:[A-Za-z0-9_+/=%*-]|\\/|\\u00[0-9A-Fa-f]{2})+"
 
 # Ends of names of fields, variables, headers and parameters.
 _NAME: Final = (
-    r"(?:pass(?:word|wd|phrase|code)|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|credential|authorization|cookie"
+    r"(?:pass(?:word|wd|phrase|code)|(?<=[_-])pass|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|credentials?"
+    r"|authorization|cookie"
     r"|(?:api|access|private|signing|encryption|master)[_-]?key(?:[_-]?id)?|client[_-]key[_-]data|signature"
-    rf"|{_START}(?:dsn|e?mail|phone|line[12]|postal[_-]?code|ip[_-]address|(?:client|remote|user)[_-](?:ip|addr)"
+    rf"|{_START}(?:dsn|cv[cv]2?|e?mail|phone|line[12]|postal[_-]?code|ip[_-]address|(?:client|remote|user)[_-](?:ip|addr)"
     r"|(?:customer|first|last|full|cardholder|given|family)[_-]name|x-forwarded-for|x-real-ip))"
     r"(?:[_-]?(?:old|new|current|previous|next|[0-9]{1,3}))?"
 )
@@ -33,7 +34,14 @@ _BARE: Final = r"""(?:\\(?!["'])|"(?=[^\s,}\]):;])|[^\s"\\])+"""
 # What a value looks like, where somebody is told what to send: `Authorization: Bearer lp_…`.
 _PATTERN: Final = r"(?:Bearer |Basic )?(?:[a-z]{2,5}_(?:live_|test_)?)?…"
 _ADDRESSES: Final = r"(?=[0-9A-Fa-f.:%]*[.:])[0-9A-Fa-f.:%]+(?:,[ \t]*(?=[0-9A-Fa-f.:%]*[.:])[0-9A-Fa-f.:%]+)+"
-_SCHEME: Final = r"(?:(?:Bearer|Basic|Token|Digest)[ \t]+)?"
+# Of headers (iana.org/assignments/http-authschemes), and what others call theirs.
+_SCHEME: Final = (
+    r"(?:(?:Bearer|Basic|Token|Digest|DPoP|Negotiate|NTLM|OAuth|PrivateToken|vapid|HOBA|GNAP|Mutual|Concealed|ApiKey"
+    r"|SCRAM-SHA-[0-9]+|AWS4-HMAC-SHA256)[ \t]+)?"
+)
+_BLOCK: Final = r"[|>][-+1-9]{0,2}[ \t]*(?:\n[ \t]+[^\n]*)+"
+"""Of YAML: as many lines as are indented."""
+_MAPPING: Final = r"""\{(?=\s*["'])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^}"'])*\}?"""
 # What reads on in plain words is a sentence: `STRIPE_SECRET_KEY: must begin with …`.
 _SENTENCE: Final = r"[ \t]+[a-z]+(?:'[a-z]+)?[,;]?[ ]+[a-z(]"
 _FORMS: Final = (
@@ -41,7 +49,7 @@ _FORMS: Final = (
     rf"(?P<query>[?&;][\w.%-]{{0,40}}?{_NAME}=)(?:\\(?![\"'])|[^&#\s\"<>\\])*",
     # "password": "…", {"name": "DATABASE_PASSWORD", "value": "…"}
     (
-        rf"(?P<member>{_NAME}s?\\*[\"'](?:[ \t]*[:=]\s*|\s*,\s*\\*[\"']value\\*[\"']\s*:\s*)"
+        rf"(?P<member>{_NAME}s?\\*[\"'](?:[ \t]*(?:=>|[:=])\s*|\s*,\s*\\*[\"']value\\*[\"']\s*:\s*)"
         r"(?!\s*\{|(?-i:null|true|false|None|True|False)\b))"
         rf"(?:b?{_QUOTED.format('member_quote')}|{_LIST}|[^\s,}}\]]+)"
     ),
@@ -51,8 +59,8 @@ _FORMS: Final = (
         r"\\*[\"'],\s*)"
         rf"(?:b?{_QUOTED.format('header_quote')}|{_LIST}|[^\s,}}\]]+)"
     ),
-    # PASSWORD '…' of SQL, with escapes E'…'
-    rf"(?P<sql>password[ \t]+e?)(?=\\*'){_QUOTED.format('sql_quote')}",
+    # PASSWORD '…' and IDENTIFIED BY '…' of SQL, with escapes E'…' and U&'…'
+    rf"(?P<sql>(?:password|identified[ \t]+by)[ \t]+(?:e|u&)?)(?=\\*'){_QUOTED.format('sql_quote')}",
     # --token …
     rf"(?P<option>--[\w-]{{0,24}}?{_NAME}[ \t]+)(?!-){_BARE}",
     # X-Forwarded-For: …, … and Cookie: a=…; b=…
@@ -60,22 +68,23 @@ _FORMS: Final = (
     rf"(?P<cookies>cookie2?[ \t]*:[ \t]*(?=[^\s=;,\"']+=)){_BARE}(?:(?<=;)[ \t]+(?=[^\s=;:,\"']+=){_BARE})*",
     # password=…, PGPASSWORD: …, Authorization: Bearer …
     (
-        rf"(?P<pair>{_NAME}(?:s(?=[ \t]*=[ \t]*\[))?[ \t]*(?:==(?=[ \t])|:?=|:(?!(?-i:{_SENTENCE})))[ \t]*)"
+        rf"(?P<pair>{_NAME}(?:s(?=[ \t]*=[ \t]*[\[{{]))?[ \t]*"
+        rf"(?:=>(?=[ \t\\\"'])|==(?=[ \t])|:?=|:(?!(?-i:{_SENTENCE})))[ \t]*)"
         rf"(?!{_PATTERN}|(?-i:Authorization: ))"  # the name of a header, in help; what follows it is looked at again
-        rf"{_SCHEME}(?:b?{_QUOTED.format('pair_quote')}|{_LIST}|{_BARE})"
+        rf"{_SCHEME}(?:b?{_QUOTED.format('pair_quote')}|{_LIST}|{_MAPPING}|{_BLOCK}|{_BARE})"
     ),
 )
 _BEGINNINGS: Final = (
     "pahorw",
     "sei",
     "to",
-    "caloru",
+    "caloruv",
     "acpu",
     "emn",
     "ma",
     "ds",
     "lai",
-    "ip",
+    "idp",
     "re",
     "us",
     "faiu",
@@ -90,7 +99,23 @@ PAIR: Final = re.compile(rf"{_BEGINNING}(?:{'|'.join(_FORMS)})", re.IGNORECASE |
 PAIR_MARKS: Final = ("=", ":", "'", "--")
 PAIR_FORMS: Final = ("query", "member", "header", "sql", "option", "addresses", "cookies", "pair")
 PAIR_WORDS: Final = (
-    *("pass", "pwd", "secret", "token", "credential", "auth", "cookie", "signature", "key", "dsn", "mail", "phone"),
+    *(
+        "pass",
+        "pwd",
+        "identified",
+        "cvc",
+        "cvv",
+        "secret",
+        "token",
+        "credential",
+        "auth",
+        "cookie",
+        "signature",
+        "key",
+        "dsn",
+        "mail",
+        "phone",
+    ),
     *("line", "postal", "_name", "-name", "ip_", "ip-", "_ip", "-ip", "addr", "x-"),
 )
 """One of them is in each name."""
@@ -101,6 +126,9 @@ _CLIENT_SECRET: Final = re.compile(  # of the kinds of today, and of any other: 
     rf"({_START}(?:(?:pi|seti|setatt|cs|src|vs|in|cuss|accs|fcsess)(?:_(?:test|live))?(?:_[A-Za-z0-9]+)?"
     rf"|[a-z]{{2,10}}(?:_(?:test|live))?_(?=[a-z]{{0,40}}[A-Z0-9])[A-Za-z0-9]{{12,}})(?:_client)?_secret_){_VALUE}"
 )
+_AT: Final = r"(?:[@\uff20\ufe6b]|\\{1,4}u(?:0040|ff20|fe6b)|\\xef\\x(?:bc\\xa0|b9\\xab))"
+_DOT: Final = r"(?:[.\uff0e\u3002\uff61]|\\{1,4}u(?:ff0e|3002|ff61)|\\xef\\xbc\\x8e)"
+_LAST: Final = r"(?:xn--[\w-]+|[^\W\d_]{2,})"
 TOKENS: Final = (
     *((f"{mode}_", _KEY) for mode in ("_test", "_live", "_org")),
     ("whsec_", re.compile(rf"({_START}whsec_){_VALUE}")),
@@ -109,8 +137,11 @@ TOKENS: Final = (
     ("eyJ", re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{10,}}(?:\.+[A-Za-z0-9_-]+)*")),
     (
         "PRIVATE KEY",
-        re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:.*?-----END [^-]{0,60}-----|.*)", re.DOTALL),
+        re.compile(
+            r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)(?:.*?-----END [^-]{0,60}-----|.*)", re.DOTALL
+        ),
     ),
+    ("SCRAM-SHA-", re.compile(rf"({_START}SCRAM-SHA-[0-9]{{1,3}}\$)[^\s\"',}}\])]+")),
     ("LS0tLS1CRUdJTi", re.compile(rf"LS0tLS1CRUdJTi(?!BDRVJU){_VALUE}")),
     *(
         (begin, re.compile(rf"{_START}{pattern}{_VALUE}"))
@@ -123,6 +154,7 @@ TOKENS: Final = (
             ("cmVkaXM6L", "cmVkaXM6L"),  # redis:/
         )
     ),
+    ('"@', re.compile(rf'"[^"\n]{{1,64}}"@(?:(?:[\w-]+{_DOT})+{_LAST}|\[[^\]\s"]{{2,60}}\])')),  # "a person"@host
     *((kind, re.compile(rf"{_START}{kind}[A-Z0-9]{{16}}(?![A-Z0-9])")) for kind in ("AKIA", "ASIA")),
     *((f"{kind}=", re.compile(rf"({_START}{kind}=)[0-9a-fA-F]{{16,}}")) for kind in ("v0", "v1")),
     ("v1", re.compile(rf"({_START}v1a?,)[A-Za-z0-9+/=]{{40,}}")),
@@ -143,11 +175,8 @@ PARAMETER: Final = re.compile(
     rf"([?&;,][\w.%-]{{0,40}}?{_NAME}=(?:(?<!pwd=)|(?<=[?&;,]pwd=)))(?:'[^'\n]*'?|(?:\\(?![\"'])|[^&#\s\"<>\\])*)",
     re.IGNORECASE,
 )
-_AT: Final = r"(?:[@\uff20\ufe6b]|\\{1,4}u(?:0040|ff20|fe6b)|\\xef\\x(?:bc\\xa0|b9\\xab))"
-_DOT: Final = r"(?:[.\uff0e\u3002\uff61]|\\{1,4}u(?:ff0e|3002|ff61)|\\xef\\xbc\\x8e)"
-_LAST: Final = r"(?:xn--[\w-]+|[^\W\d_]{2,})"
 MAIL: Final = re.compile(
     r"(?![BEbe]')"  # what begins a text of Python's or SQL's
-    rf"[\w.\uff0e+!#$^~-][\w.\uff0e+!#$^~'-]*(?P<domain>{_AT}(?:[\w-]+{_DOT})+{_LAST})?"
+    rf"[\w.\uff0e+!#$^~-][\w.\uff0e+!#$^~'-]*(?P<domain>{_AT}(?:(?:[\w-]+{_DOT})+{_LAST}|\[(?:IPv6:)?[0-9A-Fa-f.:]+\]))?"
 )
 ATS: Final = ("@", "\uff20", "\ufe6b", "u0040", "uff20", "ufe6b", "\\xef\\x")

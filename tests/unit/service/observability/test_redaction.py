@@ -46,6 +46,30 @@ def test_what_is_redacted_stays_the_same_when_it_is_redacted_again(text: str) ->
     assert redact(once) == once
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (r'{"url": "postgresql:\/\/a:{}@db\/x"}', r'{"url": "postgresql:\/\/a:***@db\/x"}'),
+        ("https://{}:@api.example/x", "https://***@api.example/x"),
+        ("Authorization: ApiKey {}", "Authorization: ***"),
+        ("'password' => '{}'", "'password' => '***'"),
+        ("password => {}, next", "password => *** next"),
+        ("credentials={}", "credentials=***"),
+        ("SMTP_PASS={}", "SMTP_PASS=***"),
+        ("cvc: {}", "cvc: ***"),
+        ("secrets={'a': '{}', 'b': 1}, c=2", "secrets=***, c=2"),
+        ("password: |\n  one\n  {}\nuser: a", "password: ***\nuser: a"),
+        ("CREATE USER a IDENTIFIED BY '{}'", "CREATE USER a IDENTIFIED BY '***'"),
+        ("ALTER ROLE a PASSWORD U&'{}'", "ALTER ROLE a PASSWORD U&'***'"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n{}", "-----BEGIN PGP PRIVATE KEY BLOCK-----***"),
+        ("to {}@[192.0.2.7] and {}@[IPv6:fd00::17]", "to *** and ***"),
+        ('to "{} Hopper"@mail.example', "to ***"),
+    ],
+)
+def test_a_secret_goes_in_forms_that_others_write(text: str, left: str) -> None:
+    assert redact(text.replace("{}", "Tr0ub4dor")) == left
+
+
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("value", ["Tr0ub4dor&3", 1234, b"bytes", ["one", "two"], {"id": "cus_1", "note": "x"}])
 def test_fields_named_like_secrets_lose_their_values_only(name: str, value: object) -> None:
