@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 
 import msgspec
 
-from payment_service.catalog import shapes as catalog
-from payment_service.customers import shapes as customers
-from payment_service.mirror import payment_shapes as payments
-from payment_service.subscriptions import shapes as subscriptions
+from payment_service.mirror.registry import KINDS
 from stripe_simulator.shapes import shape
 
 if TYPE_CHECKING:
@@ -19,20 +16,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 
-SHAPES: Final[dict[str, type[msgspec.Struct]]] = {
-    "customer": customers.Customer,
-    "product": catalog.Product,
-    "price": catalog.Price,
-    "subscription": subscriptions.Subscription,
-    "invoice": payments.Invoice,
-    "invoice_payment": payments.InvoicePayment,
-    "payment_intent": payments.PaymentIntent,
-    "setup_intent": payments.SetupIntent,
-    "charge": payments.Charge,
-    "refund": payments.Refund,
-    "dispute": payments.Dispute,
-    "checkout.session": payments.CheckoutSession,
-}
+SHAPES: Final[dict[str, type[msgspec.Struct]]] = {name: kind.shape for name, kind in KINDS.items()}
 VALUES: Final[tuple[Any, ...]] = (
     None,
     "text",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import payment_service
 from payment_operator.api.api_key import COLLECTIONS, NEEDED
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 from payment_service.stripe_api import calls as stripe_calls
 from stripe_simulator.routes import PERMISSIONS
 
@@ -43,7 +43,7 @@ def written_out() -> set[Access]:
 
 def by_collection() -> set[Access]:
     """The calls of `retrieve` and `list_page`, which take any collection: those of the mirror, and named ones."""
-    found = {access("get", target.collection) for target in TARGETS.values()}
+    found = {access("get", target.collection) for target in KINDS.values()}
     for path in Path(inspect.getfile(payment_service)).parent.rglob("*.py"):
         for call in calls(ast.parse(path.read_text()), "retrieve", "list_page"):
             of_stripe = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in {

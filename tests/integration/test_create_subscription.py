@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.servers.stack import OTHER_PRICE
 
-from payment_service.storage.payment_tables import invoices
+from payment_service.mirror.invoice import invoices
 from payment_service.storage.tables import customers, events, operations, subscriptions
 from stripe_simulator.faults import Fault
 

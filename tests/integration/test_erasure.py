@@ -15,9 +15,10 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.customers.erasure import ERASE_SECONDS
+from payment_service.mirror.charge import charges
+from payment_service.mirror.dispute import disputes
 from payment_service.operations.people import MOVE_SECONDS
 from payment_service.reconcile.schemas import Report
-from payment_service.storage.payment_tables import charges, disputes
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import audit_log, customers, events, operations, outbox, subscriptions
 

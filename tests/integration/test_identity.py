@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.servers.stack import OTHER_PRICE, PRICE
 
-from payment_service.customers.history import IMPORT
+from payment_service.mirror.kind import IMPORT
 from payment_service.storage.cursors import drop_cursor, read_cursor
 from payment_service.storage.tables import customers, events, subscriptions
 from stripe_simulator.faults import Fault

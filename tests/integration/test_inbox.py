@@ -14,7 +14,7 @@ from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
 from payment_service.events import store
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 from payment_service.observability.metrics import STRIPE_REQUESTS
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, events, outbox, subscriptions
@@ -155,7 +155,7 @@ async def test_an_event_that_meets_a_fault_of_ours_is_dead_after_the_last_attemp
     async def broken(*_: Any, **__: Any) -> None:
         raise LookupError
 
-    monkeypatch.setitem(TARGETS, "product", replace(TARGETS["product"], write=broken))
+    monkeypatch.setitem(KINDS, "product", replace(KINDS["product"], write_as=broken))
     await lab.receive([told(lab, "evt_1", {"id": "prod_1", "object": "product"})])
     for attempt in range(1, 13):
         await lab.parts.worker.apply_batch()
@@ -277,7 +277,7 @@ async def test_every_kind_of_object_is_applied_as_stripe_has_it(lab: Laboratory)
     mirrored = await lab.mirror()
     empty = [kind for kind, rows in mirrored.items() if not rows]
     assert empty == []
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         for obj in lab.simulator.state.all(kind):
             if obj["id"] in mirrored[kind] and not obj.get("deleted"):
                 wanted = target.columns({"livemode": False, **obj})

@@ -22,7 +22,7 @@ from tests.servers.process import free_port
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.events import worker as worker_module
 from payment_service.events.routes import PATH
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 from payment_service.storage.tables import events, outbox
 from payment_service.stripe_api.signature import sign
 
@@ -116,11 +116,9 @@ async def test_a_storm_of_copies_on_two_apis_and_three_workers_gives_each_object
     assert {event_id for event_id in rows if not event_id.startswith("rec_")} == {event["id"] for event in history}
     assert {row["state"] for row in rows.values()} <= {"applied", "ignored"}
     mirrored = await lab.mirror()
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         assert len(mirrored[kind]) == len(await lab.rows(target.table))
-    told = {
-        kind: {event["data"]["object"]["id"] for event in history if object_kind(event) == kind} for kind in TARGETS
-    }
+    told = {kind: {event["data"]["object"]["id"] for event in history if object_kind(event) == kind} for kind in KINDS}
     assert {kind: set(found) for kind, found in mirrored.items()} == told
     made = [(row["object_type"], row["object_id"]) for row in await lab.rows(outbox) if row["before"] is None]
     assert len(made) == len(set(made))

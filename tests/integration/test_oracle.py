@@ -15,7 +15,7 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.oracle import DELETED, ORACLE, OURS, expected, said
 from tests.servers.other_hands import OtherHands
 
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ UNTOLD = {("checkout.session", "open"), ("invoice_payment", "open"), ("invoice_p
 
 
 def test_every_column_that_stripe_decides_has_a_rule() -> None:
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         assert {column.name for column in target.table.columns} - ORACLE[kind].keys() - OURS == set(), kind
 
 
@@ -79,11 +79,11 @@ async def compare(found: Laboratory, *, actions: list[str], seed: int) -> None:
         hands.do(action)
     await disordered(found, found.history(), Random(seed))
     wrong: list[Any] = []
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         rows = {row[target.key]: row for row in await found.rows(target.table)}
         wrong += differences(kind, rows, {obj["id"]: obj for obj in found.simulator.state.all(kind)})
-    ours = {row["stripe_customer_id"]: row["id"] for row in await found.rows(TARGETS["customer"].table)}
-    for row in await found.rows(TARGETS["subscription"].table):
+    ours = {row["stripe_customer_id"]: row["id"] for row in await found.rows(KINDS["customer"].table)}
+    for row in await found.rows(KINDS["subscription"].table):
         if row["customer_id"] != ours[row["stripe_customer_id"]]:
             wrong.append((row["id"], "is another customer's"))
     assert wrong == []

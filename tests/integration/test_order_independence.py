@@ -13,7 +13,7 @@ from tests.holding import hold
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def present(found: Laboratory) -> dict[str, set[str]]:
     """Return the ids of what Stripe has now, of kinds that tell of themselves by events."""
     return {
         kind: {obj["id"] for obj in found.simulator.state.all(kind)}
-        for kind in TARGETS
+        for kind in KINDS
         if kind not in {"checkout.session", "customer", "product", "invoice_payment"}
     }
 

@@ -12,11 +12,11 @@ from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
 from payment_service.clock import Clock
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.invoice import invoices
+from payment_service.mirror.registry import KINDS
 from payment_service.observability.metrics import DRIFT, OPERATIONS_PAST_LEASE, PAID_WITHOUT_ROW
 from payment_service.reconcile import drift, polling
 from payment_service.storage.cursors import read_cursor
-from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import cursors, customers, events, operations, subscriptions
 from payment_service.stripe_api.call_budget import StripeBudget
 from payment_service.stripe_api.objects import StripeUnreadable
@@ -50,7 +50,7 @@ def live(lab: Laboratory, *actions: str, seed: int = 3) -> Account:
 async def mirror_is_true(lab: Laboratory) -> bool:
     """Tell whether each of Stripe's objects has its row, as it is now."""
     mirrored = await lab.mirror()
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         for obj in lab.simulator.state.all(kind):
             if (kind, obj.get("status")) in UNTOLD:
                 continue

@@ -15,10 +15,10 @@ from tests.servers.postgres import server_user, wheel_programs
 from tests.servers.stack import Stack, running_stack
 
 from payment_service.errors import StripeMisconfigured
+from payment_service.migrations.schema import metadata
 from payment_service.observability.metrics import RECOVERING
 from payment_service.reconcile.recovering import Recovering
 from payment_service.storage.cursors import read_cursor, write_cursor
-from payment_service.storage.payment_tables import metadata
 from payment_service.storage.recovery import MEMORY, Recovery, set_mark
 from payment_service.storage.tables import audit_log, customers, operations, subscriptions
 from payment_service.stripe_api import calls

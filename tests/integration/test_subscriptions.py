@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.servers.stack import OTHER_PRICE
 
+from payment_service.mirror.subscription import TERMINAL
 from payment_service.storage.tables import outbox, subscriptions
-from payment_service.subscriptions.schemas import TERMINAL
 from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.servers.stack import Stack, running_stack
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.events.administration import InboxAdministration
 from payment_service.events.rows import row_of
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import customers, events, outbox, products
 from stripe_simulator.thin_events import thin_event
@@ -112,7 +112,7 @@ def test_every_type_that_the_sdk_names_is_taken() -> None:
         "dispute": "v1.charge.dispute.",
         "subscription": "v1.customer.subscription.",
     }
-    for kind in TARGETS:
+    for kind in KINDS:
         prefix = prefixes.get(kind, f"v1.{kind}.")
         assert any(name.startswith(prefix) for name in states["pending"]), kind
 
@@ -181,7 +181,7 @@ async def test_a_hint_that_was_kept_before_its_kind_was_known_is_fetched_when_it
 ) -> None:
     made = lab.simulator.routes.customers.create({"name": "Ada"})["id"]
     with monkeypatch.context() as earlier:
-        earlier.delitem(TARGETS, "customer")
+        earlier.delitem(KINDS, "customer")
         await lab.receive([hint(lab, "evt_1", customer(made))])
     assert [row["last_error"] for row in await lab.rows(events)] == ["not_mirrored"]
     inbox = InboxAdministration(lab.parts.database, clock=lab.clock, livemode=False)
@@ -231,7 +231,7 @@ async def true_mirror(lab: Laboratory) -> set[str]:
     """Return the objects whose rows are not what Stripe has."""
     mirrored = await lab.mirror()
     wrong = set()
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         for obj in lab.simulator.state.all(kind) if kind not in UNTOLD else ():
             wanted = target.columns({"livemode": False, **obj})
             row = mirrored[kind].get(obj["id"], {})
@@ -267,7 +267,7 @@ async def all_told(stack: Stack) -> bool:
 async def differing(stack: Stack) -> set[str]:
     """Return the objects that have no row as Stripe has them now."""
     wrong = set()
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         rows = {row[target.key]: row for row in await stack.rows(target.table)}
         for obj in stack.simulator.state.all(kind) if kind not in UNTOLD else ():
             wanted = target.columns({"livemode": False, **obj})

@@ -14,8 +14,8 @@ from tests.servers.hostile import HOSTILE, snapshot
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
 from payment_service.events.routes import MAXIMUM_BYTES, PATH
+from payment_service.mirror.invoice import invoices
 from payment_service.observability import metrics
-from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import customers, events, subscriptions
 from payment_service.stripe_api.signature import sign
 from stripe_simulator.faults import WebhookFault

@@ -12,7 +12,7 @@ from tests.servers.laboratory import Laboratory, laboratory
 from tests.wrong_types import SHAPES, declared, whole, wrong
 
 from payment_service.events.rows import row_of
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 from payment_service.storage.tables import customers, events
 from stripe_simulator.shapes import shape
 
@@ -57,7 +57,7 @@ async def test_each_member_of_a_wrong_type_beside_good_events(lab: Laboratory, k
     await write(lab, content)
     found = await apply_once(lab)
     assert {found[f"evt_{name}"]["state"] for name in good} == {"applied"}
-    assert {row[TARGETS[kind].key] for row in await lab.rows(TARGETS[kind].table)} == good.keys()
+    assert {row[KINDS[kind].key] for row in await lab.rows(KINDS[kind].table)} == good.keys()
     for name, (member, _) in bad.items():
         row = found[f"evt_{name}"]
         assert (row["state"], row["attempts"]) == ("dead", 1), (member, row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from payment_service.clock import Clock
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import httpx
     from tests.servers.stack import Stack
 
+    from payment_service.events.rows import EventRow
 
-def event_row(number: int, **changes: Any) -> dict[str, Any]:
+
+def event_row(number: int, **changes: Any) -> EventRow:
     """Return the row of an event of a kind that is only stored."""
     content = {
         "id": f"evt_{number}",
@@ -27,7 +29,8 @@ def event_row(number: int, **changes: Any) -> dict[str, Any]:
         "data": {"object": {"id": f"plan_{number}", "object": "plan"}},
     }
     body = json.dumps(content).encode()
-    return row_of(body, source="webhook", livemode=False, now=Clock().now()) | changes
+    row = row_of(body, source="webhook", livemode=False, now=Clock().now())
+    return cast("EventRow", {**row, **changes})
 
 
 async def deliver(stack: Stack, event_id: str) -> httpx.Response:

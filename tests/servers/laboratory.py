@@ -15,7 +15,7 @@ from payment_service.clock import MovableClock
 from payment_service.events.rows import row_of
 from payment_service.events.store import insert_events
 from payment_service.http.server import Servers, listen
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.registry import KINDS
 from payment_service.storage.tables import cursors, events, outbox
 from stripe_simulator import Simulator
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 UNSEEN = {"created_at", "updated_at", "stripe_updated", "id", "customer_id", "joined", "joined_at", "address_since"}
 """Columns that tell when something was seen here and under which id of ours, not what Stripe says."""
-MIRROR = {kind: target.table for kind, target in TARGETS.items()}
+MIRROR = {kind: target.table for kind, target in KINDS.items()}
 ROUNDS = 60
 
 
@@ -80,7 +80,7 @@ class Laboratory:
     async def mirror(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return what the mirror says, by kind and Stripe's id."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
-        for kind, target in TARGETS.items():
+        for kind, target in KINDS.items():
             rows = await self.rows(target.table)
             found[kind] = {row[target.key]: {k: v for k, v in row.items() if k not in UNSEEN} for row in rows}
         return found

@@ -15,13 +15,13 @@ from sqlalchemy import select
 
 from payment_service.bootstrap import Parts, build, create_app
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET, Settings
-from payment_service.events.event_types import EVENT_TYPES
 from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import PortInUse, Servers, listen, stop_signals
 from payment_service.migrations.runner import locked_connection, run_migrations
+from payment_service.mirror.invoice import invoices
+from payment_service.mirror.registry import event_types
 from payment_service.observability.logging import configure_logging
 from payment_service.printing import echo, echo_styled
-from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import events
 from stripe_simulator import Simulator
 
@@ -97,7 +97,7 @@ async def run_demo(*, port: int, once: bool, body: dict[str, Any] | None, again:
     parts = build(settings)
     base = f"http://{HOST}:{listener.getsockname()[1]}"
     simulator.ensure_webhook_endpoint(
-        url=base + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET, enabled_events=EVENT_TYPES
+        url=base + WEBHOOK_PATH, secret=DEVELOPMENT_WEBHOOK_SECRET, enabled_events=event_types()
     )
     stopped = asyncio.Event()
     await parts.importer.run()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Integer, String, Table, Text, UniqueConstraint
 
 import stripe_simulator as simulator
-from payment_service.mirror.kinds import TARGETS, Target
+from payment_service.mirror.registry import KINDS
 from stripe_simulator.shapes import shape
+
+if TYPE_CHECKING:
+    from payment_service.mirror.kind import Kind
 
 UNIQUE = {
     ("customers", ("stripe_customer_id",)): "Stripe's id: one object, one row",
@@ -54,19 +57,19 @@ def unique_sets(table: Table) -> set[tuple[str, ...]]:
 
 
 def test_unique_references_are_ours_or_stripes_ids() -> None:
-    tables = {target.table for target in TARGETS.values()}
+    tables = {target.table for target in KINDS.values()}
     assert {(table.name, names) for table in tables for names in unique_sets(table)} == UNIQUE.keys()
 
 
 def test_no_mirrored_table_checks_values_or_refers_to_rows_of_others() -> None:
-    for target in TARGETS.values():
+    for target in KINDS.values():
         assert not [c for c in target.table.constraints if isinstance(c, CheckConstraint)]
         assert not target.table.foreign_keys
 
 
 def test_texts_have_no_length_and_numbers_have_room() -> None:
     small = set()
-    for table in {target.table for target in TARGETS.values()}:
+    for table in {target.table for target in KINDS.values()}:
         for column in table.columns:
             if isinstance(column.type, String):
                 assert type(column.type) is Text, column
@@ -88,16 +91,16 @@ def objects(kind: str) -> list[dict[str, Any]]:
 
 
 def test_no_column_that_must_have_a_value_is_without_one_whatever_stripe_leaves_out() -> None:
-    for kind, target in TARGETS.items():
+    for kind, target in KINDS.items():
         for obj in objects(kind):
             assert missing(target, target.columns(obj)) == [], (kind, obj)
 
 
-def missing(target: Target, columns: dict[str, Any]) -> list[str]:
+def missing(kind: Kind, columns: dict[str, object]) -> list[str]:
     """Return the NOT NULL columns that would be null: none of them may be left to Stripe."""
     return [
         column.name
-        for column in target.table.columns
+        for column in kind.table.columns
         if not column.nullable and column.name not in OURS and columns.get(column.name) is None
         if column.server_default is None or column.name in columns
     ]
@@ -106,4 +109,4 @@ def missing(target: Target, columns: dict[str, Any]) -> list[str]:
 def test_every_kind_has_a_shape() -> None:
     folder = Path(simulator.__file__).parent / "shapes"
     kinds = {re.sub(r"\.json$", "", file.name) for file in folder.iterdir()}
-    assert {kind.replace(".", "_") for kind in TARGETS} <= kinds
+    assert {kind.replace(".", "_") for kind in KINDS} <= kinds

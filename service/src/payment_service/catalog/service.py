@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from payment_service.catalog import store
-from payment_service.catalog.schemas import PriceList, PriceView, price_columns
+from payment_service.catalog.schemas import PriceList, PriceView
 from payment_service.errors import Unprocessable
 from payment_service.http.paging import unknown_cursor, whole_seconds
+from payment_service.mirror import price
 from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, reach_of, see
 from payment_service.storage.tables import prices
 from payment_service.stripe_api import calls
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from payment_service.clock import Clock
     from payment_service.http.paging import Page
+    from payment_service.mirror.kind import Columns
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
@@ -90,7 +92,7 @@ class Catalog:
             if seen.version is not None:
                 await self._save({"id": price_id}, {"active": False}, seen=seen)
         else:
-            await self._save(obj, price_columns(obj), seen=seen)
+            await self._save(obj, price.KIND.columns(obj), seen=seen)
 
     async def _bring(
         self, row: Row[Any] | None, *, price_id: str | None, lookup_key: str | None, field: str
@@ -103,12 +105,12 @@ class Catalog:
             if row is not None:
                 await self.refresh(row.id)
             raise
-        if not await self._save(obj, price_columns(obj), seen=seen):
+        if not await self._save(obj, price.KIND.columns(obj), seen=seen):
             await self.refresh(obj["id"])
         async with self._database.read() as connection:
             return await store.find_price(connection, price_id=obj["id"], lookup_key=None, livemode=self._livemode)
 
-    async def _save(self, obj: dict[str, Any], columns: dict[str, Any], *, seen: Seen) -> bool:
+    async def _save(self, obj: dict[str, Any], columns: Columns, *, seen: Seen) -> bool:
         """Write a price just fetched; False when its row has changed meanwhile."""
         fetched = Provenance("fetch", obj.get("created") or 0, self._clock.now(), seen)
         try:
@@ -158,7 +160,7 @@ class Catalog:
 
 
 def _view_fields(obj: dict[str, Any]) -> dict[str, Any]:
-    columns = price_columns(obj)
+    columns = price.KIND.columns(obj)
     return {name: columns[name] for name in PriceView.__struct_fields__ if name != "id"}
 
 

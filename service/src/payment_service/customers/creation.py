@@ -8,6 +8,7 @@ import msgspec
 
 from payment_service.customers import store
 from payment_service.errors import CustomerExists, PaymentDeclined, PaymentsError
+from payment_service.mirror import customer
 from payment_service.operations.schemas import Asked, Begun, IdempotencyKey, Operation, StoredResponse
 from payment_service.operations.service import Operations, refusal
 from payment_service.operations.state import Kind, State
@@ -104,7 +105,7 @@ class CustomerCreationStep:
             await self._refuse(operation, error)
             return
         async with self._steps.take(operation) as step:
-            await store.set_stripe_id(step.connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
+            await customer.set_stripe_id(step.connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
             row = await store.find(step.connection, livemode=self._livemode, customer_id=customer_id)
             assert row is not None
             step.response = StoredResponse.of(201, store.to_view(row))

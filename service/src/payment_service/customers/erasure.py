@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
-from payment_service.customers.people import Person, clear_mirror, is_filled, rows_of
+from payment_service.customers.people import clear_mirror
+from payment_service.mirror import subscription
+from payment_service.mirror.person import Person, is_filled
 from payment_service.observability.metrics import ERASURES_OVERDUE
 from payment_service.operations.people import erase_operations
 from payment_service.storage import audit_log
@@ -148,7 +150,7 @@ class Erasure:
 
 async def remove_of_operations(connection: AsyncConnection, person: Person) -> int:
     """Empty what operations hold that still can be replayed."""
-    subscription_ids = select(subscriptions.c.stripe_subscription_id).where(rows_of(subscriptions, person))
+    subscription_ids = select(subscriptions.c.stripe_subscription_id).where(subscription.of_person(person))
     return await erase_operations(connection, customer_ids=person.ids, subscription_ids=subscription_ids)
 
 

@@ -1,13 +1,14 @@
 """Whether every customer that the account had before this service has a row here: only then is a missing row proof.
 
-The import notes that it is complete in the row `import` of `cursors` (`reconcile/importing.py`). An account without any
-customer needs none: whoever asks first notes that.
+The import (`reconcile/importing.py`) notes in the row `import` of `cursors` when it began and, as `completed_at`, when
+it was complete, in Stripe's seconds. An account without any customer needs none: whoever asks first notes that.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from payment_service.mirror.kind import IMPORT
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.stripe_api import calls
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
-
-IMPORT: Final = "import"
-"""The name of the row: when the import began and, as `completed_at`, when it was complete, in Stripe's seconds."""
 
 
 class History:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from payment_service.customers import shapes
 from payment_service.http.id_types import EMAIL, LINE, METADATA_KEY
-from payment_service.mail_addresses import mail_key
-from payment_service.stripe_api.objects import check
 
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=LINE)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=EMAIL)]
@@ -67,26 +64,3 @@ class CustomerList(msgspec.Struct, kw_only=True):
     """The page."""
     has_more: bool
     """Whether there are more in this direction."""
-
-
-def customer_columns(obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the mirrored columns of a Stripe customer (docs.stripe.com/api/customers/object).
-
-    Of a deleted one nothing personal stays, as at Stripe.
-
-    Raises:
-        StripeUnreadable: a member is not as Stripe's reference says.
-    """
-    check(obj, shapes.Customer)
-    if obj.get("deleted"):
-        gone = dict.fromkeys(("email", "address_key", "name"))
-        return {**gone, "metadata": {}, "livemode": obj["livemode"], "deleted": True}
-    email = obj.get("email")
-    return {
-        "email": email,
-        "address_key": mail_key(email) if email else None,
-        "name": obj.get("name"),
-        "metadata": {k: v for k, v in (obj.get("metadata") or {}).items() if not k.startswith("lean_payments_")},
-        "livemode": obj["livemode"],
-        "deleted": False,
-    }

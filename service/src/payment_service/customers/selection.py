@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from payment_service.customers import store
 from payment_service.errors import CustomerAmbiguous, ImportRequired, Unprocessable
 from payment_service.mail_addresses import mail_key
+from payment_service.mirror import customer
 from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, reach_of, see
 from payment_service.storage.tables import customers
 from payment_service.stripe_api import calls
@@ -108,7 +109,7 @@ class Selection:
 
     async def _write(self, connection: AsyncConnection, obj: dict[str, Any], *, seen: Seen) -> None:
         fetched = Provenance("fetch", obj.get("created") or 0, self._clock.now(), seen)
-        await store.apply_stripe_customer(connection, obj, provenance=fetched)
+        await customer.write(connection, obj, provenance=fetched)
 
     async def choose(
         self, connection: AsyncConnection, named: Named, *, imported: bool, cause: str, mark: str

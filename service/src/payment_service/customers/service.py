@@ -10,6 +10,7 @@ from payment_service.customers.schemas import CustomerList
 from payment_service.customers.selection import unknown_customer
 from payment_service.errors import NotFound
 from payment_service.http.paging import read_listed
+from payment_service.mirror import customer
 from payment_service.operations.schemas import STRIPE_KEY_SECONDS
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
@@ -134,9 +135,9 @@ class Customers:
             found = await self._find_at_stripe(row)
             if found is not None:
                 return found
-        metadata = dict(row._mapping["metadata"]) | {"lean_payments_customer": row.id}  # noqa: SLF001 - see to_view
+        metadata = dict(row._mapping["metadata"]) | {customer.OUR_ID: row.id}  # noqa: SLF001 - see to_view
         if row.reference is not None:
-            metadata["lean_payments_reference"] = row.reference
+            metadata[customer.REFERENCE] = row.reference
         obj = await calls.create_customer(
             self._gateway,
             key=f"{row.id}-create" + (f"-{tries}" if tries else ""),
@@ -150,10 +151,10 @@ class Customers:
         """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
         since = int(row.created_at.timestamp()) - CLOCK_SKEW_SECONDS
         async for obj in calls.list_customers(self._gateway, created={"gte": since}, email=row.email):
-            if (obj.get("metadata") or {}).get("lean_payments_customer") == row.id:
+            if (obj.get("metadata") or {}).get(customer.OUR_ID) == row.id:
                 return str(obj["id"])
         return None
 
     async def record_stripe_id(self, connection: AsyncConnection, customer_id: str, *, stripe_id: str) -> None:
         """Record the customer that Stripe made for ours."""
-        await store.set_stripe_id(connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
+        await customer.set_stripe_id(connection, customer_id, stripe_id=stripe_id, now=self._clock.now())

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
-from payment_service.customers.schemas import CustomerView, customer_columns
+from payment_service.customers.schemas import CustomerView
 from payment_service.http.paging import Order, read_page
 from payment_service.mail_addresses import mail_key
 from payment_service.storage.ids import new_id, same_id
-from payment_service.storage.mirror import Ended, Provenance, created, lock, mirror, write_outbox
+from payment_service.storage.mirror import write_outbox
 from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import customers
 
@@ -51,8 +51,6 @@ _GIVE_UP_CLAIM: Final = (
 )
 """An earlier version does not do this when an address changes at Stripe."""
 _INSERT: Final = InsertNew(customers, returning=tuple(customers.c))
-_LONGEST_REFERENCE: Final = 255
-"""Of one that was given here; what somebody writes into the metadata at Stripe may fit no index."""
 _ID_TAKEN: Final = select(customers.c.id).where(customers.c.id == bindparam("id"))
 _ORDER: Final = Order(
     noun="customer",
@@ -60,18 +58,6 @@ _ORDER: Final = Order(
     ids=(customers.c.id, customers.c.stripe_customer_id),
     created=customers.c.created_at,
 )
-_DELETED: Final = Ended("deleted", frozenset({True}))
-_OTHER: Final = customers.alias()
-_SET_STRIPE_ID: Final = (
-    update(customers)
-    .where(
-        customers.c.id == bindparam("c_id"),
-        customers.c.stripe_customer_id.is_(None),
-        ~select(_OTHER.c.id).where(_OTHER.c.stripe_customer_id == bindparam("c_stripe_id")).exists(),
-    )
-    .values(stripe_customer_id=bindparam("c_stripe_id"), updated_at=bindparam("c_now"))
-)
-"""A customer of Stripe's that has a row already keeps that, whatever a person writes into its metadata at Stripe."""
 
 
 async def find(
@@ -155,74 +141,6 @@ async def insert_customer(
         connection, object_type="customers", object_id=row.id, before=None, after=after, cause=cause, now=now
     )
     return row
-
-
-async def set_stripe_id(connection: AsyncConnection, customer_id: str, *, stripe_id: str, now: datetime) -> None:
-    """Record the customer that Stripe made for ours."""
-    await connection.execute(_SET_STRIPE_ID, {"c_id": customer_id, "c_stripe_id": stripe_id, "c_now": now})
-
-
-async def apply_stripe_customer(connection: AsyncConnection, obj: dict[str, Any], *, provenance: Provenance) -> None:
-    """Write what Stripe says of a customer; one made elsewhere gets a row with the origin `stripe`.
-
-    A customer of ours whose creation is not recorded yet is found by the id in its metadata. One whose address changes
-    gives up its claim to the former one.
-
-    Raises:
-        NeedsFetch: an event's snapshot that may be older than the row.
-        StripeUnreadable: a member is not as Stripe's reference says.
-    """
-    columns, key = customer_columns(obj), {"stripe_customer_id": obj["id"]}
-    ours = (obj.get("metadata") or {}).get("lean_payments_customer")
-    if ours is not None:
-        await set_stripe_id(connection, ours, stripe_id=obj["id"], now=provenance.now)
-    if columns["deleted"]:
-        columns |= {"reference": None}
-    found = await lock(connection, customers, key)
-    await mirror(
-        connection,
-        customers,
-        key=key,
-        columns=columns,
-        provenance=provenance,
-        update_only=None if found is None else _of_address(found, columns, now=provenance.now),
-        locked=found,
-        insert_only={
-            "id": foreign_id(obj["id"]),
-            **await _remembered(connection, obj),
-            "created_at": created(obj, otherwise=provenance.now),
-        },
-        ended=_DELETED,
-    )
-
-
-def _of_address(row: Row[Any], columns: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return what only we know of the address: one that goes takes its claim along, one that comes says since when."""
-    key, former = columns["address_key"], row.address_key
-    if former is None and row.email is not None:  # of an earlier version
-        former = mail_key(row.email)
-    return {
-        "email_key": row.email_key if row.email_key == key else None,
-        "address_since": row.address_since if key in {former, None} else now,
-    }
-
-
-async def _remembered(connection: AsyncConnection, obj: dict[str, Any]) -> dict[str, Any]:
-    """Return what only we know of a customer without a row: one that was made here is in a dump no more."""
-    metadata = obj.get("metadata") or {}
-    reference = metadata.get("lean_payments_reference")
-    if "lean_payments_customer" not in metadata or obj.get("deleted"):
-        return {"origin": "stripe"}
-    if reference is None or len(reference) > _LONGEST_REFERENCE:
-        return {"origin": "api"}
-    if await find(connection, livemode=obj["livemode"], reference=reference):
-        return {"origin": "api"}
-    return {"origin": "api", "reference": reference}
-
-
-def foreign_id(stripe_customer_id: str) -> str:
-    """Return our id of a customer that was not made here; it is the same before its row exists."""
-    return f"lpc_{stripe_customer_id.removeprefix('cus_')}"
 
 
 def to_view(row: Row[Any]) -> CustomerView:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -18,11 +18,11 @@ from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
 from payment_service.events import store
 from payment_service.events.claiming import Claims, ids_of, log_outcome, named
-from payment_service.events.event_types import label_of
 from payment_service.events.retry_policy import judge
 from payment_service.events.rows import BURST_SECONDS, GONE, NOT_MIRRORED
 from payment_service.events.silent_changes import consequences
-from payment_service.mirror.kinds import RANKS, TARGETS, Target, fetch_current, kind_of, marks_only, snapshot_of
+from payment_service.events.snapshots import fetch_current, kind_of, snapshot_of
+from payment_service.mirror.registry import KINDS, label_of
 from payment_service.observability.metrics import EVENTS
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of, see
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.events.schemas import InboxEvent
+    from payment_service.json_types import JsonObject
+    from payment_service.mirror.kind import Kind
     from payment_service.storage.database import Database
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -162,7 +164,7 @@ class Applier:
         log_outcome(applied, "applied", held=held)
         log_outcome(ignored, "ignored", held=held)
 
-    async def _let_follow(self, connection: AsyncConnection, told: list[tuple[InboxEvent, dict[str, Any]]]) -> None:
+    async def _let_follow(self, connection: AsyncConnection, told: list[tuple[InboxEvent, JsonObject]]) -> None:
         """Let objects be fetched that changed in silence with those just written."""
         now = self._clock.now()
         rows = [row for event, obj in told for row in consequences(event, obj, now=now)]
@@ -171,12 +173,12 @@ class Applier:
 
     async def _write_snapshot(self, connection: AsyncConnection, event: InboxEvent) -> bool:
         """Write what the event shows; False when that may be older than the row, or when it shows no state at all."""
-        if event.thin:  # kept as of no kind of ours, and armed by a person or a later version that knows it
+        kind = kind_of(event)
+        if kind is None or event.thin:  # kept as of no kind of ours, and armed by a person or a version that knows it
             return False
-        target = TARGETS[kind_of(event) or ""]
         try:
             told = Provenance(event.id, event.stripe_created, self._clock.now())
-            await target.write(connection, snapshot_of(event), provenance=told)
+            await kind.write(connection, snapshot_of(event), provenance=told)
         except NeedsFetch:
             return False
         return True
@@ -186,14 +188,14 @@ class Applier:
         try:
             kind = kind_of(events[-1])
             async with self._fetching:
-                if kind is None or not await self._fetch_and_write(TARGETS[kind], events):
+                if kind is None or not await self._fetch_and_write(kind, events):
                     await self._claims.settle(events, "ignored", error=NOT_MIRRORED if kind is None else GONE)
         except Exception as error:
             if is_unavailable(error) and not is_busy(error):
                 raise
             await self._failed(events, error)
 
-    async def _fetch_and_write(self, target: Target, events: list[InboxEvent]) -> bool:
+    async def _fetch_and_write(self, kind: Kind, events: list[InboxEvent]) -> bool:
         """Fetch and write for as long as the row changes meanwhile; False when Stripe has no such object.
 
         Raises:
@@ -203,17 +205,15 @@ class Applier:
             await self._budget.take()
             reach = reach_of(self._clock)
             async with self._database.read() as connection:
-                seen = await see(connection, target.table, {target.key: events[-1].object_id}, reach=reach)
-            current = await fetch_current(self._gateway, target, events)
-            if current is None or (seen.version is None and marks_only(current)):
+                seen = await see(connection, kind.table, {kind.key: events[-1].object_id}, reach=reach)
+            current = await fetch_current(self._gateway, kind, events)
+            if current is None or (seen.version is None and kind.only_marks(current)):
                 return False
-            if await self._write_current(target, events, current, seen=seen):
+            if await self._write_current(kind, events, current, seen=seen):
                 return True
         raise StripeUnavailable("The object changes faster than it can be written", retry_after=1)
 
-    async def _write_current(
-        self, target: Target, events: list[InboxEvent], obj: dict[str, Any], *, seen: Seen
-    ) -> bool:
+    async def _write_current(self, kind: Kind, events: list[InboxEvent], obj: JsonObject, *, seen: Seen) -> bool:
         """Write the object and settle its events in one transaction; False when the row has changed since."""
         now = self._clock.now()
         newest = events[-1]
@@ -221,7 +221,7 @@ class Applier:
             async with self._database.transaction() as connection:
                 await reopen(connection, [obj, *(event.object for event in events)])
                 fetched = Provenance(newest.id, newest.stripe_created, now, seen)
-                await target.write(connection, obj, provenance=fetched)
+                await kind.write(connection, obj, provenance=fetched)
                 shown = [(event, obj if event.thin else snapshot_of(event)) for event in events]
                 await self._let_follow(connection, shown)
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
@@ -239,7 +239,7 @@ class Applier:
                 attempts=event.attempts,
                 maximum=maximum,
                 chance=self._chance,
-                object_type=kind_of(event) or "",
+                object_type=_name_of(event),
             )
             log.warning("event_failed", **named(event), dead=verdict.dead, error=verdict.reason)
             if verdict.dead:
@@ -260,4 +260,11 @@ class Applier:
 
 def _order(event: InboxEvent) -> tuple[int, str, int, str]:
     """Order by kind and object, the events of an object by time."""
-    return RANKS.get(kind_of(event) or "", -1), event.object_id, event.stripe_created, event.id
+    name = _name_of(event)
+    rank = list(KINDS).index(name) if name else -1
+    return rank, event.object_id, event.stripe_created, event.id
+
+
+def _name_of(event: InboxEvent) -> str:
+    kind = kind_of(event)
+    return "" if kind is None else kind.name

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from payment_service.events import store
-from payment_service.events.event_types import label_of
 from payment_service.events.payloads import Unreadable
 from payment_service.events.rows import reason_of, to_event
+from payment_service.mirror.registry import label_of
 from payment_service.observability import loggable
 from payment_service.observability.metrics import EVENTS
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
-    from payment_service.customers.people import Person
+    from payment_service.mirror.person import Person
 
 BATCH: Final = 200
 _SHOWN: Final = ("id", "type", "object_id", "api_version", "livemode", "stripe_created", "payload")

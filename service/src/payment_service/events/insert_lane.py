@@ -8,13 +8,16 @@ the commit of its own event. There is no timer.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.events.store import ARRIVED
 from payment_service.storage.database import is_unavailable
 from payment_service.tasks import begin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from payment_service.events.rows import EventRow
     from payment_service.storage.database import Database
 
 MAXIMUM_BATCH: Final = 200
@@ -31,10 +34,10 @@ class InsertLane:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queued: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._queued: list[tuple[EventRow, asyncio.Future[None]]] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def insert(self, row: dict[str, Any]) -> None:
+    async def insert(self, row: EventRow) -> None:
         """Insert one row and return after its commit.
 
         Raises:
@@ -57,7 +60,7 @@ class InsertLane:
         finally:
             self._running = None
 
-    async def _insert_batch(self, batch: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
+    async def _insert_batch(self, batch: list[tuple[EventRow, asyncio.Future[None]]]) -> None:
         """Insert a batch; a row that the database refuses does not take the others with it."""
         try:
             await self._execute([row for row, _ in batch])
@@ -74,8 +77,8 @@ class InsertLane:
             if not waiting.done():
                 waiting.set_result(None)
 
-    async def _execute(self, rows: list[dict[str, Any]]) -> None:
+    async def _execute(self, rows: list[EventRow]) -> None:
         """Run one statement in a transaction of its own; copies of an event within it are one row."""
-        unique = list({row["id"]: row for row in rows}.values())
+        unique: list[Mapping[str, object]] = list({row["id"]: row for row in rows}.values())
         async with self._database.connect() as connection:
             await ARRIVED.run_batch(connection, unique)

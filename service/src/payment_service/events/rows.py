@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from payment_service.events import payloads
 from payment_service.events.retry_policy import UNREADABLE
 from payment_service.events.schemas import InboxEvent
+from payment_service.events.snapshots import check_snapshot
 from payment_service.http.strict_json import storable
-from payment_service.mirror.kinds import TARGETS, check_snapshot
+from payment_service.mirror.registry import KINDS
 from payment_service.stripe_api.objects import StripeUnreadable
 
 if TYPE_CHECKING:
@@ -30,7 +31,28 @@ GONE: Final = "gone"
 """Why an event is ignored: Stripe has no such object, and nothing tells what it was."""
 
 
-def row_of(body: bytes, *, source: str, livemode: bool, now: datetime) -> dict[str, Any]:
+class EventRow(TypedDict):
+    """A row of the inbox before its first attempt."""
+
+    id: str
+    type: str
+    object_id: str
+    group_key: str
+    api_version: str | None
+    livemode: bool
+    stripe_created: int
+    payload: bytes
+    source: str
+    state: str
+    attempts: int
+    available_at: datetime
+    received_at: datetime
+    settled_at: datetime | None
+    fetch: bool
+    last_error: str | None
+
+
+def row_of(body: bytes, *, source: str, livemode: bool, now: datetime) -> EventRow:
     """Return the row of what was received; one that cannot be read is dead from the beginning, with the reason."""
     try:
         event = payloads.read(body)
@@ -98,6 +120,6 @@ def _state(event: Payload, *, livemode: bool) -> tuple[str, str | None]:
         return "ignored", "other_mode"
     if event.account is not None:
         return "ignored", OTHER_ACCOUNT
-    if event.thin and not (event.object["object"] in TARGETS and event.object["id"]):
+    if event.thin and not (event.object["object"] in KINDS and event.object["id"]):
         return "ignored", NOT_MIRRORED
     return "pending", None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from payment_service.config.secrets import fingerprint
 from payment_service.errors import InvalidSignature
 from payment_service.events import store
-from payment_service.events.event_types import label_of
 from payment_service.events.insert_lane import InsertLane
 from payment_service.events.rows import row_of
+from payment_service.mirror.registry import label_of
 from payment_service.observability import loggable
 from payment_service.observability.metrics import EVENTS, WEBHOOKS_RECEIVED
 from payment_service.storage.notifications import Notifier
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from payment_service.clock import Clock
     from payment_service.config.settings import Settings
+    from payment_service.events.rows import EventRow
     from payment_service.storage.database import Database
 
 log = structlog.get_logger("payments")
@@ -101,7 +102,7 @@ class Inbox:
         """End what runs in the background."""
         await self._notifier.close()
 
-    async def _insert(self, row: dict[str, Any]) -> None:
+    async def _insert(self, row: EventRow) -> None:
         if self._lane is not None:
             await self._lane.insert(row)
             return

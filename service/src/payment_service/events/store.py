@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from payment_service.events.rows import EventRow
+
 _LOCK_SEED: Final = 7_261_001
 """Keeps these locks apart from others in the same database."""
 REARMED: Final = (
@@ -145,12 +147,12 @@ _OLDEST: Final = select(func.min(events.c.received_at)).where(_PENDING)
 _DEAD: Final = select(func.count()).where(events.c.state == "dead")
 
 
-async def insert_events(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+async def insert_events(connection: AsyncConnection, rows: Sequence[EventRow]) -> None:
     """Insert events that are not there yet."""
     await ARRIVED.run_all(connection, rows)
 
 
-async def insert_missed(connection: AsyncConnection, rows: Iterable[dict[str, Any]]) -> list[str]:
+async def insert_missed(connection: AsyncConnection, rows: Iterable[EventRow]) -> list[str]:
     """Insert events and return the ids of those that were not there."""
     made = [await _MISSED.run(connection, row) for row in rows]
     return [row.id for row in made if row is not None]

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING
 from alembic import context
 
 from payment_service.migrations.recording import record_version
-from payment_service.storage.payment_tables import (
-    metadata,  # importing these also adds their tables to those of `tables`
-)
-from payment_service.storage.personal_tables import personal_data  # noqa: F401 - as above
+from payment_service.migrations.schema import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

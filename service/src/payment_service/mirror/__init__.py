@@ -1,1 +1,4 @@
-"""Stripe's objects as rows: which object an event tells about, how it is fetched, and the columns it becomes."""
+"""Stripe's objects as rows. Each kind is a module: what is read of an object, its table, its events, whom it is about.
+
+A new kind is such a module, its line in `registry` and a migration. Inbox, import, sweep and erasure know it by that.
+"""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from payment_service.customers.people import PERSONAL, of_deleted
+from payment_service.customers.people import of_deleted
 from payment_service.errors import StripeMisconfigured
 from payment_service.events.rows import row_of
 from payment_service.events.store import insert_missed
-from payment_service.mirror.kinds import TARGETS, Target
+from payment_service.mirror.registry import KINDS, guarding
 from payment_service.observability import loggable
 from payment_service.observability.metrics import DRIFT
 from payment_service.reconcile import store
@@ -29,7 +29,7 @@ from payment_service.storage.mirror import reach_of
 from payment_service.storage.recovery import MARK
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import API_VERSION, StripeRejected
-from payment_service.stripe_api.objects import StripeUnreadable, has_more_items
+from payment_service.stripe_api.objects import StripeUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from payment_service.clock import Clock
+    from payment_service.mirror.kind import Kind
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -45,10 +46,7 @@ if TYPE_CHECKING:
 CURSOR: Final = "reconcile.sweep"
 """Exists while a sweep is under way: the kind, the last object of it that was looked at, and the mark of the recovery
 that it counts for (`storage/recovery.py`): one that was set before the sweep began."""
-GUARDED: Final = ("customer", "subscription")
-"""What a recovery must have seen: the guard against a second charge looks at these."""
-KINDS: Final = tuple(TARGETS)
-BEGINNING: Final = {"kind": KINDS[0], "after": None}
+BEGINNING: Final = {"kind": next(iter(KINDS)), "after": None}
 
 log = structlog.get_logger("payments")
 
@@ -85,12 +83,12 @@ class DriftSweep:
         place: dict[str, Any] = BEGINNING if dry_run else found.get(CURSOR, BEGINNING)
         after, seen = place["after"], place.get("seen")
         recovery = found.get(MARK, {}).get("id") if place == BEGINNING else place.get("recovery")
-        for kind in KINDS[KINDS.index(place["kind"]) :]:
+        for kind in list(KINDS)[list(KINDS).index(place["kind"]) :]:
             try:
                 await self._sweep_kind(kind, after, report, dry_run=dry_run, recovery=recovery, seen=seen)
             except (StripeRejected, StripeMisconfigured, StripeUnreadable) as error:
                 report.skipped.append(kind)
-                recovery = None if kind in GUARDED else recovery
+                recovery = None if kind in guarding() else recovery
                 log.warning("sweep_skipped", kind=kind, error=error.code)
             after = seen = None
             progress(f"{kind}: {report.looked_at} looked at, {sum(report.drifted.values())} differ")
@@ -103,7 +101,7 @@ class DriftSweep:
 
     async def _sweep_kind(
         self,
-        kind: str,
+        name: str,
         after: str | None,
         report: Report,
         *,
@@ -111,37 +109,37 @@ class DriftSweep:
         recovery: str | None,
         seen: float | None,
     ) -> None:
-        target = TARGETS[kind]
+        kind = KINDS[name]
         absence = Absence(self._database, self._gateway, budget=self._budget, livemode=self._livemode, seen=seen)
         while True:
             await self._budget.take()
             as_of = reach_of(self._clock)
             more = {"starting_after": after} if after else {}
-            page = await calls.list_page(self._gateway, target.collection, **target.listing, **more)
+            page = await calls.list_page(self._gateway, kind.collection, **kind.listing, **more)
             objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
-            drifted = await self._differing(target, objects)
-            if kind == KIND:
+            drifted = await self._differing(kind, objects)
+            if name == KIND:
                 drifted += await absence.deleted(objects, last=not page["has_more"])
-            report.add(looked_at=len(objects), drifted=Counter({kind: len(drifted)}))
+            report.add(looked_at=len(objects), drifted=Counter({name: len(drifted)}))
             after = last_id(page["data"]) if objects else None
             if not dry_run:
                 await self._bring(
-                    kind, drifted, as_of=as_of, place={"after": after, "recovery": recovery, "seen": absence.seen}
+                    name, drifted, as_of=as_of, place={"after": after, "recovery": recovery, "seen": absence.seen}
                 )
             if not page["has_more"]:
                 return
 
-    async def _differing(self, target: Target, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _differing(self, kind: Kind, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the objects that differ from their rows and of which no event waits."""
         ids = [obj["id"] for obj in objects]
         async with self._database.read() as connection:
-            rows = await store.rows_of(connection, target.table, target.key, ids)
+            rows = await store.rows_of(connection, kind.table, kind.key, ids)
             coming = await store.on_their_way(connection, ids)
             gone = await of_deleted(connection, objects)
         return [
             obj
             for obj in objects
-            if obj["id"] not in coming and _may_differ(target, rows.get(obj["id"]), obj, erased=obj["id"] in gone)
+            if obj["id"] not in coming and _may_differ(kind, rows.get(obj["id"]), obj, erased=obj["id"] in gone)
         ]
 
     async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, Any]) -> None:
@@ -175,26 +173,24 @@ def counts(place: dict[str, Any], mark: dict[str, Any]) -> bool:
     return place == BEGINNING or place.get("recovery") == mark["id"]
 
 
-def _may_differ(target: Target, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool) -> bool:
+def _may_differ(kind: Kind, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool) -> bool:
     """Tell whether the object is to go through the inbox; one that cannot be compared is, and fails there alone."""
     try:
-        return differs(target, row, obj, erased=erased)
+        return differs(kind, row, obj, erased=erased)
     except Exception as error:  # noqa: BLE001 - whatever is odd about one object must not end the sweep over the others
         log.warning("object_not_compared", object=loggable.object_id(obj["id"]), error=type(error).__name__)
         return True
 
 
-def differs(target: Target, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool = False) -> bool:
+def differs(kind: Kind, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool = False) -> bool:
     """Tell whether the row must change to be what Stripe says; of an erased customer beside its personal fields."""
     if row is None:
         return True
     stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    columns = target.compared(obj, row)
-    for name in PERSONAL.get(target.table, {}) if erased else ():
+    columns = kind.compared(obj, row)
+    for name in kind.personal if erased else ():
         columns.pop(name, None)
-    if has_more_items(obj):
-        columns.pop("items")
-    if target.ended and stored[target.ended.column] in target.ended.values:
-        ends = columns[target.ended.column] in target.ended.values
+    if kind.ended and stored[kind.ended.column] in kind.ended.values:
+        ends = columns[kind.ended.column] in kind.ended.values
         return ends and any(stored[name] != value for name, value in columns.items())
     return any(stored[name] != value for name, value in columns.items())

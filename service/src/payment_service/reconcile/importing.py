@@ -1,5 +1,6 @@
 """Imports what the account held before this service came: `payments import`, and each worker until it is done.
 
+What the guards of a creation look at is imported (`Kind.guards`); prices are fetched when they are ordered.
 Until then a missing row is no proof, and creation by address is refused where none is found (`customers/history.py`).
 Stripe's lists are walked newest first, a page at a time; each page is written together with the place that the walk has
 reached, so that an interrupted one goes on there, whoever goes on. What is made while it lasts is told by events, which
@@ -15,10 +16,10 @@ import msgspec
 import structlog
 from sqlalchemy import bindparam, update
 
-from payment_service.customers.history import IMPORT
 from payment_service.events.rows import row_of
 from payment_service.events.store import insert_missed
-from payment_service.mirror.kinds import TARGETS, Target
+from payment_service.mirror.kind import IMPORT
+from payment_service.mirror.registry import KINDS, guarding
 from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
@@ -26,7 +27,6 @@ from payment_service.storage.database import is_unavailable
 from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of
 from payment_service.storage.tables import cursors
 from payment_service.stripe_api import calls
-from payment_service.stripe_api.objects import has_more_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
+    from payment_service.json_types import JsonObject
+    from payment_service.mirror.kind import Kind
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget
     from payment_service.stripe_api.gateway import StripeGateway
 
-KINDS: Final = ("customer", "subscription")
-"""What the guards of a creation look at; prices are fetched when they are ordered."""
 CHECK_SECONDS: Final = 5.0
 ABANDONED_SECONDS: Final = 60.0
 """After so long without a page another worker goes on."""
@@ -105,56 +105,56 @@ class Importer:
         return place
 
     def _beginning(self) -> dict[str, Any]:
-        return {"began_at": int(self._clock.timestamp()), "kind": KINDS[0], "after": None, "counts": {}}
+        return {"began_at": int(self._clock.timestamp()), "kind": guarding()[0], "after": None, "counts": {}}
 
     async def _write_page(self, place: dict[str, Any]) -> dict[str, Any]:
         """Write the next page and how far that is, in one transaction."""
-        kind = place["kind"]
-        target = TARGETS[kind]
+        kind = KINDS[place["kind"]]
         await self._budget.take()
         as_of = reach_of(self._clock)
         more = {"starting_after": place["after"]} if place["after"] else {}
-        page = await calls.list_page(self._gateway, target.collection, **target.listing, **more)
+        page = await calls.list_page(self._gateway, kind.collection, **kind.listing, **more)
         objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
-        counts = {**place["counts"], kind: place["counts"].get(kind, 0) + len(objects)}
+        counts = {**place["counts"], kind.name: place["counts"].get(kind.name, 0) + len(objects)}
         following = {**place, **self._next(kind, page), "counts": counts}
         try:
             async with self._database.transaction() as connection:
-                unclear = [obj for obj in objects if not await self._write(connection, target, obj, as_of=as_of)]
+                unclear = [obj for obj in objects if not await self._write(connection, kind, obj, as_of=as_of)]
                 await self._leave_to_workers(connection, kind, unclear, as_of=as_of)
                 await write_cursor(connection, IMPORT, following, now=self._clock.now())
         except Exception as error:
             if is_unavailable(error):
                 raise
-            log.warning("page_not_imported_at_once", kind=kind, error=type(error).__name__)
+            log.warning("page_not_imported_at_once", kind=kind.name, error=type(error).__name__)
             async with self._database.transaction() as connection:
                 await self._leave_to_workers(connection, kind, objects, as_of=as_of)
                 await write_cursor(connection, IMPORT, following, now=self._clock.now())
         return following
 
-    async def _write(self, connection: AsyncConnection, target: Target, obj: dict[str, Any], *, as_of: int) -> bool:
+    async def _write(self, connection: AsyncConnection, kind: Kind, obj: JsonObject, *, as_of: int) -> bool:
         """Write what the list shows; False when that is not the whole. A row that is newer stays."""
         try:
-            await target.write(connection, obj, provenance=Provenance(IMPORT, as_of, self._clock.now()))
+            await kind.write(connection, obj, provenance=Provenance(IMPORT, as_of, self._clock.now()))
         except NeedsFetch:
-            return not has_more_items(obj)
+            return not kind.is_cut(obj)
         return True
 
     async def _leave_to_workers(
-        self, connection: AsyncConnection, kind: str, objects: list[dict[str, Any]], *, as_of: int
+        self, connection: AsyncConnection, kind: Kind, objects: list[dict[str, Any]], *, as_of: int
     ) -> None:
         """Bring objects through the inbox, where one that cannot be written costs no other."""
         now = self._clock.now()
-        bodies = [msgspec.json.encode(told(kind, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
+        bodies = [msgspec.json.encode(told(kind.name, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
         rows = [row_of(body, source="reconcile", livemode=self._livemode, now=now) for body in bodies]
         await insert_missed(connection, rows)
 
-    def _next(self, kind: str, page: dict[str, Any]) -> dict[str, Any]:
+    def _next(self, kind: Kind, page: dict[str, Any]) -> dict[str, Any]:
         if page["has_more"]:
             return {"after": last_id(page["data"])}
-        if kind == KINDS[-1]:
+        following = guarding()[guarding().index(kind.name) + 1 :]
+        if not following:
             return {"after": None, "completed_at": int(self._clock.timestamp())}
-        return {"after": None, "kind": KINDS[KINDS.index(kind) + 1]}
+        return {"after": None, "kind": following[0]}
 
 
 async def _take(connection: AsyncConnection, *, before: datetime, now: datetime) -> bool:

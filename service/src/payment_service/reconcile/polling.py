@@ -15,12 +15,12 @@ import msgspec
 import structlog
 
 from payment_service.clock import isoformat
-from payment_service.customers.history import IMPORT
 from payment_service.events import payloads
 from payment_service.events.retry_policy import UNREADABLE
 from payment_service.events.rows import row_of
 from payment_service.events.store import insert_missed
-from payment_service.mirror.kinds import TARGETS
+from payment_service.mirror.kind import IMPORT
+from payment_service.mirror.registry import KINDS
 from payment_service.observability.metrics import DRIFT
 from payment_service.reconcile import store
 from payment_service.reconcile.schemas import last_id, readable
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from payment_service.clock import Clock
+    from payment_service.events.rows import EventRow
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -112,7 +113,7 @@ class EventPoller:
 
         One that cannot be read goes in too, dead with its reason, as it would have by its webhook.
         """
-        listed = {row["id"]: (row, kind) for row, kind in map(self._row, page) if kind in TARGETS or kind == UNREADABLE}
+        listed = {row["id"]: (row, kind) for row, kind in map(self._row, page) if kind in KINDS or kind == UNREADABLE}
         async with self._database.read() as connection:
             missing = listed.keys() - await store.known(connection, list(listed))
         rows = [listed[event_id][0] for event_id in sorted(missing)]
@@ -123,13 +124,13 @@ class EventPoller:
             DRIFT.labels(kind).inc(count)
             log.warning("events_missed", kind=kind, count=count)
 
-    def _row(self, event: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    def _row(self, event: dict[str, Any]) -> tuple[EventRow, str]:
         """Return the row of a listed event, and the kind of its object."""
         body = msgspec.json.encode(readable(event))
         row = row_of(body, source="reconcile", livemode=self._livemode, now=self._clock.now())
         return row, UNREADABLE if row["state"] == "dead" else str(payloads.read(body).object.get("object"))
 
-    async def _insert(self, rows: list[dict[str, Any]]) -> list[str]:
+    async def _insert(self, rows: list[EventRow]) -> list[str]:
         if not rows:
             return []
         async with self._database.transaction() as connection:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from payment_service.events.rows import OTHER_ACCOUNT
+from payment_service.mirror.invoice import invoices
 from payment_service.storage.cursors import read_cursor, write_cursor
-from payment_service.storage.payment_tables import invoices
 from payment_service.storage.tables import cursors, events, operations, subscriptions
 
 if TYPE_CHECKING:

@@ -175,7 +175,7 @@ async def _page(gateway: StripeGateway, operation: str, *segments: str, params: 
         StripeUnreadable: it is none.
     """
     page = await gateway.request(operation, "get", *segments, params=params)
-    objects.check(page, objects.Page)
+    objects.read(page, objects.Page)
     return page
 
 

@@ -1,14 +1,14 @@
 """The one check of what Stripe shows, in an event, in a list or in an answer, before a row is made of it.
 
 Each kind of object that has rows has a shape: the members that are read, in all API versions that are, with the types
-that Stripe's reference gives them (`shapes.py` of the features). A member that is missing counts as null. What does not
+that Stripe's reference gives them (the modules of `mirror/`). A member that is missing counts as null. What does not
 fit now never will, so whoever meets it gives it up at once, and says which member it is.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,8 +16,9 @@ from msgspec import Meta, Struct
 from payment_service.errors import StripeUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from payment_service.json_types import JsonObject
 
+ShapeT = TypeVar("ShapeT", bound=Struct)
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """As a column of 64 bits holds it."""
 Small = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -40,7 +41,7 @@ Id = Name | Expanded
 class Page(Struct):
     """A page of a list (docs.stripe.com/api/pagination); whatever stands in it is checked where it is used."""
 
-    data: list[Any]
+    data: list[object]
     has_more: bool
 
 
@@ -71,17 +72,22 @@ class StripeUnreadable(StripeUnavailable):
         self.problem = problem
 
 
-def check(obj: Mapping[str, Any], shape: type[Struct]) -> None:
-    """Check an object before any member of it is used.
+def read(obj: JsonObject, shape: type[ShapeT]) -> ShapeT:
+    """Read the members of an object that the shape names; none is used before all of them are checked.
 
     Raises:
         StripeUnreadable: a member is missing, of another type than in `shape`, or larger than a row holds.
     """
     try:
-        msgspec.convert(obj, shape)
+        return msgspec.convert(obj, shape)
     except msgspec.ValidationError as error:
         noun = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", shape.__name__).lower()
         raise StripeUnreadable(f"the {noun}'s {_in_words(str(error))}") from error
+
+
+def id_of(value: str | Expanded | None) -> str | None:
+    """Return the id of a member that holds an id or, expanded, the object."""
+    return value.id if isinstance(value, Expanded) else value
 
 
 def _in_words(said: str) -> str:
@@ -94,9 +100,3 @@ def _in_words(said: str) -> str:
         wanted = [_WORDS.get(word, word) for word in wrong[1].split(" | ") if word != "null"]
         return f"{member} is {_WORDS.get(wrong[2], wrong[2])}, not {' or '.join(wanted)}"
     return f"{member} is {'too long' if 'length' in text else 'out of range'}"
-
-
-def has_more_items(obj: Mapping[str, Any]) -> bool:
-    """Tell whether a subscription shows some of its items only (docs.stripe.com/api/subscriptions/object)."""
-    items = obj.get("items")
-    return isinstance(items, dict) and bool(items.get("has_more"))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct
 
 from payment_service.errors import Conflict, PaymentsError
+from payment_service.mirror.subscription import TERMINAL
 from payment_service.operations.schemas import Operation, StoredResponse
 from payment_service.operations.service import refusal
 from payment_service.operations.state import Kind, State, convert
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions import store
-from payment_service.subscriptions.schemas import TERMINAL
 
 if TYPE_CHECKING:
     from payment_service.operations.schemas import Asked

@@ -22,6 +22,7 @@ from payment_service.errors import (
     TooManyDeclines,
     Unprocessable,
 )
+from payment_service.mirror.subscription import TERMINAL
 from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.stripe_api import calls
@@ -33,7 +34,6 @@ from payment_service.subscriptions.creation_state import (
 )
 from payment_service.subscriptions.gone import is_of_customer, name_field
 from payment_service.subscriptions.placement import charge_nothing_unnamed
-from payment_service.subscriptions.schemas import TERMINAL
 from payment_service.subscriptions.stripe_lookup import declined_reason, find_by_operation, find_other_live
 
 if TYPE_CHECKING:

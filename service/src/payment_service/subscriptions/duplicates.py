@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import structlog
 from sqlalchemy import and_, bindparam, cast, null, or_, select, union_all
 
-from payment_service.customers.history import IMPORT
+from payment_service.mirror.joining import products_of
+from payment_service.mirror.kind import IMPORT
 from payment_service.storage.column_types import UtcDateTime
 from payment_service.storage.cursors import add_cursor, read_cursor, read_cursors, write_cursor
 from payment_service.storage.expressions import Among, ShareMember
 from payment_service.storage.mirror import write_outbox
 from payment_service.storage.tables import LIVE_STATUSES, customers, subscriptions
-from payment_service.subscriptions.joining import products_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -172,7 +172,7 @@ def _pairs_of(row: Row[Any], *, began: int) -> list[Pair]:
     moved = max((at.timestamp() for at in (row.mine_since, row.theirs_since) if at), default=0)
     return [
         Pair(last, first, product)
-        for product in products_of(last) & products_of(first)
+        for product in products_of(last["items"], last["product_id"]) & products_of(first["items"], first["product_id"])
         if (_since(last, product), last["id"]) > (_since(first, product), first["id"])
         and max(_since(last, product), moved) >= began
         and (moved > _since(last, product) or not _is_asked_for(last, product))

@@ -14,10 +14,11 @@ from weakref import WeakValueDictionary
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.errors import StripeUnavailable
+from payment_service.mirror import subscription
 from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, see
 from payment_service.storage.tables import subscriptions
 from payment_service.stripe_api import calls
-from payment_service.subscriptions import slots, store
+from payment_service.subscriptions import slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,7 +92,7 @@ class Recorder:
             StripeUnreadable: a member is not as Stripe's reference says.
         """
         answered = Provenance(cause, obj.get("created") or 0, self._clock.now(), seen)
-        return await store.record(connection, obj, provenance=answered)
+        return await subscription.record(connection, obj, provenance=answered)
 
     async def record_for(
         self, step: Step[CreatingSubscription], obj: StripeObject, *, seen: Seen | None, cause: str

@@ -1,18 +1,15 @@
-"""What the API takes and says of subscriptions, and how Stripe's object becomes a row."""
+"""What the API takes and says of subscriptions."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from payment_service.customers.schemas import Email, Metadata, Text
 from payment_service.http.id_types import CustomerId, PaymentMethodId, PriceId
-from payment_service.storage.mirror import moment, object_id
-from payment_service.stripe_api.objects import check
-from payment_service.subscriptions import shapes
 
 ClientSecretKind = Literal["payment", "setup"]
 SubscriptionStatus = Literal[
@@ -21,8 +18,6 @@ SubscriptionStatus = Literal[
 """docs.stripe.com/api/subscriptions/object#subscription_object-status."""
 StatusAtStripe = Annotated[str, Meta(extra_json_schema={"enum": list(get_args(SubscriptionStatus))})]
 """What Stripe says is passed on as it is; the document names what it says today."""
-TERMINAL: Final = ("canceled", "incomplete_expired")
-"""Statuses that never change again (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""
 MAXIMUM_TRIAL_DAYS = 730
 """Stripe's limit of two years (docs.stripe.com/api/subscriptions/create#create_subscription-trial_period_days)."""
 
@@ -179,95 +174,6 @@ class SubscriptionList(msgspec.Struct, kw_only=True):
     """The page."""
     has_more: bool
     """Whether there are more in this direction."""
-
-
-def subscription_columns(obj: dict[str, Any], *, ordered: str | None = None) -> dict[str, Any]:
-    """Return the mirrored columns of a Stripe subscription, in any shape from before `basil` on.
-
-    Since 2025-03-31.basil the period stands on the items (docs.stripe.com/changelog/basil/2025-03-31).
-
-    Args:
-        obj: the subscription.
-        ordered: the product that was ordered here, whose item is shown.
-
-    Raises:
-        StripeUnreadable: a member is not as Stripe's reference says.
-    """
-    check(obj, shapes.Subscription)
-    items = _items(obj)
-    shown = _shown(items, ordered)
-    price = _price(shown)
-    start = shown.get("current_period_start") or obj.get("current_period_start")
-    ends = [item["current_period_end"] for item in items if item.get("current_period_end")]
-    end = max(ends) if ends else obj.get("current_period_end")
-    metadata = obj.get("metadata") or {}
-    return {
-        "stripe_customer_id": object_id(obj["customer"]),
-        "product_id": object_id(price.get("product")) or "",
-        "price_id": price.get("id") or "",
-        "quantity": shown.get("quantity"),
-        "status": obj["status"],
-        **_pause(obj),
-        "cancel_at_period_end": bool(obj.get("cancel_at_period_end")),
-        "cancel_at": moment(obj.get("cancel_at")),
-        "canceled_at": moment(obj.get("canceled_at")),
-        "ended_at": moment(obj.get("ended_at")),
-        "trial_end": moment(obj.get("trial_end")),
-        "current_period_start": moment(start),
-        "current_period_end": moment(end),
-        "latest_invoice_id": object_id(obj.get("latest_invoice")),
-        "items": [_item(item, obj) for item in items],
-        "metadata": {k: v for k, v in metadata.items() if not k.startswith("lean_payments_")},
-        "livemode": obj["livemode"],
-    }
-
-
-def _shown(items: list[dict[str, Any]], ordered: str | None) -> dict[str, Any]:
-    """Return the item to show: that of the ordered product, else the oldest; the position says nothing."""
-    known = [item for item in items if ordered and object_id(_price(item).get("product")) == ordered]
-    return min(known or items, key=lambda item: (item.get("created") or 0, item.get("id") or ""), default={})
-
-
-def _price(item: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = item.get("price") or item.get("plan") or {}
-    return found
-
-
-def _pause(obj: dict[str, Any]) -> dict[str, Any]:
-    """Return a pause of collection, and why the status is `paused`.
-
-    The one leaves the status as it is; the other has causes in `status_details.paused`
-    (docs.stripe.com/billing/subscriptions/pause, docs.stripe.com/api/subscriptions/object).
-    """
-    pause = obj.get("pause_collection") or {}
-    paused = (obj.get("status_details") or {}).get("paused") or {}
-    cause = (paused.get("subscription") or {}).get("type") or paused.get("type")
-    return {
-        "pause_behavior": pause.get("behavior"),
-        "pause_resumes_at": moment(pause.get("resumes_at")),
-        "paused_reason": cause if obj["status"] == "paused" else None,
-    }
-
-
-def _items(obj: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the items; the oldest shapes held one plan and its quantity instead (docs.stripe.com/upgrades)."""
-    if "items" in obj:
-        found: list[dict[str, Any]] = obj["items"]["data"]
-        return found
-    return [{"id": None, "plan": obj.get("plan"), "quantity": obj.get("quantity")}]
-
-
-def _item(item: dict[str, Any], obj: dict[str, Any]) -> dict[str, Any]:
-    """Return what is kept of an item, in JSON types; before `basil` the period was the subscription's."""
-    price = _price(item)
-    return {
-        "id": item.get("id"),
-        "price_id": price.get("id"),
-        "product_id": object_id(price.get("product")),
-        "quantity": item.get("quantity"),
-        "current_period_start": item.get("current_period_start") or obj.get("current_period_start"),
-        "current_period_end": item.get("current_period_end") or obj.get("current_period_end"),
-    }
 
 
 def client_secret(obj: dict[str, Any]) -> tuple[str | None, ClientSecretKind | None]:

@@ -9,12 +9,12 @@ import msgspec
 
 from payment_service.errors import Conflict, NotFound, PaymentsError, Unprocessable
 from payment_service.http.paging import read_listed
+from payment_service.mirror.subscription import TERMINAL
 from payment_service.observability.metrics import PAYMENT_ATTEMPTS, PAYMENT_SECONDS
 from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.subscriptions import cancellation, creation_state, store
 from payment_service.subscriptions.schemas import (
-    TERMINAL,
     CancelSubscription,
     CreateSubscription,
     SubscriptionList,

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
 
 from payment_service.errors import SubscriptionExists
+from payment_service.mirror.subscription import TERMINAL
 from payment_service.storage.expressions import HasMember
 from payment_service.storage.statements import InsertNew
 from payment_service.storage.tables import LIVE_STATUSES, subscriptions
-from payment_service.subscriptions.schemas import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

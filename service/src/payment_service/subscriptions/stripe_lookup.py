@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payment_service.errors import PaymentDeclined
+from payment_service.mirror.subscription import ITEMS
+from payment_service.mirror.subscription_shape import Subscription
 from payment_service.storage.mirror import object_id
 from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.stripe_api import calls
-from payment_service.stripe_api.objects import check, has_more_items
-from payment_service.subscriptions import shapes
+from payment_service.stripe_api.objects import read
 from payment_service.subscriptions.schemas import client_secret
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str)
             gateway, customer=customer, status="all", limit=100, starting_after=starting_after
         )
         for obj in page["data"]:
-            check(obj, shapes.Subscription)
-            if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
+            if read(obj, Subscription).mark == mark:
                 found: dict[str, Any] = obj
                 return found
         if not page["has_more"]:
@@ -46,8 +46,7 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
     while True:
         page = await calls.list_page(gateway, "subscriptions", customer=customer, **after)
         for obj in page["data"]:
-            check(obj, shapes.Subscription)
-            if (obj.get("metadata") or {}).get("lean_payments_operation") == mark:
+            if read(obj, Subscription).mark == mark:
                 return None
             if other is None and obj["status"] in LIVE_STATUSES and product in await _products(gateway, obj):
                 other = obj
@@ -58,7 +57,7 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
 
 async def _products(gateway: StripeGateway, obj: StripeObject) -> set[str | None]:
     items = obj["items"]
-    if has_more_items(obj):
+    if ITEMS.is_cut(obj):
         items = await calls.list_page(gateway, "subscription_items", subscription=obj["id"])
     return {object_id((item.get("price") or {}).get("product")) for item in items["data"]}
 

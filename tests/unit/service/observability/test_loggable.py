@@ -9,8 +9,8 @@ import pytest
 from tests.cards import DISGUISES, card
 from tests.redacting import KINDS
 
-from payment_service.events.event_types import EVENT_TYPES
 from payment_service.http.gate import REQUEST_ID, _request_id
+from payment_service.mirror.registry import event_types
 from payment_service.observability.loggable import event_type, object_id
 from payment_service.observability.redaction import MARK
 
@@ -36,7 +36,7 @@ def request_id(value: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "text", [*EVENT_TYPES, "v1.customer.updated", "v2.core.account[configuration.merchant].updated"]
+    "text", [*event_types(), "v1.customer.updated", "v2.core.account[configuration.merchant].updated"]
 )
 def test_types_of_stripes_are_logged(text: str) -> None:
     assert event_type(text) == text

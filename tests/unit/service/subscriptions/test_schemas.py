@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from payment_service.mirror.payment_columns import invoice_columns
-from payment_service.subscriptions.schemas import client_secret, subscription_columns
+from payment_service.mirror.registry import KINDS
+from payment_service.mirror.subscription_shape import Subscription
+from payment_service.stripe_api.objects import read
+from payment_service.subscriptions.schemas import client_secret
 
 BASIL: dict[str, Any] = {
     "id": "sub_1",
@@ -32,6 +34,10 @@ ACACIA: dict[str, Any] = BASIL | {
     "current_period_end": 1_702_592_000,
     "items": {"data": [{"price": {"id": "price_1", "product": "prod_1"}, "quantity": 2}]},
 }
+
+
+def subscription_columns(obj: dict[str, Any], *, ordered: str | None = None) -> dict[str, object]:
+    return read(obj, Subscription).columns(ordered=ordered)
 
 
 def test_the_period_is_the_same_before_and_since_basil() -> None:
@@ -63,8 +69,8 @@ def test_a_setup_secret_is_given_for_a_trial() -> None:
     "link", [{"subscription": "sub_1"}, {"parent": {"subscription_details": {"subscription": "sub_1"}}}]
 )
 def test_an_invoices_subscription_is_found_before_and_since_basil(link: dict[str, Any]) -> None:
-    invoice = {"currency": "usd", "livemode": False, "amount_due": 100, "amount_paid": 0} | link
-    assert invoice_columns(invoice)["stripe_subscription_id"] == "sub_1"
+    invoice: dict[str, Any] = {"currency": "usd", "livemode": False, "amount_due": 100, "amount_paid": 0} | link
+    assert KINDS["invoice"].columns(invoice)["stripe_subscription_id"] == "sub_1"
 
 
 def item(product: str, *, created: int, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Customers (docs.stripe.com/api/customers/object).
+
+A row may be there before Stripe's object is: a customer of ours whose creation is not recorded yet is found by the id
+in its metadata.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, bindparam, select, update
+
+from payment_service.mail_addresses import mail_key
+from payment_service.mirror.kind import DELETED, Columns, Kind, Shape
+from payment_service.mirror.person import foreign_id
+from payment_service.storage.mirror import lock, mirror, moment
+from payment_service.storage.tables import customers
+from payment_service.stripe_api.objects import Metadata, Name, Seconds, read
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.json_types import JsonObject
+    from payment_service.mirror.person import Person
+    from payment_service.storage.mirror import Provenance
+
+OUR_ID: Final = "lean_payments_customer"
+REFERENCE: Final = "lean_payments_reference"
+"""In the metadata of customers that are made here."""
+_LONGEST_REFERENCE: Final = 255
+"""Of one that was given here; what somebody writes into the metadata at Stripe may fit no index."""
+_REFERENCE_TAKEN: Final = select(customers.c.id).where(
+    customers.c.livemode == bindparam("livemode"),
+    ~customers.c.deleted,
+    customers.c.reference == bindparam("reference"),
+)
+_OTHER: Final = customers.alias()
+_SET_STRIPE_ID: Final = (
+    update(customers)
+    .where(
+        customers.c.id == bindparam("c_id"),
+        customers.c.stripe_customer_id.is_(None),
+        ~select(_OTHER.c.id).where(_OTHER.c.stripe_customer_id == bindparam("c_stripe_id")).exists(),
+    )
+    .values(stripe_customer_id=bindparam("c_stripe_id"), updated_at=bindparam("c_now"))
+)
+"""A customer of Stripe's that has a row already keeps that, whatever a person writes into its metadata at Stripe."""
+
+
+class Customer(Shape, kw_only=True):
+    """What is read of one."""
+
+    email: Name | None = None
+    name: str | None = None
+    created: Seconds | None = None
+    metadata: Metadata | None = None
+    deleted: bool | None = None
+
+    @property
+    def address_key(self) -> str | None:
+        """The address in the one form by which it is compared."""
+        return mail_key(self.email) if self.email and not self.deleted else None
+
+    def columns(self) -> Columns:
+        """Return what the row holds; of a deleted one nothing personal, as at Stripe."""
+        if self.deleted:
+            gone: Columns = dict.fromkeys(("email", "address_key", "name"))
+            return {**gone, "metadata": {}, "livemode": self.livemode, "deleted": True}
+        return {
+            "email": self.email,
+            "address_key": self.address_key,
+            "name": self.name,
+            "metadata": {k: v for k, v in (self.metadata or {}).items() if not k.startswith("lean_payments_")},
+            "livemode": self.livemode,
+            "deleted": False,
+        }
+
+
+async def set_stripe_id(connection: AsyncConnection, customer_id: str, *, stripe_id: str, now: datetime) -> None:
+    """Record the customer that Stripe made for ours."""
+    await connection.execute(_SET_STRIPE_ID, {"c_id": customer_id, "c_stripe_id": stripe_id, "c_now": now})
+
+
+async def write(connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> None:
+    """Write what Stripe says of a customer; one made elsewhere gets a row with the origin `stripe`.
+
+    One whose address changes gives up its claim to the former one.
+
+    Raises:
+        NeedsFetch: an event's snapshot that may be older than the row.
+        StripeUnreadable: a member is not as Stripe's reference says.
+    """
+    shown, stripe_id, now = read(obj, Customer), str(obj["id"]), provenance.now
+    metadata = shown.metadata or {}
+    if (ours := metadata.get(OUR_ID)) is not None:
+        await set_stripe_id(connection, ours, stripe_id=stripe_id, now=now)
+    key = {"stripe_customer_id": stripe_id}
+    found = await lock(connection, customers, key)
+    await mirror(
+        connection,
+        customers,
+        key=key,
+        columns=shown.columns() | ({"reference": None} if shown.deleted else {}),
+        provenance=provenance,
+        update_only=None if found is None else _of_address(found, shown.address_key, now=now),
+        locked=found,
+        insert_only={
+            "id": foreign_id(stripe_id),
+            **await _remembered(connection, shown),
+            "created_at": moment(shown.created) or now,
+        },
+        ended=DELETED,
+    )
+
+
+def _of_address(row: Row[tuple[object, ...]], key: str | None, *, now: datetime) -> Columns:
+    """Return what only we know of the address: one that goes takes its claim along, one that comes says since when."""
+    former = row.address_key
+    if former is None and row.email is not None:  # of an earlier version
+        former = mail_key(row.email)
+    return {
+        "email_key": row.email_key if row.email_key == key else None,
+        "address_since": row.address_since if key in {former, None} else now,
+    }
+
+
+async def _remembered(connection: AsyncConnection, shown: Customer) -> Columns:
+    """Return what only we know of a customer without a row: one that was made here is in a dump no more."""
+    metadata = shown.metadata or {}
+    reference = metadata.get(REFERENCE)
+    if OUR_ID not in metadata or shown.deleted:
+        return {"origin": "stripe"}
+    if reference is None or len(reference) > _LONGEST_REFERENCE:
+        return {"origin": "api"}
+    wanted = {"livemode": shown.livemode, "reference": reference}
+    if (await connection.execute(_REFERENCE_TAKEN, wanted)).first():
+        return {"origin": "api"}
+    return {"origin": "api", "reference": reference}
+
+
+def of_person(person: Person) -> ColumnElement[bool]:
+    """Return the condition of the person's row."""
+    return and_(customers.c.id == person.id, customers.c.deleted)
+
+
+KIND: Final = Kind(
+    name="customer",
+    collection="customers",
+    table=customers,
+    shape=Customer,
+    events=(
+        "customer.created",
+        "customer.deleted",
+        "customer.updated",
+    ),
+    deletion="customer.deleted",
+    ended=DELETED,
+    key="stripe_customer_id",
+    write_as=write,
+    guards=True,
+    of_person=of_person,
+    personal={
+        "email": None,
+        "address_key": None,
+        "email_key": None,
+        "name": None,
+        "reference": None,
+        "metadata": {},
+    },
+)
