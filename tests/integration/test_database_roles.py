@@ -16,6 +16,7 @@ from tests.servers.postgres import DEBIAN_15, FAST, PostgresServer, wheel_progra
 from tests.unit.operator.world import World
 
 from payment_operator.backoff import Backoff
+from payment_operator.clients import postgresql
 from payment_operator.clients.postgresql import DatabaseFault, lock_role, prepare_role
 from payment_operator.effects.database_roles import work_on_role
 from payment_operator.model.actions import LockRole, Part, Patch, PrepareRole
@@ -250,13 +251,15 @@ async def test_a_fault_is_told_once_and_the_work_is_done_when_it_is_over(bare: D
     prepare = PrepareRole(bare.admin_url, bare.login(bare.alternating("a"), "first-word"), bare.app, DONE)
     decision = Part()
     for _ in range(2):
-        assert not await work_on_role(prepare, backoff, observed, decision)
+        assert not await work_on_role(prepare, postgresql, backoff, observed, decision, secrets=())
     assert [event.reason for event in decision.events] == ["DatabaseRotationFailed"]
     assert "the administrator's login" in decision.events[0].message
     assert ADMIN not in decision.events[0].message
     bare.run(*documented(bare))
-    assert await work_on_role(prepare, backoff, observed, decision)
-    assert await work_on_role(LockRole(bare.admin_url, bare.app, DONE), backoff, observed, decision)
+    assert await work_on_role(prepare, postgresql, backoff, observed, decision, secrets=())
+    assert await work_on_role(
+        LockRole(bare.admin_url, bare.app, DONE), postgresql, backoff, observed, decision, secrets=()
+    )
     assert [event.reason for event in decision.events[1:]] == ["DatabasePasswordMade", "DatabaseRoleLocked"]
     assert backoff.fault is None
     assert await bare.refuses(bare.app, APP)

@@ -19,7 +19,7 @@ from tests.requirements import require
 from tests.servers.process import START_SECONDS, free_port
 
 from payment_operator.clients import pod_admin
-from payment_operator.model.observed import read_pod
+from payment_operator.model.pod import read_pod
 from payment_operator.runtime import process as run
 from payment_operator.runtime.health import application
 from payment_service.bootstrap import create_admin

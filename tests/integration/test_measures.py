@@ -23,8 +23,8 @@ from payment_operator.api.environment import Environment
 from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
 from payment_operator.clients.measures import ask_prometheus, ask_webhook
 from payment_operator.clients.pod_admin import Admin
-from payment_operator.model.observed import Observed, Pod, read_pod
-from payment_operator.observe.pods import Watching
+from payment_operator.model.pod import Pod, read_pod
+from payment_operator.observe.pods import PodWatch
 from payment_operator.resources import jobs, pods
 from payment_service.config.secrets import Secret
 from payment_service.smoke import run_smoke
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from payment_operator.model.measures import Measure
+    from payment_operator.model.observed import Observed
 
 OBSERVED = World().observe()
 REVISION = "bd5affc2"
@@ -236,14 +237,14 @@ async def test_a_revision_that_refuses_the_probe_key_fails_in_smoke_and_at_a_loo
         pod = read_pod({"metadata": {"name": "shop-api-1", "uid": "u"}, "status": {"podIP": "127.0.0.1"}})
         admin = Admin()
         try:
-            watching = Watching(admin)
-            verdicts = {key: await watching._try_key(key, [pod]) for key in (running.key, "lp_test_" + "x" * 43, "")}
+            watch = PodWatch(admin)
+            verdicts = {key: await watch._try_key(key, [pod]) for key in (running.key, "lp_test_" + "x" * 43, "")}
             assert [found.verdict for found in verdicts.values()] == ["Passed", "Failed", "Inconclusive"]
             refused = verdicts["lp_test_" + "x" * 43]
             assert refused.wrong == "the probe key is not accepted: shop-api-1 answers 401"
             assert "xxx" not in str(refused)
             away = replace(pod, ip="127.0.0.9")
-            assert (await watching._try_key(running.key, [away])).verdict == "Inconclusive"
+            assert (await watch._try_key(running.key, [away])).verdict == "Inconclusive"
         finally:
             await admin.close()
         for key, passes in ((running.key, True), ("lp_test_" + "x" * 43, False)):

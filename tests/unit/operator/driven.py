@@ -5,21 +5,26 @@ from __future__ import annotations
 
 import base64
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
-from payment_operator.decide.rotation.staged_credentials import stage
+from payment_operator.clients.protocols import Clients
 from payment_operator.errors import Conflict, OperatorError
 from payment_operator.model.actions import Apply, Create, Delete, Patch
-from payment_operator.model.observed import Observed, Pod, Probe
+from payment_operator.model.key_proof import KeySight
+from payment_operator.model.observed import ClusterState, Probe
+from payment_operator.model.webhook import WebhookSight
 from payment_operator.runtime.reconciler import Memory, Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from payment_operator.model.pod import Pod
+    from payment_operator.resources.credentials import StagedCredentials
 
 KEY = (OWNER.namespace, OWNER.name)
 Manifest = dict[str, Any]
@@ -149,22 +154,18 @@ class Ports:
 class _Credentials:
     """The key in the Secret counts as proven."""
 
-    roles = None
-
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def look(self, observed: Observed) -> Observed:
-        if not observed.sources.usable:
-            return observed
-        return stage(replace(observed, key_check=self._world._check(), settled=True, fresh_password="fresh"))
+    async def look(self, state: ClusterState) -> KeySight:
+        return KeySight(self._world._check()) if state.sources.usable else KeySight()
 
 
 class _Webhooks:
     """There is no Stripe."""
 
-    async def look(self, observed: Observed) -> Observed:
-        return observed
+    async def look(self, state: ClusterState, staged: StagedCredentials) -> WebhookSight:
+        return WebhookSight()
 
 
 class Driven(Reconciler):
@@ -176,9 +177,7 @@ class Driven(Reconciler):
         self.world, self.store = world, store or Store(world)
         self.ports = ports or Ports(world)
         super().__init__(
-            self.store,  # type: ignore[arg-type]
-            self.ports,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
+            Clients(self.store, self.ports, None, None),  # type: ignore[arg-type]
             resync=30,
             request_policy=request_policy,
             now=lambda: world.now,
@@ -186,7 +185,8 @@ class Driven(Reconciler):
 
     def _nothing_remembered(self) -> Memory:
         memory = super()._nothing_remembered()
-        memory.credentials, memory.webhooks = _Credentials(self.world), _Webhooks()  # type: ignore[assignment]
+        seeing = memory.observer
+        seeing.credentials, seeing.webhooks = _Credentials(self.world), _Webhooks()  # type: ignore[assignment]
         return memory
 
     async def passes(self, count: int, *, seconds: float = 5) -> list[Exception]:

@@ -11,7 +11,7 @@ from tests.unit.operator.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from payment_operator.model.observed import Pod
+    from payment_operator.model.pod import Pod
 
 NEW = "registry/payments:2"
 

@@ -22,7 +22,7 @@ from payment_operator.runtime.health import Staleness, application
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payment_operator.model.observed import Pod
+    from payment_operator.model.pod import Pod
 
 FORBIDDEN = ApiError(403, "Forbidden", 'jobs.batch is forbidden: cannot list resource "jobs"')
 
@@ -79,7 +79,7 @@ async def test_a_pass_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(driven._memory[KEY].watching, "look", never)
+    monkeypatch.setattr(driven._memory[KEY].observer.pods, "look", never)
     monkeypatch.setattr(reconciler, "PASS_SECONDS", 0.2)
     async with asyncio.timeout(30):
         died = await driven.passes(3)

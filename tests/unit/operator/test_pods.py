@@ -12,7 +12,8 @@ from tests.unit.operator.world import World
 from payment_operator import names
 from payment_operator.decide.placement import assign
 from payment_operator.decide.release.jobs import ended
-from payment_operator.model.observed import Pod, read_pod
+from payment_operator.decide.rotation.staged_credentials import staged_of
+from payment_operator.model.pod import Pod, read_pod
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 JOB = "batch.kubernetes.io/job-name"
@@ -81,7 +82,8 @@ def held(*, attempts: int = 1) -> World:
 
 
 def candidate_pods(world: World) -> list[str]:
-    candidate = assign(world.observe()).candidate
+    seen = world.observe()
+    candidate = assign(seen, staged_of(seen)).candidate
     assert candidate is not None
     return [pod.name for pod in world.observe().of(candidate.digest, names.API)]
 

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.operator.world import World
 
 from payment_operator.backoff import Backoff
+from payment_operator.clients import postgresql
 from payment_operator.clients.postgresql import told
 from payment_operator.effects.database_roles import work_on_role
 from payment_operator.model.actions import Part, Patch, PrepareRole
@@ -24,7 +25,7 @@ async def test_a_password_that_breaks_its_url_is_told_to_nobody(password: str) -
     url = f"postgresql://admin:{password}@db/payments"
     action = PrepareRole(url, url, "payments", then=Patch("Secret", "shop-database-roles", ()))
     decision, backoff = Part(), Backoff()
-    assert await work_on_role(action, backoff, World().observe(), decision) is False
+    assert await work_on_role(action, postgresql, backoff, World().observe(), decision, secrets=()) is False
     (event,) = decision.events
     assert backoff.fault is not None
     for text in (event.message, backoff.fault.message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,6 +102,6 @@ async def test_the_account_of_a_key_in_use_is_asked_for_until_it_is_known() -> N
     seen = await watch.look(world.observe())
     assert seen.account == OURS
     assert len(stripe.asked) == 2
-    world.operate(seen=seen)
+    world.operate(seen=replace(world.observe(), api_key=seen))
     assert world.status["rotation"]["apiKey"]["account"] == OURS
     assert (await CredentialsWatch(Stripe()).look(world.observe())).account == OURS

@@ -15,9 +15,10 @@ from payment_operator.api.environment import Environment
 from payment_operator.api.workload import Api
 from payment_operator.decide.decision import decide
 from payment_operator.decide.placement import assign
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.redaction import redact
-from payment_operator.resources.credentials import Sources, credentials_secret
+from payment_operator.resources.credentials import StagedCredentials, credentials_secret
 from payment_operator.resources.jobs import migration_job
 from payment_operator.resources.overlay import holds, overlay
 from payment_operator.resources.pods import manifests
@@ -75,9 +76,9 @@ def test_fragments_are_not_pruned() -> None:
 
 
 def test_credentials_are_named_by_what_they_hold_and_webhook_secrets_are_not_among_them() -> None:
-    first = Sources(dict(SOURCE))
-    assert Sources(SOURCE | {"STRIPE_WEBHOOK_SECRET": "whsec_2"}).digest == first.digest
-    assert Sources(SOURCE | {"REDIS_URL": "redis://other"}).digest != first.digest
+    first = StagedCredentials(dict(SOURCE))
+    assert StagedCredentials(SOURCE | {"STRIPE_WEBHOOK_SECRET": "whsec_2"}).digest == first.digest
+    assert StagedCredentials(SOURCE | {"REDIS_URL": "redis://other"}).digest != first.digest
     secret = credentials_secret(OWNER, first, version=1)
     assert secret["immutable"] is True
     assert "STRIPE_WEBHOOK_SECRET" not in secret["data"]
@@ -254,7 +255,7 @@ def test_a_refused_spec_is_no_release_and_stops_nothing_that_serves() -> None:
     world = World()
     world.settle()
     seen = replace(world.observe(), unsafe=("spec.api.podTemplate.spec.hostNetwork",))
-    roles, decision = assign(seen), decide(seen)
+    roles, decision = assign(seen, staged_of(seen)), decide(seen)
     assert (roles.desired, roles.candidate, roles.fresh) == ("", None, False)
     stalled = next(entry for entry in decision.status["conditions"] if entry["type"] == "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "SpecInvalid")

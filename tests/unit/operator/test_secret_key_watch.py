@@ -10,7 +10,8 @@ import pytest
 from tests.unit.operator.secret_key_world import A, B, SecretKeyWorld, serving
 from tests.unit.operator.world import SPEC, World
 
-from payment_operator.model.secret_keys import read_report
+from payment_operator.decide.rotation.staged_credentials import staged_of
+from payment_operator.model.secret_keys import SecretKeySight, read_report
 from payment_operator.observe.secret_keys import SecretKeyWatch
 from payment_operator.redaction import redact_value
 from payment_operator.resources.secret_keys import secret_key_problems, split
@@ -31,31 +32,36 @@ class Pods:
         return self.world.status_of(pod.name)
 
 
+async def look(watch: SecretKeyWatch, world: SecretKeyWorld) -> SecretKeySight:
+    seen = World.observe(world)
+    return await watch.look(seen, staged_of(seen))
+
+
 async def test_api_pods_are_asked_once_a_minute_and_in_every_pass_while_values_change() -> None:
     world = serving(A)
     world.make_key("one", world.api_pods()[0])
     pods = Pods(world)
     watch = SecretKeyWatch(pods)  # type: ignore[arg-type] # what it asks of them
-    seen = await watch.look(World.observe(world))
-    assert seen.secret_keys.reports == world.observe().secret_keys.reports
+    seen = await look(watch, world)
+    assert seen.reports == world.observe().secret_keys.reports
     assert sorted(pods.asked) == sorted(world.api_pods())
-    await watch.look(World.observe(world))
+    await look(watch, world)
     assert len(pods.asked) == len(world.api_pods())
     world.write(B, A)
-    await watch.look(World.observe(world))
-    await watch.look(World.observe(world))
+    await look(watch, world)
+    await look(watch, world)
     assert len(pods.asked) == 3 * len(world.api_pods())
     world.write(A)
     world.now += timedelta(seconds=61)
-    await watch.look(World.observe(world))
+    await look(watch, world)
     assert len(pods.asked) == 4 * len(world.api_pods())
 
 
 async def test_nobody_is_asked_before_there_is_anything_to_ask() -> None:
     world = SecretKeyWorld(spec=dict(SPEC))
     pods = Pods(world)
-    seen = await SecretKeyWatch(pods).look(World.observe(world))  # type: ignore[arg-type] # what it asks of them
-    assert seen.secret_keys.reports is None
+    seen = await look(SecretKeyWatch(pods), world)  # type: ignore[arg-type] # what it asks of them
+    assert seen.reports is None
     assert not pods.asked
 
 

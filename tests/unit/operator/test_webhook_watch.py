@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from tests.unit.operator.webhook_world import WebhookWorld, managed
 
 from payment_operator.clients.stripe_endpoints import StripeEndpoints
 from payment_operator.decide.decision import decide
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.model.actions import UpdateEndpoint
 from payment_operator.observe.webhooks import WebhookWatch
 
@@ -71,10 +72,15 @@ def world() -> WebhookWorld:
     return made
 
 
+async def again(watch: WebhookWatch, world: WebhookWorld) -> Observed:
+    seen = world.observe()
+    return replace(seen, webhook=await watch.look(seen, staged_of(seen)))
+
+
 async def look(world: WebhookWorld, **answers_with: Any) -> tuple[WebhookWatch, Answers, Observed]:
     answers = Answers(world, **answers_with)
     watch = WebhookWatch(Silent(), StripeEndpoints(answers))  # type: ignore[arg-type] # what it asks of them
-    return watch, answers, await watch.look(world.observe())
+    return watch, answers, await again(watch, world)
 
 
 async def test_a_key_that_may_not_read_events_hides_no_endpoints_and_says_so(world: WebhookWorld) -> None:
@@ -120,20 +126,20 @@ async def test_one_list_that_failed_is_forgotten_with_the_next_that_does_not(wor
     assert "503" in message(seen)
     world.now += timedelta(seconds=2)
     answers.down = False
-    seen = await watch.look(world.observe())
+    seen = await again(watch, world)
     assert [item.id for item in seen.webhook.endpoints or ()] == ["we_1", "we_2"]
     assert "503" not in message(seen)
     answers.down = True
-    await watch.look(world.observe())
+    await again(watch, world)
     world.now += timedelta(seconds=2)
     answers.down = False
-    assert (await watch.look(world.observe())).webhook.endpoints is not None
+    assert (await again(watch, world)).webhook.endpoints is not None
 
 
 async def test_a_change_that_failed_is_not_forgotten_with_a_list_that_does_not(world: WebhookWorld) -> None:
     watch, _, _ = await look(world)
     watch.calls.failed("no change", now=world.now)
-    seen = await watch.look(world.observe())
+    seen = await again(watch, world)
     assert seen.webhook.endpoints is not None
     assert seen.webhook.fault is not None
 
@@ -144,4 +150,4 @@ async def test_a_list_that_failed_at_rest_is_asked_for_again_without_waiting_for
     assert seen.webhook.unlisted is not None
     world.now += timedelta(seconds=2)
     answers.down = False
-    assert (await watch.look(world.observe())).webhook.endpoints is not None
+    assert (await again(watch, world)).webhook.endpoints is not None

@@ -14,6 +14,7 @@ from tests.unit.operator.world_objects import is_ready
 from payment_operator import names
 from payment_operator.backoff import Fault
 from payment_operator.clients.stripe_endpoints import StripeFault
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.decide.rotation.webhook import secrets as webhook_secrets
 from payment_operator.decide.rotation.webhook import state as webhook_state
 from payment_operator.decide.rotation.webhook import steps
@@ -211,7 +212,7 @@ class WebhookWorld(World):
         decision = Part()
         seen = super().observe()
         try:
-            then = run(work_on_endpoint(action, self.stripe, seen, decision))
+            then = run(work_on_endpoint(action, self.stripe, seen, decision, staged=staged_of(seen)))
         except StripeFault as fault:
             self.fault = Fault(str(fault), self.now + timedelta(seconds=2))
             return

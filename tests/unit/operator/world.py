@@ -21,7 +21,7 @@ from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.decide.decision import decide
 from payment_operator.decide.placement import assign, baking
-from payment_operator.decide.rotation.staged_credentials import stage
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.errors import Conflict
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model import requests as asked
@@ -37,8 +37,9 @@ from payment_operator.model.actions import (
     PutToPod,
     key_of,
 )
-from payment_operator.model.key_proof import KeyCheck, State
-from payment_operator.model.observed import Bake, Observed, Probe, read_pod
+from payment_operator.model.key_proof import KeyCheck, KeySight, State
+from payment_operator.model.observed import Bake, Observed, Probe
+from payment_operator.model.pod import read_pod
 from payment_operator.model.requests import Requests
 from payment_operator.resources.credentials import malformed, read_sources
 from payment_operator.resources.login import login_of
@@ -175,7 +176,7 @@ class World:
             probes=dict(self.probes),
             fresh_password=f"fresh-password-{next(self._passwords)}",
         )
-        seen = stage(replace(seen, key_check=self._check(), settled=self.settled))
+        seen = replace(seen, api_key=KeySight(self._check(), settled=self.settled))
         return replace(seen, bake=self._bake(seen))
 
     def requests(self) -> list[dict[str, Any]]:
@@ -192,7 +193,7 @@ class World:
         return KeyCheck(fingerprint(key, salt=self.owner.uid), state, at, reason, reason)
 
     def _bake(self, seen: Observed) -> Bake:
-        active = assign(seen).active
+        active = assign(seen, staged_of(seen)).active
         if not baking(active) or active is None:
             self.breaches = self.looks = 0
             return Bake()
@@ -389,7 +390,7 @@ class World:
     def active(self) -> str:
         """The image that the Service selects."""
         seen = self.observe()
-        active = assign(seen).active
+        active = assign(seen, staged_of(seen)).active
         return active.image if active else ""
 
     def service(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import aiohttp
 
 from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
 from payment_operator.model.measures import Measure
-from payment_operator.model.observed import Observed
+from payment_operator.model.observed import ClusterState
 
 MOST_BYTES: Final = 65_536
 OK: Final = 200
@@ -27,7 +27,7 @@ class NoAnswer(Exception):
 FAULTS: Final = (NoAnswer, aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
-async def ask_prometheus(asked: PrometheusMeasure, observed: Observed, *, revision: str) -> Measure:
+async def ask_prometheus(asked: PrometheusMeasure, observed: ClusterState, *, revision: str) -> Measure:
     """What a query says, against its bounds."""
     bounds = (("at least ", asked.min), ("at most ", asked.max))
     limit = ", ".join(f"{word}{bound}" for word, bound in bounds if bound is not None)
@@ -44,7 +44,7 @@ async def ask_prometheus(asked: PrometheusMeasure, observed: Observed, *, revisi
     return Measure(asked.name, "Failed", value_text, limit, evidence, f"{asked.name} is {value_text}, {limit} passes")
 
 
-async def ask_webhook(asked: WebhookMeasure, observed: Observed, *, revision: str) -> Measure:
+async def ask_webhook(asked: WebhookMeasure, observed: ClusterState, *, revision: str) -> Measure:
     """Whether an address says that the revision is well: 2xx passes, any other answer fails."""
     owner, limit = observed.owner, "2xx"
     body = {
@@ -65,7 +65,7 @@ async def ask_webhook(asked: WebhookMeasure, observed: Observed, *, revision: st
     )
 
 
-def filled(query: str, observed: Observed, *, revision: str) -> str:
+def filled(query: str, observed: ClusterState, *, revision: str) -> str:
     """The query for this revision; what is filled in are names that Kubernetes allows, so no quote ends early."""
     values = {"namespace": observed.owner.namespace, "environment": observed.owner.name, "revision": revision}
     return _PLACE.sub(lambda found: values[found[1]], query)

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from payment_operator.model.observed import Pod, Probe
+from payment_operator.model.observed import Probe
+from payment_operator.model.pod import Pod
 from payment_operator.resources.pods import ADMIN_PORT, HTTP_PORT
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
-from payment_operator.clients.stripe_http import FAULTS, Form, StripeHttp, address
+from payment_operator.clients.protocols import Stripe
+from payment_operator.clients.stripe_http import FAULTS, Form, address
 from payment_operator.errors import OperatorError
 from payment_operator.model.webhook import Endpoint
 
@@ -49,7 +50,7 @@ class Endpoints(Protocol):
 class StripeEndpoints:
     """The real one."""
 
-    def __init__(self, http: StripeHttp) -> None:
+    def __init__(self, http: Stripe) -> None:
         self._http = http
 
     async def create(self, account: Account, *, key: str, form: Form) -> Endpoint:

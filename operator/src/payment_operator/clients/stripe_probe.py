@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from payment_operator.clients.stripe_http import FAULTS, StripeHttp
+from payment_operator.clients.protocols import Stripe
+from payment_operator.clients.stripe_http import FAULTS
 from payment_operator.model.key_proof import Answer
 
 SECONDS: Final = 10.0
@@ -11,7 +12,7 @@ SECONDS: Final = 10.0
 class StripeProbe:
     """Requests that change nothing."""
 
-    def __init__(self, http: StripeHttp) -> None:
+    def __init__(self, http: Stripe) -> None:
         self._http = http
 
     async def ask(self, key: str, method: str, url: str) -> Answer:

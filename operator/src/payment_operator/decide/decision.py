@@ -12,6 +12,7 @@ from payment_operator.decide import objects, requests
 from payment_operator.decide.placement import assign
 from payment_operator.decide.release import contract, override, revisions, steps, traffic
 from payment_operator.decide.rotation import api_key, database, secret_keys
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.decide.rotation.webhook import steps as webhook_rotation
 from payment_operator.decide.status import faults
 from payment_operator.decide.status.report import report
@@ -46,13 +47,14 @@ OTHERS: Final = tuple(name for name in CONCERNS if name != UPKEEP)
 
 def decide(observed: Observed) -> Decision:
     """Say what to do now, in parts; where one cannot be decided, the others are."""
-    placement = assign(observed)
+    staged = staged_of(observed)
+    placement = assign(observed, staged)
     parts = tuple(Part(name, independent=name == UPKEEP) for name in (REQUESTS, *CONCERNS, RELEASE))
-    turns = {part.name: Turn(observed, placement, part, parts) for part in parts}
+    turns = {part.name: Turn(observed, staged, placement, part, parts) for part in parts}
     answers = _contained(turns[REQUESTS], requests.handle) or []
     release = turns[RELEASE]
     if turns[REQUESTS].decision.actions:  # what they change is seen in the next pass; the step shown stays as it is
-        progress = _contained(Turn(observed, placement, Part()), _work)
+        progress = _contained(Turn(observed, staged, placement, Part()), _work)
     else:
         progress = _contained(release, _work)
     for name, concern in CONCERNS.items():
@@ -61,7 +63,8 @@ def decide(observed: Observed) -> Decision:
     told = [*faults.told(observed, status), *faults.held_up(observed, status)]
     others = [turns[name].decision for name in OTHERS]
     asked = [turns[REQUESTS].decision, *answers]
-    return Decision([turns[UPKEEP].decision, *asked, release.decision, *others, Part("faults", events=told)], status)
+    told_of = Part("faults", events=told)
+    return Decision([turns[UPKEEP].decision, *asked, release.decision, *others, told_of], status, staged)
 
 
 def _contained(turn: Turn, decide_part: Callable[[Turn], T | None]) -> T | None:

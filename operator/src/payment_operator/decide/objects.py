@@ -8,6 +8,7 @@ from payment_operator.decide.release import replicas as sizes
 from payment_operator.decide.release import traffic
 from payment_operator.decide.release.jobs import pods_of
 from payment_operator.decide.release.steps import new_credentials
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.decide.turn import Turn
 from payment_operator.model.actions import Apply, Delete, Part, PutToPod, key_of
 from payment_operator.model.observed import Key, Observed, Revision
@@ -32,7 +33,8 @@ def upkeep(turn: Turn) -> None:
 
 def restore(observed: Observed) -> Part:
     """Make again what serves and is missing, and nothing else: of the spec, only a part could be read."""
-    turn = Turn(observed, assign(observed), Part("upkeep", independent=True))
+    staged = staged_of(observed)
+    turn = Turn(observed, staged, assign(observed, staged), Part("upkeep", independent=True))
     missing = [manifest for manifest in wanted(turn) if key_of(manifest) not in observed.objects]
     turn.decision.actions += [Apply(manifest) for manifest in missing]
     _keep_credentials(turn)
@@ -46,7 +48,7 @@ def wanted(turn: Turn) -> list[Manifest]:
     observed, placement = turn.observed, turn.placement
     owner, spec = observed.owner, observed.spec
     found = [services.metrics_service(owner, spec)]
-    if observed.sources.usable:
+    if turn.staged.usable:
         migration = credentials.migration_secret(owner, observed.sources)
         found += [migration] if migration else []
     if ("Service", names.api_service(owner.name)) in observed.objects:
@@ -85,18 +87,18 @@ def lost_credentials(turn: Turn) -> list[Revision]:
         revision
         for revision in turn.placement.running
         if ("Secret", names.credentials(observed.owner.name, revision.credentials)) not in observed.objects
-        and not (observed.sources.usable and observed.sources.digest == revision.credentials)
+        and not (turn.staged.usable and turn.staged.digest == revision.credentials)
     ]
 
 
 def _keep_credentials(turn: Turn) -> None:
-    observed = turn.observed
-    if not observed.sources.usable:
+    observed, staged = turn.observed, turn.staged
+    if not staged.usable:
         return
     used = {revision.credentials for revision in turn.placement.running}
-    name = names.credentials(observed.owner.name, observed.sources.digest)
-    if observed.sources.digest in used and ("Secret", name) not in observed.objects:
-        turn.decision.actions.append(new_credentials(observed))
+    name = names.credentials(observed.owner.name, staged.digest)
+    if staged.digest in used and ("Secret", name) not in observed.objects:
+        turn.decision.actions.append(new_credentials(turn))
 
 
 def _put_to_pods(turn: Turn) -> None:
@@ -161,9 +163,9 @@ def _unused_version(turn: Turn, item: Manifest, gone: set[str]) -> bool:
     if names.ANNOTATION_CREDENTIALS_VERSION not in (item["metadata"].get("annotations") or {}):
         return False
     kept = {r.credentials for r in turn.observed.revisions.values() if r.digest not in gone}
-    kept.add(turn.observed.sources.digest if turn.observed.sources.usable else "")
+    kept.add(turn.staged.digest if turn.staged.usable else "")
     known = {names.credentials(turn.observed.owner.name, digest) for digest in kept}
-    return turn.observed.sources.usable and item["metadata"]["name"] not in known
+    return turn.staged.usable and item["metadata"]["name"] not in known
 
 
 def _forgotten(turn: Turn) -> set[str]:

@@ -7,7 +7,8 @@ whoever wants that retries it, or changes the spec.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from payment_operator.model.observed import Observed, Revision
+from payment_operator.model.observed import ClusterState, Revision
+from payment_operator.resources.credentials import StagedCredentials
 from payment_operator.resources.revisions import (
     but_for_credentials,
     revision_hash,
@@ -73,11 +74,11 @@ def baking(revision: Revision | None) -> bool:
     return revision is not None and revision.record.state == "Active" and not revision.record.stable_at
 
 
-def assign(observed: Observed) -> Placement:
+def assign(observed: ClusterState, staged: StagedCredentials) -> Placement:
     """Tell which revision plays which part."""
     desired, content = "", None
-    if observed.sources.usable and not observed.unsafe:
-        content = revision_input(observed.spec, credentials=observed.sources.digest)
+    if staged.usable and not observed.unsafe:
+        content = revision_input(observed.spec, credentials=staged.digest)
         desired = revision_hash(content)
     active = active_of(observed)
     previous = _previous(observed, active)
@@ -98,7 +99,7 @@ def assign(observed: Observed) -> Placement:
 
 
 def _failed(
-    observed: Observed, desired: str, content: dict[str, Any] | None, active: Revision | None
+    observed: ClusterState, desired: str, content: dict[str, Any] | None, active: Revision | None
 ) -> Revision | None:
     """The revision that failed with what the spec asks for; one with other credentials counts if it was the last.
 
@@ -114,7 +115,7 @@ def _failed(
     return last if last is not None and last.record.state == "Failed" else None
 
 
-def _pinned(observed: Observed, desired: str, content: dict[str, Any] | None) -> Revision | None:
+def _pinned(observed: ClusterState, desired: str, content: dict[str, Any] | None) -> Revision | None:
     """The revision for which a person left what the spec asks for."""
     if content is None:
         return None
@@ -129,7 +130,7 @@ def _release(content: dict[str, Any]) -> str:
     return revision_hash(but_for_credentials(content))
 
 
-def active_of(observed: Observed) -> Revision | None:
+def active_of(observed: ClusterState) -> Revision | None:
     """Where the Service points; without a Service, where it pointed last."""
     if (cutover := observed.cutover) is not None:
         return observed.revisions.get(cutover.to)
@@ -141,7 +142,7 @@ def _switched(revision: Revision) -> tuple[int, str]:
     return revision.record.switch, revision.record.active_at
 
 
-def _previous(observed: Observed, active: Revision | None) -> Revision | None:
+def _previous(observed: ClusterState, active: Revision | None) -> Revision | None:
     if active is None:
         return None
     if (cutover := observed.cutover) is not None:

@@ -11,6 +11,7 @@ from payment_operator.decide.placement import Placement
 from payment_operator.model.actions import Action, Part, write_record
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.redaction import redact
+from payment_operator.resources.credentials import StagedCredentials
 from payment_operator.resources.release_record import ReleaseRecord, StepRecord, moment, stamp
 
 MESSAGE_LIMIT: Final = 1000
@@ -34,6 +35,8 @@ class Turn:
     """What the stages share."""
 
     observed: Observed
+    staged: StagedCredentials
+    """What may be released; what was observed in the user's Secrets is `observed.sources`."""
     placement: Placement
     decision: Part = field(default_factory=Part)
     others: tuple[Part, ...] = ()
@@ -85,7 +88,7 @@ class Turn:
 
     def clean(self, message: str) -> str:
         """The message without secrets, at most a thousand characters: the last ones."""
-        return redact(message, self.observed.sources.secrets).strip()[-MESSAGE_LIMIT:]
+        return redact(message, (*self.observed.sources.secrets, *self.staged.secrets)).strip()[-MESSAGE_LIMIT:]
 
     def since(self, revision: Revision, step: str) -> str:
         """Since when a step is in its state."""

@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 
 from payment_operator import names
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.errors import OperatorError
 from payment_operator.model.actions import Event
 from payment_operator.redaction import redact
@@ -15,7 +15,7 @@ from payment_operator.resources.release_record import stamp
 log = logging.getLogger("payment_operator.effects.events")
 
 
-async def post_event(cluster: Cluster, environment: Manifest, event: Event, *, now: datetime) -> None:
+async def post_event(cluster: Kubernetes, environment: Manifest, event: Event, *, now: datetime) -> None:
     """Write a line for people beside the environment."""
     at = stamp(now)
     manifest = {

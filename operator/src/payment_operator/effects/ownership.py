@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.errors import Conflict, NameTaken
 from payment_operator.model.actions import key_of
 from payment_operator.model.observed import Key, Observed
@@ -10,7 +10,7 @@ from payment_operator.resources.credentials import references
 from payment_operator.resources.metadata import Manifest, Owner
 
 
-async def apply(cluster: Cluster, observed: Observed, manifest: Manifest) -> Manifest:
+async def apply(cluster: Kubernetes, observed: Observed, manifest: Manifest) -> Manifest:
     """Apply an object that is ours or does not exist.
 
     Raises:
@@ -23,7 +23,7 @@ async def apply(cluster: Cluster, observed: Observed, manifest: Manifest) -> Man
     return await cluster.apply(manifest, force=live is not None)  # others may have made it since: no field is taken
 
 
-async def create(cluster: Cluster, owner: Owner, manifest: Manifest) -> bool:
+async def create(cluster: Kubernetes, owner: Owner, manifest: Manifest) -> bool:
     """Make an object; tell whether it was not there before.
 
     Raises:
@@ -42,7 +42,7 @@ def _named(observed: Observed) -> set[Key]:
     return {("Secret", reference.name) for reference in references(observed.spec).values()}
 
 
-async def _live(cluster: Cluster, owner: Owner, manifest: Manifest, named: Collection[Key] = ()) -> Manifest | None:
+async def _live(cluster: Kubernetes, owner: Owner, manifest: Manifest, named: Collection[Key] = ()) -> Manifest | None:
     kind, name = key_of(manifest)
     live = await cluster.get(kind, owner.namespace, name)
     if live is None or owner.owns(live):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from payment_operator import names
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.decide.status import faults
 from payment_operator.decide.status.report import read
 from payment_operator.effects.events import post_event
@@ -34,7 +34,7 @@ log: Final = logging.getLogger("payment_operator.runtime.reconciler")
 class Reports:
     """The one way for words to get into the cluster."""
 
-    def __init__(self, cluster: Cluster, now: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Kubernetes, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._now = now
         self._holds = Holds()

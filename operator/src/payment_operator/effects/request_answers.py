@@ -5,7 +5,7 @@ from datetime import datetime
 
 from payment_operator import names
 from payment_operator.api.request import RequestStatus
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.errors import Conflict, NotThere
 from payment_operator.model import requests
 from payment_operator.model.requests import Asked
@@ -18,7 +18,7 @@ from payment_operator.resources.release_record import stamp
 log = logging.getLogger(__name__)
 
 
-async def refuse(cluster: Cluster, key: EnvironmentKey, why: str, *, now: datetime) -> None:
+async def refuse(cluster: Kubernetes, key: EnvironmentKey, why: str, *, now: datetime) -> None:
     """Answer what is asked of an environment that does not exist, or whose spec cannot be read.
 
     Raises:
@@ -31,7 +31,7 @@ async def refuse(cluster: Cluster, key: EnvironmentKey, why: str, *, now: dateti
             await _answer(cluster, key, item, requests.answered(item, status, tests=tests))
 
 
-async def _answer(cluster: Cluster, key: EnvironmentKey, item: Asked, operations: list[Manifest]) -> None:
+async def _answer(cluster: Kubernetes, key: EnvironmentKey, item: Asked, operations: list[Manifest]) -> None:
     try:
         await cluster.patch(names.REQUEST_KIND, key[0], item.name, operations, subresource="status")
     except (Conflict, NotThere) as error:

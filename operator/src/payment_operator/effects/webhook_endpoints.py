@@ -7,6 +7,7 @@ from payment_operator.model.actions import Apply, CreateEndpoint, EndpointAction
 from payment_operator.model.observed import Observed
 from payment_operator.observe.webhooks import account_of
 from payment_operator.redaction import redact
+from payment_operator.resources.credentials import StagedCredentials
 
 TOO_MANY, IN_PROGRESS, BROKEN = 429, 409, 500
 
@@ -16,15 +17,17 @@ async def work_on_endpoint(
     stripe: Endpoints,
     observed: Observed,
     part: Part,
+    *,
+    staged: StagedCredentials,
 ) -> Apply | None:
-    """Do it; return what records it.
+    """Do it with the key that is in use; return what records it.
 
     Raises:
         StripeFault: it may be tried again.
     """
-    account = account_of(observed)
+    account = account_of(observed, staged)
     if isinstance(action, CreateEndpoint):
-        return await _create(action, stripe, observed, part)
+        return await _create(action, stripe, observed, part, staged=staged)
     if isinstance(action, UpdateEndpoint):
         await stripe.update(account, action.endpoint, form=_form(action))
         if action.warning:
@@ -36,15 +39,17 @@ async def work_on_endpoint(
     return action.then
 
 
-async def _create(action: CreateEndpoint, stripe: Endpoints, observed: Observed, part: Part) -> Apply:
-    account, record = account_of(observed), action.record
+async def _create(
+    action: CreateEndpoint, stripe: Endpoints, observed: Observed, part: Part, *, staged: StagedCredentials
+) -> Apply:
+    account, record = account_of(observed, staged), action.record
     try:
         made = await stripe.create(account, key=action.key, form=_creation(action))
     except StripeFault as fault:
         if fault.status in {0, TOO_MANY, IN_PROGRESS}:
             raise
         if fault.status < BROKEN:
-            message = redact(str(fault), observed.sources.secrets)
+            message = redact(str(fault), (*observed.sources.secrets, *staged.secrets))
             part.emit_event("WebhookRotationFailed", message, warning=True)
             return secrets.write(observed, endpoints.refused(observed, record, message))
         # Stripe would give the same answer to the same key for a day

@@ -6,7 +6,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 from payment_operator import names
-from payment_operator.model.observed import Key, Pod, Revision
+from payment_operator.model.observed import Key, Revision
+from payment_operator.model.pod import Pod
+from payment_operator.resources.credentials import StagedCredentials
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import ReleaseRecord
 from payment_operator.resources.webhook_record import WebhookRecord
@@ -160,6 +162,8 @@ class Decision:
 
     parts: list[Part] = field(default_factory=list)
     status: Manifest = field(default_factory=dict)
+    staged: StagedCredentials = field(default_factory=StagedCredentials)
+    """The credentials by which it was decided."""
 
     @property
     def actions(self) -> list[Action]:

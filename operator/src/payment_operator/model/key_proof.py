@@ -37,6 +37,18 @@ class KeyCheck:
 
 
 @dataclass(frozen=True)
+class KeySight:
+    """What is known of an environment's API keys in one pass."""
+
+    check: KeyCheck | None = None
+    """Of the key in the source Secret, when it is not in use."""
+    account: str = ""
+    """Of the key in use, as far as Stripe has told it."""
+    settled: bool = True
+    """Whether the source Secrets have held still for a moment, so that changes that come together are one version."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """What Stripe said to one request; status 0 when nothing came."""
 

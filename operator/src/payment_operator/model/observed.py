@@ -1,4 +1,7 @@
-"""What one pass has read: the environment, its objects and pods, as `decide` sees them."""
+"""What one pass has read: the environment, its objects and pods, as `decide` sees them.
+
+An observation is made once (`observe/observer.py`) and never changed: what follows from it has names of its own.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,8 +12,9 @@ from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.backoff import Fault
 from payment_operator.model.commit_record import commit_record, selector_of
-from payment_operator.model.key_proof import KeyCheck
+from payment_operator.model.key_proof import KeySight
 from payment_operator.model.measures import Measure
+from payment_operator.model.pod import Pod
 from payment_operator.model.requests import Requests
 from payment_operator.model.secret_keys import SecretKeySight
 from payment_operator.model.webhook import WebhookSight
@@ -24,37 +28,6 @@ from payment_operator.resources.webhook_record import WebhookRecord
 
 Key = tuple[str, str]
 """Kind and name."""
-
-
-@dataclass(frozen=True)
-class Pod:
-    """One pod of the environment."""
-
-    name: str
-    uid: str
-    ip: str
-    component: str
-    revision: str
-    ready: bool
-    terminating: bool
-    finished: bool
-    running: bool
-    restarts: int
-    containers: tuple[str, ...] = ()
-    waiting: str = ""
-    """Why a container does not start, as `Reason: message`."""
-    job: str = ""
-    exit_code: int | None = None
-    last_words: str = ""
-    ended_at: str = ""
-    """Since when our container has ended while others in the pod run on."""
-    disrupted: bool = False
-    """It was evicted: by a drain, a preemption, a taint."""
-
-    @property
-    def proof(self) -> str:
-        """What a smoke run remembers of it."""
-        return f"{self.uid}:{self.restarts}"
 
 
 @dataclass(frozen=True)
@@ -112,8 +85,20 @@ class Bake:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Everything that a decision may depend on."""
+class PodSight:
+    """What pods have told, and what they have not taken."""
+
+    probes: dict[str, Probe] = field(default_factory=dict)
+    bake: Bake = Bake()
+    untaken: frozenset[tuple[str, str]] = frozenset()
+    """Pods, by uid, and the commands that they have not taken on their admin port for a while."""
+    taken: frozenset[tuple[str, str]] | None = None
+    """Pods, by uid, and the commands that they have taken; None when this process has sent none yet."""
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """What the API server says of one environment."""
 
     owner: Owner
     metadata: Manifest
@@ -126,36 +111,10 @@ class Observed:
     serving: dict[str, frozenset[str]] = field(default_factory=dict)
     """Uids of the ready endpoints, by Service."""
     requests: Requests = field(default_factory=Requests)
-    probes: dict[str, Probe] = field(default_factory=dict)
-    bake: Bake = Bake()
-    probe_key: str = field(default="", repr=False)
-    """An API key that every revision must accept; empty when none is named, or it cannot be read."""
-    webhook: WebhookSight = field(default_factory=WebhookSight)
-    secret_keys: SecretKeySight = field(default_factory=SecretKeySight)
-    key_check: KeyCheck | None = None
-    """What is known of the API key in the source Secret, when it is not in use."""
-    account: str = ""
-    """Of the key in use, as far as Stripe has told it."""
-    settled: bool = True
-    """Whether the source Secrets have held still for a moment, so that changes that come together are one version."""
-    role_fault: Fault | None = None
-    """Why the last work on the database's roles was in vain."""
-    fresh_password: str = field(default="", repr=False)
-    """Random, new in every pass."""
-    refusals: dict[Key, str] = field(default_factory=dict)
-    """Objects that the API server would not take in the last pass, with its answer."""
-    held: frozenset[Key] = frozenset()
-    """Objects whose writes were in vain and are not to be tried again yet."""
-    pause: float = 0.0
-    """Seconds between two attempts at what is refused or fails."""
     unsafe: tuple[str, ...] = ()
     """Fields of the spec that this operator does not put into pods."""
-    faults: dict[str, str] = field(default_factory=dict)
-    """What else has failed, by the object or the concern, twice in a row."""
-    untaken: frozenset[tuple[str, str]] = frozenset()
-    """Pods, by uid, and the commands that they have not taken on their admin port for a while."""
-    taken: frozenset[tuple[str, str]] | None = None
-    """Pods, by uid, and the commands that they have taken; None when this process has sent none yet."""
+    probe_key: str = field(default="", repr=False)
+    """An API key that every revision must accept; empty when none is named, or it cannot be read."""
     unstarted: dict[str, str] = field(default_factory=dict)
     """Why Jobs have no pods, by name, in the words of Kubernetes' Events."""
     logs: dict[str, str] = field(default_factory=dict)
@@ -249,55 +208,28 @@ def _revision(item: Manifest) -> Revision:
     )
 
 
-def read_pod(item: Manifest) -> Pod:
-    """Read what matters of a pod."""
-    metadata, status = item["metadata"], item.get("status") or {}
-    labels = metadata.get("labels") or {}
-    component, job = labels.get(names.LABEL_COMPONENT, ""), labels.get("batch.kubernetes.io/job-name", "")
-    containers = status.get("containerStatuses") or []
-    waits = [entry.get("state") or {} for entry in (*(status.get("initContainerStatuses") or []), *containers)]
-    ours = names.container(component, job=bool(job))
-    own: Manifest = next((entry for entry in containers if entry.get("name") == ours), {})
-    state, former = own.get("state") or {}, (own.get("lastState") or {}).get("terminated")
-    ended = state.get("terminated")
-    others = any("running" in (entry.get("state") or {}) for entry in containers if entry is not own)
-    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or []}
-    return Pod(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        ip=status.get("podIP", ""),
-        component=component,
-        revision=labels.get(names.LABEL_REVISION, ""),
-        ready=conditions.get("Ready") == "True",
-        terminating="deletionTimestamp" in metadata,
-        finished=status.get("phase") in {"Succeeded", "Failed"},
-        running="running" in state,
-        restarts=own.get("restartCount", 0),
-        containers=(own.get("containerID", ""),) if own else (),
-        waiting=next((_waiting(state["waiting"]) for state in waits if "waiting" in state), "") or _unscheduled(status),
-        job=job,
-        exit_code=ended.get("exitCode") if ended else None,
-        last_words=(ended or former or {}).get("message", ""),
-        disrupted=conditions.get("DisruptionTarget") == "True",
-        ended_at=(ended.get("finishedAt") or "") if ended and others else "",
-    )
+@dataclass(frozen=True)
+class Setbacks:
+    """What the last pass could not do."""
+
+    refusals: dict[Key, str] = field(default_factory=dict)
+    """Objects that the API server would not take, with its answer."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """What else has failed, by the object or the concern, twice in a row."""
+    held: frozenset[Key] = frozenset()
+    """Objects whose writes failed and are not to be tried again yet."""
+    pause: float = 0.0
+    """Seconds between two attempts at what is refused or fails."""
 
 
-def _waiting(state: Manifest) -> str:
-    return f"{state.get('reason', '')}: {state.get('message', '')}".rstrip(": ")
+@dataclass(frozen=True)
+class Observed(PodSight, Setbacks, ClusterState):
+    """Everything that a decision may depend on: the cluster, and what pods, Stripe and the last pass have told."""
 
-
-def _unscheduled(status: Manifest) -> str:
-    entries = status.get("conditions") or []
-    found = (entry for entry in entries if entry["type"] == "PodScheduled" and entry["status"] == "False")
-    return next((f"{entry.get('reason', '')}: {entry.get('message', '')}" for entry in found), "")
-
-
-def read_endpoints(slices: list[Manifest]) -> dict[str, frozenset[str]]:
-    """The uids of the ready endpoints, by Service."""
-    found: dict[str, set[str]] = {}
-    for item in slices:
-        service = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
-        ready = (entry for entry in item.get("endpoints") or [] if (entry.get("conditions") or {}).get("ready"))
-        found.setdefault(service, set()).update((entry.get("targetRef") or {}).get("uid", "") for entry in ready)
-    return {service: frozenset(uids) for service, uids in found.items()}
+    webhook: WebhookSight = field(default_factory=WebhookSight)
+    secret_keys: SecretKeySight = field(default_factory=SecretKeySight)
+    api_key: KeySight = field(default_factory=KeySight)
+    role_fault: Fault | None = None
+    """Why the last work on the database's roles failed."""
+    fresh_password: str = field(default="", repr=False)
+    """Random, new in every pass."""

@@ -11,7 +11,8 @@ from typing import Final
 
 from payment_operator.api.release import Bake as Limits
 from payment_operator.model.measures import Measure, acute, failed, judge_traffic, traffic
-from payment_operator.model.observed import Bake, Pod
+from payment_operator.model.observed import Bake
+from payment_operator.model.pod import Pod
 from payment_operator.model.samples import TIMES, Sample, Unreadable
 
 NAMED_PODS: Final = 3

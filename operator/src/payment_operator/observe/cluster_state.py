@@ -1,4 +1,4 @@
-"""Reads everything that one pass needs: the environment, its objects by label, and the Secrets that its spec names."""
+"""Reads what the API server has of one environment: its objects by label, and the Secrets that its spec names."""
 
 import asyncio
 import base64
@@ -10,10 +10,12 @@ import msgspec
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.status import EnvironmentStatus
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.decide.release.jobs import ended
+from payment_operator.decide.unsafe_pods import unsafe_fields
 from payment_operator.errors import ApiError
-from payment_operator.model.observed import Key, Observed, Pod, read_endpoints, read_pod
+from payment_operator.model.observed import ClusterState, Key
+from payment_operator.model.pod import Pod, read_endpoints, read_pod
 from payment_operator.observe.requests import read_requests
 from payment_operator.redaction import redact
 from payment_operator.resources import jobs
@@ -48,7 +50,9 @@ def read_spec(environment: Manifest) -> Environment:
         raise SpecInvalid(str(error)) from error
 
 
-async def observe(cluster: Cluster, environment: Manifest, *, now: datetime, policy: str = "") -> Observed:
+async def read_state(
+    cluster: Kubernetes, environment: Manifest, *, now: datetime, policy: str = "", unsafe_pods: bool = False
+) -> ClusterState:
     """Read the objects of one environment; `policy` vouches for who makes a request.
 
     Raises:
@@ -71,7 +75,7 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime, pol
         _plan_logs(cluster, owner, objects, read_pods, sources, now=now),
         _unstarted(cluster, owner, objects, read_pods, now=now),
     )
-    return Observed(
+    return ClusterState(
         owner=owner,
         metadata=metadata,
         spec=spec,
@@ -82,6 +86,7 @@ async def observe(cluster: Cluster, environment: Manifest, *, now: datetime, pol
         pods=read_pods,
         serving=read_endpoints(slices),
         requests=requests,
+        unsafe=() if unsafe_pods else unsafe_fields(spec),
         probe_key=probe_key,
         unstarted=unstarted,
         logs=logs,
@@ -98,7 +103,7 @@ def _status(environment: Manifest) -> Manifest:
     return dict(status)
 
 
-async def _sources(cluster: Cluster, owner: Owner, spec: Environment) -> Sources:
+async def _sources(cluster: Kubernetes, owner: Owner, spec: Environment) -> Sources:
     wanted = sorted({reference.name for reference in references(spec).values()})
     reads = [cluster.get("Secret", owner.namespace, name) for name in wanted]
     if spec.database.ca is not None:
@@ -109,7 +114,7 @@ async def _sources(cluster: Cluster, owner: Owner, spec: Environment) -> Sources
     return read_sources(spec, dict(zip(wanted, found, strict=True)), authority=authority)
 
 
-async def _probe_key(cluster: Cluster, owner: Owner, spec: Environment) -> str:
+async def _probe_key(cluster: Kubernetes, owner: Owner, spec: Environment) -> str:
     reference = spec.release.probe_key_secret_ref
     if reference is None:
         return ""
@@ -126,7 +131,7 @@ def _mine(items: list[Manifest], owner: Owner) -> dict[Key, Manifest]:
 
 
 async def _unstarted(
-    cluster: Cluster, owner: Owner, objects: dict[Key, Any], pods: tuple[Pod, ...], *, now: datetime
+    cluster: Kubernetes, owner: Owner, objects: dict[Key, Any], pods: tuple[Pod, ...], *, now: datetime
 ) -> dict[str, str]:
     """Why running Jobs have no pods (a quota, a policy): only Events tell, so these are asked for only then."""
     populated, found = {pod.job for pod in pods}, {}
@@ -145,7 +150,13 @@ async def _unstarted(
 
 
 async def _plan_logs(
-    cluster: Cluster, owner: Owner, objects: dict[Key, Any], pods: tuple[Pod, ...], sources: Sources, *, now: datetime
+    cluster: Kubernetes,
+    owner: Owner,
+    objects: dict[Key, Any],
+    pods: tuple[Pod, ...],
+    sources: Sources,
+    *,
+    now: datetime,
 ) -> dict[str, str]:
     """What finished plans have printed, as long as no record holds it: the SQL."""
     found: dict[str, str] = {}

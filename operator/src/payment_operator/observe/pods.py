@@ -1,7 +1,7 @@
 """What is learned from pods between passes: bake looks, probes, and which commands the pods have taken."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import reduce
 from typing import Final
@@ -9,11 +9,12 @@ from typing import Final
 from payment_operator import names
 from payment_operator.backoff import wait_after
 from payment_operator.clients.measures import ask_prometheus, ask_webhook
-from payment_operator.clients.pod_admin import Admin
+from payment_operator.clients.protocols import PodAdmin
 from payment_operator.decide.placement import Placement, baking
 from payment_operator.model.actions import PutToPod
 from payment_operator.model.measures import Measure
-from payment_operator.model.observed import Bake, Observed, Pod, Probe, Revision
+from payment_operator.model.observed import Bake, ClusterState, PodSight, Probe, Revision
+from payment_operator.model.pod import Pod
 from payment_operator.model.samples import Sample, Unreadable, parse
 from payment_operator.observe.bake_metrics import Look, Looks
 from payment_operator.resources import jobs
@@ -42,25 +43,26 @@ class Untaken:
 
 
 @dataclass
-class Watching:
+class PodWatch:
     """The memory of one environment; all of it can be lost."""
 
-    admin: Admin
+    admin: PodAdmin
     looks: Looks | None = None
     probes: dict[str, tuple[datetime, Probe]] = field(default_factory=dict)
     told: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
     untaken: dict[tuple[str, str], Untaken] = field(default_factory=dict)
 
-    async def look(self, observed: Observed, placement: Placement) -> Observed:
-        """The observation with what the pods say, as far as a decision needs it."""
-        bake = await self._bake(observed, placement)
-        probes = await self._probe(observed, placement)
+    async def look(self, state: ClusterState, placement: Placement) -> PodSight:
+        """What the pods say, as far as a decision needs it."""
+        bake = await self._bake(state, placement)
+        probes = await self._probe(state, placement)
         long = timedelta(seconds=TAKE_SECONDS)
-        late = frozenset(key for key, left in self.untaken.items() if observed.now - left.since >= long)
+        late = frozenset(key for key, left in self.untaken.items() if state.now - left.since >= long)
         taken = frozenset(self.told) - self.untaken.keys() if self.told or self.untaken else None
-        return replace(observed, bake=bake, probes=probes, untaken=late, taken=taken)
+        self._forget(state)
+        return PodSight(probes, bake, late, taken)
 
-    async def put(self, observed: Observed, action: PutToPod) -> float | None:
+    async def put(self, observed: ClusterState, action: PutToPod) -> float | None:
         """Send a command unless the pod's containers have taken it; return after how many seconds to try again."""
         key, state = (action.pod.uid, action.path), (action.pod.containers, action.body)
         if self.told.get(key) == state:
@@ -81,13 +83,13 @@ class Watching:
         self.untaken[key] = Untaken(state, left.since, observed.now + timedelta(seconds=seconds), left.faults + 1)
         return seconds
 
-    def forget(self, observed: Observed) -> None:
+    def _forget(self, state: ClusterState) -> None:
         """Drop what is known of pods that are gone."""
-        present = {pod.uid for pod in observed.pods}
+        present = {pod.uid for pod in state.pods}
         self.told = {key: state for key, state in self.told.items() if key[0] in present}
         self.untaken = {key: left for key, left in self.untaken.items() if key[0] in present}
 
-    async def _bake(self, observed: Observed, placement: Placement) -> Bake:
+    async def _bake(self, observed: ClusterState, placement: Placement) -> Bake:
         active, cutover = placement.active, observed.cutover
         if active is None or cutover is None or not baking(active):
             self.looks = None
@@ -100,7 +102,7 @@ class Watching:
             await self._look_once(observed, placement, active, looks)
         return looks.seen
 
-    async def _look_once(self, observed: Observed, placement: Placement, active: Revision, looks: Looks) -> None:
+    async def _look_once(self, observed: ClusterState, placement: Placement, active: Revision, looks: Looks) -> None:
         pods = _running(observed, active)
         former = _running(observed, placement.previous) if placement.previous is not None else []
         samples, asked = await asyncio.gather(
@@ -118,7 +120,7 @@ class Watching:
         looks.take(answers, look, limits=observed.spec.release.bake)
         looks.at = observed.now
 
-    async def _ask(self, observed: Observed, active: Revision, pods: list[Pod]) -> list[Measure]:
+    async def _ask(self, observed: ClusterState, active: Revision, pods: list[Pod]) -> list[Measure]:
         """What others say of the revision; all are asked at once, each with its time-out."""
         bake, revision = observed.spec.release.bake, active.digest
         asked = [
@@ -153,7 +155,7 @@ class Watching:
         except Unreadable as error:
             return error
 
-    async def _probe(self, observed: Observed, placement: Placement) -> dict[str, Probe]:
+    async def _probe(self, observed: ClusterState, placement: Placement) -> dict[str, Probe]:
         if placement.previous is None or placement.active is None:
             self.probes.clear()
             return {}
@@ -166,20 +168,20 @@ class Watching:
         return {digest: probe for digest, (_, probe) in self.probes.items()}
 
 
-def _baseline(observed: Observed, active: Revision) -> dict[str, int]:
+def _baseline(observed: ClusterState, active: Revision) -> dict[str, int]:
     """Restarts by pod before the switch: those that smoke has seen, and for others those of now."""
     proven = dict(proof.rsplit(":", 1) for proof in active.record.step(jobs.SMOKE).pods)
     return {pod.uid: int(proven.get(pod.uid, pod.restarts)) for pod in _pods(observed, active)}
 
 
-def _running(observed: Observed, revision: Revision) -> list[Pod]:
+def _running(observed: ClusterState, revision: Revision) -> list[Pod]:
     return [pod for pod in observed.of(revision.digest, names.API) if pod.running and pod.ip]
 
 
-def _pods(observed: Observed, active: Revision) -> list[Pod]:
+def _pods(observed: ClusterState, active: Revision) -> list[Pod]:
     return [*observed.of(active.digest, names.API), *observed.of(active.digest, names.WORKER)]
 
 
-def token(observed: Observed, digest: str) -> str:
+def token(observed: ClusterState, digest: str) -> str:
     """The admin token of a revision's pods, from its credentials."""
     return observed.credentials(observed.revisions.get(digest)).get(ADMIN_TOKEN, "")

@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from payment_operator import names
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.errors import ApiError, NotThere
 from payment_operator.model import requests
 from payment_operator.model.requests import Requests
@@ -19,7 +19,7 @@ SETTLES_SECONDS: Final = 30.0
 log = logging.getLogger("payment_operator.observe.requests")
 
 
-async def read_requests(cluster: Cluster, key: EnvironmentKey, *, policy: str = "") -> Requests:
+async def read_requests(cluster: Kubernetes, key: EnvironmentKey, *, policy: str = "") -> Requests:
     """What is asked of one environment, with what has been answered and is still kept.
 
     That they cannot be read is no reason to stop: it is said, and no release takes a step meanwhile.
@@ -37,11 +37,11 @@ async def read_requests(cluster: Cluster, key: EnvironmentKey, *, policy: str = 
     return Requests(tuple(requests.read(item, verified=_verified(item, since)) for item in found))
 
 
-async def _list(cluster: Cluster, namespace: str) -> list[Manifest]:
+async def _list(cluster: Kubernetes, namespace: str) -> list[Manifest]:
     return await cluster.list_all(names.REQUEST_KIND, namespace)
 
 
-async def _vouches_since(cluster: Cluster, policy: str) -> str:
+async def _vouches_since(cluster: Kubernetes, policy: str) -> str:
     """Since when the admission policy lets nobody ask in another's name; empty: it does not."""
     try:
         found, binding = await cluster.get(POLICY, "", policy), await cluster.get(BINDING, "", policy)

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from payment_operator.backoff import Backoff
-from payment_operator.clients.pod_admin import Admin
+from payment_operator.clients.protocols import PodAdmin
 from payment_operator.clients.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.clients.stripe_http import base_of
 from payment_operator.decide.rotation.webhook import endpoints as webhook_endpoints
 from payment_operator.decide.rotation.webhook import state
 from payment_operator.logs import environment_of
-from payment_operator.model.observed import Observed
+from payment_operator.model.observed import ClusterState
 from payment_operator.model.webhook import PodReport, WebhookSight
 from payment_operator.observe.pods import token
-from payment_operator.resources.credentials import API_KEY
+from payment_operator.resources.credentials import API_KEY, StagedCredentials
 from payment_operator.resources.release_record import moment
 
 IDLE: Final = timedelta(seconds=60)
@@ -32,7 +32,7 @@ log = logging.getLogger("payment_operator.observe.webhooks")
 class WebhookWatch:
     """The memory of one environment; all of it can be lost."""
 
-    admin: Admin
+    admin: PodAdmin
     stripe: StripeEndpoints
     sight: WebhookSight = field(default_factory=WebhookSight)
     at: datetime | None = None
@@ -41,23 +41,23 @@ class WebhookWatch:
     lists: Backoff = field(default_factory=Backoff)
     """Of the lists of its endpoints."""
 
-    async def look(self, observed: Observed) -> Observed:
-        """The observation with what is seen of the endpoints."""
+    async def look(self, observed: ClusterState, staged: StagedCredentials) -> WebhookSight:
+        """What is seen of the endpoints."""
         record = observed.webhook_record
         busy = state.busy(record)
-        needed = observed.sources.usable and (busy or state.managed(observed))
+        needed = staged.usable and (busy or state.managed(observed))
         waits = self.at is not None and observed.now - self.at < IDLE and self.lists.fault is None
         if needed and (busy or not waits):
-            self.sight, self.at = await self._look(observed), observed.now
+            self.sight, self.at = await self._look(observed, account_of(observed, staged)), observed.now
         elif not needed:
             self.sight = WebhookSight()
-        return replace(observed, webhook=replace(self.sight, fault=self.calls.fault, fresh=secrets.token_hex(16)))
+        return replace(self.sight, fault=self.calls.fault, fresh=secrets.token_hex(16))
 
-    async def _look(self, observed: Observed) -> WebhookSight:
+    async def _look(self, observed: ClusterState, account: Account) -> WebhookSight:
         reports = await self._reports(observed)
         if (fault := self.lists.fault) is not None and observed.now < fault.again_at:
             return WebhookSight(reports, unlisted=fault)
-        account, record = account_of(observed), observed.webhook_record
+        record = observed.webhook_record
         try:
             endpoints = await self.stripe.all_of(account, key=webhook_endpoints.ENVIRONMENT, value=observed.owner.uid)
         except StripeFault as error:
@@ -72,14 +72,14 @@ class WebhookWatch:
         except StripeFault as error:  # no fault of the calls: the overlap ends without this list at the latest
             return WebhookSight(reports, endpoints, unread=str(error))
 
-    async def _undelivered(self, observed: Observed, account: Account) -> tuple[str, ...]:
+    async def _undelivered(self, observed: ClusterState, account: Account) -> tuple[str, ...]:
         webhook, enabled = observed.spec.stripe.webhook, moment(observed.webhook_record.enabled_at)
         margin = min(MARGIN, timedelta(seconds=webhook.rotation.overlap_seconds))
         return await self.stripe.undelivered(
             account, since=enabled - RETRIES, until=enabled + margin, types=webhook.wanted_events
         )
 
-    async def _reports(self, observed: Observed) -> dict[str, PodReport | None]:
+    async def _reports(self, observed: ClusterState) -> dict[str, PodReport | None]:
         pods = state.reporting(observed)
         found = await asyncio.gather(*(self.admin.status(pod, token=token(observed, pod.revision)) for pod in pods))
         return {pod.uid: read_report(answer) for pod, answer in zip(pods, found, strict=True)}
@@ -90,9 +90,9 @@ class WebhookWatch:
         self.at = None
 
 
-def account_of(observed: Observed) -> Account:
+def account_of(observed: ClusterState, staged: StagedCredentials) -> Account:
     """Stripe, with the key that is in use."""
-    return Account(base_of(observed.spec), observed.sources.values[API_KEY])
+    return Account(base_of(observed.spec), staged.values[API_KEY])
 
 
 def read_report(answer: dict[str, Any]) -> PodReport | None:

@@ -33,18 +33,11 @@ _PREFIXES: Final = {"Test": ("sk_test_", "rk_test_"), "Live": ("sk_live_", "rk_l
 
 
 @dataclass(frozen=True)
-class Sources:
-    """The values of the user's Secrets by setting, and what is wrong with them."""
+class Credentials:
+    """Values by setting, and why no revision can be made of them."""
 
-    values: dict[str, str] = field(repr=False)
+    values: dict[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()
-    """Why no revision can be made."""
-    refused: tuple[str, ...] = ()
-    """What was not taken from the Secrets, with the reason; the value in use stands in its place."""
-    original: dict[str, str] = field(default_factory=dict, repr=False)
-    """What stands in the Secrets, used or not."""
-    authority: str = ""
-    """Certificates in PEM by which PostgreSQL is verified."""
 
     @property
     def usable(self) -> bool:
@@ -54,7 +47,7 @@ class Sources:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must not be shown."""
-        whole = (*self.values.values(), *self.original.values())
+        whole = tuple(self.values.values())
         return (*whole, *(part for value in whole for part in split(value)))
 
     @property
@@ -62,14 +55,30 @@ class Sources:
         """Ten hex digits over all credentials together; none can be guessed from it, for Stripe's key is among them."""
         return hashlib.sha256(self._frozen).hexdigest()[:10]
 
-    def admin_token(self, owner: Owner) -> str:
-        """The token of the admin port: of what the digest stands for, so that a version has one for all its life."""
-        return hmac.new(self._frozen, f"admin {owner.uid}".encode(), hashlib.sha256).hexdigest()
-
     @property
     def _frozen(self) -> bytes:
         content = {name: value for name, value in self.values.items() if name not in HOT}
         return msgspec.json.encode(content, order="deterministic")
+
+
+@dataclass(frozen=True)
+class Sources(Credentials):
+    """What stands in the user's Secrets, whatever of it may be used."""
+
+    authority: str = ""
+    """Certificates in PEM by which PostgreSQL is verified."""
+
+
+@dataclass(frozen=True)
+class StagedCredentials(Credentials):
+    """What a revision may get now (`decide/rotation/staged_credentials.py`): a value of its own beside the sources."""
+
+    refused: tuple[str, ...] = ()
+    """What was not taken from the Secrets, with the reason; the value in use stands in its place."""
+
+    def admin_token(self, owner: Owner) -> str:
+        """The token of the admin port: of what the digest stands for, so that a version has one for all its life."""
+        return hmac.new(self._frozen, f"admin {owner.uid}".encode(), hashlib.sha256).hexdigest()
 
 
 def references(spec: Environment) -> dict[str, SecretRef]:
@@ -108,7 +117,7 @@ def read_sources(
             values[setting] = base64.b64decode(encoded).decode(errors="replace").strip()
     certificates, wrong = _authority(spec, authority)
     problems = list(dict.fromkeys([*problems, *wrong]))
-    return Sources(values, tuple(problems) or _checked(spec, values), original=values, authority=certificates)
+    return Sources(values, tuple(problems) or _checked(spec, values), authority=certificates)
 
 
 def _authority(spec: Environment, found: Manifest | None) -> tuple[str, list[str]]:
@@ -161,11 +170,11 @@ def held(secret: Manifest | None) -> dict[str, str]:
     return {name: base64.b64decode(value).decode(errors="replace") for name, value in data.items()}
 
 
-def credentials_secret(owner: Owner, sources: Sources, *, version: int) -> Manifest:
+def credentials_secret(owner: Owner, staged: StagedCredentials, *, version: int) -> Manifest:
     """The immutable Secret that holds this version."""
-    values = {name: value for name, value in sources.values.items() if name not in HOT}
-    token = {ADMIN_TOKEN: sources.admin_token(owner)}
-    manifest = _secret(owner, names.credentials(owner.name, sources.digest), values | token)
+    values = {name: value for name, value in staged.values.items() if name not in HOT}
+    token = {ADMIN_TOKEN: staged.admin_token(owner)}
+    manifest = _secret(owner, names.credentials(owner.name, staged.digest), values | token)
     manifest["metadata"]["annotations"] = {names.ANNOTATION_CREDENTIALS_VERSION: str(version)}
     return manifest | {"immutable": True}
 

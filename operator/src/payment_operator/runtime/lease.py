@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from payment_operator.clients.kubernetes import Cluster
+from payment_operator.clients.protocols import Kubernetes
 from payment_operator.errors import Conflict, OperatorError
 
 DURATION_SECONDS: Final = 15
@@ -31,7 +31,7 @@ def _in_time() -> float:
 class Lease:
     """A Lease of coordination.k8s.io/v1."""
 
-    def __init__(self, cluster: Cluster, *, namespace: str, name: str, identity: str) -> None:
+    def __init__(self, cluster: Kubernetes, *, namespace: str, name: str, identity: str) -> None:
         self._cluster = cluster
         self._namespace, self._name, self._identity = namespace, name, identity
         self._seen: tuple[str, float] = ("", 0.0)

@@ -16,8 +16,10 @@ from aiohttp import web
 
 from payment_operator import names
 from payment_operator.api.crd import crd_manifests
+from payment_operator.clients import postgresql
 from payment_operator.clients.kubernetes import Cluster
 from payment_operator.clients.pod_admin import Admin
+from payment_operator.clients.protocols import Clients
 from payment_operator.clients.stripe_http import StripeHttp
 from payment_operator.effects.events import post_event
 from payment_operator.errors import OperatorError
@@ -76,9 +78,7 @@ class Operator:
     def _reconciler(self) -> Reconciler:
         options = self.options
         return Reconciler(
-            self.cluster,
-            self.admin,
-            self.stripe,
+            Clients(self.cluster, self.admin, self.stripe, postgresql),
             resync=options.resync,
             unsafe_pods=options.unsafe_pods,
             request_policy=options.request_policy,

@@ -1,6 +1,6 @@
 """What was refused or failed in a pass, until the next one: its condition, and when to try again."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -8,7 +8,7 @@ from payment_operator.backoff import wait_after
 from payment_operator.errors import Refused
 from payment_operator.model.actions import Action
 from payment_operator.model.holds import FIRST_SECONDS, LONGEST_SECONDS, Hold, Holds, target, write_of
-from payment_operator.model.observed import Key, Observed
+from payment_operator.model.observed import Key, Setbacks
 from payment_operator.redaction import redact
 
 MOST_CONFLICTS: Final = 5
@@ -57,10 +57,10 @@ class Trouble:
         longest = wait_after(max(0, self.passes - 1), first=FIRST_SECONDS, longest=LONGEST_SECONDS)
         return max(0.0, min(((at - now).total_seconds() for at in self.due.values()), default=longest))
 
-    def shown(self, observed: Observed) -> Observed:
-        """The observation with what the last pass met."""
-        held = frozenset(key for key, at in self.due.items() if observed.now < at)
-        return replace(observed, refusals=self.refusals, faults=self.lasting, held=held, pause=self.pause)
+    def setbacks(self, now: datetime) -> Setbacks:
+        """What the next pass is to know of it."""
+        held = frozenset(key for key, at in self.due.items() if now < at)
+        return Setbacks(self.refusals, self.lasting, held, self.pause)
 
     def too_early(self, action: Action, part: str, *, now: datetime, secrets: tuple[str, ...]) -> bool:
         """Whether an action was in vain a moment ago and is not to be tried again yet; it is in vain still, then."""

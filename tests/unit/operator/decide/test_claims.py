@@ -16,7 +16,7 @@ from payment_operator.runtime.condition_metrics import measure_conditions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payment_operator.model.observed import Pod
+    from payment_operator.model.pod import Pod
 
 
 class Counting(Ports):

@@ -15,6 +15,7 @@ from tests.unit.operator.world import SOURCE, SPEC, Lost, World
 
 from payment_operator import names
 from payment_operator.decide.placement import assign
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.errors import Conflict
 from payment_operator.resources.login import login_of
 
@@ -45,7 +46,7 @@ def world() -> World:
 
 def url_in_use(world: World) -> str:
     seen = world.observe()
-    return seen.credentials(assign(seen).active)["DATABASE_URL"]
+    return seen.credentials(assign(seen, staged_of(seen)).active)["DATABASE_URL"]
 
 
 def go_on(world: World, *, passes: int = 120, seconds: float | None = None) -> list[str]:
@@ -271,7 +272,7 @@ class AnyCrash(RuleBasedStateMachine):
     @invariant()
     def whoever_serves_can_log_in(self) -> None:
         seen = self.world.observe()
-        roles = assign(seen)
+        roles = assign(seen, staged_of(seen))
         serving = [r for r in (roles.active, roles.previous) if r is not None and r.digest in seen.populated()]
         for revision in serving:
             assert self.world.logs_in(seen.credentials(revision)["DATABASE_URL"])

@@ -11,6 +11,7 @@ from tests.unit.operator.decide.test_database_rotation import DATABASE, LOGINS, 
 from tests.unit.operator.world import SOURCE, SPEC, World
 
 from payment_operator.decide.placement import assign
+from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.resources.login import login_of
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def test_the_former_role_is_locked_before_another_rotation_that_is_no_leak(world
 
 def key_in_use(world: World) -> str:
     seen = world.observe()
-    return seen.credentials(assign(seen).active)["STRIPE_SECRET_KEY"]
+    return seen.credentials(assign(seen, staged_of(seen)).active)["STRIPE_SECRET_KEY"]
 
 
 def put(world: World, key: str) -> None:

@@ -11,6 +11,7 @@ from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
 from payment_operator.decide.placement import assign
+from payment_operator.decide.rotation.staged_credentials import staged_of
 
 FIRST, SECOND, THIRD = (f"registry/payments:{number}" for number in (1, 2, 3))
 BY_HAND = {
@@ -213,4 +214,4 @@ def test_ready_asks_for_endpoints_and_not_for_records() -> None:
     assert (found["Ready"]["status"], found["Available"]["reason"]) == ("False", "NoReadyEndpoints")
     assert decision.again_after is not None
     assert decision.again_after <= 1
-    assert assign(seen).active is not None
+    assert assign(seen, staged_of(seen)).active is not None

@@ -11,7 +11,8 @@ from payment_operator.decide.release.termination_messages import decoded, shorte
 from payment_operator.decide.rotation.staged_credentials import group_of
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Create
-from payment_operator.model.observed import Observed, Pod, Revision
+from payment_operator.model.observed import Observed, Revision
+from payment_operator.model.pod import Pod
 from payment_operator.resources import jobs
 from payment_operator.resources.credentials import MIGRATION
 from payment_operator.resources.metadata import Manifest

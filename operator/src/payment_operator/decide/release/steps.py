@@ -23,7 +23,7 @@ from payment_operator.decide.release.termination_messages import shortened
 from payment_operator.decide.rotation.leaks import hurries, replaces_leaked
 from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.actions import Create, Part
-from payment_operator.model.observed import Observed, Revision
+from payment_operator.model.observed import Revision
 from payment_operator.resources import credentials, jobs, pods
 from payment_operator.resources.release_record import ReleaseRecord, StepRecord, moment, stamp
 from payment_operator.resources.revisions import controller_revision
@@ -43,7 +43,7 @@ def advance(turn: Turn) -> Progress | None:
     if placement.candidate is None:
         return None
     if observed.suspended:
-        rehearsal = Turn(observed, placement, Part())
+        rehearsal = Turn(observed, turn.staged, placement, Part())
         progress = _next(rehearsal, placement.candidate)
         return Progress(progress.step, observed.suspended, progress.since)
     return _next(turn, placement.candidate)
@@ -63,9 +63,9 @@ def _next(turn: Turn, revision: Revision) -> Progress:
 def _create(turn: Turn) -> Progress:
     """Write the credentials and then the revision; a revision that exists already is as good."""
     observed, placement = turn.observed, turn.placement
-    digest = observed.sources.digest
+    digest = turn.staged.digest
     number = max((revision.number for revision in observed.revisions.values()), default=0) + 1
-    replica = "DATABASE_REPLICA_URL" in observed.sources.values
+    replica = "DATABASE_REPLICA_URL" in turn.staged.values
     rendered = pods.manifests(
         observed.owner, observed.spec, revision=placement.desired, credentials=digest, replica=replica
     )
@@ -78,22 +78,22 @@ def _create(turn: Turn) -> Progress:
         record=ReleaseRecord(started_at=stamp(observed.now)),
     )
     if ("Secret", names.credentials(observed.owner.name, digest)) not in observed.objects:
-        turn.decision.actions.append(new_credentials(observed))
+        turn.decision.actions.append(new_credentials(turn))
     turn.decision.actions.append(Create(revision))
     turn.decision.emit_event("ReleaseStarted", f"Revision {number}: {observed.spec.image}")
     turn.decision.look_again(0.05)
     return Progress("Validate", "", stamp(observed.now))
 
 
-def new_credentials(observed: Observed) -> Create:
-    """Make the Secret with the present credentials, under the next version number."""
+def new_credentials(turn: Turn) -> Create:
+    """Make the Secret with the staged credentials, under the next version number."""
     versions = [
         int((item["metadata"].get("annotations") or {}).get(names.ANNOTATION_CREDENTIALS_VERSION, 0))
-        for (kind, _), item in observed.objects.items()
+        for (kind, _), item in turn.observed.objects.items()
         if kind == "Secret"
     ]
     version = max(versions, default=0) + 1
-    return Create(credentials.credentials_secret(observed.owner, observed.sources, version=version))
+    return Create(credentials.credentials_secret(turn.observed.owner, turn.staged, version=version))
 
 
 def _refused(turn: Turn, revision: Revision) -> Progress | None:

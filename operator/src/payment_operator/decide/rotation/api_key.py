@@ -12,7 +12,7 @@ ENDING = 4
 
 def report_refusal(turn: Turn) -> None:
     """Write one Event for each refusal, not one a pass."""
-    if not turn.observed.settled:
+    if not turn.observed.api_key.settled:
         turn.decision.look_again(1)
     check = checked(turn.observed)
     if check is not None:
@@ -53,7 +53,7 @@ def leaked(turn: Turn) -> tuple[Revision | None, str]:
             f"{former[-ENDING:]}. If it is the key in use that leaked, put a new one into {where} and ask again then"
         )
     also = _also_changed(turn, active)
-    if observed.sources.original.get(API_KEY) == key:
+    if observed.sources.values.get(API_KEY) == key:
         return active, f"put a new key into {where}: it is proven, then released without hold and retention{also}"
     return active, f"the new key in {where} is released without hold and retention once Stripe accepts it{also}"
 

@@ -24,7 +24,7 @@ from payment_operator.resources.release_record import moment, stamp
 def advance(turn: Turn) -> None:
     """Begin a rotation that is due, or take the present one further."""
     observed, record = turn.observed, turn.observed.role_rotation
-    if observed.spec.database.rotation.mode != "AlternatingRoles" or not observed.sources.usable or _written(turn):
+    if observed.spec.database.rotation.mode != "AlternatingRoles" or not turn.staged.usable or _written(turn):
         return
     if record is not None and record.next is not None:
         turn.attempt(_prepare(turn, record, record.next), fault=observed.role_fault)
@@ -105,7 +105,7 @@ def request_rotation(turn: Turn, *, operation: str, compromised: bool) -> tuple[
             False,
             "spec.database.rotation.mode is None: set AlternatingRoles, or put the new DATABASE into its Secret",
         )
-    if not observed.sources.usable:
+    if not turn.staged.usable:
         return False, UNREADABLE
     why = waits_for(turn) or ("the former role to be locked" if _retained(turn) else "")
     if why and compromised:
@@ -195,7 +195,7 @@ def _idle(observed: Observed, active: Revision | None) -> str:
 
 
 def _prepare(turn: Turn, record: RoleRotation, login: StoredLogin) -> PrepareRole:
-    observed, values = turn.observed, turn.observed.sources.values
+    observed, values = turn.observed, turn.staged.values
     used = login_of(observed.credentials(turn.placement.active).get(DATABASE, values[DATABASE]))
     done = msgspec.structs.replace(
         record,

@@ -14,7 +14,8 @@ from payment_operator import names
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.actions import Apply
-from payment_operator.model.observed import Observed, Pod
+from payment_operator.model.observed import ClusterState, Observed
+from payment_operator.model.pod import Pod
 from payment_operator.model.secret_keys import KeyReport, ValueNeed
 from payment_operator.resources import secret_keys
 from payment_operator.resources.metadata import Manifest
@@ -32,7 +33,7 @@ Values = tuple[str, ...]
 def advance(turn: Turn) -> None:
     """Take the values one step closer to what the user's Secret asks for."""
     observed = turn.observed
-    if not observed.sources.usable:
+    if not turn.staged.usable:
         return
     present, wanted = live(observed), next_values(observed)
     if wanted != present:
@@ -92,11 +93,11 @@ def _pairs(present: Values, wanted: Values) -> tuple[tuple[Values, Values], tupl
 # what is so
 
 
-def _secret(observed: Observed) -> Manifest | None:
+def _secret(observed: ClusterState) -> Manifest | None:
     return observed.objects.get(("Secret", names.secret_keys(observed.owner.name)))
 
 
-def live(observed: Observed) -> Values:
+def live(observed: ClusterState) -> Values:
     """The values that pods are given, the one that signs first."""
     return secret_keys.decode(_secret(observed))[0]
 
@@ -106,22 +107,22 @@ def recorded(observed: Observed) -> SecretKeysRecord:
     return secret_keys.decode(_secret(observed))[1]
 
 
-def asked(observed: Observed) -> Values:
+def asked(observed: ClusterState) -> Values:
     """The values in the user's Secret."""
     return secret_keys.split(observed.sources.values.get(SECRET_KEY, ""))
 
 
-def fingerprint_of(observed: Observed, value: str) -> str:
+def fingerprint_of(observed: ClusterState, value: str) -> str:
     """The fingerprint of a value, as pods report it."""
     return fingerprint(value, salt=observed.owner.uid)
 
 
-def busy(observed: Observed) -> bool:
+def busy(observed: ClusterState) -> bool:
     """Whether what pods say may change their values now."""
     return live(observed) != asked(observed)
 
 
-def reporting(observed: Observed) -> list[Pod]:
+def reporting(observed: ClusterState) -> list[Pod]:
     """API pods that run; a worker has no SECRET_KEY."""
     return [
         pod

@@ -5,13 +5,12 @@ one in use stands in its place, so that other changes are released with a key th
 refuses nothing. The database's login is the rotation's, once there is one.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from payment_operator.decide.placement import active_of
-from payment_operator.model.key_proof import KeyCheck
-from payment_operator.model.observed import Observed
-from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, HOT, REPLICA, Sources
+from payment_operator.model.key_proof import KeyCheck, KeySight
+from payment_operator.model.observed import ClusterState, Observed
+from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, HOT, REPLICA, StagedCredentials
 from payment_operator.resources.login import Login, login_of, with_login
 
 DATABASE_URLS = (DATABASE, REPLICA)
@@ -19,60 +18,73 @@ UNREADABLE: Final = "the Secrets that the spec names cannot be read; mend them f
 """Why nothing is rotated while what stands in the source Secrets is not known."""
 
 
-def in_use(observed: Observed) -> dict[str, str]:
+def in_use(observed: ClusterState) -> dict[str, str]:
     """The credentials of the active revision, as settings; empty when there is none or its Secret is gone."""
     found = observed.credentials(active_of(observed))
     return {name: value for name, value in found.items() if name != ADMIN_TOKEN}
 
 
-def keys_in_use(observed: Observed) -> set[str]:
+def keys_in_use(observed: ClusterState) -> set[str]:
     """API keys that need no proof: those of the active revision and of releases that run."""
     running = [r for r in observed.revisions.values() if r.record.state == "Releasing"]
     found = (observed.credentials(revision).get(API_KEY, "") for revision in [active_of(observed), *running])
     return {key for key in found if key}
 
 
-def stage(observed: Observed) -> Observed:
-    """The observation with the credentials that may be released now."""
-    if not observed.sources.usable:
-        return observed
+def staged_of(observed: Observed) -> StagedCredentials:
+    """The credentials that may be released now."""
+    return stage(observed, observed.api_key)
+
+
+def stage(observed: ClusterState, key: KeySight) -> StagedCredentials:
+    """The credentials that may be released now, by what is known of the API key in the source Secret."""
+    sources, check = observed.sources, key.check
+    if not sources.usable:
+        return StagedCredentials(sources.values, sources.problems)
     live = in_use(observed)
-    staged = _database(observed, _api_key(observed, live.get(API_KEY, "")))
-    if live and not observed.settled and not _exists(observed, staged):
+    refused = _refused(observed, check)
+    if refused and not live.get(API_KEY):
+        return StagedCredentials(_with_login(observed, sources.values), refused, refused)
+    values = sources.values
+    if live.get(API_KEY) and not _proven(observed, check):
+        values = values | {API_KEY: live[API_KEY]}
+    staged = StagedCredentials(_with_login(observed, values), refused=refused)
+    if live and not key.settled and not _exists(observed, staged):
         hot = {name: value for name, value in staged.values.items() if name in HOT}
-        staged = replace(staged, values=live | hot)
-    return replace(observed, sources=staged)
+        return StagedCredentials(live | hot, refused=refused)
+    return staged
 
 
-def _exists(observed: Observed, staged: Sources) -> bool:
+def _exists(observed: ClusterState, staged: StagedCredentials) -> bool:
     """Whether a revision with these credentials is there: what has begun waits for nothing."""
     return any(revision.credentials == staged.digest for revision in observed.revisions.values())
 
 
-def _api_key(observed: Observed, live: str) -> Sources:
-    sources, check = observed.sources, observed.key_check
-    key = sources.values[API_KEY]
-    if key in keys_in_use(observed) or (check is not None and check.state == "Valid"):
-        return sources
-    refused = (f"{API_KEY}: {check.message}",) if check is not None and check.state == "Refused" else ()
-    if live:
-        values = sources.values | {API_KEY: live}
-        return replace(sources, values=values, refused=refused)
-    return replace(sources, problems=refused, refused=refused)
+def _proven(observed: ClusterState, check: KeyCheck | None) -> bool:
+    """Whether the API key in the source Secret is in use, or Stripe takes it."""
+    in_use_already = observed.sources.values[API_KEY] in keys_in_use(observed)
+    return in_use_already or (check is not None and check.state == "Valid")
 
 
-def _database(observed: Observed, sources: Sources) -> Sources:
+def _refused(observed: ClusterState, check: KeyCheck | None) -> tuple[str, ...]:
+    """What is not taken from the source Secrets, with the reason."""
+    if check is None or check.state != "Refused" or _proven(observed, check):
+        return ()
+    return (f"{API_KEY}: {check.message}",)
+
+
+def _with_login(observed: ClusterState, values: dict[str, str]) -> dict[str, str]:
+    """The values with the database's login that the rotation has made."""
     login = current_login(observed)
     if login is None:
-        return sources
-    own = login_of(sources.values[DATABASE])
+        return values
+    own = login_of(values[DATABASE])
     roles = {own.role, *observed.spec.database.rotation.roles}
-    urls = {name: sources.values[name] for name in DATABASE_URLS if name in sources.values}
-    moved = {name: with_login(url, login) for name, url in urls.items() if login_of(url).role in roles}
-    return replace(sources, values=sources.values | moved)
+    urls = {name: values[name] for name in DATABASE_URLS if name in values}
+    return values | {name: with_login(url, login) for name, url in urls.items() if login_of(url).role in roles}
 
 
-def current_login(observed: Observed) -> Login | None:
+def current_login(observed: ClusterState) -> Login | None:
     """The login that the rotation has made; None before the first. Without a record the active revision tells it."""
     rotation = observed.spec.database.rotation
     if rotation.mode != "AlternatingRoles":
@@ -88,9 +100,9 @@ def group_of(observed: Observed) -> str:
     rotation = observed.spec.database.rotation
     if rotation.mode != "AlternatingRoles":
         return ""
-    return rotation.group_role or login_of(observed.sources.original.get(DATABASE, "")).role
+    return rotation.group_role or login_of(observed.sources.values.get(DATABASE, "")).role
 
 
 def checked(observed: Observed) -> KeyCheck | None:
     """The verdict on the API key in the source Secret, while it is not in use."""
-    return None if observed.sources.original.get(API_KEY) in keys_in_use(observed) else observed.key_check
+    return None if observed.sources.values.get(API_KEY) in keys_in_use(observed) else observed.api_key.check

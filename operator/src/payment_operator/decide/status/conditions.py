@@ -13,6 +13,7 @@ from payment_operator.decide.turn import Progress, Turn
 from payment_operator.model.conditions import UNKNOWN, Finding, true_or_false
 from payment_operator.model.observed import Observed, Revision
 from payment_operator.resources import jobs
+from payment_operator.resources.credentials import StagedCredentials
 
 
 def findings(turn: Turn, progress: Progress | None) -> list[Finding]:
@@ -93,8 +94,8 @@ def _stalled(turn: Turn) -> Finding:
     observed, placement = turn.observed, turn.placement
     if left := revisions.unknown(turn):
         return _record_unknown(turn, left[0])
-    if observed.unsafe or not observed.sources.usable:
-        return _unusable(observed)
+    if observed.unsafe or not turn.staged.usable:
+        return _unusable(turn)
     if lost := lost_credentials(turn):
         which = ", ".join(str(revision.number) for revision in lost)
         message = (
@@ -107,13 +108,13 @@ def _stalled(turn: Turn) -> Finding:
         return Finding("Stalled", "True", "RollbackBlocked", "; ".join(found))
     if baking(active) and (wrong := analysis.failing(observed)) and (found := blockers(turn)):
         return Finding("Stalled", "True", "RollbackBlocked", f"{wrong}; {'; '.join(found)}")
-    return _contract_failed(active) or _key_refused(observed) or _release_failed(turn)
+    return _contract_failed(active) or _key_refused(turn.staged) or _release_failed(turn)
 
 
-def _unusable(observed: Observed) -> Finding:
-    if observed.unsafe:
-        return Finding("Stalled", "True", "SpecInvalid", unsafe_pods.message(observed.unsafe))
-    return Finding("Stalled", "True", "SecretsInvalid", "; ".join(observed.sources.problems))
+def _unusable(turn: Turn) -> Finding:
+    if turn.observed.unsafe:
+        return Finding("Stalled", "True", "SpecInvalid", unsafe_pods.message(turn.observed.unsafe))
+    return Finding("Stalled", "True", "SecretsInvalid", "; ".join(turn.staged.problems))
 
 
 def _record_unknown(turn: Turn, revision: Revision) -> Finding:
@@ -138,10 +139,10 @@ def _contract_failed(active: Revision | None) -> Finding | None:
     return Finding("Stalled", "True", "ContractFailed", active.record.step(jobs.CONTRACT).message)
 
 
-def _key_refused(observed: Observed) -> Finding | None:
-    if not observed.sources.refused:
+def _key_refused(staged: StagedCredentials) -> Finding | None:
+    if not staged.refused:
         return None
-    message = f"{'; '.join(observed.sources.refused)}; the key in use goes on serving"
+    message = f"{'; '.join(staged.refused)}; the key in use goes on serving"
     return Finding("Stalled", "True", "KeyRefused", message)
 
 
@@ -161,16 +162,14 @@ def _release_failed(turn: Turn) -> Finding:
 
 
 def _secrets(turn: Turn) -> Finding:
-    check = checked(turn.observed)
-    if turn.observed.sources.refused:
-        return Finding(
-            "SecretsValid", "False", check.reason if check else "Refused", "; ".join(turn.observed.sources.refused)
-        )
-    if turn.observed.sources.usable and check is not None and check.state == "Unknown":
+    check, staged = checked(turn.observed), turn.staged
+    if staged.refused:
+        return Finding("SecretsValid", "False", check.reason if check else "Refused", "; ".join(staged.refused))
+    if staged.usable and check is not None and check.state == "Unknown":
         return Finding("SecretsValid", UNKNOWN, check.reason, check.message)
-    if turn.observed.sources.usable:
+    if staged.usable:
         return _secret_keys(turn.observed)
-    return Finding("SecretsValid", "False", "Invalid", "; ".join(turn.observed.sources.problems))
+    return Finding("SecretsValid", "False", "Invalid", "; ".join(staged.problems))
 
 
 def _secret_keys(observed: Observed) -> Finding:

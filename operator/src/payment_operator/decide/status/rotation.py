@@ -30,7 +30,7 @@ def rotation_of(turn: Turn, former: RotationStatus | None) -> RotationStatus | N
         webhook=webhook_status(turn),
         api_key=_api_key(turn, former.api_key if former else None),
         database=_database(turn),
-        secret_key=secret_key_status(turn.observed),
+        secret_key=secret_key_status(turn),
     )
     return None if found == RotationStatus() else found
 
@@ -49,7 +49,7 @@ def _api_key(turn: Turn, former: ApiKeyStatus | None) -> ApiKeyStatus | None:
         state=_state(observed, key, check),
         version=version_of(observed, active),
         fingerprint=mark,
-        account=_account(former, check, mark) or observed.account,
+        account=_account(former, check, mark) or observed.api_key.account,
         rotated_at=since,
         next_rotation=stamp(due) if due else None,
         pending=_pending(check),
@@ -60,7 +60,7 @@ def _api_key(turn: Turn, former: ApiKeyStatus | None) -> ApiKeyStatus | None:
 def _state(observed: Observed, key: str, check: KeyCheck | None) -> KeyState:
     if check is not None and check.state != "Valid":
         return check.state
-    return "Current" if observed.sources.original.get(API_KEY) == key else "Releasing"
+    return "Current" if observed.sources.values.get(API_KEY) == key else "Releasing"
 
 
 def _account(former: ApiKeyStatus | None, check: KeyCheck | None, mark: str) -> str:

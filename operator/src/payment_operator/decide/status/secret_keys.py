@@ -4,16 +4,18 @@ from typing import Literal
 
 from payment_operator.api.rotation import SecretKeyStatus, SecretKeyValue
 from payment_operator.decide.rotation import secret_key_messages, secret_keys
+from payment_operator.decide.turn import Turn
 from payment_operator.model.observed import Observed
 from payment_operator.resources.secret_keys import MAXIMUM_VALUES
 
 State = Literal["Current", "Accepting", "Moving", "Removable", "Retaining", "Failed"]
 
 
-def secret_key_status(observed: Observed) -> SecretKeyStatus | None:
+def secret_key_status(turn: Turn) -> SecretKeyStatus | None:
     """The whole; None before the first write of the Secret that pods read."""
+    observed = turn.observed
     values, record = secret_keys.live(observed), secret_keys.recorded(observed)
-    if not values or not observed.sources.usable:
+    if not values or not turn.staged.usable:
         return None
     state, message = _state(observed)
     return SecretKeyStatus(

@@ -6,12 +6,13 @@ from payment_operator import names
 from payment_operator.api.webhook import WebhookRotation
 from payment_operator.decide.placement import baking
 from payment_operator.decide.turn import Turn
-from payment_operator.model.observed import Observed, Pod
+from payment_operator.model.observed import ClusterState, Observed
+from payment_operator.model.pod import Pod
 from payment_operator.resources.release_record import moment
 from payment_operator.resources.webhook_record import WebhookRecord
 
 
-def managed(observed: Observed) -> bool:
+def managed(observed: ClusterState) -> bool:
     """Whether the operator makes the endpoint."""
     return observed.spec.stripe.webhook.provider == "Managed"
 
@@ -33,17 +34,17 @@ def due_at(observed: Observed) -> datetime | None:
     return moment(since) + timedelta(seconds=times(observed).interval_seconds) if since else None
 
 
-def times(observed: Observed) -> WebhookRotation:
+def times(observed: ClusterState) -> WebhookRotation:
     """The times of the rotation."""
     return observed.spec.stripe.webhook.rotation
 
 
-def over(observed: Observed, record: WebhookRecord) -> bool:
+def over(observed: ClusterState, record: WebhookRecord) -> bool:
     """Whether the former secret has been accepted for as long as the spec asks for."""
     return observed.now - moment(record.enabled_at) >= timedelta(seconds=times(observed).overlap_seconds)
 
 
-def ends(observed: Observed, record: WebhookRecord) -> bool:
+def ends(observed: ClusterState, record: WebhookRecord) -> bool:
     """Whether the former endpoint goes as soon as nothing from before is left to deliver."""
     if record.step != "Overlapping" or record.former is None:
         return False
@@ -64,7 +65,7 @@ def waits_for(observed: Observed, record: WebhookRecord) -> str:
     return f"{len(undelivered)} events from before are undelivered" if undelivered else ""
 
 
-def reporting(observed: Observed) -> list[Pod]:
+def reporting(observed: ClusterState) -> list[Pod]:
     """Pods of API and worker that run."""
     return [
         pod

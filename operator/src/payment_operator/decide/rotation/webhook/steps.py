@@ -37,7 +37,7 @@ def advance(turn: Turn) -> None:
     """Keep the hot Secret, and take the present rotation further or begin one that is due."""
     observed, former = turn.observed, turn.observed.webhook_record
     _mind_silence(turn, former)
-    if not observed.sources.usable or _written(turn):
+    if not turn.staged.usable or _written(turn):
         return
     record = secrets.settled(observed, former)
     keep = secrets.write(observed, record)
@@ -78,7 +78,7 @@ def request_rotation(turn: Turn, *, operation: str, compromised: bool) -> tuple[
     observed, record = turn.observed, turn.observed.webhook_record
     if record.operation == operation:
         return True, f"rotation {record.number} of the webhook signing secret began before"
-    if not observed.sources.usable:
+    if not turn.staged.usable:
         return False, UNREADABLE
     record = secrets.settled(observed, record)
     if not state.managed(observed):
