@@ -61,5 +61,5 @@ def test_a_second_environment_is_refused_until_it_claims_the_database(serving: S
     assert "Claimed:" in typed(serving, in_a_pod.replace(" --dry-run", ""), **names)
     assert serving.answer(serving.ask("retry", reason="the database is ours"))["state"] == "Done"
     serving.ready(revision=2)
-    trail = serving.psql("SELECT details->>'reason' FROM audit_log WHERE action = 'database.claim' ORDER BY id")
+    trail = serving.psql("SELECT details->>'reason' FROM audit_log WHERE action = 'database.claim' ORDER BY seq")
     assert trail.splitlines()[-2:] == ["copy of production"] * 2
