@@ -1,6 +1,6 @@
 """`make soak`: random histories, a storm of fifty kills, redactions, two thousand slow clients, the whole crash matrix.
 
-The matrix is resumable and runs in shards.
+The matrix and the redactions are resumable, and the matrix runs in shards.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 say = functools.partial(print, flush=True)
 PASSED = Path(".cache/soak/crash-passed.txt")
+PASSED_REDACTIONS = Path(".cache/soak/redaction-passed.txt")
 HOSTILE = ("tests/integration/test_hostile_values.py", "tests/contract/test_openapi.py")
 PROPERTIES = (
     "tests/integration/test_order_independence.py",
@@ -98,14 +99,30 @@ def run_storm(kills: int) -> bool:
     return not any(found for found in books.values() if isinstance(found, list))
 
 
-def run_redactions(examples: int) -> bool:
+def run_redactions(examples: int, *, again: bool) -> bool:
     """Redact so many generated values of each kind in each place; False when something of one is left."""
-    say(f"{examples} values of each of {len(KINDS)} kinds in each of {len(PLACES)} places")
-    left = [found for kind in KINDS for found in survivors(kind, examples=examples, seed=examples)]
-    for found in left[:100]:
-        say(found)
-    say(f"redaction: {len(left)} of {examples * len(KINDS) * len(PLACES)} left something")
+    passed = passed_before(PASSED_REDACTIONS, again=again)
+    kinds = [kind for kind in KINDS if f"{examples} {kind}" not in passed]
+    say(f"{examples} values of each of {len(kinds)} kinds in each of {len(PLACES)} places, {len(passed)} passed before")
+    left = 0
+    for kind in kinds:
+        found = list(survivors(kind, examples=examples, seed=examples))
+        for one in found[:100]:
+            say(one)
+        left += len(found)
+        if not found:
+            with PASSED_REDACTIONS.open("a", encoding="utf-8") as file:
+                file.write(f"{examples} {kind}\n")
+    say(f"redaction: {left} of {examples * len(kinds) * len(PLACES)} left something")
     return not left
+
+
+def passed_before(path: Path, *, again: bool) -> set[str]:
+    """Return the lines of a file of what passed; forget them first if all of it is to run again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if again:
+        path.unlink(missing_ok=True)
+    return set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set()
 
 
 def run_slow(clients: int) -> bool:
@@ -145,10 +162,7 @@ def run_hostile(examples: int) -> bool:
 
 def run_matrix(*, shard: tuple[int, int], again: bool) -> bool:
     """Run a shard of the crash matrix and print what it showed; False when a trial failed."""
-    PASSED.parent.mkdir(parents=True, exist_ok=True)
-    if again:
-        PASSED.unlink(missing_ok=True)
-    passed = set(PASSED.read_text(encoding="utf-8").split()) if PASSED.exists() else set()
+    passed = passed_before(PASSED, again=again)
     started = time.monotonic()
     with serving(PostgresServer(wheel_programs())) as (_, url):
         outcome = asyncio.run(crash_matrix(url, shard=shard, passed=passed))
@@ -200,7 +214,7 @@ def main() -> int:
     if "storm" in chosen:
         held.append(run_storm(arguments.kills))
     if "redaction" in chosen:
-        held.append(run_redactions(arguments.values))
+        held.append(run_redactions(arguments.values, again=arguments.again))
     if "slow" in chosen:
         held.append(run_slow(arguments.clients))
     if "hostile" in chosen:
