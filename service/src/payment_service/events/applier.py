@@ -20,7 +20,7 @@ from payment_service.events import store
 from payment_service.events.claiming import Claims, ids_of, log_outcome, named
 from payment_service.events.retry_policy import judge
 from payment_service.events.rows import BURST_SECONDS, GONE, NOT_MIRRORED
-from payment_service.events.silent_changes import consequences
+from payment_service.events.silent_changes import consequence
 from payment_service.events.snapshots import fetch_current, kind_of, snapshot_of
 from payment_service.mirror.registry import KINDS, label_of
 from payment_service.observability.metrics import EVENTS
@@ -167,7 +167,7 @@ class Applier:
     async def _let_follow(self, connection: AsyncConnection, told: list[tuple[InboxEvent, JsonObject]]) -> None:
         """Let objects be fetched that changed in silence with those just written."""
         now = self._clock.now()
-        rows = [row for event, obj in told for row in consequences(event, obj, now=now)]
+        rows = [row for event, obj in told if (row := consequence(event, obj, now=now)) is not None]
         if rows:
             await store.insert_events(connection, rows)
 

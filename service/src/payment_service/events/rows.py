@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypedDict
 
+import msgspec
+
 from payment_service.events import payloads
 from payment_service.events.retry_policy import UNREADABLE
 from payment_service.events.schemas import InboxEvent
 from payment_service.events.snapshots import check_snapshot
 from payment_service.http.strict_json import storable
 from payment_service.mirror.registry import KINDS
+from payment_service.stripe_api.gateway import API_VERSION
 from payment_service.stripe_api.objects import StripeUnreadable
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from payment_service.events.payloads import Payload
     from payment_service.events.schemas import ClaimedEvent
+    from payment_service.json_types import JsonObject
 
 BURST_SECONDS: Final = 0.3
 """How long a doubtful event, or a hint, waits for the rest of its burst before the object is fetched."""
@@ -78,6 +82,33 @@ def row_of(body: bytes, *, source: str, livemode: bool, now: datetime) -> EventR
         "fetch": event.thin and state == "pending",
         "last_error": reason,
     }
+
+
+def row_of_ours(
+    kind: str, obj: JsonObject, *, event_id: str, as_of: int, livemode: bool, now: datetime, fetch: bool = False
+) -> EventRow:
+    """Return the row of an event of ours, which shows what Stripe listed or, with `fetch`, what is to be fetched.
+
+    Args:
+        kind: of the object.
+        obj: the object.
+        event_id: of the event.
+        as_of: when the object was so, in Stripe's seconds.
+        livemode: of the account.
+        now: the present time.
+        fetch: whether the object is only named.
+    """
+    told = {
+        "id": event_id,
+        "object": "event",
+        "created": as_of,
+        "livemode": livemode,
+        "type": f"reconcile.{kind}",
+        "data": {"object": obj},
+    }
+    shown = told if fetch else told | {"api_version": API_VERSION}
+    row = row_of(msgspec.json.encode(shown), source="reconcile", livemode=livemode, now=now)
+    return {**row, "fetch": fetch}
 
 
 def reason_of(error: payloads.Unreadable) -> str:

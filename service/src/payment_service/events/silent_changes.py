@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from payment_service.events.rows import row_of
+from payment_service.events.rows import row_of_ours
 from payment_service.events.snapshots import kind_of
 from payment_service.mirror.kind import shows_state
 
@@ -22,21 +20,20 @@ if TYPE_CHECKING:
     from payment_service.json_types import JsonObject
 
 
-def consequences(event: InboxEvent, obj: JsonObject, *, now: datetime) -> list[EventRow]:
-    """Return inbox rows that let the objects be fetched that changed with `obj`, which an event has told of."""
+def consequence(event: InboxEvent, obj: JsonObject, *, now: datetime) -> EventRow | None:
+    """Return the inbox row that lets the object be fetched that changed with `obj`, which an event has told of."""
     kind = kind_of(event)
-    if kind is None or not shows_state(obj):
-        return []
-    changed = None if kind.silent_change is None else kind.silent_change(obj)
+    if kind is None or kind.silent_change is None or not shows_state(obj):
+        return None
+    changed = kind.silent_change(obj)
     if changed is None:
-        return []
-    told = {
-        "id": f"rec_{event.id}",
-        "object": "event",
-        "created": event.stripe_created,
-        "livemode": event.livemode,
-        "type": f"reconcile.{changed.kind}",
-        "data": {"object": {"id": changed.id, "object": changed.kind}},
-    }
-    row = row_of(msgspec.json.encode(told), source="reconcile", livemode=event.livemode, now=now)
-    return [{**row, "fetch": True}]
+        return None
+    return row_of_ours(
+        changed.kind,
+        {"id": changed.id, "object": changed.kind},
+        event_id=f"rec_{event.id}",
+        as_of=event.stripe_created,
+        livemode=event.livemode,
+        now=now,
+        fetch=True,
+    )

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import structlog
 
 from payment_service.customers.people import of_deleted
 from payment_service.errors import StripeMisconfigured
-from payment_service.events.rows import row_of
+from payment_service.events.rows import row_of_ours
 from payment_service.events.store import insert_missed
 from payment_service.mirror.registry import KINDS, guarding
 from payment_service.observability import loggable
@@ -28,7 +27,7 @@ from payment_service.storage.ids import new_id
 from payment_service.storage.mirror import reach_of
 from payment_service.storage.recovery import MARK
 from payment_service.stripe_api import calls
-from payment_service.stripe_api.gateway import API_VERSION, StripeRejected
+from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.stripe_api.objects import StripeUnreadable
 
 if TYPE_CHECKING:
@@ -145,27 +144,16 @@ class DriftSweep:
     async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, Any]) -> None:
         """Store an event for each object, and how far the sweep is, in one transaction."""
         now = self._clock.now()
-        bodies = [msgspec.json.encode(told(kind, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
-        rows = [row_of(body, source="reconcile", livemode=self._livemode, now=now) for body in bodies]
+        rows = [
+            row_of_ours(kind, obj, event_id=new_id("rec"), as_of=as_of, livemode=self._livemode, now=now)
+            for obj in objects
+        ]
         async with self._database.transaction() as connection:
             await insert_missed(connection, rows)
             await write_cursor(connection, CURSOR, {"kind": kind, **place}, now=now)
         if rows:
             DRIFT.labels(kind).inc(len(rows))
             log.warning("objects_drifted", kind=kind, count=len(rows))
-
-
-def told(kind: str, obj: dict[str, Any], *, as_of: int, livemode: bool) -> dict[str, Any]:
-    """Return an event of ours that shows what Stripe listed."""
-    return {
-        "id": new_id("rec"),
-        "object": "event",
-        "api_version": API_VERSION,
-        "created": as_of,
-        "livemode": livemode,
-        "type": f"reconcile.{kind}",
-        "data": {"object": obj},
-    }
 
 
 def counts(place: dict[str, Any], mark: dict[str, Any]) -> bool:

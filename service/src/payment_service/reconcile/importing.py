@@ -12,18 +12,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import structlog
 from sqlalchemy import bindparam, update
 
-from payment_service.events.rows import row_of
+from payment_service.events.rows import row_of_ours
 from payment_service.events.store import insert_missed
 from payment_service.mirror.kind import IMPORT
 from payment_service.mirror.registry import KINDS, guarding
-from payment_service.reconcile.drift import told
 from payment_service.reconcile.schemas import has_id, last_id, readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.database import is_unavailable
+from payment_service.storage.ids import new_id
 from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of
 from payment_service.storage.tables import cursors
 from payment_service.stripe_api import calls
@@ -144,8 +143,10 @@ class Importer:
     ) -> None:
         """Bring objects through the inbox, where one that cannot be written costs no other."""
         now = self._clock.now()
-        bodies = [msgspec.json.encode(told(kind.name, obj, as_of=as_of, livemode=self._livemode)) for obj in objects]
-        rows = [row_of(body, source="reconcile", livemode=self._livemode, now=now) for body in bodies]
+        rows = [
+            row_of_ours(kind.name, obj, event_id=new_id("rec"), as_of=as_of, livemode=self._livemode, now=now)
+            for obj in objects
+        ]
         await insert_missed(connection, rows)
 
     def _next(self, kind: Kind, page: dict[str, Any]) -> dict[str, Any]:
