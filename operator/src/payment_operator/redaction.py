@@ -251,7 +251,7 @@ def _password(rest: str, *, scheme: str) -> slice | None:
 def _pair(found: re.Match[str]) -> Taken:
     kept = next(text for text in map(found.__getitem__, PAIR_FORMS) if text)
     start = found.start() + len(kept)
-    value = found[0][len(kept) :].removeprefix("b")
+    value = found[0][len(kept) :].lstrip("bfruBFRU")
     escape = value[: len(value) - len(value.lstrip("\\"))]
     quote = value[: len(escape) + 1] if value[len(escape) : len(escape) + 1] in {'"', "'"} else ""
     if found["member"] and not quote:  # a number or a list: the member stays JSON

@@ -4,6 +4,8 @@ A pattern's first group, where it has one, is what stays: what begins a secret m
 pattern looks at the text as it came, and none at what another one left of it, so their order means nothing.
 
 Every pattern takes what it has looked at, or looks a bounded way ahead: the time grows with the text, never faster.
+Repetitions of choices are possessive (`++`): where they could be given back, each would keep its state, hundreds of
+bytes for a character.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Final
 from .card_numbers import WORD_START as _START
 
 # Of a key: URL-safe and plain Base64, percent-encoded, with the escapes of JSON, masked in part.
-_VALUE: Final = r"(?:[A-Za-z0-9_+/=%*-]|\\/|\\u00[0-9A-Fa-f]{2})+"
+_VALUE: Final = r"(?:[A-Za-z0-9_+/=%*-]|\\/|\\u00[0-9A-Fa-f]{2})++"
 
 # Ends of names of fields, variables, headers and parameters.
 _NAME: Final = (
@@ -27,77 +29,93 @@ _NAME: Final = (
 )
 # The end of a quoted text: of JSON and Python, doubled in SQL and libpq, JSON within JSON, cut short with its line.
 _QUOTED: Final = (
-    r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.|'')*'|(?P<{0}>\\{{1,7}}["']).*?(?<!\\)(?P={0})|\\{{0,7}}["'][^\n]*)"""
+    r"""(?:"{{3}}.*?"{{3}}|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]++|\\.|'')*'"""
+    r"""|(?P<{0}>\\{{1,7}}["']).*?(?<!\\)(?P={0})|\\{{0,7}}["'][^\n]*)"""
 )
-_LIST: Final = r"""\[(?=\s*["'])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\]"'])*\]?"""
-_BARE: Final = r"""(?:\\(?!["'])|"(?=[^\s,}\]):;])|[^\s"\\])+"""
+_LIST: Final = r"""\[(?=\s*["'])(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|[^\]"'])*+\]?"""
+_PREFIX: Final = "[bfru]{0,2}"
+"""Of texts in Python."""
+_CHARACTER: Final = r"""(?:\\(?!["'])|"(?=[^\s,}\]):;])|[^\s"\\])"""
+_BARE: Final = f"{_CHARACTER}++"
 # What a value looks like, where somebody is told what to send: `Authorization: Bearer lp_…`.
 _PATTERN: Final = r"(?:Bearer |Basic )?(?:[a-z]{2,5}_(?:live_|test_)?)?…"
-_ADDRESSES: Final = r"(?=[0-9A-Fa-f.:%]*[.:])[0-9A-Fa-f.:%]+(?:,[ \t]*(?=[0-9A-Fa-f.:%]*[.:])[0-9A-Fa-f.:%]+)+"
+_ADDRESSES: Final = r"(?=[0-9A-Fa-f.:%]*[.:])[0-9A-Fa-f.:%]+(?:,[ \t]*(?=[0-9A-Fa-f.:%]*[.:])[0-9A-Fa-f.:%]+)++"
 # Of headers (iana.org/assignments/http-authschemes), and what others call theirs.
 _SCHEME: Final = (
     r"(?:(?:Bearer|Basic|Token|Digest|DPoP|Negotiate|NTLM|OAuth|PrivateToken|vapid|HOBA|GNAP|Mutual|Concealed|ApiKey"
     r"|SCRAM-SHA-[0-9]+|AWS4-HMAC-SHA256)[ \t]+)?"
 )
-_BLOCK: Final = r"[|>][-+1-9]{0,2}[ \t]*(?:\n[ \t]+[^\n]*)+"
+_BLOCK: Final = r"[|>][-+1-9]{0,2}[ \t]*(?:\n[ \t]+[^\n]*)++"
 """Of YAML: as many lines as are indented."""
-_MAPPING: Final = r"""\{(?=\s*["'])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^}"'])*\}?"""
+_MAPPING: Final = r"""\{(?=\s*["'])(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|[^}"'])*+\}?"""
 # What reads on in plain words is a sentence: `STRIPE_SECRET_KEY: must begin with …`.
 _SENTENCE: Final = r"[ \t]+[a-z]+(?:'[a-z]+)?[,;]?[ ]+[a-z(]"
+_BEGINNINGS: Final = (
+    *("pahorw", "sei", "to", "caloruv", "acpu", "emn", "ma", "ds"),
+    *("lai", "idp", "re", "us", "faiu", "gi", "na", "x-"),
+)
+"""What names begin with, a first letter and all second ones that it has: most places of a text need no other look."""
+_FIRSTS: Final = "".join(word[0] + word[0].upper() for word in _BEGINNINGS)
+_PAIRS: Final = "|".join(f"[{word[0]}{word[0].upper()}][{word[1:].upper()}{word[1:]}]" for word in _BEGINNINGS)
+_BEGINNING: Final = rf"(?-i:(?=[?&;(\[\"'{_FIRSTS}-])(?=[?&;(\[\"'-]|{_PAIRS}))"
+# Another pair within a value that is not quoted: token=…,password='… …'.
+_WITHIN: Final = (
+    rf"{_BEGINNING}{_NAME}[ \t]*[=:](?:\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[\"'][^\n]*"
+    r"|(?P<within>\\{1,7}[\"']).*?(?<!\\)(?P=within))"
+)
 _FORMS: Final = (
+    # "PASSWORD=… …", quoted whole as arguments of commands are
+    rf"(?P<argument>(?<!\\)\"-{{0,2}}[\w.-]{{0,40}}?{_NAME}=)(?!\\*[\"'])(?:[^\"\\\n]|\\.)*+",
+    rf"(?P<single>(?<!\\)'-{{0,2}}[\w.-]{{0,40}}?{_NAME}=)(?!\\*[\"'])(?:[^'\\\n]|\\.)*+",
     # ?password=… &sslpassword=…
-    rf"(?P<query>[?&;][\w.%-]{{0,40}}?{_NAME}=)(?:\\(?![\"'])|[^&#\s\"<>\\])*",
+    rf"(?P<query>[?&;][\w.%-]{{0,40}}?{_NAME}=)(?!\\*[\"'])(?:\\(?![\"'])|[^&#\s\"<>\\])*+",
     # "password": "…", {"name": "DATABASE_PASSWORD", "value": "…"}
     (
         rf"(?P<member>{_NAME}s?\\*[\"'](?:[ \t]*(?:=>|[:=])\s*|\s*,\s*\\*[\"']value\\*[\"']\s*:\s*)"
         r"(?!\s*\{|(?-i:null|true|false|None|True|False)\b))"
-        rf"(?:b?{_QUOTED.format('member_quote')}|{_LIST}|[^\s,}}\]]+)"
+        rf"(?:{_PREFIX}{_QUOTED.format('member_quote')}|{_LIST}|[^\s,}}\]]+)"
     ),
-    # (b"authorization", b"…"): a pair of its own, not two words of a list
+    # (b"authorization", b"…"): a pair of its own, not two words of a list; "--password", "…"
     (
-        r"(?P<header>[(\[]b?\\*[\"'][\w-]{0,40}?(?:authorization|signature|cookie|api.key|forwarded-for|real-ip)"
-        r"\\*[\"'],\s*)"
-        rf"(?:b?{_QUOTED.format('header_quote')}|{_LIST}|[^\s,}}\]]+)"
+        r"(?P<header>(?:[(\[]b?\\*[\"'][\w-]{0,40}?(?:authorization|signature|cookie|api.key|forwarded-for|real-ip)"
+        rf"|[\"']--[\w-]{{0,24}}?{_NAME})\\*[\"'],\s*)"
+        rf"(?:{_PREFIX}{_QUOTED.format('header_quote')}|{_LIST}|[^\s,}}\]]+)"
+    ),
+    # name: DATABASE_PASSWORD, and in the next line value: …
+    (
+        rf"(?P<variable>name:[ \t]*[\"']?[\w.-]{{0,60}}?{_NAME}[\"']?[ \t]*\n[ \t]*value:[ \t]*)"
+        rf"(?:{_QUOTED.format('variable_quote')}|{_BLOCK}|[^\n]+)"
     ),
     # PASSWORD '…' and IDENTIFIED BY '…' of SQL, with escapes E'…' and U&'…'
     rf"(?P<sql>(?:password|identified[ \t]+by)[ \t]+(?:e|u&)?)(?=\\*'){_QUOTED.format('sql_quote')}",
     # --token …
-    rf"(?P<option>--[\w-]{{0,24}}?{_NAME}[ \t]+)(?!-){_BARE}",
+    rf"(?P<option>--[\w-]{{0,24}}?{_NAME}[ \t]+)(?!-)(?:{_QUOTED.format('option_quote')}|{_BARE})",
     # X-Forwarded-For: …, … and Cookie: a=…; b=…
     rf"(?P<addresses>x-forwarded-for[ \t]*[:=][ \t]*){_ADDRESSES}",
-    rf"(?P<cookies>cookie2?[ \t]*:[ \t]*(?=[^\s=;,\"']+=)){_BARE}(?:(?<=;)[ \t]+(?=[^\s=;:,\"']+=){_BARE})*",
+    rf"(?P<cookies>cookie2?[ \t]*:[ \t]*(?=[^\s=;,\"']+=)){_BARE}(?:(?<=;)[ \t]+(?=[^\s=;:,\"']+=){_BARE})*+",
     # password=…, PGPASSWORD: …, Authorization: Bearer …
     (
         rf"(?P<pair>{_NAME}(?:s(?=[ \t]*=[ \t]*[\[{{]))?[ \t]*"
         rf"(?:=>(?=[ \t\\\"'])|==(?=[ \t])|:?=|:(?!(?-i:{_SENTENCE})))[ \t]*)"
         rf"(?!{_PATTERN}|(?-i:Authorization: ))"  # the name of a header, in help; what follows it is looked at again
-        rf"{_SCHEME}(?:b?{_QUOTED.format('pair_quote')}|{_LIST}|{_MAPPING}|{_BLOCK}|{_BARE})"
+        rf"{_SCHEME}(?:{_PREFIX}{_QUOTED.format('pair_quote')}|{_LIST}|{_MAPPING}|{_BLOCK}|(?:{_WITHIN}|{_CHARACTER})++)"
     ),
 )
-_BEGINNINGS: Final = (
-    "pahorw",
-    "sei",
-    "to",
-    "caloruv",
-    "acpu",
-    "emn",
-    "ma",
-    "ds",
-    "lai",
-    "idp",
-    "re",
-    "us",
-    "faiu",
-    "gi",
-    "x-",
-)
-"""What names begin with, a first letter and all second ones that it has: most places of a text need no other look."""
-_FIRSTS: Final = "".join(word[0] + word[0].upper() for word in _BEGINNINGS)
-_PAIRS: Final = "|".join(f"[{word[0]}{word[0].upper()}][{word[1:].upper()}{word[1:]}]" for word in _BEGINNINGS)
-_BEGINNING: Final = rf"(?-i:(?=[?&;(\[{_FIRSTS}-])(?=[?&;(\[-]|{_PAIRS}))"
 PAIR: Final = re.compile(rf"{_BEGINNING}(?:{'|'.join(_FORMS)})", re.IGNORECASE | re.DOTALL)
 PAIR_MARKS: Final = ("=", ":", "'", "--")
-PAIR_FORMS: Final = ("query", "member", "header", "sql", "option", "addresses", "cookies", "pair")
+PAIR_FORMS: Final = (
+    "argument",
+    "single",
+    "variable",
+    "query",
+    "member",
+    "header",
+    "sql",
+    "option",
+    "addresses",
+    "cookies",
+    "pair",
+)
 PAIR_WORDS: Final = (
     *(
         "pass",
@@ -134,7 +152,7 @@ TOKENS: Final = (
     ("whsec_", re.compile(rf"({_START}whsec_){_VALUE}")),
     ("lp_", re.compile(rf"({_START}lp_)[A-Za-z0-9_-]{{16,}}")),
     ("_secret_", _CLIENT_SECRET),
-    ("eyJ", re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{10,}}(?:\.+[A-Za-z0-9_-]+)*")),
+    ("eyJ", re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{10,}}(?:\.+[A-Za-z0-9_-]+)*+")),
     (
         "PRIVATE KEY",
         re.compile(
@@ -172,7 +190,7 @@ CREDENTIALS: Final = re.compile(
 )
 # As parameters of an address, and as the options that some drivers put behind commas.
 PARAMETER: Final = re.compile(
-    rf"([?&;,][\w.%-]{{0,40}}?{_NAME}=(?:(?<!pwd=)|(?<=[?&;,]pwd=)))(?:'[^'\n]*'?|(?:\\(?![\"'])|[^&#\s\"<>\\])*)",
+    rf"([?&;,][\w.%-]{{0,40}}?{_NAME}=(?:(?<!pwd=)|(?<=[?&;,]pwd=)))(?:'[^'\n]*'?|(?:\\(?![\"'])|[^&#\s\"<>\\])*+)",
     re.IGNORECASE,
 )
 MAIL: Final = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,17 @@ def test_what_is_redacted_stays_the_same_when_it_is_redacted_again(text: str) ->
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n{}", "-----BEGIN PGP PRIVATE KEY BLOCK-----***"),
         ("to {}@[192.0.2.7] and {}@[IPv6:fd00::17]", "to *** and ***"),
         ('to "{} Hopper"@mail.example', "to ***"),
+        ("f(token=a,password='one {}', b)", "f(token=*** b)"),
+        ('{token:abc,password:"one {}"}', "{token:***"),
+        (r"token=a,password=\"one {}\" b", "token=*** b"),
+        ('GET /?a=1&password="one {}"', 'GET /?a=1&password="***"'),
+        ('backup --password "one {}" --b', 'backup --password "***" --b'),
+        ("['backup', '--password', '{}', 'x']", "['backup', '--password', '***', 'x']"),
+        ('["PASSWORD=one {}", "B=1"]', '["PASSWORD=***", "B=1"]'),
+        ("run -e 'PASSWORD=one {}' b", "run -e 'PASSWORD=***' b"),
+        ("password=rb'one {}', b", "password='***', b"),
+        ('password="""one {}""", b', 'password="***", b'),
+        ("- name: DATABASE_PASSWORD\n  value: one {}\n- name: B", "- name: DATABASE_PASSWORD\n  value: ***\n- name: B"),
     ],
 )
 def test_a_secret_goes_in_forms_that_others_write(text: str, left: str) -> None:
@@ -213,6 +225,11 @@ HOSTILE = {
     "mappings": "secrets={'",
     "blocks": "password: |\n ",
     "lines of a block": "\n a",
+    "pairs in values": "password=a,password='",
+    "pairs that are quoted whole": "'password=a",
+    "arguments": "'--password',",
+    "variables": "name: password\n value: ",
+    "three quotes": 'password="""',
     "quoted local parts": '"a"@',
     "hosts of digits": "a@[1",
     "backslashes": "\\",
@@ -238,6 +255,19 @@ def test_a_hostile_mebibyte_is_redacted_in_seconds() -> None:
     begun = time.process_time()
     redact(text)
     assert time.process_time() - begun < 60
+
+
+@pytest.mark.parametrize(
+    "begin", ["password=", 'password="', "password='", "secrets=['", "sk_live_", "a://b:c@d?token="]
+)
+def test_a_long_value_costs_little_memory(begin: str) -> None:
+    text = begin + "ab-c/" * (MEBIBYTE // 20)
+    tracemalloc.start()
+    try:
+        redact(text)
+        assert tracemalloc.get_traced_memory()[1] < 16 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_id_that_ends_in_basic_is_no_scheme_of_authentication() -> None:
