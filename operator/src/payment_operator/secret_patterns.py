@@ -172,7 +172,10 @@ TOKENS: Final = (
             ("cmVkaXM6L", "cmVkaXM6L"),  # redis:/
         )
     ),
-    ('"@', re.compile(rf'"[^"\n]{{1,64}}"@(?:(?:[\w-]+{_DOT})+{_LAST}|\[[^\]\s"]{{2,60}}\])')),  # "a person"@host
+    (
+        '"@',
+        re.compile(rf'(?<![\w\\])"\w[^"\n]{{0,63}}"@(?:(?:[\w-]+{_DOT})+{_LAST}|\[[^\]\s"]{{2,60}}\])'),
+    ),  # "a person"@host
     *((kind, re.compile(rf"{_START}{kind}[A-Z0-9]{{16}}(?![A-Z0-9])")) for kind in ("AKIA", "ASIA")),
     *((f"{kind}=", re.compile(rf"({_START}{kind}=)[0-9a-fA-F]{{16,}}")) for kind in ("v0", "v1")),
     ("v1", re.compile(rf"({_START}v1a?,)[A-Za-z0-9+/=]{{40,}}")),

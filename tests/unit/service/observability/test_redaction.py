@@ -179,6 +179,7 @@ def test_words_and_kinds_of_keys_stay_though_a_secret_is_one() -> None:
         "the_environmentsettings_secret_name and my_secret_1 and shop_a1_secret_name",
         "from 192.168.100.200 192.168.100.201 10.244.100.117, version 2026.11.28, X-Forwarded-For: one, two",
         "query argument 3 is missing, c2tf is Base64",
+        '{"name": "LOG", "value": "@host.example"} {"a.": "@host.example"} "b", "@host.example" ["", "@host.example"]',
         "100%, 50 % of 4096 MiB, a%20b, caf%C3%A9, v=1, v1, (v1), v1beta1",
         "Ein Text mit Umlauten: äöü — “quoted”, 数字 12345, tab\there",
         "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUabc\n-----END CERTIFICATE-----",
