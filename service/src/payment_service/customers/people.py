@@ -42,7 +42,7 @@ async def clear_mirror(connection: AsyncConnection, person: Person) -> int:
 
 async def objects_of(connection: AsyncConnection, person: Person) -> list[str]:
     """Return Stripe's ids of the customer and of all objects here that are about it, payment methods included."""
-    chosen: list[Select[tuple[str]]] = []
+    chosen: list[Select[str]] = []
     for kind in KINDS.values():
         if kind.of_person is None or kind.table is customers:
             continue

@@ -7,7 +7,7 @@ Events of kinds that are not mirrored name their customer nowhere but in the pay
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import bindparam, select, update
@@ -57,7 +57,7 @@ async def forget_events(connection: AsyncConnection, person: Person, *, clock: C
     return len(rows)
 
 
-def reduce(row: Row[Any]) -> bytes:
+def reduce(row: Row[*tuple[object, ...]]) -> bytes:
     """Return what stays of a payload: an event that shows no state. Pure.
 
     A thin event shows none, and stays as it is.

@@ -41,7 +41,7 @@ async def list_page(
     return await read_page(connection, statement, order=_ORDER, page=page)
 
 
-async def get(connection: AsyncConnection, event_id: str) -> Row[Any] | None:
+async def get(connection: AsyncConnection, event_id: str) -> Row[*tuple[object, ...]] | None:
     """Return an event with its payload."""
     return (await connection.execute(select(events).where(events.c.id == event_id))).first()
 
@@ -95,7 +95,7 @@ def _of_type(kind: str | None) -> list[ColumnElement[bool]]:
     return [events.c.type == kind]
 
 
-def to_view(row: Row[Any], *, payload: bool = False) -> EventView:
+def to_view(row: Row[*tuple[object, ...]], *, payload: bool = False) -> EventView:
     """Build the view of a row."""
     return EventView(
         id=row.id,

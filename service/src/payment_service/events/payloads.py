@@ -11,12 +11,16 @@ import hashlib
 import json
 import re
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from payment_service.http import strict_json
 from payment_service.http.id_types import EVENT
+from payment_service.json_types import JsonObject
+
+if TYPE_CHECKING:
+    from payment_service.json_types import JsonValue
 
 THIN: Final = "v2.core.event"
 """The `object` of a thin event (docs.stripe.com/api/v2/core/events/object)."""
@@ -44,7 +48,7 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     """Seconds since the Unix epoch, in Stripe's time."""
     livemode: bool | None
     """None: a thin event does not tell; it is of the mode of the secret that signed it."""
-    object: dict[str, Any]
+    object: JsonObject
     """The object as it was; of a thin event its id and kind alone."""
     api_version: str | None = None
     account: str | None = None
@@ -55,7 +59,8 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     @property
     def object_id(self) -> str:
         """The id of the object, or of the event itself when the object has none."""
-        return self.object.get("id") or self.id
+        found = self.object.get("id")
+        return found if isinstance(found, str) and found else self.id
 
 
 def read(body: bytes) -> Payload:
@@ -73,7 +78,7 @@ def read(body: bytes) -> Payload:
     return _thin(content) if content.get("object") == THIN else _snapshot(content)
 
 
-def _snapshot(content: dict[str, Any]) -> Payload:
+def _snapshot(content: JsonObject) -> Payload:
     data = content.get("data")
     obj = data.get("object") if isinstance(data, dict) else None
     if not isinstance(obj, dict):
@@ -97,7 +102,7 @@ def _snapshot(content: dict[str, Any]) -> Payload:
     )
 
 
-def _thin(content: dict[str, Any]) -> Payload:
+def _thin(content: JsonObject) -> Payload:
     related = content.get("related_object") or {}
     if not isinstance(related, dict):
         raise Unreadable("related_object is not an object")
@@ -118,7 +123,7 @@ def _thin(content: dict[str, Any]) -> Payload:
     )
 
 
-def _seconds(created: Any) -> int:
+def _seconds(created: JsonValue) -> int:
     """Return the second of a thin event's moment, a string (RFC 3339)."""
     try:
         moment = _MOMENT.decode(json.dumps(created).encode())
@@ -130,21 +135,21 @@ def _seconds(created: Any) -> int:
     return seconds
 
 
-def _event_id(content: dict[str, Any]) -> str:
+def _event_id(content: JsonObject) -> str:
     found = content.get("id")
     if not isinstance(found, str) or not _EVENT_ID.fullmatch(found):
         raise Unreadable("id is missing or not an id")
     return found
 
 
-def _type(content: dict[str, Any]) -> str:
+def _type(content: JsonObject) -> str:
     found = _text(content, "type")
     if not found:
         raise Unreadable("type is missing")
     return found
 
 
-def _text(content: dict[str, Any], member: str, *, name: str = "") -> str | None:
+def _text(content: JsonObject, member: str, *, name: str = "") -> str | None:
     """Return a short printable text, or None."""
     found = content.get(member)
     if found is None or (isinstance(found, str) and len(found) <= MAXIMUM_TEXT and found.isprintable()):
@@ -176,7 +181,7 @@ def outline(body: bytes, *, livemode: bool) -> Payload:
     )
 
 
-def _lenient(body: bytes) -> dict[str, Any]:
+def _lenient(body: bytes) -> JsonObject:
     """Decode as far as it goes: bytes that are no UTF-8 are replaced, numbers stay texts."""
     try:
         content = json.loads(body.decode(errors="replace"), parse_int=str, parse_float=str)
@@ -185,7 +190,7 @@ def _lenient(body: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _or_none(content: dict[str, Any], member: str) -> str | None:
+def _or_none(content: JsonObject, member: str) -> str | None:
     try:
         return _text(content, member)
     except Unreadable:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from payment_service.http.id_types import EVENT_TYPES, LINE
 from payment_service.http.timestamps import Moment, check_moment
+
+if TYPE_CHECKING:
+    from payment_service.json_types import JsonObject
 
 MAXIMUM_REASON: Final = 500
 
@@ -32,7 +35,7 @@ class ClaimedEvent:
 class InboxEvent(ClaimedEvent):
     """A claimed event that was read."""
 
-    object: dict[str, Any]
+    object: JsonObject
     """The object as it was; of a thin event its id and kind alone."""
     account: str | None
     """The connected account that it is about."""

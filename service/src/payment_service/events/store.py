@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Text, and_, bindparam, delete, exists, func, or_, select, true, update
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.sql.dml import ReturningUpdate
 
     from payment_service.events.rows import EventRow
 
@@ -48,7 +49,7 @@ REARMED: Final = (
 """What a redelivery of an event that failed brings anew."""
 
 
-def _waits_after_failure(new: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+def _waits_after_failure(new: Mapping[str, ColumnElement[object]]) -> ColumnElement[bool]:
     """Return the condition on which a redelivery arms an event again; any other is nothing new."""
     waits = and_(
         events.c.state == "pending",
@@ -58,7 +59,7 @@ def _waits_after_failure(new: Mapping[str, ColumnElement[Any]]) -> ColumnElement
     return or_(events.c.state == "dead", waits)
 
 
-def _was_of_another_account(new: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+def _was_of_another_account(new: Mapping[str, ColumnElement[object]]) -> ColumnElement[bool]:
     """Return the condition on which what our account lists is new although there is a row."""
     return and_(events.c.state == "ignored", events.c.last_error == OTHER_ACCOUNT, new["state"] == "pending")
 
@@ -88,7 +89,7 @@ _OBJECT_HELD: Final = exists(
 )
 
 
-def _objects() -> Any:
+def _objects() -> Select[str]:
     """Choose objects with due events that nobody works on, oldest first, and lock them until the commit."""
     due = (
         select(events.c.group_key)
@@ -105,7 +106,7 @@ def _objects() -> Any:
 _CLAIMED: Final = [events.c[field.name] for field in fields(ClaimedEvent)]
 
 
-def _claim() -> Any:
+def _claim() -> ReturningUpdate[*tuple[object, ...]]:
     """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all.
 
     Without one those in doubt stay: some of them show no state at all (`events/silent_changes.py`).
@@ -127,7 +128,7 @@ def _claim() -> Any:
     )
 
 
-def _change(**values: Any) -> Any:
+def _change(**values: object) -> ReturningUpdate[str]:
     """Change events that this worker holds, and give them back."""
     mine = (events.c.lease_owner == bindparam("owner"), _PENDING, Among(events.c.id, "ids"))
     values |= {"lease_owner": None, "lease_expires_at": None}

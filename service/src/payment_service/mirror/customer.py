@@ -117,7 +117,7 @@ async def write(connection: AsyncConnection, obj: JsonObject, *, provenance: Pro
     )
 
 
-def _of_address(row: Row[tuple[object, ...]], key: str | None, *, now: datetime) -> Columns:
+def _of_address(row: Row[*tuple[object, ...]], key: str | None, *, now: datetime) -> Columns:
     """Return what only we know of the address: one that goes takes its claim along, one that comes says since when."""
     former = row.address_key
     if former is None and row.email is not None:  # of an earlier version

@@ -37,7 +37,7 @@ def first_seen(products: Collection[str], *, now: datetime, imported: bool, rest
 
 
 def seen_again(
-    row: Row[tuple[object, ...]], products: Collection[str], *, status: str, now: datetime
+    row: Row[*tuple[object, ...]], products: Collection[str], *, status: str, now: datetime
 ) -> dict[str, object]:
     """Return when the subscription of this row got the products that it has now.
 

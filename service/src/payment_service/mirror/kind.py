@@ -89,7 +89,7 @@ class Write(Protocol):
 class Beside(Protocol):
     """Compares an object with a row."""
 
-    def __call__(self, obj: JsonObject, row: Row[tuple[object, ...]]) -> Columns:
+    def __call__(self, obj: JsonObject, row: Row[*tuple[object, ...]]) -> Columns:
         """Return what the row is to hold when it shows `obj`, where that depends on what only the row knows."""
 
 
@@ -139,7 +139,7 @@ class Kind:
             return {**self.left, "livemode": read(obj, DeletedObject).livemode}
         return read(obj, self.shape).columns()
 
-    def compared(self, obj: JsonObject, row: Row[tuple[object, ...]]) -> Columns:
+    def compared(self, obj: JsonObject, row: Row[*tuple[object, ...]]) -> Columns:
         """Return what the row is to hold when it shows `obj`; of a list that is cut nothing is known."""
         columns = self.columns(obj) if self.beside is None else self.beside(obj, row)
         if self.part is not None and self.is_cut(obj):

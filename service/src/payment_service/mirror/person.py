@@ -23,7 +23,7 @@ class Person(NamedTuple):
     """Under which rows name it: a subscription's event may have come before the customer's row."""
 
     @classmethod
-    def of(cls, row: Row[tuple[object, ...]]) -> Person:
+    def of(cls, row: Row[*tuple[object, ...]]) -> Person:
         """Read it from its row."""
         stripe_id: str | None = row.stripe_customer_id
         return cls(row.id, stripe_id, frozenset({row.id, foreign_id(stripe_id)} if stripe_id else {row.id}))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from payment_service.mirror.person import Person
     from payment_service.storage.mirror import Provenance
 
-    StoredRow = Row[tuple[object, ...]]
+    StoredRow = Row[*tuple[object, ...]]
 
 TERMINAL: Final = ("canceled", "incomplete_expired")
 """Statuses that never change again (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""

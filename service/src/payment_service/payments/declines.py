@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from payment_service.errors import PaymentsError, TooManyDeclines, TooManyRequests
 from payment_service.observability.metrics import DECLINES_REFUSED, LIMITER_DECISIONS
@@ -31,6 +31,7 @@ from payment_service.ratelimit.limits import limit_headers
 if TYPE_CHECKING:
     from payment_service.config.caller_settings import DeclineSettings
     from payment_service.config.secrets import Secret
+    from payment_service.json_types import JsonObject
     from payment_service.ratelimit.limiter import Decision, Limiter
 
 HOUR: Final = 3600.0
@@ -151,9 +152,10 @@ def _raise(decision: Decision) -> None:
     raise error
 
 
-def card_fingerprint(payment_method: dict[str, Any] | None) -> str | None:
+def card_fingerprint(payment_method: JsonObject | None) -> str | None:
     """Return what Stripe knows the card or bank account by, whatever the PaymentMethod's type is."""
     if not payment_method:
         return None
     details = payment_method.get(str(payment_method.get("type")))
-    return details.get("fingerprint") if isinstance(details, dict) else None
+    found = details.get("fingerprint") if isinstance(details, dict) else None
+    return found if isinstance(found, str) else None

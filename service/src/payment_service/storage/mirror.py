@@ -131,9 +131,9 @@ async def mirror(
     provenance: Provenance,
     insert_only: Mapping[str, Any] | None = None,
     update_only: Mapping[str, Any] | None = None,
-    locked: Row[Any] | None = None,
+    locked: Row[*tuple[object, ...]] | None = None,
     ended: Ended | None = None,
-) -> Row[Any]:
+) -> Row[*tuple[object, ...]]:
     """Insert or update the row of a Stripe object, and return it.
 
     Args:
@@ -173,7 +173,9 @@ async def mirror(
     values = {**columns, **(update_only or {}), "stripe_updated": max(reach, row.stripe_updated), "updated_at": now}
     parameters = {f"k_{name}": value for name, value in key.items()}
     parameters |= {f"v_{name}": value for name, value in values.items()}
-    updated: Row[Any] = (await connection.execute(_update(table, tuple(key), tuple(values)), parameters)).one()
+    updated: Row[*tuple[object, ...]] = (
+        await connection.execute(_update(table, tuple(key), tuple(values)), parameters)
+    ).one()
     note(connection, table.name, updated.id)
     if before:
         after = {name: columns[name] for name in before}
@@ -196,10 +198,12 @@ def _conditions(table: Table, key: Mapping[str, Any]) -> list[ColumnElement[bool
     return [table.c[name] == value for name, value in key.items()]
 
 
-async def lock(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Row[Any] | None:
+async def lock(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Row[*tuple[object, ...]] | None:
     """Return the row, locked until the transaction ends."""
     parameters = {f"k_{name}": value for name, value in key.items()}
-    row: Row[Any] | None = (await connection.execute(_select_locked(table, tuple(key)), parameters)).first()
+    row: Row[*tuple[object, ...]] | None = (
+        await connection.execute(_select_locked(table, tuple(key)), parameters)
+    ).first()
     return row
 
 
