@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from payment_service.access.service import Access
 from payment_service.billing import build_billing
@@ -32,6 +32,7 @@ from payment_service.working import build_worker
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
+    from payment_service.caching.redis import RedisClient
     from payment_service.catalog.service import Catalog
     from payment_service.config.settings import Settings
     from payment_service.customers.creation import CustomerCreation
@@ -70,7 +71,7 @@ class Parts:
     access: Access
     limiter: Limiter
     cache: ReadCache
-    redis: Any
+    redis: RedisClient | None
     """The Redis client; None in development."""
     invalidations: Invalidations | None
     tracing: Tracing | None
@@ -132,7 +133,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     )
 
 
-def _redis(settings: Settings) -> tuple[Any, Limiter, Invalidations | None]:
+def _redis(settings: Settings) -> tuple[RedisClient | None, Limiter, Invalidations | None]:
     """Build what stands on Redis; without it limits hold for this process and nothing is remembered."""
     if not settings.redis_url:
         return None, LocalLimiter(), None
@@ -152,7 +153,7 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
         invalidations.publish(keys)
 
 
-def services(parts: Parts) -> dict[str, Any]:
+def services(parts: Parts) -> dict[str, object]:
     """Return what the handlers of the API ask for, by parameter name."""
     from payment_service.events.administration import InboxAdministration  # noqa: PLC0415 - as above
     from payment_service.operations.inspection import OperationInspection  # noqa: PLC0415 - only where the API is

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 import msgspec
@@ -150,7 +150,7 @@ def _settings(needs: Collection[str] | None = None) -> Settings:
     return load_settings() if needs is None else load_settings(needs)
 
 
-def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+def run_to_end(work: Coroutine[object, None, None]) -> None:
     """Run a long command on uvloop; a port in use is a message, not a traceback."""
     import uvloop  # noqa: PLC0415 - not needed for --help
 
@@ -164,7 +164,7 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         sys.exit(130)
 
 
-def _conclude(settings: Settings, result: dict[str, Any]) -> None:
+def _conclude(settings: Settings, result: dict[str, object]) -> None:
     """Leave the result where Kubernetes shows a finished container's last words."""
     if settings.termination_log:
         from payment_service.observability.redaction import redact_value  # noqa: PLC0415 - not needed for --help

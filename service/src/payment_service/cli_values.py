@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import click
@@ -44,7 +44,7 @@ class Form(click.ParamType[str]):
         self._form = form
         self._maximum = maximum
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text as it is."""
         text = str(value)
         if not 0 < len(text) <= self._maximum:
@@ -61,16 +61,14 @@ class Since(click.ParamType[datetime]):
 
     name = "since"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Return the moment."""
         if isinstance(value, datetime):
             return value
-        ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", value)
+        text = str(value)
+        ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
         try:
-            if ago:
-                moment = Clock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            else:
-                moment = datetime.fromisoformat(value)
+            moment = _before(ago) if ago else datetime.fromisoformat(text)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             check_moment(moment, field="since")
         except (ValueError, OverflowError):
@@ -78,19 +76,24 @@ class Since(click.ParamType[datetime]):
         return moment
 
 
+def _before(ago: re.Match[str]) -> datetime:
+    return Clock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+
+
 class BaseUrl(click.ParamType[str]):
     """The address of a server: scheme, host and perhaps a port, without a path."""
 
     name = "url"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the address as it is."""
+        text = str(value)
         try:
-            url = urlsplit(value)
+            url = urlsplit(text)
             usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
-            usable = usable and value.isascii() and value.removesuffix("/") == f"{url.scheme}://{url.netloc}"
+            usable = usable and text.isascii() and text.removesuffix("/") == f"{url.scheme}://{url.netloc}"
         except ValueError:
             usable = False
         if not usable:
             self.fail(f"{value!r} is no address like http://127.0.0.1:8000, without a path", param, ctx)
-        return str(value)
+        return text

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from litestar import Litestar, Request
+    from litestar.datastructures import State
+    from litestar.handlers import HTTPRouteHandler
 
 _REFERENCE: Final = "#/components/{kind}/{name}"
 _SECURITY: Final = "api_key"
@@ -50,7 +52,7 @@ _TAGS: Final = {
     "catalogue": "Prices of Stripe's catalogue that can be ordered.",
     "administration": "For operators: events received from Stripe, operations, and reconciliation with Stripe.",
 }
-_HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+_HEADERS: Final[dict[str, tuple[str, dict[str, object]]]] = {
     "X-Request-ID": ("Of this request, also in the server's log lines.", {"type": "string"}),
     "RateLimit-Policy": (
         "The limit with the least left: name, quota `q`, window `w` in s (draft-ietf-httpapi-ratelimit-headers).",
@@ -74,7 +76,7 @@ _LATER: Final = frozenset({429, 502, 503, 504})
 """Statuses whose answers may say when to try again; 409 does while another request runs."""
 
 
-def completed(drawn: dict[str, Any], *, api: Litestar) -> dict[str, Any]:
+def completed(drawn: dict[str, object], *, api: Litestar) -> dict[str, object]:
     """Return the document that people and generators get.
 
     Args:
@@ -99,12 +101,13 @@ def completed(drawn: dict[str, Any], *, api: Litestar) -> dict[str, Any]:
             operation["security"] = [{_SECURITY: [access.scope]}] if access.scope else []
             _complete_operation(operation)
             if "requestBody" in operation:
-                operation["requestBody"]["required"] = handler.parsed_data_field.default is Empty
+                body = handler.parsed_data_field
+                operation["requestBody"]["required"] = body is not None and body.default is Empty
     tags = [{"name": name, "description": text} for name, text in _TAGS.items()]
     return described | {"components": components, "tags": tags}
 
 
-def _handlers(api: Litestar) -> Iterator[Any]:
+def _handlers(api: Litestar) -> Iterator[HTTPRouteHandler]:
     """Yield the handlers that the document describes."""
     for route in api.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
@@ -138,7 +141,7 @@ def _schemas(api: Litestar) -> dict[str, Any]:
     return schemas
 
 
-def _models(annotation: Any) -> Iterator[type[msgspec.Struct]]:
+def _models(annotation: object) -> Iterator[type[msgspec.Struct]]:
     """Yield the structs in an annotation, and in their fields."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         yield annotation
@@ -188,7 +191,7 @@ def _answer_name(status: int) -> str:
     return re.sub(r"\W", "", HTTPStatus(status).phrase.title())
 
 
-def _problem_answer(status: int) -> dict[str, Any]:
+def _problem_answer(status: int) -> dict[str, object]:
     """Return the answer for one status: its codes, and its headers."""
     kinds = sorted((error for error in _errors() if error.status == status), key=lambda error: error.code)
     codes = list(dict.fromkeys(error.code for error in kinds))
@@ -207,7 +210,7 @@ def _reference(kind: str, name: str) -> dict[str, str]:
     return {"$ref": _REFERENCE.format(kind=kind, name=name)}
 
 
-def _references(headers: set[str]) -> dict[str, Any]:
+def _references(headers: set[str]) -> dict[str, object]:
     return {name: _reference("headers", name) for name in _HEADERS if name in headers}
 
 
@@ -247,7 +250,7 @@ class DocumentPage(SwaggerRenderPlugin):
 
     _drawn: bytes | None = None
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+    def render(self, request: Request[object, object, State], openapi_schema: dict[str, object]) -> bytes:
         """Render the completed document."""
         if self._drawn is None:
             self._drawn = super().render(request, completed(openapi_schema, api=request.app))
@@ -259,7 +262,7 @@ class DocumentFile(JsonRenderPlugin):
 
     _drawn: bytes | None = None
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+    def render(self, request: Request[object, object, State], openapi_schema: dict[str, object]) -> bytes:
         """Render the completed document."""
         if self._drawn is None:
             self._drawn = super().render(request, completed(openapi_schema, api=request.app))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import State  # noqa: TC002 - Litestar reads the annotations
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
@@ -26,6 +27,7 @@ from payment_service.http.paging import provide_page
 from payment_service.http.parameters import checking_parameters, invalid_parameter
 from payment_service.http.problems import problem_document, problem_headers
 from payment_service.http.route_access import OPT, check_declared, public
+from payment_service.http.scope import noted
 from payment_service.operations import admin_routes as operations
 from payment_service.operations.requests import Caller, read_caller
 from payment_service.reconcile import routes as reconcile
@@ -35,7 +37,7 @@ from payment_service.subscriptions import routes as subscriptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Send
+    from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
     from payment_service.config.settings import Settings
 
@@ -76,7 +78,7 @@ def create_api(settings: Settings, *, services: dict[str, object], admission: Ca
         UndeclaredRoute: a route does not say who may call it.
     """
 
-    async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+    async def provide_caller(request: Request[object, object, State]) -> Caller:
         principal: str | None = request.scope.get("principal")  # type: ignore[assignment] # set by admission
         if principal is None:
             raise errors.Unauthorized
@@ -87,7 +89,7 @@ def create_api(settings: Settings, *, services: dict[str, object], admission: Ca
             key_required=settings.http.require_idempotency_key,
         )
 
-    async def provide_asker(request: Request[Any, Any, Any]) -> Asker:
+    async def provide_asker(request: Request[object, object, State]) -> Asker:
         return (await provide_caller(request)).asker
 
     methods: dict[str, Collection[str]] = {}
@@ -144,9 +146,9 @@ def _in_small_parts(response: Any) -> Any:
 def _telling_methods(methods: Mapping[str, Collection[str]], app: ASGIApp) -> ASGIApp:
     """Answer OPTIONS: Litestar's own answer knows the first handler of a path only (RFC 9110, section 9.3.7)."""
 
-    async def telling(scope: Any, receive: Receive, send: Send) -> None:
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
         allowed = methods.get(scope["path_template"])
-        if scope["method"] != "OPTIONS" or allowed is None:
+        if noted(scope)["method"] != "OPTIONS" or allowed is None:
             await app(scope, receive, send)
             return
         headers = [(b"allow", ", ".join(sorted(allowed)).encode())]
@@ -184,17 +186,17 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-def _respond(request: Request[Any, Any, Any], error: errors.PaymentsError) -> Response[Any]:
+def _respond(request: Request[object, object, State], error: errors.PaymentsError) -> Response[object]:
     document = problem_document(error, request_id=request.scope.get("request_id"))  # type: ignore[arg-type] # a str
     headers = problem_headers(error)
     return Response(document, status_code=error.status, media_type=headers.pop("content-type"), headers=headers)
 
 
-def _payments_error(request: Request[Any, Any, Any], error: errors.PaymentsError) -> Response[Any]:
+def _payments_error(request: Request[object, object, State], error: errors.PaymentsError) -> Response[object]:
     return _respond(request, error)
 
 
-def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+def _http_exception(request: Request[object, object, State], error: HTTPException) -> Response[object]:
     """Map what Litestar itself refuses: unknown routes, methods, query parameters."""
     if isinstance(error, ValidationException):
         return _respond(request, _invalid(request, error))
@@ -207,7 +209,7 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
     return _respond(request, mapped)
 
 
-def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> errors.PaymentsError:
+def _invalid(request: Request[object, object, State], error: ValidationException) -> errors.PaymentsError:
     """Return what a caller is told of values that do not match; a bad header is 400, as its specification asks."""
     items = [item for item in error.extra or [] if isinstance(item, dict)]
     if any(item.get("key") == "data" for item in items):
@@ -223,6 +225,6 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> err
     return kind("The request has invalid parameters: see errors", errors=listed)
 
 
-def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def _unexpected(request: Request[object, object, State], error: Exception) -> Response[object]:
     """Answer 503 or 500; what went wrong goes to the log, not to the caller."""
     return _respond(request, to_problem(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 import aiohttp
 import msgspec
@@ -27,11 +27,22 @@ TIMEOUT_SECONDS: Final = 10.0
 EVENT_TYPE: Final = "lean_payments.smoke"
 
 
+class Result(TypedDict):
+    """What a check found."""
+
+    check: str
+    passed: bool
+    detail: str
+    milliseconds: float
+    exit_code: NotRequired[int]
+    """What the failure stands for; 1 where it is not named."""
+
+
 class SmokeFailed(Exception):
     """A check did not pass."""
 
 
-async def run_smoke(settings: Settings, *, base_url: str) -> list[dict[str, Any]]:
+async def run_smoke(settings: Settings, *, base_url: str) -> list[Result]:
     """Run every check and return what each found, as `check`, `passed`, `detail`, `milliseconds`."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(base_url, timeout=timeout) as session:
@@ -49,22 +60,23 @@ async def run_smoke(settings: Settings, *, base_url: str) -> list[dict[str, Any]
     return [*results, await _run("environment", lambda: _environment(settings, passed=passed))]
 
 
-def exit_code(results: list[dict[str, Any]]) -> int:
+def exit_code(results: list[Result]) -> int:
     """Return 0, or what the worst of the results stands for: docs/contracts.md."""
     return max((result.get("exit_code", 1) for result in results if not result["passed"]), default=0)
 
 
-async def _run(name: str, check: Callable[[], Awaitable[str]]) -> dict[str, Any]:
+async def _run(name: str, check: Callable[[], Awaitable[str]]) -> Result:
     started = time.perf_counter()
-    found: dict[str, Any] = {}
+    code = 1
     try:
         detail, passed = await check(), True
     except DatabaseTaken as error:
-        detail, passed, found = str(error), False, {"exit_code": naming.EXIT_CODE}
+        detail, passed, code = str(error), False, naming.EXIT_CODE
     except Exception as error:  # noqa: BLE001 - whatever goes wrong is the check's result
         detail, passed = f"{type(error).__name__}: {error}"[:300], False
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
-    return {"check": name, "passed": passed, "detail": detail, "milliseconds": milliseconds} | found
+    result: Result = {"check": name, "passed": passed, "detail": detail, "milliseconds": milliseconds}
+    return result if passed or code == 1 else {**result, "exit_code": code}
 
 
 async def _ready(session: aiohttp.ClientSession) -> str:

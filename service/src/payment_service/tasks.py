@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from payment_service.shares import counting_for
 
@@ -14,13 +14,13 @@ AGAIN_SECONDS: Final = 0.05
 T = TypeVar("T")
 
 
-def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+def begin(work: Coroutine[object, None, T]) -> asyncio.Task[T]:
     """Begin work that several wait for: it never waits in the share of the caller who happened to ask first."""
     with counting_for(None):
         return asyncio.create_task(work)
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[object]]) -> None:
     """Cancel tasks until each has ended; what they raise is dropped.
 
     Once is not enough: before Python 3.12 `asyncio.wait_for`, which the libraries of Redis and PostgreSQL call, loses a

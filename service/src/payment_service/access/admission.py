@@ -15,24 +15,26 @@ Neither holds for what is public: no webhook is refused because there are many.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import Forbidden, TooManyRequests
 from payment_service.http.failures import to_problem
 from payment_service.http.responses import respond_problem, sole_header
 from payment_service.http.route_access import declared
+from payment_service.http.scope import noted
 from payment_service.observability.metrics import LIMITER_DECISIONS
 from payment_service.ratelimit.leases import Leases
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import client_address, limit_headers, parse_networks
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Send
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
     from payment_service.access.service import Access, Identity
     from payment_service.config.settings import HttpSettings
     from payment_service.errors import PaymentsError
     from payment_service.http.route_access import Access as RouteAccess
+    from payment_service.http.scope import RequestScope
     from payment_service.ratelimit.in_flight import InFlight
     from payment_service.ratelimit.limiter import Decision, Limiter
 
@@ -56,21 +58,21 @@ class Admission:
     def guard(self, answer: ASGIApp, access: RouteAccess) -> ASGIApp:
         """Wrap a plain ASGI callable."""
 
-        async def guarded(scope: Any, receive: Receive, send: Send) -> None:
-            await self._admit(answer, access, scope, receive, send)
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._admit(answer, access, noted(scope), receive, send)
 
         return guarded
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """Wrap a handler of Litestar's, which sets `route_handler` before."""
 
-        async def guarded(scope: Any, receive: Receive, send: Send) -> None:
-            await self._admit(app, declared(scope["route_handler"]), scope, receive, send)
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._admit(app, declared(scope["route_handler"]), noted(scope), receive, send)
 
         return guarded
 
     async def _admit(
-        self, answer: ASGIApp, access: RouteAccess | None, scope: Any, receive: Receive, send: Send
+        self, answer: ASGIApp, access: RouteAccess | None, scope: RequestScope, receive: Receive, send: Send
     ) -> None:
         """Check, then pass the request on."""
         scope["access"] = access
@@ -86,12 +88,14 @@ class Admission:
             scope["admitted"] = True
             await answer(scope, receive, self._marking(send, decision))
 
-    async def _refuse(self, scope: Any, send: Send, problem: PaymentsError) -> None:
+    async def _refuse(self, scope: RequestScope, send: Send, problem: PaymentsError) -> None:
         """Answer; apart, for a frame of its traceback that named the error would keep it, and what was sent, alive."""
         scope["key_id"], scope["reason"] = problem.key_id or scope.get("key_id"), problem.reason
         await respond_problem(self._marking(send, scope.get("decision")), problem, request_id=scope.get("request_id"))
 
-    async def _check(self, access: RouteAccess | None, scope: Any, until_answered: ExitStack) -> Decision | None:
+    async def _check(
+        self, access: RouteAccess | None, scope: RequestScope, until_answered: ExitStack
+    ) -> Decision | None:
         """Put the principal into the scope, and count the request.
 
         Raises:

@@ -65,7 +65,7 @@ class Change(NamedTuple):
         """Whether the database has the functions."""
         return dialect_of(self.connection).has_roles
 
-    async def call(self, function: OwnerFunction, **values: Any) -> bool:
+    async def call(self, function: OwnerFunction, **values: object) -> bool:
         """Call one of the functions."""
         given = values if function is _USED else values | {"actor": self.actor}
         return bool(await function.call(self.connection, **given))
@@ -127,11 +127,11 @@ async def rehash(change: Change, key: ApiKey, *, known: bytes, digest: bytes, di
     await _audit(change, "rehash", key, secret_key=digest_value, former_secret_key=former)
 
 
-def _columns(key: ApiKey) -> dict[str, Any]:
+def _columns(key: ApiKey) -> dict[str, object]:
     return {name: getattr(key, name) for name in _RIGHTS}
 
 
-async def _audit(change: Change, verb: str, key: ApiKey, **more: Any) -> None:
+async def _audit(change: Change, verb: str, key: ApiKey, **more: object) -> None:
     await audit_log.record(
         change.connection,
         actor=change.actor,

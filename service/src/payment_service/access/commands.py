@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 import msgspec
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("ID", "KEY", "MODE", "SCOPE", "PRINCIPAL", "CREATED", "STATE", "LAST USED", "SECRET KEY")
 _VALUES: Final = ("ID", "FINGERPRINT", "USE", "KEYS NEEDING IT")
 _NEVER: Final = "never"
+T = TypeVar("T")
 
 
 class Duration(click.ParamType[float]):
@@ -36,10 +37,10 @@ class Duration(click.ParamType[float]):
 
     name = "number"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         try:
-            number = float(value)
+            number = float(str(value))
         except ValueError:
             number = math.nan
         if not 0 <= number <= 100_000:  # noqa: PLR2004 - longer than anybody wants, shorter than what a date holds
@@ -101,9 +102,12 @@ def status(*, as_json: bool) -> None:
     if as_json:
         _print_json(report)
     else:
-        in_use = [(v["id"], v["fingerprint"], "signs" if v["signs"] else "verifies", v) for v in report["in_use"]]
-        missing = [(v["id"] or "unknown", "-", "MISSING", v) for v in report["missing"]]
-        rows = [(*cells, str(value["keys_needing"])) for *cells, value in in_use + missing]
+        in_use = [
+            (v["id"], v["fingerprint"], "signs" if v["signs"] else "verifies", str(v["keys_needing"]))
+            for v in report["in_use"]
+        ]
+        missing = [(v["id"] or "unknown", "-", "MISSING", str(v["keys_needing"])) for v in report["missing"]]
+        rows = [*in_use, *missing]
         echo_table(_VALUES, rows, none="SECRET_KEY has no value.")
     if report["missing"]:
         echo("API keys are refused: put the missing value back into SECRET_KEY, as the last one.", err=True)
@@ -135,7 +139,7 @@ async def _values_and_keys(needs: KeyNeeds, store: ApiKeys) -> tuple[list[str], 
     return [str(value["id"]) for value in report["in_use"]], usable
 
 
-def _with_keys(work: Callable[[ApiKeys, str], Awaitable[Any]]) -> Any:
+def _with_keys(work: Callable[[ApiKeys, str], Awaitable[T]]) -> T:
     return with_database(
         lambda settings, database: work(ApiKeys(settings, database, clock=Clock()), cli_actor()),
         name="keys",
@@ -143,7 +147,7 @@ def _with_keys(work: Callable[[ApiKeys, str], Awaitable[Any]]) -> Any:
     )
 
 
-def _with_needs(work: Callable[[KeyNeeds, ApiKeys], Awaitable[Any]]) -> Any:
+def _with_needs(work: Callable[[KeyNeeds, ApiKeys], Awaitable[T]]) -> T:
     return with_database(
         lambda settings, database: work(
             KeyNeeds.from_settings(settings, database, clock=Clock()), ApiKeys(settings, database, clock=Clock())
@@ -174,11 +178,11 @@ def _cells(key: ApiKey) -> tuple[str, ...]:
     return (key.id, f"{key.prefix}…", mode, key.scope, key.principal, made, state, used, known)
 
 
-def _as_json(key: ApiKey) -> dict[str, Any]:
+def _as_json(key: ApiKey) -> dict[str, object]:
     told = {field.name: getattr(key, field.name) for field in fields(key)}
     del told["digest_value"], told["former_value"]
     return told | {"usable": key.usable(now=Clock().now()), "secret_keys": key.known_under}
 
 
-def _print_json(value: Any) -> None:
+def _print_json(value: object) -> None:
     echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

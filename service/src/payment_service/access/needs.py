@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 import structlog
 
@@ -66,6 +66,29 @@ def add_up(counts: Iterable[tuple[str | None, str | None, int]], *, in_use: Coll
     return Needs(dict(kept), dict(missing))
 
 
+class ValueInUse(TypedDict):
+    """A value of `SECRET_KEY` as it is told of."""
+
+    id: str
+    fingerprint: str
+    signs: bool
+    keys_needing: int
+
+
+class ValueMissing(TypedDict):
+    """A value that keys need and that is not there any more."""
+
+    id: str
+    keys_needing: int
+
+
+class Report(TypedDict):
+    """Which values the API keys need."""
+
+    in_use: list[ValueInUse]
+    missing: list[ValueMissing]
+
+
 class KeyNeeds:
     """The needs of the keys of one deployment."""
 
@@ -115,7 +138,7 @@ class KeyNeeds:
                     raise
             await asyncio.sleep(every)
 
-    async def report(self) -> dict[str, list[dict[str, object]]]:
+    async def report(self) -> Report:
         """Return what `GET /status` on the admin port and `payments secret-key status` tell (docs/contracts.md)."""
         needs = await self.read()
         values = zip(self._secret_keys.current(), self.fingerprints(), strict=False)

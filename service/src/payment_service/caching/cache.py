@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.caching.circuit_breaker import CircuitOpen
 from payment_service.observability.metrics import CACHE_REQUESTS
@@ -144,9 +144,10 @@ class ReadCache:
             return None, None
         try:
             async with link.circuit.asking():
-                answer: Any = await self._get(keys=shared_keys(key), args=[link.since])
+                answer = await self._get(keys=shared_keys(key), args=[link.since])
         except CircuitOpen:
             return None, None
+        assert isinstance(answer, bytes)
         return (answer[_STAMP:], None) if len(answer) > _STAMP else (None, answer)
 
     async def _put_in_redis(self, key: str, answer: bytes, lease: bytes | None) -> None:

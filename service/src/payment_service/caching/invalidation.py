@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from payment_service.caching.circuit_breaker import Circuit
+    from payment_service.caching.redis import Channel, Message, RedisClient
 
 CHANNEL: Final = "payments:changed"
 PING_SECONDS: Final = 0.2
@@ -41,7 +42,7 @@ class Invalidations:
         circuit: Redis's, shared with the limiter.
     """
 
-    def __init__(self, client: Any, *, circuit: Circuit) -> None:
+    def __init__(self, client: RedisClient, *, circuit: Circuit) -> None:
         self.client = client
         self.circuit = circuit
         self.on_forget: Callable[[Iterable[str]], None] = _nothing
@@ -115,7 +116,7 @@ class Invalidations:
             self._heard = float("-inf")
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hear(self, channel: Any) -> None:
+    async def _hear(self, channel: Channel) -> None:
         """Take messages and answers to pings until none come any more.
 
         What counts is when an answered ping was sent: its answer may have lain here for a while when it is read.
@@ -141,7 +142,7 @@ class Invalidations:
             else:
                 await self._take(message)
 
-    async def _take(self, message: dict[str, Any]) -> None:
+    async def _take(self, message: Message) -> None:
         if message["type"] == "subscribe":
             # also after the client has connected anew by itself: what was published meanwhile is lost
             self._heard = float("-inf")
@@ -153,5 +154,5 @@ class Invalidations:
             self.on_forget(message["data"].decode().split(" "))
 
 
-def _nothing(*_: Any) -> None:
+def _nothing(*_: object) -> None:
     """Stand in until a cache listens."""

@@ -16,12 +16,11 @@ from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
-
     from payment_service.clock import Clock
     from payment_service.http.paging import Page
     from payment_service.mirror.kind import Columns
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import PriceRow
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
 
@@ -95,8 +94,8 @@ class Catalog:
             await self._save(obj, price.KIND.columns(obj), seen=seen)
 
     async def _bring(
-        self, row: Row[Any] | None, *, price_id: str | None, lookup_key: str | None, field: str
-    ) -> Row[Any] | None:
+        self, row: PriceRow | None, *, price_id: str | None, lookup_key: str | None, field: str
+    ) -> PriceRow | None:
         """Write the price as Stripe has it now, and return its row."""
         seen = Seen(None if row is None else row.updated_at, reach_of(self._clock))
         try:

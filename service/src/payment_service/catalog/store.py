@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, select
 
@@ -10,8 +10,9 @@ from payment_service.storage.mirror import Provenance, mirror
 from payment_service.storage.tables import prices
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.storage.rows import PriceRow
 
 _USABLE: Final = (prices.c.livemode == bindparam("livemode")) & ~prices.c.deleted
 _BY_ID: Final = select(prices).where(_USABLE, prices.c.id == bindparam("id"))
@@ -20,7 +21,7 @@ _BY_LOOKUP_KEY: Final = select(prices).where(_USABLE, prices.c.active, prices.c.
 
 async def find_price(
     connection: AsyncConnection, *, price_id: str | None, lookup_key: str | None, livemode: bool
-) -> Row[Any] | None:
+) -> PriceRow | None:
     """Return the mirrored price with this id or lookup key."""
     if price_id is not None:
         return (await connection.execute(_BY_ID, {"id": price_id, "livemode": livemode})).first()
@@ -28,7 +29,7 @@ async def find_price(
 
 
 async def save_price(
-    connection: AsyncConnection, price_id: str, columns: dict[str, Any], *, provenance: Provenance
+    connection: AsyncConnection, price_id: str, columns: dict[str, object], *, provenance: Provenance
 ) -> None:
     """Write a price just fetched from Stripe.
 

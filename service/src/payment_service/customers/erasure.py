@@ -97,12 +97,12 @@ class Erasure:
             ERASURES_OVERDUE.set((await connection.execute(_OVERDUE, late)).scalar_one())
         return done
 
-    async def _due(self, **bounds: Any) -> list[Row[Any]]:
+    async def _due(self, **bounds: object) -> list[Row[tuple[object, ...]]]:
         async with self._database.read() as connection:
             found: Any = await connection.execute(_DUE, bounds)
             return list(found)
 
-    async def _erase(self, row: Row[Any]) -> bool:
+    async def _erase(self, row: Row[tuple[object, ...]]) -> bool:
         """Erase one; False while something about it is still under way: then it is done again."""
         try:
             rows = await self._remove(row)
@@ -114,7 +114,7 @@ class Erasure:
             log.info("customer_erased", customer=row.id)
         return done
 
-    async def _remove(self, row: Row[Any]) -> int:
+    async def _remove(self, row: Row[tuple[object, ...]]) -> int:
         """Take the steps until each finds nothing more."""
         total = 0
         for step in self._steps:
@@ -125,7 +125,7 @@ class Erasure:
                 total += found
         return total
 
-    async def _conclude(self, row: Row[Any], *, rows: int) -> bool:
+    async def _conclude(self, row: Row[tuple[object, ...]], *, rows: int) -> bool:
         """Take all steps once more under the lock of the row, and note that it is done.
 
         Not while an operation of the customer is unfinished, an event waits, or the row has changed meanwhile.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import or_, select, union_all, update
 
@@ -52,7 +52,7 @@ async def objects_of(connection: AsyncConnection, person: Person) -> list[str]:
     return sorted(found | {person.stripe_id} if person.stripe_id else found)
 
 
-async def reopen(connection: AsyncConnection, objects: Iterable[Mapping[str, Any]]) -> None:
+async def reopen(connection: AsyncConnection, objects: Iterable[Mapping[str, object]]) -> None:
     """Let deleted customers be erased again that one of these objects, just written or kept, is about.
 
     It takes the lock of their rows also where they are due anyway: see `customers/erasure.py`.
@@ -62,15 +62,15 @@ async def reopen(connection: AsyncConnection, objects: Iterable[Mapping[str, Any
         await connection.execute(_REOPEN, {"people": sorted(people)})
 
 
-async def of_deleted(connection: AsyncConnection, objects: Sequence[Mapping[str, Any]]) -> set[str]:
+async def of_deleted(connection: AsyncConnection, objects: Sequence[Mapping[str, object]]) -> set[str]:
     """Return the ids of those objects that are about a deleted customer: their personal fields are not mirrored."""
     people = await _customers_of(connection, objects)
     known = sorted(filter(None, people))
     deleted = set((await connection.execute(_DELETED, {"people": known})).scalars())
-    return {obj["id"] for obj, customer in zip(objects, people, strict=True) if customer in deleted}
+    return {str(obj["id"]) for obj, customer in zip(objects, people, strict=True) if customer in deleted}
 
 
-async def _customers_of(connection: AsyncConnection, objects: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
+async def _customers_of(connection: AsyncConnection, objects: Sequence[Mapping[str, object]]) -> Sequence[str | None]:
     """Return whom each of Stripe's objects is about: refunds and disputes name their charge alone."""
     named = {_id(obj.get("charge")) for obj in objects if not _named(obj)} - {None}
     of_charge: dict[str | None, str | None] = {}
@@ -80,11 +80,11 @@ async def _customers_of(connection: AsyncConnection, objects: Sequence[Mapping[s
     return [_named(obj) or of_charge.get(_id(obj.get("charge"))) for obj in objects]
 
 
-def _named(obj: Mapping[str, Any]) -> str | None:
-    return obj.get("id") if obj.get("object") == "customer" else _id(obj.get("customer"))
+def _named(obj: Mapping[str, object]) -> str | None:
+    return _id(obj.get("id")) if obj.get("object") == "customer" else _id(obj.get("customer"))
 
 
-def _id(value: Any) -> str | None:
+def _id(value: object) -> str | None:
     """Return the id of a field as `mirror.object_id` does; None where it is none, for not every kind is checked."""
     found = value.get("id") if isinstance(value, dict) else value
     return found if isinstance(found, str) else None

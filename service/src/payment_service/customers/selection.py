@@ -21,12 +21,12 @@ from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.customers.history import History
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
 
 
@@ -51,7 +51,7 @@ class Named(NamedTuple):
 class Chosen(NamedTuple):
     """The customer of a request."""
 
-    row: Row[Any]
+    row: CustomerRow
     new: bool
     """Made by this request."""
 
@@ -156,7 +156,7 @@ class Selection:
         assert row is not None
         return Chosen(row, new=made is not None)
 
-    async def _insert(self, connection: AsyncConnection, named: Named, *, cause: str, mark: str) -> Row[Any] | None:
+    async def _insert(self, connection: AsyncConnection, named: Named, *, cause: str, mark: str) -> CustomerRow | None:
         wanted = store.NewCustomer(
             livemode=self._livemode,
             email=named.email,
@@ -167,7 +167,7 @@ class Selection:
         )
         return await store.insert_customer(connection, wanted, mark=mark, cause=cause, now=self._clock.now())
 
-    async def _find(self, connection: AsyncConnection, named: Named) -> Row[Any] | None:
+    async def _find(self, connection: AsyncConnection, named: Named) -> CustomerRow | None:
         if named.reference is not None:
             return await store.find(connection, livemode=self._livemode, reference=named.reference)
         assert named.email is not None

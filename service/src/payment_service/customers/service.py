@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.customers import store
 from payment_service.customers.schemas import CustomerList
@@ -16,7 +16,6 @@ from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from payment_service.customers.selection import Selection
     from payment_service.http.paging import Page
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
 
@@ -115,7 +115,7 @@ class Customers:
             raise unknown_customer()
         return str(row.id)
 
-    async def _find(self, customer_id: str) -> Row[Any] | None:
+    async def _find(self, customer_id: str) -> CustomerRow | None:
         async with self._database.read() as connection:
             return await store.find(connection, livemode=self._livemode, customer_id=customer_id)
 
@@ -147,7 +147,7 @@ class Customers:
         )
         return str(obj["id"])
 
-    async def _find_at_stripe(self, row: Row[Any]) -> str | None:
+    async def _find_at_stripe(self, row: CustomerRow) -> str | None:
         """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
         since = int(row.created_at.timestamp()) - CLOCK_SKEW_SECONDS
         async for obj in calls.list_customers(self._gateway, created={"gte": since}, email=row.email):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.http.paging import Page
+    from payment_service.storage.rows import CustomerRow
 
 MAXIMUM_NAMED: Final = 20
 """Customers with one address that a refusal names."""
@@ -62,14 +62,14 @@ _ORDER: Final = Order(
 
 async def find(
     connection: AsyncConnection, *, livemode: bool, customer_id: str | None = None, reference: str | None = None
-) -> Row[Any] | None:
+) -> CustomerRow | None:
     """Return the customer with this id (ours or Stripe's) or reference."""
     if customer_id is not None:
         return (await connection.execute(_BY_ID, {"livemode": livemode, "id": customer_id})).first()
     return (await connection.execute(_BY_REFERENCE, {"livemode": livemode, "reference": reference})).first()
 
 
-async def find_by_address(connection: AsyncConnection, *, livemode: bool, email: str) -> Sequence[Row[Any]]:
+async def find_by_address(connection: AsyncConnection, *, livemode: bool, email: str) -> Sequence[CustomerRow]:
     """Return the customers with this address, wherever they were made, oldest first; at most `MAXIMUM_NAMED`."""
     parameters = {"livemode": livemode, "email": email, "key": mail_key(email)}
     return (await connection.execute(_BY_ADDRESS, parameters)).all()
@@ -82,7 +82,7 @@ async def give_up_claim(connection: AsyncConnection, *, livemode: bool, email: s
 
 async def list_page(
     connection: AsyncConnection, *, livemode: bool, page: Page, reference: str | None
-) -> tuple[list[Row[Any]], bool]:
+) -> tuple[Sequence[CustomerRow], bool]:
     """Return a page of customers, newest first, and whether there are more.
 
     Raises:
@@ -92,7 +92,8 @@ async def list_page(
     if reference is not None:
         statement = statement.where(customers.c.reference == reference)
     among = (customers.c.livemode == livemode,)
-    return await read_page(connection, statement, order=_ORDER, page=page, among=among)
+    rows, more = await read_page(connection, statement, order=_ORDER, page=page, among=among)
+    return rows, more
 
 
 class NewCustomer(NamedTuple):
@@ -109,7 +110,7 @@ class NewCustomer(NamedTuple):
 
 async def insert_customer(
     connection: AsyncConnection, wanted: NewCustomer, *, mark: str, cause: str, now: datetime
-) -> Row[Any] | None:
+) -> CustomerRow | None:
     """Insert a customer and return its row; None when another one holds the reference or, so made, the address.
 
     Its id is made of the operation's `mark`: a retry that meets an older dump makes the same customer, for Stripe too.
@@ -143,7 +144,7 @@ async def insert_customer(
     return row
 
 
-def to_view(row: Row[Any]) -> CustomerView:
+def to_view(row: CustomerRow) -> CustomerView:
     """Build the public view of a row."""
     return CustomerView(
         id=row.id,

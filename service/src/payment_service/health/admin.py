@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from payment_service.http.body import LIMITS
 from payment_service.http.paths import check_path
 from payment_service.http.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
 from payment_service.http.route_access import ADMIN, PlainRoute, PlainRoutes
+from payment_service.http.scope import is_http, noted
 from payment_service.http.strict_json import NotStrictJson, decode
 from payment_service.ratelimit.in_flight import InFlight
 from payment_service.storage.database import is_unavailable
@@ -27,7 +28,7 @@ from payment_service.stripe_api.gateway import API_VERSION
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import ASGIApp, Receive, Scope, Send
 
     from payment_service.access.needs import KeyNeeds
     from payment_service.config.settings import Settings
@@ -88,14 +89,14 @@ class AdminPort:
     def __init__(self, routes: PlainRoutes) -> None:
         self.routes = routes
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if not is_http(scope):
             await refuse_websocket(receive, send)
             return
         try:
             check_path(scope)
-            answer = self.routes.find(scope)
+            answer = self.routes.find(noted(scope))
             if answer is None:
                 raise RouteNotFound
             await answer(scope, receive, send)
@@ -131,14 +132,14 @@ def _claim_route(worker: Claimer) -> PlainRoute:
 
 
 def _telling(path: str, work: Callable[[], Awaitable[dict[str, object]]], *, access: Access) -> PlainRoute:
-    async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         await respond(send, 200, msgspec.json.encode(await work()))
 
     return PlainRoute(path=path, methods=("GET",), answer=answer, access=access)
 
 
 def _changing(path: str, work: Callable[[T], Awaitable[dict[str, object]]], kind: type[T]) -> PlainRoute:
-    async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         request = _decode(await read_body(receive, limit=MAXIMUM_BODY_BYTES), kind)
         await respond(send, 200, msgspec.json.encode(await work(request)))
 
@@ -148,7 +149,7 @@ def _changing(path: str, work: Callable[[T], Awaitable[dict[str, object]]], kind
 def _with_token(settings: Settings, in_flight: InFlight, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope
     """Ask for the token; all share it, so each route has a bound of its own: no crowd keeps a pod from draining."""
 
-    async def guarded(scope: Any, receive: Receive, send: Send) -> None:
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         _authorize(settings, scope)
         with in_flight.one("admin", scope["path_template"]):
             await answer(scope, receive, send)
@@ -156,7 +157,7 @@ def _with_token(settings: Settings, in_flight: InFlight, answer: ASGIApp, access
     return guarded
 
 
-def _authorize(settings: Settings, scope: Any) -> None:
+def _authorize(settings: Settings, scope: Scope) -> None:
     """Ask for the token; where there is none, in development only, the caller must be on this machine."""
     tokens = _tokens(settings)
     given = (sole_header(scope, b"authorization") or "").removeprefix("Bearer ").encode()
@@ -166,7 +167,7 @@ def _authorize(settings: Settings, scope: Any) -> None:
         raise Forbidden("Set PAYMENTS_ADMIN_TOKEN, and send it, to use this")
 
 
-def _from_this_machine(scope: Any) -> bool:
+def _from_this_machine(scope: Scope) -> bool:
     address = parse_address((scope.get("client") or ("",))[0])
     return address is not None and address.is_loopback
 

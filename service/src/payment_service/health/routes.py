@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from payment_service.errors import TooManyRequests
 from payment_service.http.responses import respond, respond_problem
 from payment_service.http.route_access import PlainRoute, public
+from payment_service.http.scope import noted
 from payment_service.observability import metrics
 from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import client_address
@@ -18,7 +19,7 @@ from payment_service.ratelimit.limits import client_address
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from litestar.types import Receive, Send
+    from litestar.types import Receive, Scope, Send
 
     from payment_service.health.service import Health
     from payment_service.http.addresses import Network
@@ -56,7 +57,7 @@ def health_routes(health: Health) -> list[PlainRoute]:
 def _reading(path: str, answer: Callable[[], Awaitable[Answer]], access: Access) -> PlainRoute:
     """Make a route of `answer` that takes GET and HEAD only."""
 
-    async def route(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         status, body, content_type = await answer()
         await respond(send, status, body, content_type=content_type)
 
@@ -69,7 +70,7 @@ def limited(
     """Return the routes with a limit for each client address at the report, which asks other servers without a key."""
     report = next(route for route in routes if route.path == HEALTH_PATH)
 
-    async def answer(scope: Any, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         address = client_address(scope, proxies=proxies)
         decision = await limiter.check(Rule("health", address, per_minute))
         if decision.allowed:
@@ -80,7 +81,7 @@ def limited(
             f"At most {per_minute} health reports in a minute; probes ask /health/live and /health/ready",
             retry_after=decision.reset_seconds,
         )
-        await respond_problem(send, error, request_id=scope.get("request_id"))
+        await respond_problem(send, error, request_id=noted(scope).get("request_id"))
 
     if not per_minute:
         return routes
@@ -91,7 +92,7 @@ async def _live() -> Answer:
     return 200, LIVE, _JSON
 
 
-def _report(report: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]) -> Callable[[], Awaitable[Answer]]:
+def _report(report: Callable[[], Awaitable[tuple[bool, dict[str, object]]]]) -> Callable[[], Awaitable[Answer]]:
     async def answer() -> Answer:
         passed, body = await report()
         return 200 if passed else 503, msgspec.json.encode(body), _JSON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
@@ -18,6 +18,7 @@ from payment_service.tasks import begin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from payment_service.caching.redis import RedisClient
     from payment_service.http.drain import DrainState
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
@@ -52,7 +53,7 @@ class Health:
         drain: DrainState,
         clock: Clock,
         recovery: Recovery,
-        redis: Any = None,
+        redis: RedisClient | None = None,
         account: Callable[[], str] = lambda: "",
     ) -> None:
         self._database = database
@@ -62,17 +63,17 @@ class Health:
         self._recovery = recovery
         self._redis = redis
         self._stripe = StripeCheck(self._ask_stripe, redis=redis, account=account)
-        self._reporting: asyncio.Task[tuple[bool, dict[str, Any]]] | None = None
+        self._reporting: asyncio.Task[tuple[bool, dict[str, object]]] | None = None
         self._schema_lock = asyncio.Lock()
         self._schema_seen: tuple[float, SchemaSupport | None] = (float("-inf"), None)
 
-    async def report(self) -> tuple[bool, dict[str, Any]]:
+    async def report(self) -> tuple[bool, dict[str, object]]:
         """Run all checks side by side, each within its time limit, and return the guide's body."""
         if self._reporting is None or self._reporting.done():
             self._reporting = begin(self._report())
         return await asyncio.shield(self._reporting)
 
-    async def _report(self) -> tuple[bool, dict[str, Any]]:
+    async def _report(self) -> tuple[bool, dict[str, object]]:
         database, redis, stripe, recovering = await asyncio.gather(
             _passes(self._ping_database()), _passes(self._ping_redis()), self._stripe.passes(), self.recovering()
         )
@@ -93,7 +94,7 @@ class Health:
         except Exception:  # noqa: BLE001 - a report answers, whatever the driver raises
             return False
 
-    async def ready(self) -> tuple[bool, dict[str, Any]]:
+    async def ready(self) -> tuple[bool, dict[str, object]]:
         """Tell whether new connections are welcome: not stopping, database there, schema supported."""
         support = await self.schema()
         checks = {

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from payment_service.caching.redis import RedisClient, Script
 
 TURN_SECONDS: Final = 1.0
 KEPT_SECONDS: Final = 3.0
@@ -38,21 +40,23 @@ class StripeCheck:
         account: a name of Stripe's address and key: pods of a release with another key do not read these answers.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[bool]], *, redis: Any, account: Callable[[], str]) -> None:
+    def __init__(
+        self, ask: Callable[[], Awaitable[bool]], *, redis: RedisClient | None, account: Callable[[], str]
+    ) -> None:
         self._ask = ask
         self._redis = redis
         self._account = account
         self._circuit = Circuit()
-        self._turn: Any = None if redis is None else redis.register_script(_TURN)
+        self._turn = None if redis is None else redis.register_script(_TURN)
         self._lock = asyncio.Lock()
         self._seen: tuple[float, bool] = (float("-inf"), False)
 
     async def passes(self) -> bool:
         """Return whether Stripe answered within the last seconds."""
         async with self._lock:
-            if self._turn is not None:
+            if self._redis is not None and self._turn is not None:
                 with contextlib.suppress(CircuitOpen):
-                    return await self._shared()
+                    return await self._shared(self._redis, self._turn)
             return await self._alone()
 
     async def _alone(self) -> bool:
@@ -64,23 +68,23 @@ class StripeCheck:
         self._seen = (began, passed)
         return passed
 
-    async def _shared(self) -> bool:
+    async def _shared(self, redis: RedisClient, ask: Script) -> bool:
         turn, answer = (f"payments:{{health}}:{self._account()}:{name}" for name in ("turn", "answer"))
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             async with self._circuit.asking():
-                found = await self._turn(keys=[turn, answer], args=[int(TURN_SECONDS * 1000)])
+                found = await ask(keys=[turn, answer], args=[int(TURN_SECONDS * 1000)])
             if found == b"turn":
-                return await self._ask_for_all(answer)
+                return await self._ask_for_all(redis, answer)
             if found is not None:
                 return bool(found == b"1")
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _ask_for_all(self, answer: str) -> bool:
+    async def _ask_for_all(self, redis: RedisClient, answer: str) -> bool:
         passed = await self._alone()
         with contextlib.suppress(CircuitOpen):
             async with self._circuit.asking():
-                await self._redis.set(answer, int(passed), px=int(KEPT_SECONDS * 1000))
+                await redis.set(answer, int(passed), px=int(KEPT_SECONDS * 1000))
         return passed

@@ -9,7 +9,7 @@ cannot store, is 400, a card's number 422. So a new field need not know of eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
@@ -58,7 +58,7 @@ def decode_body(raw: bytes, model: type[ModelT]) -> ModelT:
         raise Unprocessable("The request has invalid fields: see errors", errors=errors) from None
 
 
-def check_texts(content: Any, *, field: str = "") -> None:
+def check_texts(content: object, *, field: str = "") -> None:
     """Look at every text in a body, down to `LIMITS.depth`.
 
     Raises:
@@ -91,7 +91,7 @@ def _listed(field: str, message: str) -> list[dict[str, str]]:
     return [{"field": field, "message": message}]
 
 
-def field_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[dict[str, str]]:
+def field_errors(content: dict[str, object], model: type[msgspec.Struct]) -> list[dict[str, str]]:
     """Return what is wrong with each field of `content`, as `field` and `message`."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
     errors = [
@@ -99,7 +99,7 @@ def field_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[d
         for name in content
         if name not in fields
     ]
-    good: dict[str, Any] = {}
+    good: dict[str, object] = {}
     for name, field in fields.items():
         if name not in content:
             if field.required:
@@ -112,7 +112,7 @@ def field_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[d
     return errors or _cross_errors(content, model)
 
 
-def _cross_errors(content: dict[str, Any], model: type[msgspec.Struct]) -> list[dict[str, str]]:
+def _cross_errors(content: dict[str, object], model: type[msgspec.Struct]) -> list[dict[str, str]]:
     """Return what `__post_init__` says of fields that are each valid."""
     try:
         msgspec.convert(content, model)
@@ -135,7 +135,7 @@ class JsonBody(AbstractDTO[ModelT]):
         return decode_body(value, self.model_type)
 
     @classmethod
-    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+    def create_for_field_definition(cls, *_: object, **__: object) -> None:
         """Need no transfer model: the model itself is decoded."""
 
     @classmethod
@@ -153,7 +153,7 @@ class JsonBody(AbstractDTO[ModelT]):
         return described
 
     @classmethod
-    def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
+    def generate_field_definitions(cls, model_type: type[object]) -> Generator[DTOFieldDefinition, None, None]:
         """Yield nothing: there is no transfer model."""
         _ = model_type
         yield from ()

@@ -7,14 +7,15 @@ fetch), so they are asked for none and count against nothing. Credentials are ne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.http.responses import header
+from payment_service.http.scope import is_http, noted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from litestar.types import ASGIApp, Message, Receive, Send
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _EXPOSED: Final = b"X-Request-ID, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy"
 _PREFLIGHT: Final = (
@@ -31,16 +32,16 @@ class Cors:
         self._application = application
         self._origins = frozenset(origin.lower() for origin in origins)
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        origin = header(scope, b"origin") if scope["type"] == "http" else None
+        origin = header(scope, b"origin") if is_http(scope) else None
         if origin is None:
             await self._application(scope, receive, send)
             return
         marks = [(b"vary", b"Origin")]
         if "*" in self._origins or origin.lower() in self._origins:
             marks += [(b"access-control-allow-origin", origin.encode("latin-1"))]
-        if scope["method"] == "OPTIONS" and header(scope, b"access-control-request-method"):
+        if noted(scope)["method"] == "OPTIONS" and header(scope, b"access-control-request-method"):
             scope["path_template"] = "preflight"
             await send({"type": "http.response.start", "status": 204, "headers": [*marks, *_PREFLIGHT]})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

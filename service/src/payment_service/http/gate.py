@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -22,16 +22,28 @@ from payment_service.errors import BadPath
 from payment_service.http.paths import check_path
 from payment_service.http.refusals import REFUSED, note_refusal, told
 from payment_service.http.responses import refuse_websocket, respond_problem
+from payment_service.http.scope import is_http
 from payment_service.observability.loggable import is_request_id
 from payment_service.observability.logging import REQUEST_LINES
 from payment_service.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from litestar.types import (
+        ASGIApp,
+        HTTPReceiveMessage,
+        HTTPResponseBodyEvent,
+        Message,
+        Receive,
+        Scope,
+        Send,
+        WebSocketReceiveMessage,
+    )
     from prometheus_client import Counter, Histogram
 
     from payment_service.http.drain import DrainState
     from payment_service.http.route_access import Audience, PlainRoutes
+    from payment_service.http.scope import RequestScope
+    from payment_service.observability.logging import Line
 
 log = structlog.get_logger("payment_service.http")
 
@@ -73,7 +85,7 @@ class _Constant:
     def __init__(self, path: str, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         self.requests, self.durations = _series("GET", path, 200, "false")
         self._headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
-        self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
+        self._body: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
 
     async def answer(self, send: Send, request_id: bytes, *, closing: bool) -> None:
         headers = [*self._headers, (REQUEST_ID, request_id)]
@@ -112,11 +124,14 @@ class Gate:
         self._security = {audience: (*headers, *added) for audience, added in (security or {}).items()}
         self._constants = {path.encode(): _Constant(path, body, headers) for path, body in (constants or {}).items()}
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if is_http(scope):
+            await self._handle(scope, receive, send)
+        else:
             await refuse_websocket(receive, send)
-            return
+
+    async def _handle(self, scope: RequestScope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         constant = self._constants.get(scope["raw_path"])
         if constant is not None and scope["method"] == "GET":
@@ -128,7 +143,7 @@ class Gate:
         scope["request_id"] = request_id.decode()
         status, waited = 500, 0.0
 
-        async def receive_timed() -> Any:
+        async def receive_timed() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal waited
             began = time.perf_counter()
             try:
@@ -145,8 +160,8 @@ class Gate:
                 headers = message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id), *added]
                 if self._drain.closing_connections:
                     headers.append((b"connection", b"close"))
-            elif status >= REFUSED:
-                note_refusal(scope, message)
+            elif status >= REFUSED and message["type"] == "http.response.body":
+                note_refusal(scope, message["body"])
             await send(message)
 
         try:
@@ -154,7 +169,7 @@ class Gate:
         finally:
             _count(scope, scope.get("path_template") or UNMATCHED, status, time.perf_counter() - started - waited)
 
-    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: RequestScope, receive: Receive, send: Send) -> None:
         try:
             check_path(scope)
         except BadPath as error:
@@ -177,20 +192,19 @@ def _series(method: str, template: str, status: int, admitted: str) -> tuple[Cou
     return HTTP_REQUESTS.labels(method, template, status, admitted), HTTP_SECONDS.labels(method, template, admitted)
 
 
-def _count(scope: Any, template: str, status: int, seconds: float) -> None:
+def _count(scope: RequestScope, template: str, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     requests, durations = _series(method, template, status, "true" if scope.get("admitted") else "false")
     requests.inc()
     durations.observe(seconds)
     if template.startswith(API):
-        line: dict[str, Any] = {
+        line: Line = {
             "method": method,
             "route": template,
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
             "request_id": scope["request_id"],
         }
-        if status >= REFUSED:
-            line |= told(scope)
-        if not REQUEST_LINES.write(**line):
-            log.info("request", **line)
+        why = told(scope) if status >= REFUSED else {}
+        if not REQUEST_LINES.write(**line, why=why):
+            log.info("request", **line, **why)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Final, Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar.enums import ParamType
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import ParameterKwarg
 
 from payment_service.errors import BadRequest, Unprocessable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from litestar.handlers import BaseRouteHandler
-    from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import ASGIApp, Receive, Scope, Send
     from litestar.typing import FieldDefinition
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -41,14 +42,14 @@ _OURS: Final = {b"idempotency-key": "Idempotency-Key", b"x-request-id": "X-Reque
 def checking_parameters(app: ASGIApp) -> ASGIApp:
     """Wrap a handler of Litestar's, which sets `route_handler` before."""
 
-    async def checked(scope: Any, receive: Receive, send: Send) -> None:
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         check_parameters(scope)
         await app(scope, receive, send)
 
     return checked
 
 
-def check_parameters(scope: Any) -> None:
+def check_parameters(scope: Scope) -> None:
     """Check the values of a request whose handler is known.
 
     Raises:
@@ -61,11 +62,11 @@ def check_parameters(scope: Any) -> None:
     for name, value in scope.get("path_params", {}).items():
         _check_value(name, str(value), integer=name in integers)
     if scope["query_string"]:
-        described = handler.resolve_include_in_schema()
+        described = isinstance(handler, HTTPRouteHandler) and handler.resolve_include_in_schema()
         _check_query(scope["query_string"], declared_query(handler) if described else None, integers)
 
 
-def check_headers(scope: Any) -> None:
+def check_headers(scope: Scope) -> None:
     """Check the values of all headers.
 
     Raises:
@@ -102,7 +103,7 @@ def declared_integers(handler: BaseRouteHandler) -> frozenset[str]:
     return frozenset(_name(field) for field in _fields(handler).values() if int in (field.raw, *_parts(field.raw)))
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def _parts(annotation: object) -> Iterator[object]:
     """Yield what an annotation is made of: of `Annotated[int | None, …]` also `int`."""
     for part in get_args(annotation):
         yield part
@@ -146,7 +147,7 @@ def _name(field: FieldDefinition) -> str:
     return (declaration.name if isinstance(declaration, ParameterKwarg) else None) or field.name
 
 
-def _choices(annotation: Any) -> Iterator[Any]:
+def _choices(annotation: object) -> Iterator[object]:
     """Yield the values of a Literal, wherever it stands in the annotation."""
     for part in get_args(annotation):
         if get_origin(annotation) is Literal:

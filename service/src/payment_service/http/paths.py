@@ -8,10 +8,13 @@ backslashes, control characters, what is not UTF-8.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from payment_service.errors import BadPath
+
+if TYPE_CHECKING:
+    from litestar.types import Scope
 
 _SEGMENT: Final = rb"(?!\.{1,2}(?:[/;]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]+"
 _USUAL: Final = re.compile(rb"/|(?:/" + _SEGMENT + rb")+")
@@ -21,13 +24,13 @@ _HALF_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
-def check_path(scope: Any) -> None:
+def check_path(scope: Scope) -> None:
     """Look at the path of a request as it was sent, and as it is decoded.
 
     Raises:
         BadPath: with what to send instead.
     """
-    raw: bytes = scope["raw_path"]
+    raw = scope["raw_path"]
     if _USUAL.fullmatch(raw) is None:
         _check_decoded(raw, scope["path"])
 

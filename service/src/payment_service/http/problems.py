@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,12 +16,12 @@ CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:lean-payments:problem:"
 
 
-def problem_document(error: PaymentsError, *, request_id: str | None) -> dict[str, Any]:
+def problem_document(error: PaymentsError, *, request_id: str | None) -> dict[str, object]:
     """Return the problem document of `error`; `code` is stable, `detail` is for people.
 
     It may quote Stripe, the database or the caller: neither secrets nor addresses of people come along.
     """
-    document: dict[str, Any] = {
+    document: dict[str, object] = {
         "type": TYPE_PREFIX + error.code,
         "title": error.title,
         "status": error.status,
@@ -30,7 +30,7 @@ def problem_document(error: PaymentsError, *, request_id: str | None) -> dict[st
         "request_id": request_id,
     }
     extra = {name: value for name, value in error.extra.items() if value is not None}
-    clean: dict[str, Any] = redact_value(msgspec.to_builtins(extra))
+    clean: dict[str, object] = redact_value(msgspec.to_builtins(extra))
     return document | clean
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from payment_service.errors import BadRequest, PayloadTooLarge
 from payment_service.http.problems import problem_body, problem_headers
 
 if TYPE_CHECKING:
-    from litestar.types import Receive, Send
+    from litestar.types import Receive, Scope, Send
 
     from payment_service.errors import PaymentsError
 
@@ -44,25 +44,27 @@ async def read_body(receive: Receive, *, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
-        message: Any = await receive()
-        chunk = message.get("body", b"")
+        message = await receive()
+        if message["type"] != "http.request":  # the client has gone
+            return b"".join(chunks)
+        chunk = message["body"]
         size += len(chunk)
         if size > limit:
             raise PayloadTooLarge(f"The body is larger than {limit} bytes")
         chunks.append(chunk)
-        if not message.get("more_body"):
+        if not message["more_body"]:
             return b"".join(chunks)
 
 
-def header(scope: Any, name: bytes) -> str | None:
+def header(scope: Scope, name: bytes) -> str | None:
     """Return a request header as text."""
     for key, value in scope["headers"]:
         if key == name:
-            return str(value.decode("latin-1"))
+            return value.decode("latin-1")
     return None
 
 
-def sole_header(scope: Any, name: bytes) -> str | None:
+def sole_header(scope: Scope, name: bytes) -> str | None:
     """Return a request header that decides who is let in: of two, a proxy before us may have checked the other one.
 
     Raises:

@@ -8,16 +8,21 @@ nothing keeps the process from starting.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from payment_service.errors import MethodNotAllowed
 from payment_service.http.responses import respond_problem
+from payment_service.http.scope import noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from litestar import Litestar
+    from litestar.handlers import BaseRouteHandler
     from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import Scope as AnyScope
+
+    from payment_service.http.scope import RequestScope
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
@@ -63,7 +68,7 @@ def public(reason: str, *, audience: Audience) -> Access:
     return Access(scope=None, reason=reason, audience=audience)
 
 
-def declared(handler: Any) -> Access | None:
+def declared(handler: BaseRouteHandler) -> Access | None:
     """Return what a Litestar handler declares; None: nothing."""
     access = handler.opt.get(OPT)
     return access if isinstance(access, Access) else None
@@ -85,11 +90,11 @@ def check_declared(app: Litestar) -> None:
             handler.opt.setdefault(OPT, min(said, key=_demand))
 
 
-def _is_made_by_litestar(handler: Any) -> bool:
+def _is_made_by_litestar(handler: BaseRouteHandler) -> bool:
     return bool(handler.fn.__module__ == "litestar.routes.http")
 
 
-def _required(path: str, handler: Any) -> Access:
+def _required(path: str, handler: BaseRouteHandler) -> Access:
     access = declared(handler)
     if access is None or not hasattr(handler, "http_methods"):
         what = f"{', '.join(sorted(getattr(handler, 'http_methods', ('connections',))))} {path}"
@@ -132,7 +137,7 @@ class PlainRoutes:
             methods = self._paths.setdefault(route.path, {})
             methods.update(dict.fromkeys(route.methods, (answer, route.access)))
 
-    def find(self, scope: Any) -> ASGIApp | None:
+    def find(self, scope: RequestScope) -> ASGIApp | None:
         """Return what answers, and note in `scope` what matched; None: there is no such path here."""
         methods = self._paths.get(scope["path"])
         if methods is None:
@@ -149,8 +154,8 @@ def _other_method(methods: Iterable[str]) -> ASGIApp:
     """Answer as RFC 9110, section 15.5.6 asks."""
     allowed = ", ".join(sorted(methods))
 
-    async def answer(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+    async def answer(scope: AnyScope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         error = MethodNotAllowed(f"Use {allowed}", allow=allowed)
-        await respond_problem(send, error, request_id=scope.get("request_id"))
+        await respond_problem(send, error, request_id=noted(scope).get("request_id"))
 
     return answer

@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -17,9 +17,8 @@ from payment_service.http.door.limits import DoorSettings
 from payment_service.http.door.watch import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
-    from litestar.types import ASGIApp
 
 ADMIN_CONNECTIONS: Final = 128
 """Of the admin port, which stays reachable for probes and metrics while the API's port is crowded."""
@@ -92,7 +91,9 @@ class Servers:
         self._servers: list[tuple[Server, asyncio.Task[None], socket.socket]] = []
         self._doors: list[Door] = []
 
-    async def start(self, application: ASGIApp | Any, listener: socket.socket, *, port: str = "api") -> None:
+    async def start(
+        self, application: Callable[..., Awaitable[None]], listener: socket.socket, *, port: str = "api"
+    ) -> None:
         """Serve `application` on a listening socket; returns when it accepts connections.
 
         Args:

@@ -17,7 +17,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal, TypeVar, cast
 
 import msgspec
 
@@ -46,6 +46,7 @@ class Limits:
     """Whether integers must fit into 64 bits; else they are exact up to 4 300 digits."""
 
 
+T = TypeVar("T")
 EVENTS: Final = Limits()
 """Of Stripe's events."""
 
@@ -62,7 +63,7 @@ class NotStrictJson(ValueError):
         self.member = member
 
 
-def decode(body: bytes, *, limits: Limits = EVENTS) -> Any:
+def decode(body: bytes, *, limits: Limits = EVENTS) -> object:
     """Read a body whole.
 
     Integers are exact; other numbers are floats within IEEE 754 binary64.
@@ -96,7 +97,7 @@ def _too_deep(limits: Limits) -> NotStrictJson:
     return NotStrictJson("depth", f"it is nested deeper than {limits.depth}")
 
 
-def _check_tree(body: bytes, content: Any, limits: Limits) -> None:
+def _check_tree(body: bytes, content: object, limits: Limits) -> None:
     long_number = limits.small_integers and _LONG_NUMBER in body.translate(_DIGITS)
     small = body.count(b"{") + body.count(b"[") <= limits.depth and body.count(b",") < limits.members
     if small and not long_number and not limits.unique_members:
@@ -114,7 +115,7 @@ def _check_unique(body: bytes, limits: Limits) -> None:
         raise _too_deep(limits) from error
 
 
-def _walk(content: Any, limits: Limits, *, long_number: bool) -> int:
+def _walk(content: object, limits: Limits, *, long_number: bool) -> int:
     """Check depth, size and integers, level by level, and return the number of objects' members."""
     level, depth, values, members = [content], 0, 0, 0
     while level:
@@ -132,8 +133,8 @@ def _walk(content: Any, limits: Limits, *, long_number: bool) -> int:
     return members
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    seen: dict[str, object] = {}
     for name, value in pairs:
         if name in seen:
             raise NotStrictJson("duplicate", "a member stands twice in an object", member=name)
@@ -141,7 +142,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return seen
 
 
-def storable(content: Any) -> Any:
+def storable(content: T) -> T:
     """Return content of Stripe's as a database takes it: what no text column or JSON column holds is replaced.
 
     U+0000 and unpaired surrogates become U+FFFD, the replacement character (Unicode 16.0, section 5.22), and numbers
@@ -152,12 +153,12 @@ def storable(content: Any) -> Any:
         NotStrictJson: it is too deep to be walked. What is merely deeper than an event may be is left to its reader.
     """
     try:
-        return _replaced(content)
+        return cast("T", _replaced(content))
     except RecursionError as error:
         raise _too_deep(EVENTS) from error
 
 
-def _replaced(content: Any) -> Any:
+def _replaced(content: object) -> object:
     if isinstance(content, str):
         return _NOT_STORABLE.sub(_REPLACEMENT, content)
     if isinstance(content, dict):

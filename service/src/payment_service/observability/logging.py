@@ -11,7 +11,7 @@ import logging
 import logging.handlers
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import msgspec
 import structlog
@@ -19,7 +19,9 @@ import structlog
 from payment_service.observability.redaction import redact, redact_value
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping
+
+    from structlog.typing import EventDict
 
     from payment_service.config.settings import Settings
 
@@ -28,7 +30,7 @@ FILES_KEPT: Final = 10
 _RENDERED: Final = "rendered"
 
 
-def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact_event(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Redact an event's texts and the values of fields that are named like secrets: the last step before rendering."""
     for name, value in event.items():
         event[name] = redact_value(value, name=name)
@@ -57,6 +59,16 @@ class LineLogger:
     debug = info = warning = error = critical = exception = log = fatal = msg
 
 
+class Line(TypedDict):
+    """What the log tells of each API request; `method` and `route` are of our own making."""
+
+    method: str
+    route: str
+    status: int
+    milliseconds: float
+    request_id: str
+
+
 class RequestLines:
     """Writes the line of each API request in production, in the form of the others.
 
@@ -71,21 +83,22 @@ class RequestLines:
         """Write there from now on; None: leave it to structlog."""
         self._logger = logger
 
-    def write(self, *, method: str, route: str, status: int, milliseconds: float, request_id: str, **why: str) -> bool:
-        """Write one line; False when it is left to structlog. `method` and `route` are of our own making.
+    def write(self, *, why: Mapping[str, str] | None = None, **line: Unpack[Line]) -> bool:
+        """Write one line; False when it is left to structlog.
 
         `why` says of a refused request what a person asks first.
         """
         if self._logger is None:
             return False
-        request_id = redact(request_id)
+        request_id = redact(line["request_id"])
         now = time.time()  # a log line tells the real time, whatever a test's clock says
         second = int(now)
         if second != self._second[0]:
             self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-        told = "".join(f'"{name}":{msgspec.json.encode(redact(text)).decode()},' for name, text in why.items())
+        told = "".join(f'"{name}":{msgspec.json.encode(redact(text)).decode()},' for name, text in (why or {}).items())
         self._logger.msg(
-            f'{{"method":"{method}","route":"{route}","status":{status},"milliseconds":{milliseconds:.2f},'
+            f'{{"method":"{line["method"]}","route":"{line["route"]}","status":{line["status"]},'
+            f'"milliseconds":{line["milliseconds"]:.2f},'
             f'"request_id":"{request_id}",{told}"event":"request","level":"info","logger":"{self._logger.name}",'
             f'"timestamp":"{self._second[1]}.{int(now % 1 * 1_000_000):06d}Z"}}'
         )
@@ -151,5 +164,5 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _to_json(event: dict[str, Any], **_: Any) -> str:
+def _to_json(event: EventDict, **_: object) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()

@@ -11,12 +11,17 @@ by themselves (exceptions with their tracebacks) passes the same redaction as lo
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from payment_service.observability.redaction import redact, redact_value
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Send
+    from collections.abc import Sequence
+
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # untyped
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 SERVICE_NAME = "lean-payments"
@@ -36,7 +41,7 @@ class Tracing:
         exporter: where spans go; default: the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`.
     """
 
-    def __init__(self, *, version: str, exporter: Any = None) -> None:
+    def __init__(self, *, version: str, exporter: SpanExporter | None = None) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - optional
         from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor  # noqa: PLC0415 - as above
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as above
@@ -49,7 +54,7 @@ class Tracing:
         self._tracer = self.provider.get_tracer("payment_service")
         calls = AioHttpClientInstrumentor()
         calls.instrument(tracer_provider=self.provider, url_filter=lambda url: str(url.with_query(None)))
-        self._instrumentors: list[Any] = [calls]
+        self._instrumentors: list[BaseInstrumentor] = [calls]
 
     def watch(self, engine: AsyncEngine) -> None:
         """Make spans of the engine's statements."""
@@ -65,12 +70,13 @@ class Tracing:
         from opentelemetry.propagate import extract  # noqa: PLC0415 - optional
         from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415 - as above
 
-        async def traced(scope: Any, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or scope["path"].startswith(PROBES):
+        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+            kind: object = scope["type"]
+            if kind != "http" or scope["path"].startswith(PROBES):
                 await application(scope, receive, send)
                 return
             carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            method = scope["method"]
+            method = str(scope.get("method"))
             with self._tracer.start_as_current_span(method, context=extract(carrier), kind=SpanKind.SERVER) as span:
 
                 async def send_noted(message: Message) -> None:
@@ -82,7 +88,7 @@ class Tracing:
                                 "http.request.method": method,
                                 "http.route": route,
                                 "http.response.status_code": message["status"],
-                                "payments.request_id": scope.get("request_id", ""),
+                                "payments.request_id": str(scope.get("request_id", "")),
                             }
                         )
                         if message["status"] >= 500:  # noqa: PLR2004 - OpenTelemetry's rule for servers
@@ -100,12 +106,12 @@ class Tracing:
         self.provider.shutdown()
 
 
-def _redacting(exporter: Any) -> Any:
+def _redacting(exporter: SpanExporter) -> SpanExporter:
     """Return an exporter that removes secrets from all texts of spans before `exporter` sends them."""
     from opentelemetry.sdk.trace.export import SpanExporter  # noqa: PLC0415 - optional
 
     class Redacting(SpanExporter):
-        def export(self, spans: Any) -> Any:
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
             return exporter.export([_clean(span) for span in spans])
 
         def shutdown(self) -> None:
@@ -117,7 +123,7 @@ def _redacting(exporter: Any) -> Any:
     return Redacting()
 
 
-def _clean(span: Any) -> Any:
+def _clean(span: ReadableSpan) -> ReadableSpan:
     from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415 - optional
     from opentelemetry.trace import Status  # noqa: PLC0415 - as above
 

@@ -6,7 +6,7 @@ transactions. Each of them has a retention of its own, the audit log the longest
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -31,7 +31,7 @@ async def record_outcome(
     refused request, the operation.
     """
     verb, _, noun = operation.kind.partition("_")
-    answer: dict[str, Any] = msgspec.json.decode(response.body)
+    answer: dict[str, object] = msgspec.json.decode(response.body)
     done = response.status < _REFUSED
     details = {"operation": operation.id, "request_id": operation.request_id, "status": response.status}
     await audit_log.record(
@@ -39,7 +39,7 @@ async def record_outcome(
         actor=audit_log.api_actor(operation.principal),
         action=f"{noun}.{verb}",
         object_type=noun if done else "operation",
-        object_id=answer.get("id", operation.id) if done else operation.id,
+        object_id=str(answer.get("id", operation.id)) if done else operation.id,
         now=now,
         details=details if done else details | {"code": answer.get("code")},
     )

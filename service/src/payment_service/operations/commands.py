@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 import msgspec
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+T = TypeVar("T")
 _HEADERS: Final = ("BEGUN", "ANSWER", "OPERATION", "KIND", "PHASE", "ERROR")
 
 
@@ -52,7 +53,7 @@ def show(operation_id: str) -> None:
     echo(msgspec.json.format(msgspec.json.encode(_inspect(lambda found: found.show(operation_id))), indent=2))
 
 
-def _inspect(work: Callable[[OperationInspection], Awaitable[Any]]) -> Any:
+def _inspect(work: Callable[[OperationInspection], Awaitable[T]]) -> T:
     return with_database(lambda _, database: work(OperationInspection(database, clock=Clock())), name="operations")
 
 

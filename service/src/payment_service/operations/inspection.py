@@ -13,12 +13,13 @@ from payment_service.http.paging import Order, read_page
 from payment_service.storage.tables import operations
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
+    from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.http.paging import Page
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import OperationRow
 
 _SHOWN: Final = [column for column in operations.c if column.name not in {"request", "response_body"}]
 
@@ -108,12 +109,12 @@ class OperationInspection:
             raise NotFound(f"There is no operation {operation_id}")
         return self._view(found[0])
 
-    def _view(self, row: Row[Any]) -> OperationView:
+    def _view(self, row: OperationRow) -> OperationView:
         values = {name: value for name, value in row._mapping.items() if name in OperationView.__struct_fields__}  # noqa: SLF001 - SQLAlchemy's public name
         past = not row.finished and row.lease_expires_at <= self._clock.now()
         facts = {name: value for name, value in row.facts.items() if "secret" not in name}
         return OperationView(**(values | {"facts": facts}), past_lease=past)
 
 
-async def _rows(connection: AsyncConnection, statement: Any) -> list[Row[Any]]:
+async def _rows(connection: AsyncConnection, statement: Executable) -> list[OperationRow]:
     return list((await connection.execute(statement)).all())

@@ -8,7 +8,7 @@ erased it is kept nowhere, and a replay answers without it: the status, the ids 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Select
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import OperationRow
 
 MOVE_SECONDS: Final = 60.0
 BATCH: Final = 200
@@ -38,7 +38,7 @@ FACTS: Final = frozenset({"card", "end_user", "declined"})
 """Marks of a card and of an end user's address are made of what is personal; a decline may quote Stripe."""
 ANSWER: Final = frozenset({"email", "name", "reference", "metadata"})
 REFUSAL: Final = frozenset({"detail", "errors"})
-_EMPTY: Final[dict[str, Any]] = {"metadata": {}}
+_EMPTY: Final[dict[str, object]] = {"metadata": {}}
 """What takes the place of a field; null where it is not named here."""
 _REFUSED: Final = 400
 _INLINE: Final = (operations.c.finished, operations.c.personal_id.is_(None))
@@ -54,20 +54,21 @@ _PART: Final = (
 class Parted(NamedTuple):
     """An operation without what is personal, and that."""
 
-    request: dict[str, Any]
-    facts: dict[str, Any]
+    request: dict[str, object]
+    facts: dict[str, object]
     body: bytes
-    content: dict[str, Any]
+    content: dict[str, object]
     """What was taken out; empty: nothing."""
     customer_id: str | None
     """Our id of the customer, if the operation got as far."""
     stripe_customer_id: str | None
 
 
-def part(row: Row[Any]) -> Parted:
+def part(row: OperationRow) -> Parted:
     """Take what is personal out of a finished operation's row. Pure."""
     body = bytes(row.response_body or b"")
-    answer: dict[str, Any] = msgspec.json.decode(body) if body else {}
+    answer: dict[str, object] = msgspec.json.decode(body) if body else {}
+    assert row.response_status is not None  # it is finished
     of_answer = REFUSAL if row.response_status >= _REFUSED else ANSWER
     request, of_request = _divide(row.request, REQUEST)
     facts, of_facts = _divide(row.facts, FACTS, leave_out=True)
@@ -75,22 +76,27 @@ def part(row: Row[Any]) -> Parted:
     if "detail" in of_told:
         told["detail"] = answer.get("title", "")
     content = {"request": of_request, "facts": of_facts, "answer": of_told}
-    ours = facts.get("customer_id") or told.get("customer_id")
+    ours = _text(facts, "customer_id") or _text(told, "customer_id")
     if row.kind == "create_customer":
-        ours = ours or told.get("id")
+        ours = ours or _text(told, "id")
     return Parted(
         request=request,
         facts=facts,
         body=msgspec.json.encode(told) if of_told else body,
         content={name: part for name, part in content.items() if part},
         customer_id=ours,
-        stripe_customer_id=facts.get("stripe_customer_id") or told.get("stripe_customer_id"),
+        stripe_customer_id=_text(facts, "stripe_customer_id") or _text(told, "stripe_customer_id"),
     )
 
 
+def _text(values: Mapping[str, object], name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) else None
+
+
 def _divide(
-    values: dict[str, Any], names: frozenset[str], *, leave_out: bool = False
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    values: dict[str, object], names: frozenset[str], *, leave_out: bool = False
+) -> tuple[dict[str, object], dict[str, object]]:
     """Return what stays and what was taken out; empty values are nothing."""
     taken = {name: value for name, value in values.items() if name in names and value}
     emptied = {} if leave_out else {name: _EMPTY.get(name) for name in taken}
@@ -141,7 +147,7 @@ class Mover:
 
 
 async def erase_operations(
-    connection: AsyncConnection, *, customer_ids: Iterable[str], subscription_ids: Select[Any]
+    connection: AsyncConnection, *, customer_ids: Iterable[str], subscription_ids: Select[str | None]
 ) -> int:
     """Take what is personal out of a customer's operations, at most `BATCH` found in each way, and keep it nowhere.
 
@@ -160,7 +166,7 @@ async def erase_operations(
 
 async def _read(
     connection: AsyncConnection, condition: ColumnElement[bool], *, skip_locked: bool = False
-) -> Sequence[Row[Any]]:
+) -> Sequence[OperationRow]:
     """Lock rows; those that another worker moves are its own."""
     statement = _SELECT.where(condition).limit(BATCH).with_for_update(skip_locked=skip_locked)
     return (await connection.execute(statement)).all()

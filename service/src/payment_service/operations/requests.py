@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from litestar import Response
 
 from payment_service.errors import BadRequest
 from payment_service.http.addresses import counted_as, parse_address
+from payment_service.http.scope import noted
 from payment_service.operations.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
 from payment_service.storage.audit_log import api_actor
 from payment_service.stripe_api.reads import Asker
 
 if TYPE_CHECKING:
     from litestar import Request
+    from litestar.datastructures import State
 
 END_USER_HEADER: Final = "X-FAPI-Customer-IP-Address"
 
@@ -86,9 +88,12 @@ class Caller:
         )
 
 
-def read_caller(request: Request[Any, Any, Any], *, principal: str, livemode: bool, key_required: bool) -> Caller:
+def read_caller(
+    request: Request[object, object, State], *, principal: str, livemode: bool, key_required: bool
+) -> Caller:
     """Read the caller of a request."""
-    scope: Any = request.scope  # with what the gate and Admission have set
+    scope = noted(request.scope)  # with what the gate and Admission have set
+    access = scope["access"]
     return Caller(
         principal=principal,
         request_id=scope["request_id"],
@@ -100,7 +105,7 @@ def read_caller(request: Request[Any, Any, Any], *, principal: str, livemode: bo
         key_required=key_required,
         keyed=scope["keyed"],
         address=scope["client_address"],
-        limit=scope["access"].limit,
+        limit=access.limit if access else "",
         end_user=request.headers.get(END_USER_HEADER),
     )
 

@@ -12,13 +12,15 @@ import math
 import secrets
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from payment_service.caching.circuit_breaker import Circuit, CircuitOpen
 from payment_service.observability.metrics import LIMITER_DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from payment_service.caching.redis import RedisClient
 
 WINDOW_SECONDS: Final = 60.0
 MAXIMUM_SUBJECTS: Final = 10_000
@@ -180,7 +182,7 @@ class RedisLimiter:
     tag, so that a cluster keeps them on one node and several rules stay one atomic step.
     """
 
-    def __init__(self, client: Any, *, circuit: Circuit | None = None) -> None:
+    def __init__(self, client: RedisClient, *, circuit: Circuit | None = None) -> None:
         self._script = client.register_script(_SCRIPT)
         self._circuit = circuit or Circuit()
 
@@ -205,17 +207,17 @@ class RedisLimiter:
 
     async def _run(self, rules: Sequence[Rule], *, everything: bool = False) -> list[int]:
         keys = [f"payments:{{limit}}:{rule.name}:{rule.subject}" for rule in rules]
-        arguments: list[Any] = [secrets.token_hex(4), int(everything)]
+        arguments: list[str | int | bytes] = [secrets.token_hex(4), int(everything)]
         for rule in rules:
             window = int(rule.window_seconds * 1_000_000)
             arguments += [rule.limit, rule.amount, int(rule.exact), window, rule.share]
         try:
             async with self._circuit.asking():
-                answer: list[int] = await self._script(keys=keys, args=arguments)
+                answer = await self._script(keys=keys, args=arguments)
         except CircuitOpen:
             LIMITER_DECISIONS.labels("open").inc()
             raise
-        return answer
+        return cast("list[int]", answer)
 
 
 def _tightest(rules: Sequence[Rule], counts: Sequence[int], reset_seconds: float) -> Decision:

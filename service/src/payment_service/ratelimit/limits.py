@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from payment_service.http.addresses import counted_as, last_untrusted, parse_address, parse_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from litestar.types import Scope
 
     from payment_service.http.addresses import Network
     from payment_service.ratelimit.limiter import Decision
@@ -27,13 +29,13 @@ def parse_networks(networks: Sequence[str]) -> tuple[Network, ...]:
     return tuple(parse_network(network) for network in networks)
 
 
-def client_address(scope: Any, *, proxies: tuple[Network, ...]) -> str:
+def client_address(scope: Scope, *, proxies: tuple[Network, ...]) -> str:
     """Return what the request's client is counted under: its IPv4 address, or the /64 of its IPv6 address.
 
     All `X-Forwarded-For` lines are one list, in the order they came (RFC 9110, section 5.3), read by
     `addresses.last_untrusted`; without trusted proxies, or from a peer that is none, they mean nothing.
     """
-    peer = str(scope["client"][0]) if scope.get("client") else UNKNOWN
+    peer = str(client[0]) if (client := scope.get("client")) else UNKNOWN
     lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"] if proxies else []
     forwarded = b",".join(lines)
     count = _remembered if len(forwarded) <= _REMEMBERED_BYTES else _counted_as  # callers choose how long it is

@@ -71,7 +71,7 @@ def readable(obj: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def has_id(obj: Any) -> bool:
+def has_id(obj: object) -> bool:
     """Tell whether this is an object with an id."""
     return isinstance(obj, dict) and isinstance(obj.get("id"), str)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from payment_service.stripe_api import objects
 from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND, Answer, StripeGateway, StripeObject, StripeRejected
@@ -36,7 +36,7 @@ async def retrieve_customer(gateway: StripeGateway, customer_id: str) -> StripeO
     return await gateway.request("retrieve_customer", "get", "customers", customer_id)
 
 
-async def list_customers(gateway: StripeGateway, **params: Any) -> AsyncIterator[StripeObject]:
+async def list_customers(gateway: StripeGateway, **params: object) -> AsyncIterator[StripeObject]:
     """Walk through the customers that a filter lets pass, newest first (docs.stripe.com/api/customers/list).
 
     `email` compares letter by letter.
@@ -56,7 +56,7 @@ async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
     return await gateway.request("retrieve_price", "get", "prices", price_id)
 
 
-async def list_prices(gateway: StripeGateway, **params: Any) -> StripeObject:
+async def list_prices(gateway: StripeGateway, **params: object) -> StripeObject:
     """List prices (docs.stripe.com/api/prices/list)."""
     return await _page(gateway, "list_prices", "prices", params=params)
 
@@ -83,7 +83,7 @@ async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, 
     (`default_incomplete`): docs.stripe.com/billing/subscriptions/overview#subscription-payment-behavior.
     """
     quantity = {} if terms.quantity is None else {"quantity": terms.quantity}
-    params: dict[str, Any] = {
+    params: dict[str, object] = {
         "customer": terms.customer,
         "items": [{"price": terms.price, **quantity}],
         "default_payment_method": terms.payment_method,
@@ -108,7 +108,7 @@ async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) ->
     return await gateway.request("retrieve_subscription", "get", "subscriptions", subscription_id, params=params)
 
 
-async def list_subscriptions(gateway: StripeGateway, **params: Any) -> StripeObject:
+async def list_subscriptions(gateway: StripeGateway, **params: object) -> StripeObject:
     """List subscriptions (docs.stripe.com/api/subscriptions/list)."""
     params = {"expand": [f"data.{path}" for path in SUBSCRIPTION_EXPAND], **params}
     return await _page(gateway, "list_subscriptions", "subscriptions", params=params)
@@ -162,13 +162,13 @@ async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> S
     return await gateway.request(operation, "get", *collection.split("/"), object_id)
 
 
-async def list_page(gateway: StripeGateway, collection: str, **params: Any) -> StripeObject:
+async def list_page(gateway: StripeGateway, collection: str, **params: object) -> StripeObject:
     """List a page of any collection, newest first (docs.stripe.com/api/pagination)."""
     operation = f"list_{collection.replace('/', '_')}"
     return await _page(gateway, operation, *collection.split("/"), params={"limit": 100, **params})
 
 
-async def _page(gateway: StripeGateway, operation: str, *segments: str, params: Mapping[str, Any]) -> StripeObject:
+async def _page(gateway: StripeGateway, operation: str, *segments: str, params: Mapping[str, object]) -> StripeObject:
     """Return a page of a list.
 
     Raises:

@@ -117,7 +117,7 @@ class StripeGateway:
         operation: str,
         method: str,
         *segments: str,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, object] | None = None,
         idempotency_key: str | None = None,
     ) -> StripeObject:
         """Call Stripe and return the object of its answer: see `call`."""
@@ -129,7 +129,7 @@ class StripeGateway:
         operation: str,
         method: str,
         *segments: str,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, object] | None = None,
         idempotency_key: str | None = None,
     ) -> Answer:
         """Call Stripe, trying again after passing faults with the same key until the time limit.
@@ -177,7 +177,7 @@ class StripeGateway:
             STRIPE_REQUESTS.labels(operation, outcome).inc()
             STRIPE_SECONDS.labels(operation).observe(time.perf_counter() - started)
 
-    async def _attempts(self, method: str, path: str, params: dict[str, Any], key: str | None) -> Answer:
+    async def _attempts(self, method: str, path: str, params: dict[str, object], key: str | None) -> Answer:
         for attempt in range(self._settings.max_retries + 1):
             try:
                 return await self._once(method, path, params, key)
@@ -190,7 +190,7 @@ class StripeGateway:
                 await asyncio.sleep(random.uniform(0, cap))  # noqa: S311 - jitter
         raise AssertionError
 
-    async def _once(self, method: str, path: str, params: dict[str, Any], key: str | None) -> Answer:
+    async def _once(self, method: str, path: str, params: dict[str, object], key: str | None) -> Answer:
         options = {"api_key": self._settings.secret_key.reveal(), "max_network_retries": 0}
         if key is not None:
             options["idempotency_key"] = key

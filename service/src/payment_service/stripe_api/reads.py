@@ -15,7 +15,7 @@ import copy
 import time
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from payment_service.errors import TooManyRequests, Unprocessable
 from payment_service.observability.metrics import LIMITER_DECISIONS
@@ -46,7 +46,7 @@ class Asker(NamedTuple):
 
 class _Remembered(NamedTuple):
     until: float
-    answer: Any
+    answer: object
     absent: Unprocessable | None
 
 
@@ -65,7 +65,7 @@ class StripeReads:
         self._limiter = limiter
         self._settings = settings
         self._monotonic = monotonic
-        self._asking: dict[Question, asyncio.Task[Any]] = {}
+        self._asking: dict[Question, asyncio.Task[object]] = {}
         self._remembered: OrderedDict[Question, _Remembered] = OrderedDict()
 
     async def ask(
@@ -90,16 +90,14 @@ class StripeReads:
         if known is not None:
             if known.absent is not None:
                 raise copy.copy(known.absent)
-            answer: AnswerT = known.answer
-            return answer
+            return cast("AnswerT", known.answer)  # to the same question, which `read` answers
         asking = self._asking.get(question)
         if asking is None:
             asking = self._asking[question] = begin(self._read(question, read, fresh_seconds))
             asking.add_done_callback(partial(self._asked, question))
-        found: AnswerT = await asyncio.shield(asking)
-        return found
+        return cast("AnswerT", await asyncio.shield(asking))
 
-    async def _read(self, question: Question, read: Callable[[], Awaitable[Any]], fresh_seconds: float) -> Any:
+    async def _read(self, question: Question, read: Callable[[], Awaitable[AnswerT]], fresh_seconds: float) -> AnswerT:
         try:
             answer = await read()
             self._remember(question, fresh_seconds, answer, None)
@@ -108,7 +106,7 @@ class StripeReads:
             raise
         return answer
 
-    def _asked(self, question: Question, asking: asyncio.Task[Any]) -> None:
+    def _asked(self, question: Question, asking: asyncio.Task[object]) -> None:
         """Forget a call that has ended; asyncio would complain of a fault that nobody waits for any more."""
         del self._asking[question]
         if not asking.cancelled():
@@ -134,7 +132,7 @@ class StripeReads:
         found = self._remembered.get(question)
         return found if found is not None and self._monotonic() < found.until else None
 
-    def _remember(self, question: Question, seconds: float, answer: Any, absent: Unprocessable | None) -> None:
+    def _remember(self, question: Question, seconds: float, answer: object, absent: Unprocessable | None) -> None:
         if seconds <= 0:
             return
         self._remembered[question] = _Remembered(self._monotonic() + seconds, answer, absent)

@@ -15,8 +15,9 @@ in the last `LOOKED_AT_DAYS`: a worker may have been away for as long.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import msgspec
 import structlog
 from sqlalchemy import and_, bindparam, cast, null, or_, select, union_all
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sqlalchemy import ColumnElement, Select
-    from sqlalchemy.engine import Row
+    from sqlalchemy.engine import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.storage.database import Database
@@ -62,7 +63,7 @@ _SHOWN: Final = (
 _SIDES: Final = tuple(
     table.c[name].label(f"{prefix}_{name}") for prefix, table in (("last", _last), ("first", _first)) for name in _SHOWN
 )
-_SINCE: Final[ColumnElement[Any]] = bindparam("since")
+_SINCE: Final[ColumnElement[datetime]] = bindparam("since")
 _BOTH_LIVE: Final[ColumnElement[bool]] = and_(
     _last.c.livemode == bindparam("livemode"),
     _last.c.status.in_(LIVE_STATUSES),
@@ -105,18 +106,44 @@ _ROWS: Final = _rows()
 log = structlog.get_logger("payments")
 
 
+class Side(NamedTuple):
+    """One of two live subscriptions: the columns of `_SHOWN`."""
+
+    id: str
+    stripe_subscription_id: str
+    stripe_customer_id: str
+    product_id: str
+    ordered_product_id: str | None
+    items: list[dict[str, object]]
+    operation_id: str | None
+    exclusive: bool
+    joined: dict[str, float | None]
+    created_at: datetime
+
+
+class PairRow(Protocol):
+    """A row of `_ROWS`; the columns of both sides are in its mapping."""
+
+    mine_since: datetime | None
+    theirs_since: datetime | None
+
+    @property
+    def _mapping(self) -> RowMapping:
+        """By the columns' names."""
+
+
 class Pair(NamedTuple):
     """Two live subscriptions of one person with a product in common."""
 
-    last: dict[str, Any]
+    last: Side
     """The one that came to the product last."""
-    first: dict[str, Any]
+    first: Side
     product_id: str
 
     @property
     def name(self) -> str:
         """Name the pair."""
-        return f"{self.last['id']} {self.first['id']}"
+        return f"{self.last.id} {self.first.id}"
 
 
 class Found(NamedTuple):
@@ -142,11 +169,11 @@ async def watch(database: Database, *, livemode: bool, now: datetime) -> int:
     return sum(at >= counted for at in times.values())
 
 
-def _told(value: Mapping[str, Any] | None) -> tuple[set[str], dict[str, float]]:
+def _told(value: Mapping[str, object] | None) -> tuple[set[str], dict[str, float]]:
     """Return the names of the pairs that were told, and when, which the version before does not write."""
     held = value or {}
-    times: dict[str, float] = held.get("told_at", {})
-    return {*held.get("pairs", ()), *times}, times
+    times = msgspec.convert(held.get("told_at", {}), dict[str, float])
+    return {*msgspec.convert(held.get("pairs", []), list[str]), *times}, times
 
 
 async def _find(
@@ -159,41 +186,41 @@ async def _find(
     longest: dict[tuple[str, str], tuple[float, str, Pair]] = {}
     for row in rows:
         for pair in _pairs_of(row, began=began):
-            candidate = (_since(pair.first, pair.product_id), pair.first["id"], pair)
-            key = (pair.last["id"], pair.product_id)
+            candidate = (_since(pair.first, pair.product_id), pair.first.id, pair)
+            key = (pair.last.id, pair.product_id)
             longest[key] = min(longest.get(key, candidate), candidate, key=lambda found: found[:2])
     chosen = [longest[key][-1] for key in sorted(longest, reverse=True)]
     return Found({pair.name: pair for pair in chosen}, whole=len(rows) < LIMIT)
 
 
-def _pairs_of(row: Row[Any], *, began: int) -> list[Pair]:
+def _pairs_of(row: PairRow, *, began: int) -> list[Pair]:
     """Return what the two are a pair by: one of each product to which the one came last, unasked. Pure."""
     last, first = _side(row, "last"), _side(row, "first")
     moved = max((at.timestamp() for at in (row.mine_since, row.theirs_since) if at), default=0)
     return [
         Pair(last, first, product)
-        for product in products_of(last["items"], last["product_id"]) & products_of(first["items"], first["product_id"])
-        if (_since(last, product), last["id"]) > (_since(first, product), first["id"])
+        for product in products_of(last.items, last.product_id) & products_of(first.items, first.product_id)
+        if (_since(last, product), last.id) > (_since(first, product), first.id)
         and max(_since(last, product), moved) >= began
         and (moved > _since(last, product) or not _is_asked_for(last, product))
     ]
 
 
-def _side(row: Row[Any], prefix: str) -> dict[str, Any]:
+def _side(row: PairRow, prefix: str) -> Side:
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    return {name: values[f"{prefix}_{name}"] for name in _SHOWN}
+    return Side(**{name: values[f"{prefix}_{name}"] for name in _SHOWN})
 
 
-def _since(side: dict[str, Any], product: str) -> float:
+def _since(side: Side, product: str) -> float:
     """Return since when a subscription has a product, in seconds."""
-    joined: float | None = side["joined"].get(product)
-    return side["created_at"].timestamp() if joined is None else joined
+    joined = side.joined.get(product)
+    return side.created_at.timestamp() if joined is None else joined
 
 
-def _is_asked_for(side: dict[str, Any], product: str) -> bool:
+def _is_asked_for(side: Side, product: str) -> bool:
     """Tell whether it was ordered here with `allow_multiple` for this product, which it has had since."""
-    ordered = side["operation_id"] is not None and side["ordered_product_id"] == product
-    return ordered and not side["exclusive"] and side["joined"].get(product) is None
+    ordered = side.operation_id is not None and side.ordered_product_id == product
+    return ordered and not side.exclusive and side.joined.get(product) is None
 
 
 async def _record(database: Database, *, livemode: bool, began: int, now: datetime) -> dict[str, float]:
@@ -207,10 +234,10 @@ async def _record(database: Database, *, livemode: bool, began: int, now: dateti
             await write_outbox(
                 connection,
                 object_type=EVENT,
-                object_id=pair.last["id"],
+                object_id=pair.last.id,
                 before=None,
                 after=_shown(pair),
-                cause=pair.first["id"],
+                cause=pair.first.id,
                 now=now,
             )
         kept = found.pairs.keys() if found.whole else found.pairs.keys() | names
@@ -223,11 +250,11 @@ async def _record(database: Database, *, livemode: bool, began: int, now: dateti
 
 def _shown(pair: Pair) -> dict[str, str]:
     return {
-        "subscription_id": pair.last["id"],
-        "stripe_subscription_id": pair.last["stripe_subscription_id"],
-        "stripe_customer_id": pair.last["stripe_customer_id"],
-        "other_subscription_id": pair.first["id"],
-        "other_stripe_subscription_id": pair.first["stripe_subscription_id"],
-        "other_stripe_customer_id": pair.first["stripe_customer_id"],
+        "subscription_id": pair.last.id,
+        "stripe_subscription_id": pair.last.stripe_subscription_id,
+        "stripe_customer_id": pair.last.stripe_customer_id,
+        "other_subscription_id": pair.first.id,
+        "other_stripe_subscription_id": pair.first.stripe_subscription_id,
+        "other_stripe_customer_id": pair.first.stripe_customer_id,
         "product_id": pair.product_id,
     }

@@ -100,6 +100,7 @@ class Placement:
         slot, request = self._slot(state), request_of(asked)
         live = None if request.allow_multiple else await slots.find_live(connection, slot)
         if live is not None and live.operation_id == asked.mark:  # a restored database has lost the operation
+            assert live.stripe_subscription_id is not None  # what is live is Stripe's
             state.holder = Holder(id=live.id, stripe_id=live.stripe_subscription_id, ours=True)
             return Begun(state)
         if live is not None:

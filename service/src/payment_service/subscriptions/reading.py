@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from payment_service.http.failures import to_problem
 from payment_service.http.responses import respond, respond_problem
 from payment_service.http.route_access import declared
+from payment_service.http.scope import noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestar import Litestar
-    from litestar.types import ASGIApp, Receive, Send
+    from litestar.types import ASGIApp, Receive, Scope, Send
 
     from payment_service.caching.cache import ReadCache
     from payment_service.http.route_access import Access
@@ -56,24 +57,24 @@ class SubscriptionReads:
         self._subscriptions = subscriptions
         self._cache = cache
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
         path = scope["path"]
-        known = path.startswith(PREFIX) and scope["method"] == "GET" and _ID.fullmatch(path, len(PREFIX))
+        known = path.startswith(PREFIX) and noted(scope)["method"] == "GET" and _ID.fullmatch(path, len(PREFIX))
         if not known or scope["query_string"]:
             await self.api(scope, receive, send)
             return
         scope["path_template"] = self._template
         await self._answer(scope, receive, send)
 
-    async def _read_one(self, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+    async def _read_one(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         subscription_id = scope["path"][len(PREFIX) :]
         body = self._cache.look_up(subscription_id)
         if body is None:
             try:
                 body = await self._cache.load(subscription_id, partial(self._read, subscription_id))
             except Exception as error:  # noqa: BLE001 - each becomes an answer
-                await respond_problem(send, to_problem(error), request_id=scope.get("request_id"))
+                await respond_problem(send, to_problem(error), request_id=noted(scope).get("request_id"))
                 return
         await respond(send, 200, body)
 

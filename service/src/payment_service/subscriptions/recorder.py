@@ -23,12 +23,12 @@ from payment_service.subscriptions import slots
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.operations.steps import Step
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import SubscriptionRow
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject
     from payment_service.subscriptions.creation_state import CreatingSubscription
 
@@ -84,7 +84,7 @@ class Recorder:
 
     async def record(
         self, connection: AsyncConnection, obj: StripeObject, *, seen: Seen | None, cause: str
-    ) -> Row[object]:
+    ) -> SubscriptionRow:
         """Write the subscription and return its row.
 
         Raises:
@@ -96,7 +96,7 @@ class Recorder:
 
     async def record_for(
         self, step: Step[CreatingSubscription], obj: StripeObject, *, seen: Seen | None, cause: str
-    ) -> Row[object]:
+    ) -> SubscriptionRow:
         """Write the subscription of a creation; when it has a row that is not the reserved one, that is given back.
 
         Raises:

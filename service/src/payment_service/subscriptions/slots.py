@@ -12,7 +12,7 @@ still takes the slot.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import Boolean, Text, bindparam, delete, or_, select
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.storage.rows import SubscriptionRow
 
 _SAME_CUSTOMER: Final = (
     subscriptions.c.livemode == bindparam("livemode"),
@@ -94,12 +95,12 @@ class Wanted(NamedTuple):
     """Whether it takes the slot for itself; else others may be live beside it."""
 
 
-async def find_live(connection: AsyncConnection, slot: Slot) -> Row[Any] | None:
+async def find_live(connection: AsyncConnection, slot: Slot) -> SubscriptionRow | None:
     """Return a live subscription of this customer with this product among its items, wherever it was made."""
     return (await connection.execute(_FIRST_LIVE, slot._asdict())).first()
 
 
-async def find_holder(connection: AsyncConnection, slot: Slot) -> Row[Any] | None:
+async def find_holder(connection: AsyncConnection, slot: Slot) -> SubscriptionRow | None:
     """Return the row that holds the slot of this customer and product in the index."""
     return (await connection.execute(_HOLDER, slot._asdict())).first()
 
@@ -131,7 +132,7 @@ async def release(connection: AsyncConnection, subscription_id: str) -> None:
     )
 
 
-def exists(row: Row[Any]) -> SubscriptionExists:
+def exists(row: SubscriptionRow) -> SubscriptionExists:
     """Return the error that names the live subscription."""
     return SubscriptionExists(
         f"The customer already has the live subscription {row.id} to this product; set allow_multiple to add another",

@@ -11,10 +11,12 @@ from payment_service.storage.tables import subscriptions
 from payment_service.subscriptions.schemas import CreatedSubscription, PauseCollection, SubscriptionView, client_secret
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
+    from collections.abc import Sequence
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.http.paging import Page
+    from payment_service.storage.rows import SubscriptionRow
 
 _BY_ID: Final = select(subscriptions).where(
     subscriptions.c.livemode == bindparam("livemode"),
@@ -28,7 +30,7 @@ _ORDER: Final = Order(
 )
 
 
-async def get(connection: AsyncConnection, subscription_id: str, *, livemode: bool) -> Row[Any] | None:
+async def get(connection: AsyncConnection, subscription_id: str, *, livemode: bool) -> SubscriptionRow | None:
     """Return a subscription by our id or Stripe's."""
     return (await connection.execute(_BY_ID, {"id": subscription_id, "livemode": livemode})).first()
 
@@ -40,7 +42,7 @@ async def list_page(
     customer_id: str | None,
     page: Page,
     **exact: str | None,
-) -> tuple[list[Row[Any]], bool]:
+) -> tuple[Sequence[SubscriptionRow], bool]:
     """Return a page of subscriptions, newest first, and whether there are more.
 
     Args:
@@ -62,10 +64,11 @@ async def list_page(
         if value is not None:
             statement = statement.where(subscriptions.c[name] == value)
     among = (subscriptions.c.livemode == livemode, subscriptions.c.stripe_subscription_id.is_not(None))
-    return await read_page(connection, statement, order=_ORDER, page=page, among=among)
+    rows, more = await read_page(connection, statement, order=_ORDER, page=page, among=among)
+    return rows, more
 
 
-def to_view(row: Row[Any]) -> SubscriptionView:
+def to_view(row: SubscriptionRow) -> SubscriptionView:
     """Build the public view of a row."""
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     shown = {name: values[name] for name in SubscriptionView.__struct_fields__ if name != "pause_collection"}
@@ -75,7 +78,7 @@ def to_view(row: Row[Any]) -> SubscriptionView:
     return SubscriptionView(**shown, pause_collection=pause)
 
 
-def to_created(row: Row[Any], obj: dict[str, Any], *, customer_id: str) -> CreatedSubscription:
+def to_created(row: SubscriptionRow, obj: dict[str, Any], *, customer_id: str) -> CreatedSubscription:
     """Build the answer to create-subscription of a row and Stripe's object, which holds the client secret."""
     secret, kind = client_secret(obj)
     ours = {"customer_id": customer_id, "client_secret": secret, "client_secret_kind": kind}

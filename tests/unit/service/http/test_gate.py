@@ -150,5 +150,6 @@ async def test_a_websocket_is_closed_before_it_is_accepted(gate: Gate) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await gate({"type": "websocket", "path": "/api/v1/subscriptions", "headers": []}, receive, send)
+    scope: Any = {"type": "websocket", "path": "/api/v1/subscriptions", "headers": []}
+    await gate(scope, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]

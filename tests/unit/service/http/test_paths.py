@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -54,7 +55,7 @@ FAULTS = [
 ]
 
 
-def scope(raw: str) -> dict[str, object]:
+def scope(raw: str) -> Any:
     return {"raw_path": raw.encode(), "path": unquote(raw)}
 
 

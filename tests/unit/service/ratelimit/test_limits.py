@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
@@ -20,10 +20,15 @@ PROXY: Final = "10.1.2.3"
 CLIENT: Final = "198.51.100.1"
 
 
+def scope(client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]]) -> Any:
+    """Return what is read of a request's scope."""
+    return {"client": client, "headers": headers}
+
+
 def counted(peer: str, *lines: str, trusted: bool = True) -> str:
     """Return what a request with these `X-Forwarded-For` lines counts for."""
     headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in lines]
-    return client_address({"client": (peer, 1), "headers": headers}, proxies=PROXIES if trusted else ())
+    return client_address(scope((peer, 1), headers), proxies=PROXIES if trusted else ())
 
 
 @pytest.mark.parametrize(
@@ -93,8 +98,8 @@ def test_more_elements_than_proxies_ever_stand_in_a_row_fall_back_to_the_peer() 
 
 
 def test_a_peer_without_an_address_counts_as_unknown() -> None:
-    assert client_address({"client": None, "headers": []}, proxies=PROXIES) == "unknown"
-    assert client_address({"client": ("/run/socket", 0), "headers": []}, proxies=PROXIES) == "unknown"
+    assert client_address(scope(None, []), proxies=PROXIES) == "unknown"
+    assert client_address(scope(("/run/socket", 0), []), proxies=PROXIES) == "unknown"
 
 
 @pytest.mark.parametrize("network", ["::ffff:192.0.2.0/120", "192.0.2.0/24", "192.0.2.77"])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
 from payment_service.http.door.protocol import GuardedProtocol
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp
+    from collections.abc import Awaitable, Callable
 
     from payment_service.http.door.watch import Door
 
@@ -22,7 +22,7 @@ FILES_FOR_THE_REST: Final = 512
 class DoorConfig(uvicorn.Config):
     """The configuration of one port."""
 
-    def __init__(self, application: ASGIApp | Any, *, door: Door, graceful_seconds: int) -> None:
+    def __init__(self, application: Callable[..., Awaitable[None]], *, door: Door, graceful_seconds: int) -> None:
         super().__init__(
             application,
             http=GuardedProtocol,
