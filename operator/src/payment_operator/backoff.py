@@ -17,7 +17,7 @@ def wait_after(failures: int, *, first: float, longest: float) -> float:
 
 @dataclass(frozen=True)
 class Fault:
-    """Work outside of Kubernetes that was in vain."""
+    """Work outside of Kubernetes that failed."""
 
     message: str
     again_at: datetime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,10 @@ from payment_operator import names
 from payment_operator.decide.rotation import secret_keys
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.secret_keys import SecretKeySight, read_report
+from payment_operator.resources.secret_keys import decode
 
 if TYPE_CHECKING:
-    from payment_operator.model.observed import Observed
+    from payment_operator.model.observed import ClusterState
 
 VALUES = tuple(f"{letter}-0123456789abcdef0123456789abcdef" for letter in "abcdefg")
 A, B, C, *_ = VALUES
@@ -45,14 +46,12 @@ class SecretKeyWorld(World):
 
     def kept(self) -> tuple[str, ...]:
         """What the Secret that pods read holds."""
-        return secret_keys.live(super().observe())
+        return decode(self.objects.get(KEPT))[0]
 
-    def observe(self) -> Observed:
-        seen = super().observe()
-        pods = secret_keys.reporting(seen)
+    def secret_key_sight(self, observed: ClusterState) -> SecretKeySight:
+        pods = secret_keys.reporting(observed)
         answers = {pod.uid: {} if pod.name in self.silent else self.status_of(pod.name) for pod in pods}
-        sight = SecretKeySight({uid: read_report(answer) for uid, answer in answers.items()})
-        return replace(seen, secret_keys=sight)
+        return SecretKeySight({uid: read_report(answer) for uid, answer in answers.items()})
 
     def status_of(self, pod: str) -> dict[str, Any]:
         """What a pod answers to GET /status."""
@@ -101,10 +100,10 @@ class SecretKeyWorld(World):
 
     def progress(self) -> None:
         super().progress()
-        there = self.api_pods()
+        there, kept = self.api_pods(), self.kept()
         for name in there:
             if name not in self.files or name not in self.late:
-                self.files[name] = self.kept()
+                self.files[name] = kept
         self.files = {name: values for name, values in self.files.items() if name in there}
 
     def operate(self, **arguments: Any) -> Any:

@@ -38,7 +38,8 @@ class Refusing:
 
 
 def serving(world: World) -> tuple[str, str]:
-    return next(key for key in world.objects if key[0] == "Deployment" and "-api-" in key[1])
+    found: tuple[str, str] = next(key for key in world.objects if key[0] == "Deployment" and "-api-" in key[1])
+    return found
 
 
 @pytest.mark.parametrize("kind", ["Job", "ControllerRevision", "Deployment"])
@@ -275,7 +276,7 @@ async def test_an_object_replaced_since_it_was_read_is_not_written() -> None:
     key = serving(world)
     seen = driven.store.list_all
 
-    async def list_all(kind: str, namespace: str, *, selector: str = "", **_: str) -> list[dict[str, object]]:
+    async def list_all(kind: str, namespace: str | None, *, selector: str = "", **_: str) -> list[dict[str, object]]:
         found = await seen(kind, namespace, selector=selector)
         if kind == key[0]:
             other = world.objects[key]["metadata"] | {"uid": "another"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +32,7 @@ class Unreadable(Store):
     on = False
 
     async def list_all(
-        self, kind: str, namespace: str, *, selector: str = "", fields: str = ""
+        self, kind: str, namespace: str | None, *, selector: str = "", fields: str = ""
     ) -> list[dict[str, object]]:
         if self.on and kind == "Job":
             raise FORBIDDEN
@@ -89,11 +88,7 @@ async def test_a_pass_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_a_spec_that_cannot_be_read_counts_as_failing() -> None:
     driven, _ = await settled()
-    driven.store._environment = lambda: {  # type: ignore[method-assign]
-        "metadata": dict(driven.world.observe().metadata),
-        "spec": {"image": 7},
-        "status": driven.world.status,
-    }
+    driven.world.spec = {"image": 7}
     assert not await driven.passes(5)
     assert driven.world.conditions()["Failing"]["reason"] == "SpecInvalid"
     assert len(driven.told("SpecInvalid")) == 1, "an Event once"
@@ -114,9 +109,8 @@ async def test_what_serves_is_made_again_whatever_of_the_spec_cannot_be_read(
     driven, _ = await settled()
     driven.world.spec["replicas"] = 3
     await driven.passes(5)
-    world, spec = driven.world, driven.world.spec | wrong
-    metadata = dict(world.observe().metadata)
-    driven.store._environment = lambda: {"metadata": metadata, "spec": spec, "status": world.status}  # type: ignore[method-assign]
+    world = driven.world
+    world.spec = world.spec | wrong
     gone = [key for key in world.objects if key[0] == kind]
     for key in gone:
         world.remove(key)
@@ -155,13 +149,14 @@ async def test_health_names_who_fails_and_stays_well() -> None:
     assert "the loop is stuck" in answer["problems"][0]
 
 
-@dataclass
 class Slow(Ports):
     """Pods that answer once all of a revision's have been called."""
 
-    called: set[str] = field(default_factory=set)
-    all: asyncio.Event = field(default_factory=asyncio.Event)
-    alone: int = 0
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.called: set[str] = set()
+        self.all = asyncio.Event()
+        self.alone = 0
 
     async def put(self, pod: Pod, path: str, body: dict[str, bool], *, token: str) -> bool:
         self.called.add(pod.uid)

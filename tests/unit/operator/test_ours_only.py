@@ -152,7 +152,9 @@ async def test_a_service_that_was_replaced_since_it_was_read_gets_no_selector() 
     del world.objects[key]["spec"]["selector"]
     seen = driven.store.list_all
 
-    async def list_all(kind: str, namespace: str, *, selector: str = "", fields: str = "") -> list[dict[str, Any]]:
+    async def list_all(
+        kind: str, namespace: str | None, *, selector: str = "", fields: str = ""
+    ) -> list[dict[str, Any]]:
         found = copy.deepcopy(await seen(kind, namespace, selector=selector, fields=fields))
         if kind == "Service":
             world.objects[key]["metadata"] |= {"uid": "another", "ownerReferences": []}

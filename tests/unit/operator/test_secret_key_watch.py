@@ -80,7 +80,7 @@ def test_an_image_that_knows_one_value_only_has_told_nothing() -> None:
     assert read_report({}) is None
     older = read_report({"build": {}, "secrets": {"stripe_webhook_secret": ["9a1b"]}})
     assert older is not None
-    assert (older.marks, older.needs) == ((), None)
+    assert (older.fingerprints, older.needs) == ((), None)
 
 
 def test_what_the_status_says_of_secret_key_stands_there_whole() -> None:

@@ -21,7 +21,7 @@ from payment_operator.errors import OperatorError, Refused
 from payment_operator.runtime.condition_metrics import measure_conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 PASSES, SECONDS = 60, 60.0
 """An hour: longer than every deadline of the spec."""
@@ -41,10 +41,10 @@ class Counted(Store):
     """Counts what is written, the status included; what is refused is none."""
 
     def __init__(self, world: World, refused: set[tuple[str, str]]) -> None:
-        super().__init__(world, lambda verb, kind, _: self._policy(verb, kind))
+        super().__init__(world, lambda verb, kind, _: self._denied(verb, kind))
         self.refused, self.written = refused, 0
 
-    def _policy(self, verb: str, kind: str) -> OperatorError | None:
+    def _denied(self, verb: str, kind: str) -> OperatorError | None:
         if (verb, kind) in self.refused:
             return Refused(403, "Forbidden", "denied by policy: not today")
         return None
@@ -60,7 +60,7 @@ class Counted(Store):
         return found
 
     async def patch(
-        self, kind: str, namespace: str, name: str, operations: tuple[Manifest, ...], *, subresource: str = ""
+        self, kind: str, namespace: str, name: str, operations: Sequence[Manifest], *, subresource: str = ""
     ) -> Manifest:
         found = await super().patch(kind, namespace, name, operations, subresource=subresource)
         self.written += 1

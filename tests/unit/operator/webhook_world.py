@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.operator.world import OWNER, Lost, World
 from tests.unit.operator.world_objects import is_ready
+from tests.unit.operator.world_operator import Violated
 
 from payment_operator import names
 from payment_operator.backoff import Fault
-from payment_operator.clients.stripe_endpoints import StripeFault
-from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.decide.rotation.webhook import secrets as webhook_secrets
 from payment_operator.decide.rotation.webhook import state as webhook_state
 from payment_operator.decide.rotation.webhook import steps
 from payment_operator.decide.rotation.webhook.endpoints import ENVIRONMENT
-from payment_operator.effects.webhook_endpoints import work_on_endpoint
 from payment_operator.errors import Conflict
-from payment_operator.model.actions import Apply, CreateEndpoint, Decision, DeleteEndpoint, Part, UpdateEndpoint, key_of
+from payment_operator.model.actions import Decision, key_of
 from payment_operator.model.webhook import Endpoint, PodReport, WebhookSight
+from payment_operator.resources.credentials import WEBHOOK, held
+from payment_operator.testing import InMemoryStripe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
-    from payment_operator.clients.stripe_endpoints import Account
-    from payment_operator.clients.stripe_http import Form
-    from payment_operator.model.actions import Action
-    from payment_operator.model.observed import Observed
+    from payment_operator.clients.stripe_endpoints import StripeFault
+    from payment_operator.model.observed import ClusterState
 
 HOT = ("Secret", names.webhook_secrets(OWNER.name))
 URL = "https://shop.example/api/v1/webhooks/stripe"
@@ -39,87 +36,41 @@ MANAGED = {
     "url": URL,
     "rotation": {"intervalSeconds": 86_400, "overlapSeconds": 600, "maxOverlapSeconds": 3600},
 }
-MOST = 16
 
 
-@dataclass
-class Stripe:
-    """An account's webhook endpoints, with idempotency keys as Stripe keeps them."""
+class Stripe(InMemoryStripe):
+    """An account's webhook endpoints, at whose changes the operator may die."""
 
-    world: WebhookWorld
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    secrets: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    answers: dict[str, Endpoint] = field(default_factory=dict)
-    hides_secret: bool = False
-    fault: StripeFault | None = None
-    faulty: frozenset[str] = frozenset({"create", "update", "delete"})
-    """What the fault is of."""
-    keys: list[str] = field(default_factory=list)
-    """Idempotency keys of the creations that were asked for."""
-    created: int = 0
-    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+    def __init__(self, world: WebhookWorld) -> None:
+        super().__init__(now=world.clock)
+        self.world = world
+        self.hides_secret = False
+        """Whether a creation that is repeated tells no secret."""
+        self.fault: StripeFault | None = None
+        self.faulty = frozenset({"create", "update", "delete"})
+        """What the fault is of."""
+        self.created = 0
 
-    async def create(self, account: Account, *, key: str, form: Form) -> Endpoint:
-        assert account.key
-        self.keys.append(key)
-        made: Endpoint = self._act("create", lambda: self._create(key, form))
-        return made
-
-    def _create(self, key: str, form: Form) -> Endpoint:
-        if key in self.answers:
-            return replace(self.answers[key], secret="") if self.hides_secret else self.answers[key]
-        if len(self.endpoints) >= MOST:
-            raise StripeFault(400, "Stripe: 400 You have reached the maximum of 16 test webhook endpoints.")
-        number, values = next(self._numbers), dict(form)
-        identity = {name[9:-1]: value for name, value in form if name.startswith("metadata[")}
-        events = tuple(value for name, value in form if name == "enabled_events[]")
-        made = Endpoint(
-            f"we_{number}",
-            values["url"],
-            events=events,
-            metadata=identity,
-            created=int(self.world.now.timestamp()),
-            secret=f"whsec_m{number}",
-        )
-        self.created += 1
-        self.endpoints[made.id], self.secrets[made.id] = replace(made, secret=""), made.secret
-        self.versions[made.id] = values["api_version"]
-        self.answers[key] = made
-        return made
-
-    async def update(self, account: Account, endpoint: str, *, form: Form) -> bool:
-        assert account.key
-        events = [value for name, value in form if name == "enabled_events[]"]
-        there: bool = self._act("update", lambda: self._update(endpoint, dict(form), events))
-        return there
-
-    def _update(self, endpoint: str, values: dict[str, str], events: list[str]) -> bool:
-        former = self.endpoints.get(endpoint)
-        if former is None:
-            return False
-        self.endpoints[endpoint] = replace(
-            former,
-            enabled=values["disabled"] == "false",
-            url=values.get("url", former.url),
-            events=tuple(events) or former.events,
-        )
-        return True
-
-    async def delete(self, account: Account, endpoint: str) -> None:
-        assert account.key
-        self._act("delete", lambda: self.endpoints.pop(endpoint, None))
-
-    def _act(self, kind: str, work: Callable[[], Any]) -> Any:
+    async def request(self, key: str, method: str, url: str, **more: Any) -> tuple[int, Any]:
+        if method == "GET":
+            return await super().request(key, method, url, **more)
+        assert key
+        kind = "delete" if method == "DELETE" else "create" if url.endswith("/webhook_endpoints") else "update"
+        again = more.get("idempotency_key", "")
         if self.fault is not None and kind in self.faulty:
-            raise self.fault
-        before = self.sending()
+            self.idempotency_keys += [again] if again else []
+            if not self.fault.status:
+                raise TimeoutError
+            why = str(self.fault).removeprefix(f"Stripe: {self.fault.status}").strip()
+            return self.fault.status, {"error": {"message": why}}
+        before, repeated, there = self.sending(), again in self._answers, len(self.endpoints)
         with self.world.mortal():
-            result = work()
+            status, body = await super().request(key, method, url, **more)
+        self.created += len(self.endpoints) > there
         if before and self.world.spec["stripe"]["webhook"].get("provider") == "Managed":
             self.world.silenced |= not self.sending()
-        self.world.check()
-        return result
+        self.world.look_on()
+        return status, body | {"secret": ""} if repeated and self.hides_secret else body
 
     def sending(self) -> list[Endpoint]:
         """Endpoints that get real events now."""
@@ -160,67 +111,42 @@ class WebhookWorld(World):
     """Pods that do not read their files anew."""
     seen_states: list[str] = field(default_factory=list)
     told_people: list[tuple[str, str]] = field(default_factory=list)
-    fault: Fault | None = None
     silenced: bool = False
     """Whether the operator has taken the last endpoint that sent while it was to keep one."""
 
     def __post_init__(self) -> None:
-        self.stripe = Stripe(self)
+        super().__post_init__()
+        self.stripe = self.stripe_api = Stripe(self)
 
     def mortal(self) -> Mortal:
         return Mortal(self)
 
-    def observe(self) -> Observed:
-        seen = super().observe()
-        pods = webhook_state.reporting(seen)
-        reports: dict[str, PodReport | None] = {pod.uid: self._report(seen, pod.name) for pod in pods}
+    def webhook_sight(self, observed: ClusterState) -> WebhookSight:
+        pods = webhook_state.reporting(observed)
+        reports: dict[str, PodReport | None] = {pod.uid: self._report(observed, pod.name) for pod in pods}
         mine = tuple(e for e in self.stripe.endpoints.values() if e.metadata.get(ENVIRONMENT) == OWNER.uid)
-        sight = WebhookSight(
+        return WebhookSight(
             reports,
             mine if self.lists else None,
             None if self.unread else self.undelivered,
             self.unread,
-            self.fault,
+            self.calls.fault,
             None if self.lists else Fault("Stripe: 403 no permission to list", self.now + timedelta(seconds=2)),
             "0" * 32,
         )
-        return replace(seen, webhook=sight)
 
-    def _report(self, seen: Observed, name: str) -> PodReport:
-        marks = frozenset(webhook_secrets.fingerprint_of(seen, value) for value in self.files.get(name, ()))
+    def _report(self, seen: ClusterState, name: str) -> PodReport:
+        accepted = frozenset(webhook_secrets.fingerprint_of(seen, value) for value in self.files.get(name, ()))
         verified = frozenset(webhook_secrets.fingerprint_of(seen, value) for value in self.verified.get(name, ()))
         image = next(
             revision.image
             for revision in seen.revisions.values()
             if revision.digest == self.pods[name]["metadata"]["labels"][names.LABEL_REVISION]
         )
-        return PodReport(marks, verified, self.api_versions.get(image, steps.API_VERSION))
+        return PodReport(accepted, verified, self.api_versions.get(image, steps.API_VERSION))
 
-    def perform(self, action: Action) -> None:
-        if isinstance(action, CreateEndpoint | UpdateEndpoint | DeleteEndpoint):
-            self._work(action)
-        elif isinstance(action, Apply) and key_of(action.manifest) == HOT:
-            read = action.manifest["metadata"].get("resourceVersion")
-            if HOT in self.objects and read != self.objects[HOT]["metadata"]["resourceVersion"]:
-                raise Conflict(409, "Conflict", "read again")
-            with self.mortal():
-                super().perform(action)
-        else:
-            super().perform(action)
-
-    def _work(self, action: CreateEndpoint | UpdateEndpoint | DeleteEndpoint) -> None:
-        decision = Part()
-        seen = super().observe()
-        try:
-            then = run(work_on_endpoint(action, self.stripe, seen, decision, staged=staged_of(seen)))
-        except StripeFault as fault:
-            self.fault = Fault(str(fault), self.now + timedelta(seconds=2))
-            return
-        self.fault = None
-        self.writes += 1
-        self.told_people += [(event.reason, event.message) for event in decision.events]
-        if then is not None:
-            self.perform(then)
+    def around(self, manifest: dict[str, Any]) -> AbstractContextManager[object]:
+        return self.mortal() if key_of(manifest) == HOT else super().around(manifest)
 
     def operate(self, **arguments: Any) -> Decision:
         decision = super().operate(**arguments)
@@ -231,27 +157,36 @@ class WebhookWorld(World):
         return decision
 
     def secrets(self) -> tuple[str, ...]:
-        """What the hot Secret holds."""
-        return tuple(webhook_secrets.values(super().observe()))
+        """What the hot Secret holds, as pods read it."""
+        text = held(self.objects.get(HOT)).get(WEBHOOK, "")
+        return tuple(part.strip() for part in text.split(",") if part.strip())
 
     def progress(self) -> None:
         super().progress()
+        secrets = self.secrets()
         for name, pod in self.pods.items():
             if not is_ready(pod):
                 continue
             if name not in self.files or name not in self.late:
-                self.files[name] = self.secrets()
+                self.files[name] = secrets
         self.files = {name: held for name, held in self.files.items() if name in self.pods}
         for endpoint in self.stripe.sending() if self.traffic else ():
             for name in self.files:
                 self.verified.setdefault(name, set()).add(self.stripe.secrets[endpoint.id])
         self.check()
 
+    def look_on(self) -> None:
+        """Check while the operator acts, which contains every exception."""
+        try:
+            self.check()
+        except AssertionError as error:
+            raise Violated(str(error)) from error
+
     def check(self) -> None:
         """No endpoint sends what a pod would reject."""
         for endpoint in self.stripe.sending():
-            for name, held in self.files.items():
-                assert self.stripe.secrets[endpoint.id] in held, (endpoint.id, name)
+            for name, accepted in self.files.items():
+                assert self.stripe.secrets[endpoint.id] in accepted, (endpoint.id, name)
 
     def live_through(self, *, passes: int = 80, until: Callable[[], bool] = lambda: False) -> None:
         """Passes of operators that may die in each."""
@@ -277,15 +212,6 @@ class WebhookWorld(World):
     def rotation(self) -> dict[str, Any]:
         found: dict[str, Any] = (self.status.get("rotation") or {}).get("webhook") or {}
         return found
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that waits for nothing."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("it waits")
 
 
 def managed(**fields: Any) -> WebhookWorld:

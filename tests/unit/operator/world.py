@@ -1,7 +1,8 @@
-"""A cluster in memory: objects with versions, Deployments that make pods, Jobs that end; no clock of its own.
+"""An environment and its cluster: what people ask, what kubelets and controllers do; no clock of its own.
 
-It is no mock of Kubernetes to prove the operator on (the cluster tier does that): it lets `decide` meet every order of
-events, crash and old view in milliseconds.
+The operator in it is the real one (`world_operator.py`), over the adapters in memory of `payment_operator.testing`. It
+proves nothing of Kubernetes (the cluster tier does): it lets the operator meet every order of events, crash and old
+view in milliseconds.
 """
 
 from __future__ import annotations
@@ -10,41 +11,35 @@ import base64
 import copy
 import itertools
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tests.unit.operator.world_objects import JOB, is_ready, make_pod, operate
+from tests.unit.operator.world_api import SOURCE_SECRET, Kept, Pods, Store
+from tests.unit.operator.world_objects import JOB, endpoint_slice, is_ready, make_pod
+from tests.unit.operator.world_operator import Lost, Operator, nothing_around, run, scripted
 
 from payment_operator import names
 from payment_operator.api.environment import Environment
-from payment_operator.decide.decision import decide
+from payment_operator.backoff import Backoff
 from payment_operator.decide.placement import assign, baking
 from payment_operator.decide.rotation.staged_credentials import staged_of
-from payment_operator.errors import Conflict
 from payment_operator.fingerprints import fingerprint
-from payment_operator.model import requests as asked
-from payment_operator.model.actions import (
-    Action,
-    Apply,
-    Create,
-    Decision,
-    Delete,
-    LockRole,
-    Patch,
-    PrepareRole,
-    PutToPod,
-    key_of,
-)
-from payment_operator.model.key_proof import KeyCheck, KeySight, State
-from payment_operator.model.observed import Bake, Observed, Probe
-from payment_operator.model.pod import read_pod
-from payment_operator.model.requests import Requests
-from payment_operator.resources.credentials import malformed, read_sources
-from payment_operator.resources.login import login_of
+from payment_operator.model.key_proof import KeyCheck, State
+from payment_operator.model.observed import Bake, ClusterState, Observed, Probe, Revision, Setbacks
+from payment_operator.model.secret_keys import SecretKeySight
+from payment_operator.model.webhook import WebhookSight
+from payment_operator.resources.credentials import malformed
 from payment_operator.resources.metadata import Owner
-from payment_operator.resources.release_record import stamp
+from payment_operator.testing import InMemoryPods, InMemoryRoles, InMemoryStripe
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from payment_operator.model.actions import Action, Decision
+
+__all__ = ["OWNER", "SOURCE", "SPEC", "Behaviour", "Lost", "World"]
 
 OWNER = Owner("shop", "test", "uid-shop")
 SPEC: dict[str, Any] = {
@@ -69,10 +64,6 @@ SOURCE = {
 PLAN = {"current": 2, "target": 2, "pending": [], "runnable": [], "findings": []}
 
 
-class Lost(Exception):
-    """The operator dies here."""
-
-
 @dataclass
 class Behaviour:
     """What the pods of one image do."""
@@ -92,8 +83,6 @@ class World:
     spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC))
     source: dict[str, str] | None = field(default_factory=lambda: dict(SOURCE))
     now: datetime = datetime(2026, 11, 25, tzinfo=UTC)
-    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     """Names of the requests that people have made."""
@@ -115,8 +104,33 @@ class World:
     checked: dict[str, datetime] = field(default_factory=dict)
     """When a key was first asked for: it is asked for once."""
     settled: bool = True
-    _passwords: Any = field(default_factory=lambda: itertools.count(1))
+    calls: Backoff = field(default_factory=Backoff)
+    """Of changes of webhook endpoints."""
+    acting: bool = False
+    """Whether a pass is under way: then a look at the bake counts."""
     _versions: Any = field(default_factory=lambda: itertools.count(1))
+    decision: Decision = field(init=False, repr=False)
+    """Of the last pass."""
+    api: Store = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        Store(self)
+        self.admin = InMemoryPods(taken=self.told)
+        self.roles = InMemoryRoles(self.database)
+        self.stripe_api = InMemoryStripe()
+
+    @property
+    def objects(self) -> Kept:
+        """What there is, without what has fields of its own here."""
+        return Kept(self)
+
+    @property
+    def pods(self) -> Pods:
+        """The pods, by name."""
+        return Pods(self)
+
+    def clock(self) -> datetime:
+        return self.now
 
     # what people do
 
@@ -132,13 +146,8 @@ class World:
             {"revision": revision} if revision is not None else {}
         )
         metadata = {"name": name, "namespace": self.owner.namespace, "uid": f"uid-{name}"}
-        metadata |= {"resourceVersion": str(next(self._versions)), "creationTimestamp": stamp(self.now)}
-        self.objects[names.REQUEST_KIND, name] = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.REQUEST_KIND,
-            "metadata": metadata,
-            "spec": spec,
-        }
+        item = {"apiVersion": names.API_VERSION, "kind": names.REQUEST_KIND, "metadata": metadata, "spec": spec}
+        self.api.put(item)
         return name
 
     def answer(self, name: str = "") -> dict[str, Any]:
@@ -146,44 +155,55 @@ class World:
         status: dict[str, Any] = {"state": "Pending", "message": ""}
         return status | dict(self.objects[names.REQUEST_KIND, name or self.asked[-1]].get("status", {}))
 
+    def requests(self) -> list[dict[str, Any]]:
+        """What people have asked and is still kept."""
+        return [item for (kind, _), item in self.objects.items() if kind == names.REQUEST_KIND]
+
     def behave(self, image: str) -> Behaviour:
         return self.behaviours.setdefault(image, Behaviour())
 
     # what the operator sees
 
-    def observe(self) -> Observed:
-        environment = msgspec.convert(self.spec, Environment)
+    def sync(self) -> None:
+        """Put what stands in fields here where the operator reads it."""
+        owner = self.owner
+        metadata = {
+            "name": owner.name,
+            "namespace": owner.namespace,
+            "uid": owner.uid,
+            "generation": self.generation,
+            "creationTimestamp": "2026-11-25T00:00:00Z",
+            "resourceVersion": str(self.generation),
+        }
+        environment = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": metadata}
         data = {key: base64.b64encode(value.encode()).decode() for key, value in (self.source or {}).items()}
-        secret = None if self.source is None else {"data": data}
-        seen = Observed(
-            owner=self.owner,
-            metadata={
-                "name": self.owner.name,
-                "namespace": self.owner.namespace,
-                "uid": self.owner.uid,
-                "generation": self.generation,
-                "creationTimestamp": "2026-11-25T00:00:00Z",
-                "resourceVersion": str(self.generation),
-            },
-            spec=environment,
-            now=self.now,
-            sources=read_sources(environment, {"payments": secret}),
-            status=copy.deepcopy(self.status),
-            objects={key: item for key, item in self.objects.items() if key[0] != names.REQUEST_KIND},
-            requests=Requests(tuple(asked.read(item) for item in self.requests())),
-            pods=tuple(read_pod(pod) for pod in self.pods.values()),
-            serving=self._serving(),
-            probes=dict(self.probes),
-            fresh_password=f"fresh-password-{next(self._passwords)}",
-        )
-        seen = replace(seen, api_key=KeySight(self._check(), settled=self.settled))
-        return replace(seen, bake=self._bake(seen))
+        secret = {"metadata": {"name": SOURCE_SECRET, "namespace": owner.namespace}, "data": data}
+        stored = self.api.objects
+        stored[names.KIND, owner.namespace, owner.name] = environment | {"spec": self.spec, "status": self.status}
+        stored.pop(("Secret", owner.namespace, SOURCE_SECRET), None)
+        if self.source is not None:
+            stored["Secret", owner.namespace, SOURCE_SECRET] = secret
+        for place in [place for place in stored if place[0] == "EndpointSlice"]:
+            del stored[place]
+        for (kind, namespace, name), item in list(stored.items()):
+            if kind == "Service":
+                ready = self.selected((item.get("spec") or {}).get("selector") or {})
+                stored["EndpointSlice", namespace, name] = endpoint_slice(item, ready)
 
-    def requests(self) -> list[dict[str, Any]]:
-        """What people have asked and is still kept."""
-        return [copy.deepcopy(item) for (kind, _), item in self.objects.items() if kind == names.REQUEST_KIND]
+    def synced(self) -> None:
+        """Take back what the operator has written of these."""
+        status = self.api.objects[names.KIND, self.owner.namespace, self.owner.name].get("status")
+        self.status = copy.deepcopy(status or {})
 
-    def _check(self) -> KeyCheck | None:
+    def observe(self) -> Observed:
+        """What the operator would observe now; asking changes nothing."""
+        self.sync()
+        place = (names.KIND, self.owner.namespace, self.owner.name)
+        environment = copy.deepcopy(self.api.objects[place])
+        found: Observed = run(scripted(self).observe(environment, now=self.now, setbacks=Setbacks()))
+        return found
+
+    def check_key(self) -> KeyCheck | None:
         key = (self.source or {}).get("STRIPE_SECRET_KEY", "")
         state, reason = self.verdicts.get(key, ("Valid", "Valid"))
         word, why = malformed(msgspec.convert(self.spec, Environment), key)
@@ -192,22 +212,22 @@ class World:
             return KeyCheck(fingerprint(key, salt=self.owner.uid), "Refused", at, word, why)
         return KeyCheck(fingerprint(key, salt=self.owner.uid), state, at, reason, reason)
 
-    def _bake(self, seen: Observed) -> Bake:
-        active = assign(seen, staged_of(seen)).active
-        if not baking(active) or active is None:
+    def bake(self, active: Revision | None) -> Bake:
+        """What the pods' metrics say: a look in every pass."""
+        if active is None or not baking(active):
             self.breaches = self.looks = 0
             return Bake()
         breach = self.behave(active.image).breach
-        self.looks += 1
-        self.breaches = self.breaches + 1 if breach else 0
+        if self.acting:
+            self.looks += 1
+            self.breaches = self.breaches + 1 if breach else 0
         return Bake(self.looks, self.breaches, breach)
 
-    def _serving(self) -> dict[str, frozenset[str]]:
-        return {
-            name: frozenset(pod["metadata"]["uid"] for pod in self.selected(item["spec"].get("selector") or {}))
-            for (kind, name), item in self.objects.items()
-            if kind == "Service"
-        }
+    def webhook_sight(self, _: ClusterState) -> WebhookSight:
+        return WebhookSight()
+
+    def secret_key_sight(self, _: ClusterState) -> SecretKeySight:
+        return SecretKeySight()
 
     def selected(self, selector: dict[str, str]) -> list[dict[str, Any]]:
         """Ready pods that a selector matches."""
@@ -220,98 +240,31 @@ class World:
     # what the operator does
 
     def operate(self, *, seen: Observed | None = None, survives: int | None = None) -> Decision:
-        """One pass; `survives` is after how many actions the operator dies."""
-        decision = decide(seen or self.observe())
-        for number, action in enumerate(decision.actions):
-            if number == survives:
-                raise Lost
-            self.perform(action)
-        if survives is not None:
-            raise Lost
-        self.status = copy.deepcopy(decision.status)
-        return decision
+        """One pass of the real operator; `survives` is after how many actions it dies."""
+        self.sync()
+        self.acting = True
+        try:
+            Operator(self, survives=survives).once(seen)
+        finally:
+            self.acting = False
+            self.synced()
+        return self.decision
 
-    def perform(self, action: Action) -> None:
-        match action:
-            case Apply(manifest):
-                self._apply(manifest)
-            case Create(manifest):
-                if key_of(manifest) not in self.objects:
-                    self._apply(manifest)
-            case Patch(kind, name, operations):
-                self._patch(kind, name, operations)
-            case Delete(kind, name, uid):
-                live = self.objects.get((kind, name))
-                if live is not None and live["metadata"]["uid"] == uid:
-                    self.remove((kind, name))
-            case PrepareRole() | LockRole() | PutToPod():
-                self._perform_elsewhere(action)
-                return
-        self.writes += 1
+    def see(self, action: Action) -> None: ...  # before it is done
 
-    def _perform_elsewhere(self, action: PrepareRole | LockRole | PutToPod) -> None:
-        """What is no write to Kubernetes."""
-        if isinstance(action, PutToPod):
-            self.told[action.pod.uid, action.path] = action.body[1]
-        else:
-            self._work_on_role(action)
-
-    def _work_on_role(self, action: PrepareRole | LockRole) -> None:
-        if not self.database_answers:
-            return
-        if isinstance(action, PrepareRole):
-            login = login_of(action.url)
-            self.database[login.role] = (login.password, True)
-        else:
-            self.database[action.role] = (self.database[action.role][0], False)
-        self.lose_half_way()
-        self.perform(action.then)
+    def around(self, _: dict[str, Any]) -> AbstractContextManager[object]:
+        """Where the operator may die beside one apply."""
+        return nothing_around()
 
     def lose_half_way(self) -> None: ...  # between the work on a role and its record
 
     def logs_in(self, url: str) -> bool:
         """Whether PostgreSQL takes this login."""
-        login = login_of(url)
-        return self.database.get(login.role) == (login.password, True)
-
-    def _apply(self, manifest: dict[str, Any]) -> None:
-        key = key_of(manifest)
-        former = self.objects.get(key)
-        item = copy.deepcopy(manifest)
-        if former is not None:
-            metadata = former["metadata"] | item["metadata"]
-            metadata["annotations"] = (former["metadata"].get("annotations") or {}) | (
-                item["metadata"].get("annotations") or {}
-            )
-            item = former | item | {"metadata": metadata}
-            if "spec" in former and "spec" in manifest:
-                item["spec"] = former["spec"] | copy.deepcopy(manifest["spec"])
-        else:
-            item["metadata"]["uid"] = f"uid-{next(self._versions)}"
-            if key[0] == "Job":
-                self.jobs_made.append(key[1])
-        item["metadata"].setdefault("creationTimestamp", stamp(self.now))
-        item["metadata"]["resourceVersion"] = str(next(self._versions))
-        self.objects[key] = item
-
-    def _patch(self, kind: str, name: str, operations: tuple[dict[str, Any], ...]) -> None:
-        item = self.objects.get((kind, name))
-        if item is None:
-            raise Conflict(404, "NotFound", "gone")
-        item = copy.deepcopy(item)
-        for operation in operations:
-            operate(item, operation)
-        item["metadata"]["resourceVersion"] = str(next(self._versions))
-        self.objects[kind, name] = item
+        return self.roles.logs_in(url)
 
     def remove(self, key: tuple[str, str]) -> None:
         """Delete an object and what Kubernetes deletes with it."""
-        item = self.objects.pop(key)
-        if key[0] == "Deployment":
-            labels = item["spec"]["selector"]["matchLabels"].items()
-            self.pods = {n: pod for n, pod in self.pods.items() if not labels <= pod["metadata"]["labels"].items()}
-        elif key[0] == "Job":
-            self.pods = {n: pod for n, pod in self.pods.items() if pod["metadata"]["labels"].get(JOB) != key[1]}
+        self.api.remove((key[0], self.owner.namespace, key[1]))
 
     # what Kubernetes does
 
@@ -332,9 +285,8 @@ class World:
             del self.pods[pod]
         for _ in range(wanted - len(mine)):
             number = next(self._versions)
-            self.pods[f"{name}-{number}"] = make_pod(
-                f"{name}-{number}", template["metadata"]["labels"], ready=self.behave(image).starts
-            )
+            labels, ready = template["metadata"]["labels"], self.behave(image).starts
+            self.pods[f"{name}-{number}"] = make_pod(f"{name}-{number}", labels, ready=ready, of=item)
 
     def _end(self, name: str, item: dict[str, Any]) -> None:
         labels = item["metadata"]["labels"]
@@ -346,7 +298,7 @@ class World:
             code, words = 8, json.dumps({"error": f"this database is of the environment {other}"})
         elif step == "plan" and not code:
             words = json.dumps(behaviour.plan)
-        pod = make_pod(f"{name}-pod", labels | {JOB: name}, ready=False)
+        pod = make_pod(f"{name}-pod", labels | {JOB: name}, ready=False, of=item)
         pod["status"] |= {"phase": "Failed" if code else "Succeeded"}
         pod["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": code, "message": words}}
         self.pods[f"{name}-pod"] = pod

@@ -1,23 +1,28 @@
-"""The objects of the world: pods as their containers leave them, and what a JSON patch does to an object."""
+"""The objects of the world: pods as their containers leave them, and the endpoints behind a Service."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from payment_operator import names
-from payment_operator.errors import Conflict
 
 JOB = "batch.kubernetes.io/job-name"
 
 
-def make_pod(name: str, labels: dict[str, str], *, ready: bool) -> dict[str, Any]:
-    """Return a pod that runs, or waits for its image."""
+def make_pod(name: str, labels: dict[str, str], *, ready: bool, of: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod of a Deployment or Job that runs, or waits for its image."""
     own = {"name": "job" if JOB in labels else labels[names.LABEL_COMPONENT]}
     running = {"containerID": name, "restartCount": 0, "state": {"running": {}}}
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     return {
-        "metadata": {"name": name, "uid": f"uid-{name}", "labels": dict(labels)},
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": of["metadata"]["namespace"],
+            "uid": f"uid-{name}",
+            "labels": dict(labels),
+            "ownerReferences": [{"uid": of["metadata"]["uid"]}],
+        },
         "status": {
             "phase": "Running",
             "podIP": "10.0.0.1",
@@ -32,18 +37,12 @@ def is_ready(pod: dict[str, Any]) -> bool:
     return any(entry == {"type": "Ready", "status": "True"} for entry in pod["status"]["conditions"])
 
 
-def operate(item: dict[str, Any], operation: dict[str, Any]) -> None:
-    """Do one operation of a JSON patch, strictly as an API server does."""
-    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-    place = item
-    for part in parents:
-        place = place[part]
-    match operation["op"]:
-        case "test" if place.get(last) != operation["value"]:
-            raise Conflict(422, "Invalid", "test failed")
-        case "remove":
-            if last not in place:
-                raise Conflict(422, "Invalid", "not there")
-            del place[last]
-        case "add" | "replace":
-            place[last] = copy.deepcopy(operation["value"])
+def endpoint_slice(service: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the slice that the endpoint controller keeps for a Service, with the Service's labels."""
+    labels = service["metadata"].get("labels") or {}
+    ready = [{"conditions": {"ready": True}, "targetRef": {"uid": pod["metadata"]["uid"]}} for pod in pods]
+    metadata = {
+        "name": service["metadata"]["name"],
+        "labels": labels | {"kubernetes.io/service-name": service["metadata"]["name"]},
+    }
+    return {"kind": "EndpointSlice", "metadata": metadata, "endpoints": ready}

@@ -33,13 +33,12 @@ async def prove(
     reason, why = malformed(spec, key)
     if reason:
         return KeyCheck(fingerprint, "Refused", now, reason, why)
-    base = base_of(spec)
     proof, wanted = Proof(await whose(stripe, key, spec)), spec.stripe.account_id or ""
     if proof.opens:
         proof = Proof(
             proof.whose,
-            await stripe.ask(key, "GET", address(base, "balance")),
-            await _permissions(stripe, key, spec, base),
+            await _ask(stripe, key, spec, "GET", "balance"),
+            await _permissions(stripe, key, spec),
             wanted=wanted,
             present=await whose(stripe, in_use, spec) if in_use and not wanted else None,
             remembered=account,
@@ -50,19 +49,23 @@ async def prove(
 
 async def whose(stripe: Asks, key: str, spec: Environment) -> Answer:
     """Ask whose a key is."""
-    return await stripe.ask(key, "GET", address(base_of(spec), "account"))
+    return await _ask(stripe, key, spec, "GET", "account")
 
 
-async def _permissions(stripe: Asks, key: str, spec: Environment, base: str) -> dict[str, Answer]:
+async def _ask(stripe: Asks, key: str, spec: Environment, method: str, *segments: str, query: str = "") -> Answer:
+    return await stripe.ask(key, method, address(base_of(spec), *segments) + query)
+
+
+async def _permissions(stripe: Asks, key: str, spec: Environment) -> dict[str, Answer]:
     own = MANAGING if spec.stripe.webhook.provider == "Managed" else ()
     wanted = tuple(dict.fromkeys([*spec.stripe.api_key.required_permissions, *own]))
-    found = await asyncio.gather(*(stripe.ask(key, *_trial(permission, base)) for permission in wanted))
+    found = await asyncio.gather(*(_try(stripe, key, spec, permission) for permission in wanted))
     return dict(zip(wanted, found, strict=True))
 
 
-def _trial(permission: str, base: str) -> tuple[str, str]:
+async def _try(stripe: Asks, key: str, spec: Environment, permission: str) -> Answer:
     resource, _, access = permission.rpartition("_")
     collection = COLLECTIONS[resource].split("/")
     if access == "write":
-        return "POST", address(base, *collection, NOBODY)
-    return "GET", address(base, *collection) + ("" if resource in _WITHOUT_LIST else "?limit=1")
+        return await _ask(stripe, key, spec, "POST", *collection, NOBODY)
+    return await _ask(stripe, key, spec, "GET", *collection, query="" if resource in _WITHOUT_LIST else "?limit=1")

@@ -162,7 +162,7 @@ class Cluster:
             raise
 
     async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
-        """Delete that very object; its dependents follow. One that is gone is as good."""
+        """Delete that very object; its dependents follow. One that does not exist is deleted already."""
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
             await self._call("DELETE", kind, namespace, name, body=options)

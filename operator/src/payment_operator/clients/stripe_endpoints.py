@@ -44,7 +44,7 @@ class Endpoints(Protocol):
         """Change an endpoint; tell whether it exists."""
 
     async def delete(self, account: Account, endpoint: str) -> None:
-        """Delete an endpoint; one that is gone is as good."""
+        """Delete an endpoint; one that does not exist is deleted already."""
 
 
 class StripeEndpoints:
@@ -76,7 +76,7 @@ class StripeEndpoints:
         return True
 
     async def delete(self, account: Account, endpoint: str) -> None:
-        """Delete an endpoint; one that is gone is as good. Stripe keeps no idempotency key of a DELETE.
+        """Delete an endpoint; one that does not exist is deleted already. Stripe keeps no idempotency key of a DELETE.
 
         Raises:
             StripeFault: it was not deleted, or it is not known.

@@ -4,8 +4,7 @@ from typing import Final
 
 from payment_operator import names
 from payment_operator.decide.placement import assign
-from payment_operator.decide.release import replicas as sizes
-from payment_operator.decide.release import traffic
+from payment_operator.decide.release import replicas, traffic
 from payment_operator.decide.release.jobs import pods_of
 from payment_operator.decide.release.steps import new_credentials
 from payment_operator.decide.rotation.staged_credentials import staged_of
@@ -68,14 +67,14 @@ def wanted(turn: Turn) -> list[Manifest]:
 
 def _of_revision(turn: Turn, revision: Revision) -> list[Manifest]:
     observed, placement = turn.observed, turn.placement
-    replicas = {
-        names.API: sizes.api_replicas(observed, placement, revision),
-        names.WORKER: sizes.worker_replicas(observed, placement, revision),
+    counts = {
+        names.API: replicas.api_replicas(observed, placement, revision),
+        names.WORKER: replicas.worker_replicas(observed, placement, revision),
     }
     found = []
     for component in COMPONENTS:
         stored = revision.manifests[component]
-        found.append(observed.owner.owned(stored | {"spec": stored["spec"] | {"replicas": replicas[component]}}))
+        found.append(observed.owner.owned(stored | {"spec": stored["spec"] | {"replicas": counts[component]}}))
         found.append(scaling.disruption_budget(observed.owner, component=component, revision=revision.digest))
     return found
 

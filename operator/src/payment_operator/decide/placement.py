@@ -34,20 +34,20 @@ class Placement:
     queued: bool = False
     """The spec asks for something that waits until the bake is over."""
     failed: Revision | None = None
-    """What the spec asks for has failed as this revision, be it with other credentials."""
+    """What the spec asks for has failed as this revision, perhaps with other credentials."""
     pinned: Revision | None = None
     """For which a person left what the spec asks for."""
 
     @property
     def running(self) -> list[Revision]:
-        """Revisions that keep their pods."""
+        """Revisions that have pods: what serves, what served, and a candidate that has begun to be deployed."""
         begun = self.candidate is not None and self.candidate.record.step("deploy").state != ""
         found = [self.active, self.previous, self.candidate if begun else None]
         return [revision for revision in found if revision is not None]
 
     @property
     def more_than_credentials(self) -> bool:
-        """Whether the spec asks for something else than what serves, be it with other credentials."""
+        """Whether the spec asks for something else than what serves, whatever the credentials."""
         if self.active is None or self.content is None:
             return False
         return not same_but_for_credentials(self.content, self.active.content)

@@ -173,10 +173,10 @@ def _retry(turn: Turn, spec: RequestSpec) -> Answer:
 
 def _retry_writes(observed: Observed, spec: RequestSpec) -> Answer:
     """No revision has failed, but the API server may refuse what would begin one."""
-    vain = sorted({*map(" ".join, observed.refusals), *observed.faults})
-    if not vain or spec.revision is not None:
+    failed = sorted({*map(" ".join, observed.refusals), *observed.faults})
+    if not failed or spec.revision is not None:
         return _no("the revision that the spec asks for has not failed")
-    return Answer(accepted=True, message=f"what was refused or has failed is tried again at once: {', '.join(vain)}")
+    return Answer(accepted=True, message=f"what was refused or has failed is tried again at once: {', '.join(failed)}")
 
 
 def _rollback(turn: Turn, spec: RequestSpec) -> Answer:

@@ -46,6 +46,8 @@ class Reports:
 
     async def write(self, metadata: Manifest, status: Manifest, *, former: Manifest) -> None:
         """Write a status that differs from the former one."""
+        if status == former:
+            return
         status = redact_value(status)
         if read(status) == read(former):
             return

@@ -23,7 +23,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class Create:
-    """Make an object; that it exists already is as good."""
+    """Make an object, unless it exists already."""
 
     manifest: Manifest
 
@@ -143,7 +143,7 @@ class Part:
     independent: bool = False
     """Whether its actions do not rest on each other: one that is refused keeps none of the rest back."""
     afresh: bool = False
-    """Whether what was in vain before is tried again at once."""
+    """Whether what failed before is tried again at once."""
     fault: Exception | None = None
     """What it died of while it was decided."""
 
@@ -177,7 +177,7 @@ class Decision:
 
     @property
     def afresh(self) -> bool:
-        """Whether what was in vain before is tried again at once."""
+        """Whether what failed before is tried again at once."""
         return any(part.afresh for part in self.parts)
 
     @property

@@ -1,4 +1,4 @@
-"""Writes that were in vain, and when each is tried again: waits double up to a longest one, and all of it can be lost.
+"""Writes that failed, and when each is tried again: waits double up to a longest one, and all of it can be lost.
 
 A write is held back by what it writes: another one to the same object (the way back instead of the switch) is tried at
 once, and so is everything once a person says `retry`. Passes go on meanwhile, so what serves is looked after.
@@ -25,7 +25,7 @@ _MOMENTS: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 @dataclass
 class Hold:
-    """A write that was in vain."""
+    """A write that failed."""
 
     error: Exception
     again_at: datetime

@@ -166,7 +166,8 @@ class ClusterState:
 
     def credentials(self, revision: "Revision | None") -> dict[str, str]:
         """The values in a revision's credentials; empty when its Secret is gone."""
-        return held(self.credentials_secret(revision))
+        secret = self.credentials_secret(revision)
+        return held(secret)
 
     @property
     def overlapping(self) -> bool:

@@ -19,7 +19,7 @@ class ValueNeed:
 class KeyReport:
     """What one pod says."""
 
-    marks: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     """Fingerprints of the values it has, the one that signs first."""
     needs: tuple[ValueNeed, ...] | None = None
     """Of the values it has; None when its database does not tell."""
@@ -29,7 +29,7 @@ class KeyReport:
     def of_one_moment(self) -> tuple[ValueNeed, ...]:
         """The needs, unless the pod read other values while it counted: then none."""
         needs = self.needs or ()
-        return needs if tuple(need.fingerprint for need in needs) == self.marks else ()
+        return needs if tuple(need.fingerprint for need in needs) == self.fingerprints else ()
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Looks:
     at: datetime | None = None
     samples: dict[str, Sample] = field(default_factory=dict)
     """The last ones, by uid."""
-    vain: dict[str, int] = field(default_factory=dict)
+    unheard: dict[str, int] = field(default_factory=dict)
     """Looks in a row that a pod gave nothing to, by uid."""
     total: Sample = field(default_factory=Sample)
     open: Sample = field(default_factory=Sample)
@@ -119,12 +119,12 @@ class Looks:
         growth = Sample()
         for pod, answer in answers.items():
             if isinstance(answer, Unreadable):
-                self.vain[pod.uid] = self.vain.get(pod.uid, 0) + 1
+                self.unheard[pod.uid] = self.unheard.get(pod.uid, 0) + 1
                 continue
             began = answer if first and not self.late else Sample()
             growth = growth.plus(answer.since(self.samples.get(pod.uid, began)))
             self.samples[pod.uid] = answer
-            self.vain.pop(pod.uid, None)
+            self.unheard.pop(pod.uid, None)
         return growth
 
     def _unread(self, answers: Mapping[Pod, Sample | Unreadable], limits: Limits) -> str:
@@ -133,7 +133,7 @@ class Looks:
             f"{pod.name}: {answer}"
             for pod, answer in answers.items()
             if isinstance(answer, Unreadable) and pod.ready and not pod.terminating
-            if pod.uid not in self.samples or self.vain[pod.uid] >= limits.failure_limit
+            if pod.uid not in self.samples or self.unheard[pod.uid] >= limits.failure_limit
         ]
         more = f"; and {len(found) - NAMED_PODS} more" if len(found) > NAMED_PODS else ""
         return f"the metrics of pods cannot be read: {'; '.join(found[:NAMED_PODS])}{more}" if found else ""

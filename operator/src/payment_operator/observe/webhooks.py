@@ -102,7 +102,7 @@ def read_report(answer: dict[str, Any]) -> PodReport | None:
     try:
         return PodReport(
             frozenset((answer.get("secrets") or {}).get("stripe_webhook_secret") or ()),
-            frozenset(mark for mark, count in (answer.get("webhooks_verified") or {}).items() if count),
+            frozenset(verified for verified, count in (answer.get("webhooks_verified") or {}).items() if count),
             str((answer.get("build") or {}).get("stripe_api_version", "")),
         )
     except (AttributeError, TypeError, ValueError):  # of another form than the contract's

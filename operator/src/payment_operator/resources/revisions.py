@@ -71,7 +71,7 @@ def but_for_credentials(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_but_for_credentials(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two inputs ask for the same, be it with other credentials."""
+    """Whether two inputs ask for the same, whatever the credentials."""
     return but_for_credentials(one) == but_for_credentials(other)
 
 

@@ -99,8 +99,8 @@ class Executor:
                 raise
             if not isinstance(error, ApiError):
                 log.exception("a part of the pass failed: %s", part.name, extra=environment_of(observed.owner))
-            trouble.vain(action, part.name, error, now=observed.now, secrets=secrets)
-            log.warning("in vain: %s", trouble.last, extra=environment_of(observed.owner))
+            trouble.not_done(action, part.name, error, now=observed.now, secrets=secrets)
+            log.warning("not done, to be tried again: %s", trouble.last, extra=environment_of(observed.owner))
             return False
         trouble.holds.done(write_of(action))
         return True

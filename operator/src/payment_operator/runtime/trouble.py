@@ -33,13 +33,13 @@ class Trouble:
     """In a row with any trouble, this one included."""
     last: str = ""
     pauses: list[float] = field(default_factory=list)
-    """Between two attempts at each write that was in vain."""
+    """Between two attempts at each write that failed."""
     due: dict[Key, datetime] = field(default_factory=dict)
-    """When what was in vain is tried again, by object."""
+    """When what failed is tried again, by object."""
 
     @property
     def found(self) -> bool:
-        """Whether anything was in vain."""
+        """Whether anything failed."""
         return bool(self.refusals or self.faults)
 
     @property
@@ -63,14 +63,14 @@ class Trouble:
         return Setbacks(self.refusals, self.lasting, held, self.pause)
 
     def too_early(self, action: Action, part: str, *, now: datetime, secrets: tuple[str, ...]) -> bool:
-        """Whether an action was in vain a moment ago and is not to be tried again yet; it is in vain still, then."""
+        """Whether an action failed a moment ago and is not to be tried again yet; then it counts as failed still."""
         hold = self.holds.held(write_of(action), now=now) if self.holds.found else None
         if hold is None:
             return False
         self._note(action, part, hold, secrets=secrets)
         return True
 
-    def vain(self, action: Action, part: str, error: Exception, *, now: datetime, secrets: tuple[str, ...]) -> None:
+    def not_done(self, action: Action, part: str, error: Exception, *, now: datetime, secrets: tuple[str, ...]) -> None:
         """An action was refused, or has failed; it is tried again after a while."""
         self._note(action, part, self.holds.failed(write_of(action), error, now=now), secrets=secrets)
 

@@ -31,7 +31,7 @@ SERVICE = names.api_service(OWNER.name)
 class Watched(World):
     """Looks at every write as it happens."""
 
-    def perform(self, action: Action) -> None:
+    def see(self, action: Action) -> None:
         if isinstance(action, Patch) and (action.kind, action.name) == ("Service", SERVICE):
             written = next(
                 op["value"] for op in action.operations if op["op"] != "test" and op["path"] == "/spec/selector"
@@ -39,7 +39,6 @@ class Watched(World):
             assert self.selected(written), f"the Service selects no ready pod: {written}"
         if isinstance(action, Create) and "-contract-" in action.manifest["metadata"]["name"]:
             assert self.populated() == {action.manifest["metadata"]["labels"][names.LABEL_REVISION]}
-        super().perform(action)
 
 
 class Releases(RuleBasedStateMachine):

@@ -312,7 +312,7 @@ class Elsewhere(Store):
     spec: dict[str, Any] | None = None
 
     async def list_all(
-        self, kind: str, namespace: str, *, selector: str = "", fields: str = ""
+        self, kind: str, namespace: str | None, *, selector: str = "", fields: str = ""
     ) -> list[dict[str, Any]]:
         if kind == names.REQUEST_KIND and self.error is not None:
             raise self.error
@@ -382,9 +382,9 @@ async def test_who_asks_is_verified_only_where_a_policy_vouches_for_it(
     driven = Driven(world, store=store, request_policy="vouches")
     await driven.passes(60)
     made = {"metadata": {"creationTimestamp": stamp(world.now)}}
-    store.foreign[POLICY, "vouches"] = made | {"spec": {"failurePolicy": "Fail"}}
+    store.objects[POLICY, "", "vouches"] = made | {"spec": {"failurePolicy": "Fail"}}
     if binding is not None:
-        store.foreign[BINDING, "vouches"] = made | {"spec": binding}
+        store.objects[BINDING, "", "vouches"] = made | {"spec": binding}
     world.now += timedelta(seconds=wait)
     world.ask("promote", by="eva")
     await driven.passes(2)

@@ -36,7 +36,7 @@ def test_a_new_value_signs_once_every_pod_has_it_and_nothing_is_released() -> No
     world.late.clear()
     world.live_through(passes=5)
     assert world.kept() == (B, A)
-    assert (world.pods, set(world.observe().revisions)) == (before, revisions)
+    assert (dict(world.pods), set(world.observe().revisions)) == (before, revisions)
     assert [reason for reason, _ in world.told_people].count("SecretKeyChanged") == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -167,7 +168,7 @@ def test_the_endpoint_in_use_is_mended(world: WebhookWorld) -> None:
     world.live_through(passes=3)
     (only,) = world.stripe.endpoints.values()
     assert (only.id, only.url, only.events) == ("we_1", f"{URL}/new", ("invoice.paid",))
-    world.stripe._update("we_1", {"disabled": "true"}, [])
+    world.stripe.endpoints["we_1"] = replace(only, enabled=False)
     world.live_through(passes=3)
     assert world.stripe.endpoints["we_1"].enabled
 

@@ -261,7 +261,7 @@ def test_a_person_s_secret_is_accepted_while_stripe_refuses_to_make_an_endpoint(
         world.live_through(passes=5)
         world.now += timedelta(seconds=600)
     assert world.secrets() == ("whsec_1",)
-    assert (world.rotation()["state"], world.rotation()["message"]) == ("Failed", "16 endpoints")
+    assert (world.rotation()["state"], world.rotation()["message"]) == ("Failed", "Stripe: 400 16 endpoints")
 
 
 def test_a_person_s_leaked_secret_goes_when_the_first_managed_endpoint_serves() -> None:
@@ -294,7 +294,7 @@ def test_creations_that_stripe_fails_come_ever_more_slowly(world: WebhookWorld) 
     began = world.now
     world.live_through(passes=3000, until=lambda: world.now - began >= timedelta(seconds=60))
     assert world.now - began >= timedelta(seconds=60)
-    assert 4 <= len(set(world.stripe.keys)) - 1 <= 6
+    assert 4 <= len(set(world.stripe.idempotency_keys)) - 1 <= 6
 
 
 def test_an_endpoint_that_cannot_be_disabled_is_not_made_a_second_time(world: WebhookWorld) -> None:

@@ -53,7 +53,7 @@ def _next(turn: Turn, revision: Revision) -> Progress:
     if revision.record.state != "Releasing":
         turn.save(revision, revision.record.again(at=turn.observed.now))
         return Progress("Validate")
-    for step in (_refused, _plan, _expand, _deploy, _smoke, _hold, _still_proven, _scale):
+    for step in (_refused, _plan, _expand, _ask_for_pods, _smoke, _hold, _still_proven, _scale):
         progress = step(turn, revision)
         if progress is not None:
             return progress
@@ -61,7 +61,7 @@ def _next(turn: Turn, revision: Revision) -> Progress:
 
 
 def _create(turn: Turn) -> Progress:
-    """Write the credentials and then the revision; a revision that exists already is as good."""
+    """Write the credentials and then the revision, unless it exists already."""
     observed, placement = turn.observed, turn.placement
     digest = turn.staged.digest
     number = max((revision.number for revision in observed.revisions.values()), default=0) + 1
@@ -123,7 +123,12 @@ def _expand(turn: Turn, revision: Revision) -> Progress | None:
     return migrate(turn, revision, jobs.EXPAND)
 
 
-def _deploy(turn: Turn, revision: Revision) -> Progress | None:
+def _ask_for_pods(turn: Turn, revision: Revision) -> Progress | None:
+    """The step `deploy`: write down that the candidate has pods from now on, and wait for them.
+
+    It makes no Deployment: a revision whose step has begun counts as running (`Placement.running`), and the upkeep of
+    the next turn applies what a running revision has, as it does for the one that serves.
+    """
     record = revision.record.step("deploy")
     if record.state == "Succeeded":
         return None

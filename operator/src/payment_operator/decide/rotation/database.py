@@ -78,16 +78,16 @@ def _since(observed: Observed) -> str:
 
 def waits_for(turn: Turn) -> str:
     """What must end before a rotation can begin; empty when nothing must."""
-    observed, roles, active = turn.observed, turn.placement, turn.placement.active
+    observed, placement, active = turn.observed, turn.placement, turn.placement.active
     record = observed.role_rotation
     if record is not None and record.next is not None:
         return f"the rotation to {record.next.role} to end"
     if active is None or active.record.state != "Active":
         return "a revision to serve"
-    if baking(active) or roles.candidate is not None or roles.fresh or observed.overlapping:
+    if baking(active) or placement.candidate is not None or placement.fresh or observed.overlapping:
         return "the release to end"
-    if roles.withheld:
-        return roles.withheld
+    if placement.withheld:
+        return placement.withheld
     idle = _idle(observed, active)
     users = [r for r in observed.revisions.values() if r.digest in observed.populated() and r.digest != active.digest]
     if any(role_of(observed, revision) == idle for revision in users):

@@ -13,11 +13,11 @@ def missing(lost: tuple[ValueNeed, ...]) -> str:
 
 def kept(observed: Observed, values: list[tuple[str, ValueNeed]]) -> str:
     """Values that a person removed while API keys need them."""
-    marks = ", ".join(secret_keys.fingerprint_of(observed, value) for value, _ in values)
+    fingerprints = ", ".join(secret_keys.fingerprint_of(observed, value) for value, _ in values)
     where = f"the Secret {observed.spec.secret_key_ref.name}"
     return (
-        f"{_needed([need for _, need in values])} the value {marks} of SECRET_KEY, which is gone from {where}; the "
-        f"operator keeps it until none does. It stands nowhere else: put it back as the last one"
+        f"{_needed([need for _, need in values])} the value {fingerprints} of SECRET_KEY, which is gone from {where}; "
+        f"the operator keeps it until none does. It stands nowhere else: put it back as the last one"
     )
 
 

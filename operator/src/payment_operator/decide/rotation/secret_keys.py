@@ -133,10 +133,12 @@ def reporting(observed: ClusterState) -> list[Pod]:
 
 def lacking(observed: Observed) -> list[str]:
     """Names of running API pods that do not say that they have just the values they are given, in their order."""
-    marks = tuple(fingerprint_of(observed, value) for value in live(observed))
+    wanted = tuple(fingerprint_of(observed, value) for value in live(observed))
     reports = observed.secret_keys.reports or {}
     return [
-        pod.name for pod in reporting(observed) if (report := reports.get(pod.uid)) is None or report.marks != marks
+        pod.name
+        for pod in reporting(observed)
+        if (report := reports.get(pod.uid)) is None or report.fingerprints != wanted
     ]
 
 

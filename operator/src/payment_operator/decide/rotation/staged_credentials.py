@@ -5,6 +5,7 @@ one in use stands in its place, so that other changes are released with a key th
 refuses nothing. The database's login is the rotation's, once there is one.
 """
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from payment_operator.decide.placement import active_of
@@ -18,17 +19,30 @@ UNREADABLE: Final = "the Secrets that the spec names cannot be read; mend them f
 """Why nothing is rotated while what stands in the source Secrets is not known."""
 
 
+@dataclass(frozen=True)
+class Keys:
+    """The API keys of an environment."""
+
+    source: str = field(repr=False)
+    """In the user's Secret; empty when that cannot be read."""
+    in_use: str = field(repr=False)
+    """Of the active revision; empty when there is none or its Secret is gone."""
+    source_is_used: bool
+    """Whether the source's needs no proof: the active revision or a release that runs has it."""
+
+
+def keys_of(observed: ClusterState) -> Keys:
+    """The key in the user's Secret beside those that are in use."""
+    active, source = active_of(observed), observed.sources.values.get(API_KEY, "")
+    releasing = [r for r in observed.revisions.values() if r.record.state == "Releasing"]
+    used, *others = (observed.credentials(revision).get(API_KEY, "") for revision in (active, *releasing))
+    return Keys(source, used, source != "" and source in (used, *others))
+
+
 def in_use(observed: ClusterState) -> dict[str, str]:
     """The credentials of the active revision, as settings; empty when there is none or its Secret is gone."""
-    found = observed.credentials(active_of(observed))
-    return {name: value for name, value in found.items() if name != ADMIN_TOKEN}
-
-
-def keys_in_use(observed: ClusterState) -> set[str]:
-    """API keys that need no proof: those of the active revision and of releases that run."""
-    running = [r for r in observed.revisions.values() if r.record.state == "Releasing"]
-    found = (observed.credentials(revision).get(API_KEY, "") for revision in [active_of(observed), *running])
-    return {key for key in found if key}
+    active = active_of(observed)
+    return {name: value for name, value in observed.credentials(active).items() if name != ADMIN_TOKEN}
 
 
 def staged_of(observed: Observed) -> StagedCredentials:
@@ -36,20 +50,19 @@ def staged_of(observed: Observed) -> StagedCredentials:
     return stage(observed, observed.api_key)
 
 
-def stage(observed: ClusterState, key: KeySight) -> StagedCredentials:
+def stage(observed: ClusterState, sight: KeySight) -> StagedCredentials:
     """The credentials that may be released now, by what is known of the API key in the source Secret."""
-    sources, check = observed.sources, key.check
+    sources = observed.sources
     if not sources.usable:
         return StagedCredentials(sources.values, sources.problems)
-    live = in_use(observed)
-    refused = _refused(observed, check)
-    if refused and not live.get(API_KEY):
-        return StagedCredentials(_with_login(observed, sources.values), refused, refused)
-    values = sources.values
-    if live.get(API_KEY) and not _proven(observed, check):
-        values = values | {API_KEY: live[API_KEY]}
-    staged = StagedCredentials(_with_login(observed, values), refused=refused)
-    if live and not key.settled and not _exists(observed, staged):
+    live, keys, check = in_use(observed), keys_of(observed), sight.check
+    proven = keys.source_is_used or (check is not None and check.state == "Valid")
+    refused = (f"{API_KEY}: {check.message}",) if not proven and check and check.state == "Refused" else ()
+    if refused and not keys.in_use:
+        return StagedCredentials(sources.values, refused, refused)
+    values = sources.values if proven or not keys.in_use else sources.values | {API_KEY: keys.in_use}
+    staged = StagedCredentials(_with_login(observed, values, live), refused=refused)
+    if live and not sight.settled and not _exists(observed, staged):
         hot = {name: value for name, value in staged.values.items() if name in HOT}
         return StagedCredentials(live | hot, refused=refused)
     return staged
@@ -60,22 +73,9 @@ def _exists(observed: ClusterState, staged: StagedCredentials) -> bool:
     return any(revision.credentials == staged.digest for revision in observed.revisions.values())
 
 
-def _proven(observed: ClusterState, check: KeyCheck | None) -> bool:
-    """Whether the API key in the source Secret is in use, or Stripe takes it."""
-    in_use_already = observed.sources.values[API_KEY] in keys_in_use(observed)
-    return in_use_already or (check is not None and check.state == "Valid")
-
-
-def _refused(observed: ClusterState, check: KeyCheck | None) -> tuple[str, ...]:
-    """What is not taken from the source Secrets, with the reason."""
-    if check is None or check.state != "Refused" or _proven(observed, check):
-        return ()
-    return (f"{API_KEY}: {check.message}",)
-
-
-def _with_login(observed: ClusterState, values: dict[str, str]) -> dict[str, str]:
+def _with_login(observed: ClusterState, values: dict[str, str], live: dict[str, str]) -> dict[str, str]:
     """The values with the database's login that the rotation has made."""
-    login = current_login(observed)
+    login = _made_login(observed, live)
     if login is None:
         return values
     own = login_of(values[DATABASE])
@@ -86,12 +86,16 @@ def _with_login(observed: ClusterState, values: dict[str, str]) -> dict[str, str
 
 def current_login(observed: ClusterState) -> Login | None:
     """The login that the rotation has made; None before the first. Without a record the active revision tells it."""
+    return _made_login(observed, in_use(observed))
+
+
+def _made_login(observed: ClusterState, live: dict[str, str]) -> Login | None:
     rotation = observed.spec.database.rotation
     if rotation.mode != "AlternatingRoles":
         return None
     if (record := observed.role_rotation) is not None:
         return record.current.login() if record.current else None
-    login = login_of(in_use(observed).get(DATABASE, ""))
+    login = login_of(live.get(DATABASE, ""))
     return login if login.role in rotation.roles else None
 
 
@@ -105,4 +109,4 @@ def group_of(observed: Observed) -> str:
 
 def checked(observed: Observed) -> KeyCheck | None:
     """The verdict on the API key in the source Secret, while it is not in use."""
-    return None if observed.sources.values.get(API_KEY) in keys_in_use(observed) else observed.api_key.check
+    return None if keys_of(observed).source_is_used else observed.api_key.check

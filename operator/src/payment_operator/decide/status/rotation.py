@@ -40,16 +40,16 @@ def _api_key(turn: Turn, former: ApiKeyStatus | None) -> ApiKeyStatus | None:
     key, check = observed.credentials(active).get(API_KEY, ""), checked(observed)
     if not key and check is None:
         return None
-    mark = fingerprint(key, salt=observed.owner.uid) if key else ""
-    same = former is not None and former.fingerprint == mark
+    key_fingerprint = fingerprint(key, salt=observed.owner.uid) if key else ""
+    same = former is not None and former.fingerprint == key_fingerprint
     since = (former.rotated_at if same and former else None) or _first_seen(observed, key)
     due = moment(since) + timedelta(seconds=observed.spec.stripe.api_key.max_age_seconds) if since else None
     old = api_key.replaced(observed, active) if active is not None and active.record.stable_at else None
     return ApiKeyStatus(
         state=_state(observed, key, check),
         version=version_of(observed, active),
-        fingerprint=mark,
-        account=_account(former, check, mark) or observed.api_key.account,
+        fingerprint=key_fingerprint,
+        account=_account(former, check, key_fingerprint) or observed.api_key.account,
         rotated_at=since,
         next_rotation=stamp(due) if due else None,
         pending=_pending(check),
@@ -63,14 +63,14 @@ def _state(observed: Observed, key: str, check: KeyCheck | None) -> KeyState:
     return "Current" if observed.sources.values.get(API_KEY) == key else "Releasing"
 
 
-def _account(former: ApiKeyStatus | None, check: KeyCheck | None, mark: str) -> str:
+def _account(former: ApiKeyStatus | None, check: KeyCheck | None, key_fingerprint: str) -> str:
     """The account of the key in use, remembered from its proof; all keys of an environment are of one account."""
-    if not mark:
+    if not key_fingerprint:
         return ""
     if former is not None and former.account:
         return former.account
     pending = former.pending if former else None
-    if pending is not None and pending.fingerprint == mark:
+    if pending is not None and pending.fingerprint == key_fingerprint:
         return pending.account
     return check.account if check is not None and check.state == "Valid" else ""
 

@@ -65,8 +65,8 @@ def call_stripe(turn: Turn, action: EndpointAction) -> None:
 
 def created(observed: Observed, record: WebhookRecord, endpoint: Endpoint) -> WebhookRecord:
     """The record once the new endpoint is there and disabled; to be written with its secret."""
-    mark = secrets.fingerprint_of(observed, endpoint.secret)
-    made = StoredEndpoint(endpoint.id, mark, record.api_version)
+    fingerprint = secrets.fingerprint_of(observed, endpoint.secret)
+    made = StoredEndpoint(endpoint.id, fingerprint, record.api_version)
     return msgspec.structs.replace(record, step="Accepting", at=stamp(observed.now), next=made)
 
 

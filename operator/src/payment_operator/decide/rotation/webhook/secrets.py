@@ -14,7 +14,7 @@ from payment_operator.decide.rotation.webhook import state
 from payment_operator.decide.turn import AT_ONCE, Turn
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.actions import Apply
-from payment_operator.model.observed import Observed
+from payment_operator.model.observed import ClusterState, Observed
 from payment_operator.resources.credentials import WEBHOOK
 from payment_operator.resources.metadata import Manifest
 from payment_operator.resources.release_record import moment, stamp
@@ -44,7 +44,7 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def fingerprint_of(observed: Observed, secret: str) -> str:
+def fingerprint_of(observed: ClusterState, secret: str) -> str:
     """The fingerprint of a secret, as pods report it."""
     return fingerprint(secret, salt=observed.owner.uid)
 

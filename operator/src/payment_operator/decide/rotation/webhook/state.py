@@ -74,26 +74,29 @@ def reporting(observed: ClusterState) -> list[Pod]:
     ]
 
 
-def lacking(observed: Observed, mark: str) -> list[str]:
+def lacking(observed: Observed, fingerprint: str) -> list[str]:
     """Names of running API pods that do not report a fingerprint; workers verify nothing and have no such secret."""
     reports = observed.webhook.reports or {}
     return [
         pod.name
         for pod in reporting(observed)
-        if pod.component == names.API and ((report := reports.get(pod.uid)) is None or mark not in report.secrets)
+        if pod.component == names.API
+        and ((report := reports.get(pod.uid)) is None or fingerprint not in report.secrets)
     ]
 
 
-def accepted_by_all(observed: Observed, mark: str) -> bool:
+def accepted_by_all(observed: Observed, fingerprint: str) -> bool:
     """Whether every running pod reports a fingerprint, and there is one that serves."""
     serving = any(pod.component == names.API for pod in reporting(observed))
-    return serving and observed.webhook.reports is not None and not lacking(observed, mark)
+    return serving and observed.webhook.reports is not None and not lacking(observed, fingerprint)
 
 
 def verified(observed: Observed, record: WebhookRecord) -> bool:
     """Whether a pod has verified an event with the secret in use."""
-    mark = record.current.fingerprint if record.current else ""
-    return any(report is not None and mark in report.verified for report in (observed.webhook.reports or {}).values())
+    fingerprint = record.current.fingerprint if record.current else ""
+    return any(
+        report is not None and fingerprint in report.verified for report in (observed.webhook.reports or {}).values()
+    )
 
 
 def wanted_version(turn: Turn) -> str:
