@@ -124,11 +124,7 @@ def _expand(turn: Turn, revision: Revision) -> Progress | None:
 
 
 def _ask_for_pods(turn: Turn, revision: Revision) -> Progress | None:
-    """The step `deploy`: write down that the candidate has pods from now on, and wait for them.
-
-    It makes no Deployment: a revision whose step has begun counts as running (`Placement.running`), and the upkeep of
-    the next turn applies what a running revision has, as it does for the one that serves.
-    """
+    """The step `deploy`: write down that the candidate is to run (the next upkeep applies it), and await its pods."""
     record = revision.record.step("deploy")
     if record.state == "Succeeded":
         return None
