@@ -215,9 +215,12 @@ FIELDS: Final = (
 
 
 def redacted(value: Any) -> str:
-    """Return what a text or the fields of a line become; neighbours that went together count as one."""
+    """Return what a text or the fields of a line become; neighbours that went together count as one.
+
+    The end of a random value may read as a name (`…pwd524=`), and what follows it, a quote, goes too.
+    """
     text = redact(value) if isinstance(value, str) else json.dumps(redact_value(value))
-    return re.sub(r"\*{3}(?:(?:[ -]|, )?\*{3})+", "***", text)
+    return re.sub(r"\*{3}(?:(?:[ '\"-]|, )?\*{3})+", "***", text)
 
 
 def survivors(kind: str, *, examples: int, seed: int = 0) -> Iterator[str]:
