@@ -7,6 +7,7 @@ node's network are neither selected nor peers.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,13 @@ class Block:
 
     cidr: str
     holes: tuple[str, ...] = ()
+
+    def holds(self, address: str) -> bool:
+        """Tell whether an address lies in the range and in none of its holes."""
+        asked = ipaddress.ip_address(address)
+        return asked in ipaddress.ip_network(self.cidr) and not any(
+            asked in ipaddress.ip_network(hole) for hole in self.holes
+        )
 
 
 @dataclass(frozen=True)
@@ -153,8 +161,11 @@ class _Compiler:
             yield Allowed(None, fixed)
             yield from self._each(self.everyone, ports) if by_destination else ()
         for peer in peers or ():
-            if block := peer.get("ipBlock"):
-                yield Allowed(Block(block["cidr"], tuple(block.get("except") or ())), fixed)
+            if described := peer.get("ipBlock"):
+                block = Block(described["cidr"], tuple(described.get("except") or ()))
+                yield Allowed(block, fixed)
+                inside = [other for other in self.everyone if by_destination and block.holds(other.address)]
+                yield from self._each(inside, ports)
                 continue
             found = _peers(peer, own=pod.namespace, everyone=self.everyone, namespaces=self.namespaces)
             together = Allowed(frozenset(other.address for other in found), fixed)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 import subprocess
 from typing import Any
 
 import pytest
-from tests.cluster.netpol.policy import Allowed, Block, Direction, Isolation, Pod, isolation, pods, selects
+from tests.cluster.netpol import verdicts
+from tests.cluster.netpol.policy import Direction, Isolation, Pod, isolation, pods, selects
 from tests.cluster.netpol.ruleset import render
 from tests.requirements import require
 
@@ -29,35 +29,12 @@ def isolated(direction: Direction, *policies: dict[str, Any]) -> Isolation:
     return isolation(policies, direction=direction, everyone=EVERYONE, namespaces=NAMESPACES)
 
 
-def _peer(peers: frozenset[str] | Block | None, address: str) -> bool:
-    if isinstance(peers, Block):
-        asked = ipaddress.ip_address(address)
-        inside = asked in ipaddress.ip_network(peers.cidr)
-        return inside and not any(asked in ipaddress.ip_network(hole) for hole in peers.holes)
-    return peers is None or address in peers
-
-
-def _lets(holes: list[Allowed], address: str, port: int, protocol: str) -> bool:
-    return any(
-        _peer(hole.peers, address)
-        and (
-            hole.ports is None
-            or any(
-                item.protocol == protocol and (item.first is None or item.first <= port <= (item.last or 0))
-                for item in hole.ports
-            )
-        )
-        for hole in holes
-    )
-
-
 def reaches(source: Pod | str, target: Pod | str, port: int, *policies: dict[str, Any], protocol: str = "TCP") -> bool:
     """Tell whether the policies let a packet through, as the table's hooks would."""
     start = source if isinstance(source, str) else source.address
     end = target if isinstance(target, str) else target.address
     out, into = isolated("egress", *policies), isolated("ingress", *policies)
-    leaves = start not in out or _lets(out[start], end, port, protocol)
-    return leaves and (end not in into or _lets(into[end], start, port, protocol))
+    return verdicts.reaches(start, end, port, protocol, out=out, into=into)
 
 
 def test_without_a_policy_everything_passes() -> None:

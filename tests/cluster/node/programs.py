@@ -53,6 +53,7 @@ _PROMETHEUS = "github.com/prometheus/prometheus/cmd"
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator/cmd"
 _PROMETHEUS_TAGS = "netgo,remove_all_sd,enable_kubernetes_sd"
 _LEGO = Module("github.com/go-acme/lego/v5", "v5.4.1", "h1:Jt6xAP9xQrJ3SLLGgxejfDDd3pzdrmuLCWe4oTqHHQc=")
+_EVALUATOR = Module("sigs.k8s.io/kube-network-policies", "v0.8.0", "h1:dzecRNzdmg+VmHEQWTIjxnCgf412J+8CKHqbKgCiWkk=")
 CORE = (
     Program(
         "hyperkube",
@@ -89,6 +90,13 @@ CHECKERS = (
     Program("kube-score", "kube-score", "1.20.0", "github.com/zegl/kube-score/cmd/kube-score", 0.5),
     Program("actionlint", "actionlint", "1.7.12", "github.com/rhysd/actionlint/cmd/actionlint", 0.5),
     Program("stripe-mock", "stripe-mock", "0.203.0", "github.com/stripe/stripe-mock", 0.1),
+    Program(
+        "policy-evaluator",
+        "policy-evaluator",
+        "0.8.0",
+        minutes=0.7,
+        patched=(("evaluator", _EVALUATOR),),  # one file of ours exports what decides; its data plane needs NFQUEUE
+    ),
     Program("promtool", "prometheus", "3.16.0", f"{_PROMETHEUS}/promtool", 2, _PROMETHEUS_TAGS),
 )
 GROUPS = {"core": CORE, "addons": ADDONS, "checkers": CHECKERS}
