@@ -155,12 +155,13 @@ def prints(tree: ast.AST) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("package", PRINTS)
-def test_nothing_prints_past_the_one_place(package: str) -> None:
+def test_nothing_prints_past_the_one_place() -> None:
     found = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        if (relative := str(path.relative_to(ROOT / package))) not in PRINTS[package]:
-            found[relative] = prints(ast.parse(path.read_text()))
+    for package, places in PRINTS.items():
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if str(path.relative_to(ROOT / package)) not in places:
+                found[str(path.relative_to(ROOT))] = prints(ast.parse(path.read_text()))
+    assert len(found) > 100
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
