@@ -1,8 +1,13 @@
-"""Reads typed values from environment variables and collects every problem instead of stopping at the first."""
+"""Reads typed values from environment variables and collects every problem instead of stopping at the first.
+
+No library does it whole. pydantic-settings reads a folder of secrets once and, by pydantic's validators, compares
+settings only when each alone is valid; environs' `FileAwareEnv` reads `NAME_FILE` once, and its collected errors are
+those of single values. Here a file is read again when it changes (`secrets.py`), and all problems are listed at once.
+"""
 
 from __future__ import annotations
 
-import re
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +18,17 @@ if TYPE_CHECKING:
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_ENV_LINE = re.compile(r"^(?:export\s+)?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the `NAME=value` pairs of a `.env` file; quotes around a value are removed, other lines are ignored."""
+    """Return what a `.env` file sets, read as Docker Compose reads it; `$` stands for itself."""
     if not path.is_file():
         return {}
-    pairs = {}
-    for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        if match := _ENV_LINE.match(line.strip()):
-            pairs[match["name"]] = match["value"].strip().strip("'\"")
-    return pairs
+    from dotenv import dotenv_values  # noqa: PLC0415 - no process of production needs it
+
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    pairs = dotenv_values(stream=StringIO(text), interpolate=False)
+    return {name: value for name, value in pairs.items() if value is not None}
 
 
 def _is_utf8(text: str) -> bool:
