@@ -1,4 +1,9 @@
-"""The status of an environment, from what was observed and decided. Nothing is decided from it."""
+"""The status of an environment, from what was observed and decided.
+
+It may be lost: no step of a release or a rotation depends on it. It is read for what was told before (an Event once,
+since when a condition holds), for the number of a revision whose record somebody deleted, and so that a restart asks
+Stripe no second time of a key that it knows (`observe/credentials.py`).
+"""
 
 from datetime import datetime, timedelta
 from typing import Final
