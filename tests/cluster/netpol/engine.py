@@ -1,4 +1,8 @@
-"""Watch pods, namespaces and policies, and keep the node's nftables table as they say."""
+"""Watch pods, namespaces and policies, and keep the node's nftables table as they say.
+
+`sigs.k8s.io/kube-network-policies` decides in user space on packets that NFQUEUE hands up, which not every kernel has,
+so its evaluator is the oracle of ours (`test_evaluator.py`); the engines of CNI plugins bring a network of their own.
+"""
 
 from __future__ import annotations
 

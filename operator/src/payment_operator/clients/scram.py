@@ -1,6 +1,7 @@
 """SCRAM-SHA-256 verifiers as PostgreSQL stores them (RFC 5803, RFC 7677): made here, so that its log holds no password.
 
 `ALTER ROLE … PASSWORD` takes a verifier in place of the password: postgresql.org/docs/current/sql-createrole.html.
+asyncpg keeps its SCRAM to itself; scramp gives the two keys, not the verifier: it would spare four lines of these.
 """
 
 import base64

@@ -1,6 +1,8 @@
 """Shell completion.
 
-Kubectl asks an executable ``kubectl_complete-payments``; it and the shells' own scripts run ``__complete``.
+Kubectl asks an executable ``kubectl_complete-payments``; it and the shells' own scripts run ``__complete``. Argcomplete
+and Click speak protocols of their own (``COMP_LINE`` and descriptor 8, ``_…_COMPLETE``) and not kubectl's, which wants
+a directive in the last line: with either, ``kubectl payments <TAB>`` would need this again beside it.
 """
 
 import argparse

@@ -1,6 +1,10 @@
 """One of several operators acts: the holder of a Lease. Whoever loses it ends its process.
 
 Correctness does not rest on it: all writes are tested or repeatable. It saves two operators from working twice.
+
+The leader election of `kubernetes` 37 judges by the wall clock, so a step of it keeps or loses the Lease; a request
+that hangs outlasts its deadline, the Lease is not given back at the end, and its transitions are not counted. Kopf's
+peering knows priorities, not holders: of two equal operators both pause.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """A keyed work queue: one pass at a time for a key, bursts are one pass, failures wait longer each time.
 
 Keys whose last pass failed have slots of their own: however many fail, and however slowly, they take none from the
-others.
+others. Kopf's queue (`kopf/_core/reactor/queueing.py`) is private, starts work by watch events alone, not at a deadline
+that a pass names, and has no such slots; `kubernetes` for Python has no work queue.
 """
 
 import asyncio

@@ -1,4 +1,8 @@
-"""The CRD's CEL rules in Python: offline there is no CEL. A test holds this table equal to the CRD's rules."""
+"""The CRD's CEL rules in Python: offline there is no CEL. A test holds this table equal to the CRD's rules.
+
+No CEL library runs in the plugin's one file: cel-python 0.5 imports `re2`, a C++ extension, and pendulum; mimicel needs
+`re2` and protobuf, common-expression-language is Rust. celparser is pure, but needs Flask, and had one release in 2025.
+"""
 
 import re
 from collections.abc import Callable, Iterator
