@@ -54,11 +54,11 @@ def import_history(*, as_json: bool) -> None:
 
     Each worker does this by itself until it is done. Stopping it loses nothing.
     """
-    place = with_database(_import, name="import", needs=("STRIPE_SECRET_KEY",))
+    position = with_database(_import, name="import", needs=("STRIPE_SECRET_KEY",))
     if as_json:
-        echo(msgspec.json.encode(place))
+        echo(msgspec.json.encode(position))
         return
-    at = isoformat(datetime.fromtimestamp(place["completed_at"], tz=UTC))
+    at = isoformat(datetime.fromtimestamp(position["completed_at"], tz=UTC))
     echo(f"complete since {at}; payments reconcile --full brings what else Stripe holds")
 
 

@@ -79,10 +79,10 @@ class DriftSweep:
         """Sweep, from where an interrupted one was; each page is stored before the cursor moves."""
         async with self._database.read() as connection:
             found = await read_cursors(connection, CURSOR, MARK)
-        place: dict[str, Any] = BEGINNING if dry_run else found.get(CURSOR, BEGINNING)
-        after, seen = place["after"], place.get("seen")
-        recovery = found.get(MARK, {}).get("id") if place == BEGINNING else place.get("recovery")
-        for kind in list(KINDS)[list(KINDS).index(place["kind"]) :]:
+        position: dict[str, Any] = BEGINNING if dry_run else found.get(CURSOR, BEGINNING)
+        after, seen = position["after"], position.get("seen")
+        recovery = found.get(MARK, {}).get("id") if position == BEGINNING else position.get("recovery")
+        for kind in list(KINDS)[list(KINDS).index(position["kind"]) :]:
             try:
                 await self._sweep_kind(kind, after, report, dry_run=dry_run, recovery=recovery, seen=seen)
             except (StripeRejected, StripeMisconfigured, StripeUnreadable) as error:
@@ -123,7 +123,7 @@ class DriftSweep:
             after = last_id(page["data"]) if objects else None
             if not dry_run:
                 await self._bring(
-                    name, drifted, as_of=as_of, place={"after": after, "recovery": recovery, "seen": absence.seen}
+                    name, drifted, as_of=as_of, position={"after": after, "recovery": recovery, "seen": absence.seen}
                 )
             if not page["has_more"]:
                 return
@@ -141,7 +141,7 @@ class DriftSweep:
             if obj["id"] not in coming and _may_differ(kind, rows.get(obj["id"]), obj, erased=obj["id"] in gone)
         ]
 
-    async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, place: dict[str, Any]) -> None:
+    async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, position: dict[str, Any]) -> None:
         """Store an event for each object, and how far the sweep is, in one transaction."""
         now = self._clock.now()
         rows = [
@@ -150,15 +150,15 @@ class DriftSweep:
         ]
         async with self._database.transaction() as connection:
             await insert_missed(connection, rows)
-            await write_cursor(connection, CURSOR, {"kind": kind, **place}, now=now)
+            await write_cursor(connection, CURSOR, {"kind": kind, **position}, now=now)
         if rows:
             DRIFT.labels(kind).inc(len(rows))
             log.warning("objects_drifted", kind=kind, count=len(rows))
 
 
-def counts(place: dict[str, Any], mark: dict[str, Any]) -> bool:
+def counts(position: dict[str, Any], mark: dict[str, Any]) -> bool:
     """Tell whether a sweep that is so far began after this mark was set, or will."""
-    return place == BEGINNING or place.get("recovery") == mark["id"]
+    return position == BEGINNING or position.get("recovery") == mark["id"]
 
 
 def _may_differ(kind: Kind, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool) -> bool:

@@ -79,12 +79,12 @@ class Importer:
             return
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            place = await read_cursor(connection, IMPORT)
-            self._done = place is not None and place.get("completed_at") is not None
+            position = await read_cursor(connection, IMPORT)
+            self._done = position is not None and position.get("completed_at") is not None
             before = now - timedelta(seconds=ABANDONED_SECONDS)
-            if self._done or not (place is None or await _take(connection, before=before, now=now)):
+            if self._done or not (position is None or await _take(connection, before=before, now=now)):
                 return
-            if place is None:
+            if position is None:
                 await write_cursor(connection, IMPORT, self._beginning(), now=now)
         await self.run()
 
@@ -95,27 +95,27 @@ class Importer:
             PaymentsError: Stripe refuses the list, or is away; nothing is lost of what was written.
         """
         async with self._database.read() as connection:
-            place = await read_cursor(connection, IMPORT)
-        place = place or self._beginning()
-        while place.get("completed_at") is None:
-            place = await self._write_page(place)
-            counts = ", ".join(f"{count} {kind}s" for kind, count in place["counts"].items())
+            position = await read_cursor(connection, IMPORT)
+        position = position or self._beginning()
+        while position.get("completed_at") is None:
+            position = await self._write_page(position)
+            counts = ", ".join(f"{count} {kind}s" for kind, count in position["counts"].items())
             progress(f"imported: {counts or 'nothing yet'}")
-        return place
+        return position
 
     def _beginning(self) -> dict[str, Any]:
         return {"began_at": int(self._clock.timestamp()), "kind": guarding()[0], "after": None, "counts": {}}
 
-    async def _write_page(self, place: dict[str, Any]) -> dict[str, Any]:
+    async def _write_page(self, position: dict[str, Any]) -> dict[str, Any]:
         """Write the next page and how far that is, in one transaction."""
-        kind = KINDS[place["kind"]]
+        kind = KINDS[position["kind"]]
         await self._budget.take()
         as_of = reach_of(self._clock)
-        more = {"starting_after": place["after"]} if place["after"] else {}
+        more = {"starting_after": position["after"]} if position["after"] else {}
         page = await calls.list_page(self._gateway, kind.collection, **kind.listing, **more)
         objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
-        counts = {**place["counts"], kind.name: place["counts"].get(kind.name, 0) + len(objects)}
-        following = {**place, **self._next(kind, page), "counts": counts}
+        counts = {**position["counts"], kind.name: position["counts"].get(kind.name, 0) + len(objects)}
+        following = {**position, **self._next(kind, page), "counts": counts}
         try:
             async with self._database.transaction() as connection:
                 unclear = [obj for obj in objects if not await self._write(connection, kind, obj, as_of=as_of)]

@@ -60,7 +60,7 @@ async def _status(database: Database) -> str:
     told = f"recovering: {mark['reason']}"
     if mark.get("compared"):
         return f"{told}; compared, {waiting} events to apply"
-    place = found.get(drift.CURSOR)
-    if place is not None and drift.counts(place, mark):
-        return f"{told}; comparing, now {place['kind']}"
+    position = found.get(drift.CURSOR)
+    if position is not None and drift.counts(position, mark):
+        return f"{told}; comparing, now {position['kind']}"
     return f"{told}; waiting for a worker"
