@@ -190,7 +190,8 @@ async def test_a_connection_that_was_cut_makes_everything_be_read_anew(pod: Stac
     async with another(pod) as (parts, client):
         await remembered(client, path)
         assert parts.invalidations is not None
-        assert await parts.redis.client_kill_filter(_type="pubsub") >= 1
+        redis: Any = parts.redis
+        assert await redis.client_kill_filter(_type="pubsub") >= 1
 
         async def forgotten() -> bool:
             await asyncio.sleep(0)
@@ -257,6 +258,7 @@ async def test_a_value_read_before_a_change_is_not_stored_after_it(pod: Stack) -
 
     assert await cache.load("lps_x", read_while_it_changes) == b"old"
     assert cache.look_up("lps_x") is None
+    assert pod.parts.redis is not None
     assert await pod.parts.redis.get(shared_keys("lps_x")[0]) is None
 
 

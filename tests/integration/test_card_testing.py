@@ -225,16 +225,18 @@ async def test_an_end_users_address_is_kept_nowhere(
         testing = Shop(stack, stack.client)
         assert (await testing.codes(DECLINED, "pm_card_visa", headers={HEADER: "198.51.100.77"}))[1] == "paid"
         rows = [await stack.rows(table) for table in (operations, audit_log, outbox, subscriptions)]
-        kept = await stack.parts.redis.keys("*declines_end_user*")
+        redis: Any = stack.parts.redis
+        kept = await redis.keys("*declines_end_user*")
         assert kept, "it was counted"
-        everything = [rows, await stack.parts.redis.keys("*"), metrics.render(), capsys.readouterr()]
+        everything = [rows, await redis.keys("*"), metrics.render(), capsys.readouterr()]
     assert "198.51.100.77" not in str(everything)
 
 
 async def test_pods_share_the_declines(database: Path, valkey_server: ValkeyServer) -> None:
     url = {"REDIS_URL": valkey_server.url, "PAYMENTS_CARD_DECLINES_PER_HOUR": "2"}
     async with running_stack(f"sqlite:///{database}", **url) as stack:
-        await stack.parts.redis.flushdb()
+        redis: Any = stack.parts.redis
+        await redis.flushdb()
         other = build(stack.parts.settings, clock=stack.clock)
         transport: Any = httpx.ASGITransport(app=create_app(other))  # type: ignore[arg-type] # ASGI
         async with httpx.AsyncClient(transport=transport, base_url="http://other") as client:

@@ -128,6 +128,7 @@ async def test_while_redis_is_away_each_process_asks_once_a_second(stack: Stack,
 async def test_the_turn_of_a_process_that_died_passes_on(stack: Stack) -> None:
     check = stack.parts.health._stripe
     turn = f"payments:{{health}}:{check._account()}:turn"
+    assert stack.parts.redis is not None
     await stack.parts.redis.set(turn, "", px=1000)
     assert (await stack.parts.health.report())[1]["checks"]["stripe"] is True
 

@@ -19,7 +19,8 @@ from payment_service.storage.tables import subscriptions
 from payment_service.subscriptions import store
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
+    from collections.abc import Sequence
+
     from sqlalchemy.ext.asyncio import AsyncConnection
     from tests.servers.stack import Stack
 
@@ -61,7 +62,7 @@ class Rows:
             await self.connection.execute(insert(subscriptions), rows)
         return [str(row["id"]) for row in rows]
 
-    async def read(self, page: Page) -> tuple[list[Row[Any]], bool]:
+    async def read(self, page: Page) -> tuple[Sequence[Any], bool]:
         return await store.list_page(self.connection, livemode=False, customer_id=None, page=page)
 
     async def walk(self, limit: int, later: list[list[tuple[int, int]]]) -> tuple[list[str], list[str]]:

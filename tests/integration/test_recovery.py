@@ -285,7 +285,8 @@ async def move(stack: Stack, **place: str) -> None:
 
 
 async def valkey_forgets(stack: Stack) -> None:
-    await stack.parts.redis.flushall()
+    redis: Any = stack.parts.redis
+    await redis.flushall()
 
 
 def run(program: str, *arguments: str, **environment: str) -> str:

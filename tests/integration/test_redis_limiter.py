@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def client(valkey_server: ValkeyServer) -> AsyncIterator[Any]:
-    made = connect(Secret(valkey_server.url))
+    made: Any = connect(Secret(valkey_server.url))
     await made.flushdb()
     yield made
     await made.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import RedisError
@@ -181,7 +181,7 @@ async def test_sentinels_are_asked_over_tls_and_the_server_that_they_name_is_too
     front.start()
     authority = tmp_path / "ca.crt"
     address = f"localhost:{front.port}/0?service=payments&ssl_ca_certs={authority}"
-    client = connect(Secret(f"rediss+sentinel://{address}"))
+    client: Any = connect(Secret(f"rediss+sentinel://{address}"))
     try:
         manager = client.connection_pool.sentinel_manager
         assert (await manager.discover_master("payments"))[1] == sentinel.primary.port

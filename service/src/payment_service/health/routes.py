@@ -17,7 +17,7 @@ from payment_service.ratelimit.limiter import Rule
 from payment_service.ratelimit.limits import client_address
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from litestar.types import Receive, Scope, Send
 
@@ -92,7 +92,7 @@ async def _live() -> Answer:
     return 200, LIVE, _JSON
 
 
-def _report(report: Callable[[], Awaitable[tuple[bool, dict[str, object]]]]) -> Callable[[], Awaitable[Answer]]:
+def _report(report: Callable[[], Awaitable[tuple[bool, Mapping[str, object]]]]) -> Callable[[], Awaitable[Answer]]:
     async def answer() -> Answer:
         passed, body = await report()
         return 200 if passed else 503, msgspec.json.encode(body), _JSON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from sqlalchemy import text
 
@@ -28,6 +28,17 @@ VERSION: Final = "2.0.0"
 CHECK_SECONDS: Final = 1.5
 SCHEMA_CACHE_SECONDS: Final = 1.0
 _PING: Final = text("SELECT 1")
+
+
+class Report(TypedDict):
+    """The guide's body."""
+
+    status: str
+    timestamp: str
+    checks: dict[str, bool]
+    version: str
+    recovering: NotRequired[bool]
+    """True while mutations wait for a comparison with Stripe."""
 
 
 class Health:
@@ -63,28 +74,30 @@ class Health:
         self._recovery = recovery
         self._redis = redis
         self._stripe = StripeCheck(self._ask_stripe, redis=redis, account=account)
-        self._reporting: asyncio.Task[tuple[bool, dict[str, object]]] | None = None
+        self._reporting: asyncio.Task[tuple[bool, Report]] | None = None
         self._schema_lock = asyncio.Lock()
         self._schema_seen: tuple[float, SchemaSupport | None] = (float("-inf"), None)
 
-    async def report(self) -> tuple[bool, dict[str, object]]:
+    async def report(self) -> tuple[bool, Report]:
         """Run all checks side by side, each within its time limit, and return the guide's body."""
         if self._reporting is None or self._reporting.done():
             self._reporting = begin(self._report())
         return await asyncio.shield(self._reporting)
 
-    async def _report(self) -> tuple[bool, dict[str, object]]:
+    async def _report(self) -> tuple[bool, Report]:
         database, redis, stripe, recovering = await asyncio.gather(
             _passes(self._ping_database()), _passes(self._ping_redis()), self._stripe.passes(), self.recovering()
         )
         healthy = database and redis and stripe
-        return healthy, {
+        report: Report = {
             "status": "healthy" if healthy else "unhealthy",
             "timestamp": isoformat(self._clock.now()),
             "checks": {"database": database, "redis": redis, "stripe": stripe},
             "version": VERSION,
-            **({"recovering": True} if recovering else {}),
         }
+        if recovering:
+            report["recovering"] = True
+        return healthy, report
 
     async def recovering(self) -> bool:
         """Tell whether mutations wait for a comparison with Stripe; False while the database does not tell."""
