@@ -28,7 +28,7 @@ TIME_SOURCES = {
     "clock.py",  # the one source of time
     "observability/logging.py",  # a line tells the real time
     "storage/ids.py",  # ids carry the wall clock; tests never move it
-    "migrations/recording.py",  # alembic calls it without our parts
+    "migrations/recorder.py",  # alembic calls it without our parts
     "smoke.py",  # signs as Stripe would, now
 }
 TASKS_OF_NOBODY = {

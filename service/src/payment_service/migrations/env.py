@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from alembic import context
 
-from payment_service.migrations.recording import record_version
+from payment_service.migrations.recorder import record_version
 from payment_service.migrations.schema import metadata
 
 if TYPE_CHECKING:
