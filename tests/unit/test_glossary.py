@@ -24,6 +24,7 @@ FIELD_WORDS = {
     "cycle": "Stripe's billing cycle, in the simulator",
     "caller_settings": "limits of whoever calls, known or not",
 }
+OLD_FASHIONED = re.compile(r"\bin\s+vain\b|[,;]\s+be\s+it\b|\bis\s+as\s+good\b(?!\s+as)|\b(?:whence|thereof|lest)\b")
 ENTRY = re.compile(r"^\| (?P<words>[^|]+) \| [^|]+ \| (?P<given_up>[^|]+) \|$", re.MULTILINE)
 
 
@@ -110,3 +111,17 @@ def test_each_word_is_explained_once() -> None:
         if word.strip() != "word"
     ]
     assert len(explained) == len(set(explained))
+
+
+def test_nothing_is_said_in_words_that_a_learner_must_look_up() -> None:
+    folders = (*SOURCES, "docs", "chart/templates")
+    paths = [
+        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".md", ".yaml"}
+    ]
+    assert len(paths) > 400
+    found = {
+        f"{path.relative_to(ROOT)}: {phrase[0]}"
+        for path in paths
+        for phrase in OLD_FASHIONED.finditer(path.read_text())
+    }
+    assert found == set()

@@ -1,6 +1,6 @@
 """Leaves a part alone for a moment after it failed, so that its outage costs each request little.
 
-The limiter and the cache share Redis's circuit: a request that has waited for one of them in vain does not wait for the
+The limiter and the cache share Redis's circuit: a request that one of them did not answer does not wait for the
 other.
 """
 

@@ -70,13 +70,13 @@ def done(change: Callable[[World], None], *, lost: bool) -> list[list[Action]]:
     world.settle()
     change(world)
     passes = []
-    for _ in range(120):
+    for _ in range(45):
         if lost:
             world.status = {}
         decision = world.operate()
         passes.append(list(decision.actions))
         world.progress()
-        world.now += timedelta(seconds=10)
+        world.now += timedelta(seconds=15)
     return passes
 
 
