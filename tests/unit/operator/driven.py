@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from tests.unit.operator.world import OWNER, World
 from tests.unit.operator.world_api import Manifest, Store, allow
-from tests.unit.operator.world_operator import KeyScript, WebhookScript
 
 from payment_operator.clients.protocols import Clients
-from payment_operator.runtime.reconciler import Memory, Reconciler
+from payment_operator.runtime.reconciler import Reconciler
 from payment_operator.testing import InMemoryPods
 
 if TYPE_CHECKING:
@@ -49,14 +48,6 @@ class Driven(Reconciler):
             request_policy=request_policy,
             now=world.clock,
         )
-
-    def _nothing_remembered(self) -> Memory:
-        memory = super()._nothing_remembered()
-        observer = memory.observer
-        observer.credentials = KeyScript(self.world)  # type: ignore[assignment]
-        webhooks = WebhookScript(self.ports, observer.webhooks.stripe)
-        webhooks.world, observer.webhooks = self.world, webhooks
-        return memory
 
     async def passes(self, count: int, *, seconds: float = 5) -> list[Exception]:
         """Make passes; return what they died of."""
