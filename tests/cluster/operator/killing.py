@@ -59,7 +59,7 @@ class Sweep:
         day = time.gmtime().tm_yday * 7
         chosen = points if whole else [points[(day + half) % len(points)] for half in (0, len(points) // 2)]
         started, missed = time.monotonic(), []
-        for number, point in enumerate(_own_shard(passed.left(chosen))):
+        for number, point in enumerate(passed.left(_own_shard(chosen))):
             if time.monotonic() - started > SHARD_SECONDS:
                 self.say(f"{self.name}: the shard is over after {number} kills; run it again for the others")
                 break
