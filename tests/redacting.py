@@ -12,12 +12,13 @@ import random
 import re
 import string
 import traceback
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tests.cards import card, grouped
 
-from payment_service.observability.redaction import redact, redact_value
+from payment_service.observability.redaction import MARK, redact, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,20 +216,22 @@ FIELDS: Final = (
 
 
 def redacted(value: Any) -> str:
-    """Return what a text or the fields of a line become; neighbours that went together count as one.
-
-    The end of a random value may read as a name (`…pwd524=`), and what follows it, a quote, goes too.
-    """
+    """Return what a text or the fields of a line become; neighbours that went together count as one."""
     text = redact(value) if isinstance(value, str) else json.dumps(redact_value(value))
-    return re.sub(r"\*{3}(?:(?:[ '\"-]|, )?\*{3})+", "***", text)
+    return re.sub(r"\*{3}(?:(?:[ -]|, )?\*{3})+", MARK, text)
 
 
 def survivors(kind: str, *, examples: int, seed: int = 0) -> Iterator[str]:
-    """Give a description of each secret of which something survives: `examples` for each place."""
+    """Give a description of each secret of which something survives: `examples` for each place.
+
+    What stays of a text is the same for all secrets of a kind, so it is of the place. More may go: the end of a random
+    value can read as a name (`…dsN4=`), and what follows it is hidden as the value of that.
+    """
     chance, make = random.Random(f"{seed}:{kind}"), KINDS[kind]
     for place, put in PLACES.items():
+        usual = Counter(redacted(put(make(chance))) for _ in range(7)).most_common(1)[0][0]
         for _ in range(examples):
-            one, other = make(chance), make(chance)
-            found, expected = redacted(put(one)), redacted(put(other))
-            if found != expected:
-                yield f"{kind}, {place}: {put(one)!r} became {found!r}"
+            secret = make(chance)
+            found = redacted(put(secret))
+            if not all(piece in usual for piece in found.split(MARK)):
+                yield f"{kind}, {place}: {put(secret)!r} became {found!r}"
