@@ -8,9 +8,10 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.servers.process import free_port
@@ -45,16 +46,23 @@ async def drain(**environ: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.fixture
-async def admin_port(stack: Stack) -> AsyncIterator[str]:
+@asynccontextmanager
+async def serving(stack: Stack, **http: Any) -> AsyncIterator[str]:
     """The admin port of a process with production's rules, which drains for 0.6 seconds."""
     settings = stack.parts.settings
-    http = replace(settings.http, drain_seconds=0.6)
-    stack.parts.settings = replace(settings, environment="production", http=http)
+    changed = replace(settings.http, drain_seconds=0.6, **http)
+    stack.parts.settings = replace(settings, environment="production", http=changed)
     servers, listener = Servers(), listen("127.0.0.1", 0)
     await servers.start(create_admin(stack.parts, worker=False), listener)
     yield str(listener.getsockname()[1])
     await servers.stop()
+
+
+@pytest.fixture
+async def admin_port(stack: Stack) -> AsyncIterator[str]:
+    """One whose token is made of `SECRET_KEY`."""
+    async with serving(stack) as port:
+        yield port
 
 
 async def test_it_drains_the_process_beside_it_and_waits_for_its_clients(
@@ -68,13 +76,11 @@ async def test_it_drains_the_process_beside_it_and_waits_for_its_clients(
     assert stack.parts.drain.stopping
 
 
-async def test_it_sends_the_token_from_its_file(stack: Stack, admin_port: str, tmp_path: Path) -> None:
-    http = replace(stack.parts.settings.http, admin_token=Secret("let-me-in"))
-    stack.parts.settings = replace(stack.parts.settings, http=http)
+async def test_it_sends_the_token_from_its_file(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("let-me-in\n")
-    code, _ = await drain(
-        PAYMENTS_ADMIN_PORT=admin_port, PAYMENTS_ADMIN_TOKEN_FILE=str(tmp_path / "token"), SECRET_KEY="another"
-    )
+    token = {"PAYMENTS_ADMIN_TOKEN_FILE": str(tmp_path / "token"), "SECRET_KEY": "another"}
+    async with serving(stack, admin_token=Secret("let-me-in")) as port:
+        code, _ = await drain(PAYMENTS_ADMIN_PORT=port, **token)
     assert code == 0
     assert stack.parts.drain.stopping
 
