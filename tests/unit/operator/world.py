@@ -28,6 +28,7 @@ from payment_operator.decide.rotation.staged_credentials import staged_of
 from payment_operator.fingerprints import fingerprint
 from payment_operator.model.key_proof import KeyCheck, State
 from payment_operator.model.observed import Bake, ClusterState, Observed, Probe, Revision, Setbacks
+from payment_operator.model.pod import read_pod
 from payment_operator.model.secret_keys import SecretKeySight
 from payment_operator.model.webhook import WebhookSight
 from payment_operator.resources.credentials import malformed
@@ -349,4 +350,6 @@ class World:
         return self.objects["Service", names.api_service(self.owner.name)]
 
     def populated(self) -> set[str]:
-        return self.observe().populated()
+        """Revisions with pods, ending ones included; a look that is possible while the operator acts."""
+        pods = map(read_pod, self.pods.values())
+        return {pod.revision for pod in pods if not pod.job and not pod.finished}

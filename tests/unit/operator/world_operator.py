@@ -45,6 +45,9 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run it to its end in a loop of its own, also for a test that runs in one."""
     if not _LOOP:
         _LOOP.append(asyncio.new_event_loop())
+    if _LOOP[0].is_running():
+        work.close()
+        raise Violated("a world that looks while its operator acts may not run it again")
     outer = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     try:
@@ -134,8 +137,8 @@ class Acting(Executor):
         self._begun += 1
         try:
             self._world.see(action)
-        except AssertionError as error:
-            raise Violated(str(error)) from error
+        except Exception as error:
+            raise Violated(repr(error)) from error
         await super()._do(action, now, part)
 
     async def _work_on_role(self, action: PrepareRole | LockRole, now: Pass, part: Part) -> bool:
