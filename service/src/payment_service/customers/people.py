@@ -10,6 +10,7 @@ from payment_service.mirror.charge import charges
 from payment_service.mirror.registry import KINDS
 from payment_service.storage.changed_rows import note
 from payment_service.storage.expressions import Among
+from payment_service.storage.statements import ChangeRows
 from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ async def clear_mirror(connection: AsyncConnection, person: Person) -> int:
             continue
         table = kind.table
         filled = or_(*(table.c[name].is_distinct_from(value) for name, value in kind.personal.items()))
-        statement = update(table).where(kind.of_person(person), filled).values(kind.personal).returning(table.c.id)
-        for changed in (await connection.execute(statement)).scalars():
-            note(connection, table.name, changed)
+        clearing = ChangeRows(table, kind.personal, returning=(table.c.id,), where=(kind.of_person(person), filled))
+        for changed in await clearing.run(connection, {}):
+            note(connection, table.name, changed.id)
     return 0
 
 

@@ -10,12 +10,12 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Text, and_, bindparam, delete, exists, func, or_, select, true, update
+from sqlalchemy import Text, and_, bindparam, exists, func, or_, select, true
 
 from payment_service.events.rows import OTHER_ACCOUNT
 from payment_service.events.schemas import ClaimedEvent
 from payment_service.storage.expressions import Among, TakesLock
-from payment_service.storage.statements import Upsert
+from payment_service.storage.statements import ChangeRows, RemoveRows, Upsert
 from payment_service.storage.tables import events
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
-    from sqlalchemy.sql.dml import ReturningUpdate
 
     from payment_service.events.rows import EventRow
 
@@ -103,10 +102,10 @@ def _objects() -> Select[str]:
     return select(keys.c.group_key).where(TakesLock(keys.c.group_key, seed=_LOCK_SEED))
 
 
-_CLAIMED: Final = [events.c[field.name] for field in fields(ClaimedEvent)]
+_CLAIMED: Final = tuple(events.c[field.name] for field in fields(ClaimedEvent))
 
 
-def _claim() -> ReturningUpdate[*tuple[object, ...]]:
+def _claim() -> ChangeRows:
     """Lease the due events of the chosen objects; before a fetch all of them, for it tells of them all.
 
     Without one those in doubt stay: some of them show no state at all (`events/silent_changes.py`).
@@ -119,20 +118,19 @@ def _claim() -> ReturningUpdate[*tuple[object, ...]]:
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True, of=events)
     )
-    return (
-        update(events)
-        .where(events.c.id.in_(chosen))
-        .values(lease_owner=bindparam("n_owner"), lease_expires_at=bindparam("n_expires"))
-        .values(attempts=events.c.attempts + 1)
-        .returning(*_CLAIMED)
-    )
+    values = {
+        "lease_owner": bindparam("n_owner"),
+        "lease_expires_at": bindparam("n_expires"),
+        "attempts": events.c.attempts + 1,
+    }
+    return ChangeRows(events, values, returning=_CLAIMED, chosen=chosen)
 
 
-def _change(**values: object) -> ReturningUpdate[str]:
+def _change(**values: object) -> ChangeRows:
     """Change events that this worker holds, and give them back."""
     mine = (events.c.lease_owner == bindparam("owner"), _PENDING, Among(events.c.id, "ids"))
     values |= {"lease_owner": None, "lease_expires_at": None}
-    return update(events).where(*mine).values(values).returning(events.c.id)
+    return ChangeRows(events, values, returning=(events.c.id,), where=mine)
 
 
 _OBJECTS: Final = _objects()
@@ -145,6 +143,12 @@ _AGAIN: Final = _change(
     last_error=func.coalesce(bindparam("n_error", type_=Text), events.c.last_error),
 )
 _OLDEST: Final = select(func.min(events.c.received_at)).where(_PENDING)
+_REMOVE: Final = RemoveRows(
+    events,
+    select(events.c.id)
+    .where(events.c.state != "pending", events.c.settled_at < bindparam("before"))
+    .limit(bindparam("limit")),
+)
 _DEAD: Final = select(func.count()).where(events.c.state == "dead")
 
 
@@ -168,7 +172,7 @@ async def claim(
     if not keys:
         return []
     lease = {"n_owner": owner, "n_expires": now + timedelta(seconds=lease_seconds)}
-    rows = await connection.execute(_CLAIM, due | lease | {"keys": list(keys)})
+    rows = await _CLAIM.run(connection, due | lease | {"keys": list(keys)})
     return [ClaimedEvent(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
 
 
@@ -177,7 +181,7 @@ async def settle(
 ) -> set[str]:
     """End events as applied, ignored or dead; return those that this worker still held."""
     values = {"n_state": state, "now": now, "owner": owner, "n_error": error, "ids": list(ids)}
-    return set((await connection.execute(_SETTLE, values)).scalars())
+    return {row.id for row in await _SETTLE.run(connection, values)}
 
 
 async def try_again(
@@ -202,7 +206,7 @@ async def try_again(
         error: what went wrong.
     """
     values = {"n_at": at, "n_forgiven": int(forgive), "n_fetch": fetch, "n_error": error, "owner": owner}
-    await connection.execute(_AGAIN, values | {"ids": list(ids)})
+    await _AGAIN.run(connection, values | {"ids": list(ids)})
 
 
 async def backlog(connection: AsyncConnection) -> tuple[datetime | None, int]:
@@ -214,6 +218,4 @@ async def backlog(connection: AsyncConnection) -> tuple[datetime | None, int]:
 
 async def remove_settled(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
     """Remove events settled before a moment, at most `limit` at a time."""
-    old = select(events.c.id).where(events.c.state != "pending", events.c.settled_at < before).limit(limit)
-    result = await connection.execute(delete(events).where(events.c.id.in_(old)))
-    return result.rowcount
+    return await _REMOVE.run(connection, {"before": before, "limit": limit})

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, or_, select
 
 from payment_service.mirror.joining import first_seen, seen_again
 from payment_service.mirror.kind import IMPORT, Columns, Kind, Part, ends
 from payment_service.mirror.person import foreign_id, is_filled
 from payment_service.mirror.subscription_shape import Subscription
 from payment_service.storage.mirror import NeedsFetch, lock, mirror, moment
+from payment_service.storage.statements import ChangeRows
 from payment_service.storage.tables import customers, operations, subscriptions
 from payment_service.stripe_api.objects import id_of, read
 
@@ -37,15 +38,15 @@ ITEMS: Final = Part("items", "subscription_items", "subscription")
 """At most ten are shown (docs.stripe.com/api/subscriptions/object), and 20 allowed."""
 _ENDED: Final = ends(*TERMINAL)
 _OTHER: Final = subscriptions.alias()
-_ADOPT: Final = (
-    update(subscriptions)
-    .where(
+_ADOPT: Final = ChangeRows(
+    subscriptions,
+    {"stripe_subscription_id": bindparam("s_id")},
+    returning=tuple(subscriptions.c),
+    where=(
         subscriptions.c.operation_id == bindparam("o_id"),
         subscriptions.c.stripe_subscription_id.is_(None),
         ~select(_OTHER.c.id).where(_OTHER.c.stripe_subscription_id == bindparam("s_id")).exists(),
-    )
-    .values(stripe_subscription_id=bindparam("s_id"))
-    .returning(subscriptions)
+    ),
 )
 """Gives the row that an operation reserved to the subscription that Stripe made for it; one that has a row already
 keeps that, whatever a person writes into its metadata at Stripe."""
@@ -76,7 +77,7 @@ async def record(connection: AsyncConnection, obj: JsonObject, *, provenance: Pr
     key = {"stripe_subscription_id": stripe_id}
     found: StoredRow | None = None
     if shown.mark is not None:
-        found = (await connection.execute(_ADOPT, {"o_id": shown.mark, "s_id": stripe_id})).first()
+        found = next(iter(await _ADOPT.run(connection, {"o_id": shown.mark, "s_id": stripe_id})), None)
     if found is None:
         found = await lock(connection, subscriptions, key)
     ordered = None if found is None else await _ordered_product(connection, found)

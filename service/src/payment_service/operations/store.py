@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from payment_service.errors import IdempotencyKeyReused
 from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.operations.state import State, Stored
 from payment_service.storage.ids import first_id
-from payment_service.storage.statements import InsertNew
+from payment_service.storage.statements import ChangeRows, InsertNew, RemoveRows
 from payment_service.storage.tables import idempotency_keys, operations
 
 if TYPE_CHECKING:
@@ -43,22 +43,17 @@ _SAVED: Final = ("phase", "facts", "lease_expires_at", "updated_at", "last_error
 _ANSWER: Final = ("finished", "response_status", "response_body", "response_content_type")
 _SAVE: Final = _ADVANCE.values({name: bindparam(f"v_{name}") for name in _SAVED})
 _FINISH: Final = _ADVANCE.values({name: bindparam(f"v_{name}") for name in (*_SAVED, *_ANSWER)})
-_TAKE: Final = (
-    update(operations)
-    .where(
-        operations.c.id == bindparam("o_id"),
-        operations.c.fence == bindparam("o_fence"),
-        ~operations.c.finished,
-        operations.c.lease_expires_at <= bindparam("o_now"),
-    )
-    .values(
-        lease_owner=bindparam("n_owner"),
-        lease_expires_at=bindparam("n_expires"),
-        fence=operations.c.fence + 1,
-        attempts=operations.c.attempts + 1,
-        updated_at=bindparam("o_now"),
-    )
-    .returning(operations)
+_TAKE: Final = ChangeRows(
+    operations,
+    {
+        "lease_owner": bindparam("n_owner"),
+        "lease_expires_at": bindparam("n_expires"),
+        "fence": operations.c.fence + 1,
+        "attempts": operations.c.attempts + 1,
+        "updated_at": bindparam("o_now"),
+    },
+    returning=tuple(operations.c),
+    where=(_MINE, operations.c.lease_expires_at <= bindparam("o_now")),
 )
 _EXPIRED: Final = (
     select(operations.c.id, operations.c.fence)
@@ -71,24 +66,21 @@ _EXPIRED: Final = (
     .limit(bindparam("limit"))
 )
 _KEY: Final = tuple(idempotency_keys.c[name] for name in _KEY_COLUMNS)
-_REMOVE_KEYS: Final = delete(idempotency_keys).where(
-    idempotency_keys.c.expires_at < bindparam("before"),
-    tuple_(*_KEY).in_(
-        select(*_KEY)
-        .join_from(idempotency_keys, operations, idempotency_keys.c.operation_id == operations.c.id, isouter=True)
-        .where(
-            idempotency_keys.c.expires_at < bindparam("before"), or_(operations.c.id.is_(None), operations.c.finished)
-        )
-        .limit(bindparam("limit"))
-    ),
+_HAS_EXPIRED: Final = idempotency_keys.c.expires_at < bindparam("before")
+_REMOVE_KEYS: Final = RemoveRows(
+    idempotency_keys,
+    select(*_KEY)
+    .join_from(idempotency_keys, operations, idempotency_keys.c.operation_id == operations.c.id, isouter=True)
+    .where(_HAS_EXPIRED, or_(operations.c.id.is_(None), operations.c.finished))
+    .limit(bindparam("limit")),
+    where=(_HAS_EXPIRED,),
 )
-_REMOVE_OPERATIONS: Final = delete(operations).where(
-    operations.c.id.in_(
-        select(operations.c.id)
-        .where(operations.c.finished, operations.c.id < bindparam("before"))
-        .order_by(operations.c.id)
-        .limit(bindparam("limit"))
-    )
+_REMOVE_OPERATIONS: Final = RemoveRows(
+    operations,
+    select(operations.c.id)
+    .where(operations.c.finished, operations.c.id < bindparam("before"))
+    .order_by(operations.c.id)
+    .limit(bindparam("limit")),
 )
 
 
@@ -198,19 +190,17 @@ async def take(
     connection: AsyncConnection, operation_id: str, *, fence: int, owner: str, now: datetime, lease_seconds: float
 ) -> Operation[State] | None:
     """Take over an operation whose lease has expired; None when somebody else was faster."""
-    row = (
-        await connection.execute(
-            _TAKE,
-            {
-                "o_id": operation_id,
-                "o_fence": fence,
-                "o_now": now,
-                "n_owner": owner,
-                "n_expires": now + timedelta(seconds=lease_seconds),
-            },
-        )
-    ).first()
-    return None if row is None else to_operation(row, now=now)
+    rows = await _TAKE.run(
+        connection,
+        {
+            "o_id": operation_id,
+            "o_fence": fence,
+            "o_now": now,
+            "n_owner": owner,
+            "n_expires": now + timedelta(seconds=lease_seconds),
+        },
+    )
+    return to_operation(rows[0], now=now) if rows else None
 
 
 async def expired(
@@ -267,10 +257,10 @@ async def remove_expired_keys(connection: AsyncConnection, *, before: datetime, 
 
     The outer condition on the expiry keeps a key that another request has bound anew meanwhile.
     """
-    return (await connection.execute(_REMOVE_KEYS, {"before": before, "limit": limit})).rowcount
+    return await _REMOVE_KEYS.run(connection, {"before": before, "limit": limit})
 
 
 async def remove_operations(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
     """Remove up to `limit` finished operations begun before a moment; return how many."""
     parameters = {"before": first_id("lpo", before), "limit": limit}
-    return (await connection.execute(_REMOVE_OPERATIONS, parameters)).rowcount
+    return await _REMOVE_OPERATIONS.run(connection, parameters)

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select
 
 from payment_service.storage.changed_rows import note
-from payment_service.storage.statements import InsertNew
+from payment_service.storage.statements import ChangeRows, InsertNew
 from payment_service.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
-    from sqlalchemy.sql.dml import ReturningUpdate
 
     from payment_service.clock import Clock
 
@@ -173,9 +172,7 @@ async def mirror(
     values = {**columns, **(update_only or {}), "stripe_updated": max(reach, row.stripe_updated), "updated_at": now}
     parameters = {f"k_{name}": value for name, value in key.items()}
     parameters |= {f"v_{name}": value for name, value in values.items()}
-    updated: Row[*tuple[object, ...]] = (
-        await connection.execute(_update(table, tuple(key), tuple(values)), parameters)
-    ).one()
+    (updated,) = await _update(table, tuple(key), tuple(values)).run(connection, parameters)
     note(connection, table.name, updated.id)
     if before:
         after = {name: columns[name] for name in before}
@@ -218,10 +215,10 @@ def _insert(table: Table) -> InsertNew:
 
 
 @cache
-def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> ReturningUpdate[Any]:
+def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> ChangeRows:
     """Build the statement once: that takes as long as PostgreSQL takes to run it."""
     values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in columns}
-    return update(table).where(*_bound(table, key)).values(values).returning(table)
+    return ChangeRows(table, values, returning=tuple(table.c), where=tuple(_bound(table, key)))
 
 
 def _bound(table: Table, key: tuple[str, ...]) -> list[ColumnElement[bool]]:

@@ -61,6 +61,37 @@ class Upsert:
         await dialect_of(connection).put_batch(connection, self, rows)
 
 
+@dataclass(frozen=True, eq=False)
+class ChangeRows:
+    """Changes rows and tells what they are then."""
+
+    table: Table
+    values: Mapping[str, Any]
+    returning: tuple[Column[Any], ...]
+    where: tuple[ColumnElement[bool], ...] = ()
+    chosen: Select[Any] | None = None
+    """Gives the primary keys of those rows, where a condition alone does not."""
+
+    async def run(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Return the rows that were changed."""
+        return await dialect_of(connection).change(connection, self, values)
+
+
+@dataclass(frozen=True, eq=False)
+class RemoveRows:
+    """Removes some rows."""
+
+    table: Table
+    chosen: Select[Any]
+    """Gives their primary keys."""
+    where: tuple[ColumnElement[bool], ...] = ()
+    """What must still be so when they are removed."""
+
+    async def run(self, connection: AsyncConnection, values: Mapping[str, Any]) -> int:
+        """Return how many were removed."""
+        return await dialect_of(connection).remove(connection, self, values)
+
+
 class OwnerFunction:
     """A function in the database that does for its caller what only the owner may; there are some where `has_roles`.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
-    from payment_service.storage.statements import InsertNew, Upsert
+    from payment_service.storage.statements import ChangeRows, InsertNew, RemoveRows, Upsert
 
 
 class Subscription(Protocol):
@@ -146,6 +146,16 @@ class Dialect(Protocol):
         self, connection: AsyncConnection, statement: Upsert, rows: Sequence[Mapping[str, Any]]
     ) -> None:
         """Insert or change rows of different keys in one statement and one commit; only where it `takes_batches`."""
+        ...
+
+    async def change(
+        self, connection: AsyncConnection, statement: ChangeRows, values: Mapping[str, Any]
+    ) -> Sequence[Row[Any]]:
+        """Change rows, and return them as they are then."""
+        ...
+
+    async def remove(self, connection: AsyncConnection, statement: RemoveRows, values: Mapping[str, Any]) -> int:
+        """Remove rows, and return how many."""
         ...
 
     def notification(self, channel: str) -> Executable:
