@@ -139,7 +139,9 @@ def _database_url_problems(name: str, url: str, *, production: bool) -> Iterator
     except dialects.UnsupportedDatabase as error:
         yield f"{name}: {error}"
         return
-    if dialect.is_server and (wrong := misread(url)):
+    if not dialect.is_promised:
+        yield f"{name}: {dialect.title} is not ready to be used yet; use postgresql://"
+    elif dialect.is_server and (wrong := misread(url)):
         yield f"{name}: {wrong}"
     elif production and not dialect.is_server:
         yield f"{name}: SQLite is for development; set postgresql://user:password@host:5432/database"

@@ -39,5 +39,5 @@ BigSerial = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def only(condition: str) -> dict[str, Any]:
-    """Make an index partial."""
-    return {f"{dialect.name}_where": text(condition) for dialect in dialects.DIALECTS}
+    """Make an index partial, where there are such."""
+    return {f"{dialect.name}_where": text(condition) for dialect in dialects.DIALECTS if dialect.has_partial_indexes}

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from payment_service.config.secrets import Secret
+from payment_service.config.settings import Settings
+from payment_service.errors import SettingsError
+from payment_service.storage import dialects
 from payment_service.storage.dialects.mysql_address import BadAddress, read_address, tls_context
+from payment_service.storage.dialects.mysql_connector import MySQLConnector
 from payment_service.storage.dialects.mysql_failures import MySQLFailures, is_duplicate
 
 if TYPE_CHECKING:
@@ -73,6 +80,24 @@ def test_each_mode_holds_the_handshake_to_what_it_says(mode: str, verifies: ssl.
     assert tls_context(read_address(f"{LOGIN}host/shop?ssl-mode=DISABLED")) is None
 
 
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+def test_settings_refuse_what_is_not_finished(scheme: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({"DATABASE_URL": f"{scheme}://payments@host/shop"}, needs=())
+    assert refused.value.problems == [
+        "DATABASE_URL: MySQL or MariaDB is not ready to be used yet; use postgresql://",
+    ]
+
+
+def test_a_session_is_strict_in_utc_and_gives_up_after_the_client() -> None:
+    settings = Settings.from_env({}, needs=()).database
+    connector = MySQLConnector(Secret(f"{LOGIN}host/shop"), settings=settings, application_name="test")
+    maria, other = (" ".join(connector._session(maria=maria)) for maria in (True, False))
+    assert all("STRICT_ALL_TABLES" in said and "time_zone='+00:00'" in said for said in (maria, other))
+    assert "max_statement_time=20.0" in maria
+    assert "max_execution_time=20000" in other
+
+
 @pytest.fixture
 def failing() -> Callable[..., Exception]:
     """Make an error as the driver's module has it."""
@@ -92,3 +117,16 @@ def test_errors_are_told_apart_by_their_numbers(failing: Callable[..., Exception
 def test_a_null_that_is_not_ours_is_no_duplicate(failing: Callable[..., Exception]) -> None:
     assert is_duplicate(failing(1048, "Column 'id' cannot be null"), column="id")
     assert not is_duplicate(failing(1048, "Column 'name' cannot be null"), column="id")
+
+
+def test_both_schemes_are_one_database() -> None:
+    assert dialects.of_url("mysql://host/shop") is dialects.of_url("mariadb+asyncmy://host/shop")
+
+
+def test_no_process_of_another_database_loads_what_it_needs() -> None:
+    program = (
+        "import sys, payment_service.bootstrap, payment_service.migrations.runner;"
+        "print(*({'asyncmy', 'sqlalchemy.dialects.mysql'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert loaded.split() == []

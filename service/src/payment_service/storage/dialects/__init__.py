@@ -1,4 +1,4 @@
-"""Where databases differ: one interface, and PostgreSQL's and SQLite's implementations beside each other.
+"""Where databases differ: one interface, and the implementations of PostgreSQL, SQLite and MySQL beside each other.
 
 A `Database` is made with one of them (`storage/database.py`); statements find it by their connection
 (`storage/statements.py`, `storage/expressions.py`). Nothing outside of `storage` and `migrations` asks which one it is.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from payment_service.storage.dialects.mysql import MySQL
 from payment_service.storage.dialects.postgresql import PostgreSQL
 from payment_service.storage.dialects.sqlite import SQLite
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from payment_service.storage.dialects.interface import Dialect
 
-DIALECTS: Final[tuple[Dialect, ...]] = (PostgreSQL(), SQLite())
+DIALECTS: Final[tuple[Dialect, ...]] = (PostgreSQL(), SQLite(), MySQL())
 _BY_NAME: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in DIALECTS}
 _BY_SCHEME: Final[Mapping[str, Dialect]] = {scheme: dialect for dialect in DIALECTS for scheme in dialect.schemes}
 

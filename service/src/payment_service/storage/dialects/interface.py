@@ -42,8 +42,18 @@ class Dialect(Protocol):
         ...
 
     @property
+    def title(self) -> str:
+        """As people call it."""
+        ...
+
+    @property
     def schemes(self) -> frozenset[str]:
         """What its addresses begin with, without a driver's suffix."""
+        ...
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether all of the service works on it; what is not is refused by name."""
         ...
 
     @property
@@ -64,6 +74,11 @@ class Dialect(Protocol):
     @property
     def keeps_time_zones(self) -> bool:
         """Whether a moment comes back with its time zone."""
+        ...
+
+    @property
+    def has_partial_indexes(self) -> bool:
+        """Whether an index can hold some of the rows."""
         ...
 
     @property

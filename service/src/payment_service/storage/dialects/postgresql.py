@@ -46,11 +46,14 @@ class PostgreSQL(PostgreSQLFailures, OnConflict):
     """One server, or a primary with standbys."""
 
     name = NAME
+    title = "PostgreSQL"
     schemes = frozenset({"postgresql", "postgres"})
+    is_promised = True
     is_server = True
     has_roles = True
     has_one_writer = False
     keeps_time_zones = True
+    has_partial_indexes = True
     notifies = True
     takes_batches = True
     reading: Final[Mapping[str, Any]] = {"isolation_level": "AUTOCOMMIT"}

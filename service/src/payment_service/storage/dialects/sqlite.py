@@ -38,11 +38,14 @@ class SQLite(OnConflict):
     """One file, one writer at a time, no logins; workers of this process are woken in it."""
 
     name = NAME
+    title = "SQLite"
     schemes = frozenset({NAME})
+    is_promised = True
     is_server = False
     has_roles = False
     has_one_writer = True
     keeps_time_zones = False
+    has_partial_indexes = True
     notifies = False
     takes_batches = False
     reading: Final[Mapping[str, Any]] = {"reading": True}

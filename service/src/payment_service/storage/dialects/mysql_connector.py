@@ -1,0 +1,130 @@
+"""Connects to MySQL or MariaDB: the hosts of an address in turn, each with a time limit of its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from payment_service.storage.dialects.mysql_address import read_address, tls_context
+from payment_service.storage.dialects.mysql_failures import REFUSED_LOGIN, error_number
+
+if TYPE_CHECKING:
+    from payment_service.config.secrets import Secret
+    from payment_service.config.settings import DatabaseSettings
+    from payment_service.storage.dialects.mysql_address import Address
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+LEAST_HOST_SECONDS: Final = 1.5
+SERVER_GRACE_SECONDS: Final = 5.0
+"""How much later than the client the server gives a statement up, as with PostgreSQL."""
+IDLE_IN_TRANSACTION_SECONDS: Final = 30
+FOUND_ROWS: Final = 2
+"""A flag of the protocol: an UPDATE counts the rows it finds, not those it changes, as everywhere else."""
+COLLATION: Final = "utf8mb4_nopad_bin"
+"""MariaDB's, byte by byte; without `nopad` an id and the same with a space behind it would be one."""
+SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+
+class NoServerTakesWrites(ConnectionError):
+    """No host of the address can be used now."""
+
+
+class MySQLConnector:
+    """Opens connections to one address.
+
+    The password is taken from the secret at each new connection, so that a rotated one is picked up.
+
+    Args:
+        url: the address.
+        settings: time limits.
+        application_name: shown in `performance_schema.session_connect_attrs`.
+        replica: take a host that is read-only if there is one, else any; otherwise only a host that takes writes.
+    """
+
+    def __init__(
+        self, url: Secret, *, settings: DatabaseSettings, application_name: str, replica: bool = False
+    ) -> None:
+        self._url = url
+        self._limit = settings.statement_timeout_seconds
+        self._lock_seconds = max(1, round(settings.lock_timeout_seconds))
+        self._application_name = application_name
+        self._replica = replica
+        self._last_good: tuple[str, int] | None = None
+
+    async def connect(self, *_: object, **__: object) -> Any:
+        """Return a connection to the first host that can be used.
+
+        Raises:
+            NoServerTakesWrites: no host does.
+            Exception: what the driver raises for a refused login, or for the only host.
+        """
+        address = read_address(self._url.reveal())
+        hosts = sorted(address.hosts, key=lambda host: host != self._last_good)
+        reasons, spare = [], None
+        for host in hosts:
+            try:
+                connection, writable = await self._open(address, host)
+            except Exception as error:
+                if len(hosts) == 1 or error_number(error) in REFUSED_LOGIN:
+                    raise
+                reasons.append(f"{host[0]}:{host[1]}: {type(error).__name__}")
+                continue
+            if writable != self._replica:
+                self._last_good = host
+                _close(spare)
+                return connection
+            reasons.append(f"{host[0]}:{host[1]}: takes no writes")
+            _close(spare)
+            spare = connection
+        if self._replica and spare is not None:
+            return spare
+        _close(spare)
+        raise NoServerTakesWrites("; ".join(reasons))
+
+    async def _open(self, address: Address, host: tuple[str, int]) -> tuple[Any, bool]:
+        """Return a connection and whether it takes writes."""
+        driver = import_module("asyncmy")
+        connection = await driver.connect(
+            host=host[0],
+            port=host[1],
+            user=address.user,
+            password=address.password,
+            database=address.database,
+            ssl=tls_context(address),
+            charset="utf8mb4",
+            client_flag=FOUND_ROWS,
+            connect_timeout=max(LEAST_HOST_SECONDS, CONNECT_TIMEOUT_SECONDS / len(address.hosts)),
+            read_timeout=self._limit,
+            program_name=self._application_name,
+        )
+        try:
+            async with connection.cursor() as cursor:
+                for statement in self._session(maria="MariaDB" in connection.get_server_info()):
+                    await cursor.execute(statement)
+                writable = await _takes_writes(cursor)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, writable
+
+    def _session(self, *, maria: bool) -> tuple[str, ...]:
+        """Return what a session begins with. Pure."""
+        seconds = self._limit + SERVER_GRACE_SECONDS
+        limit = f"max_statement_time={seconds}" if maria else f"max_execution_time={round(seconds * 1000)}"
+        idle = f", idle_transaction_timeout={IDLE_IN_TRANSACTION_SECONDS}" if maria else ""
+        return (
+            f"SET NAMES utf8mb4 COLLATE {COLLATION}",
+            f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', sql_notes=0",
+            f"SET SESSION innodb_lock_wait_timeout={self._lock_seconds}, {limit}{idle}",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        )
+
+
+async def _takes_writes(cursor: Any) -> bool:
+    await cursor.execute("SELECT @@global.read_only")
+    return not (await cursor.fetchone())[0]
+
+
+def _close(connection: Any | None) -> None:
+    if connection is not None:
+        connection.close()
