@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import mock
 
 import pytest
@@ -13,6 +13,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 from tests import logged
 from tests.requirements import missing, require
+from tests.servers.mariadb import PROGRAM as MARIADB
+from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import DEBIAN_15, DURABLE, PostgresServer, wheel_programs
 from tests.servers.valkey import ValkeyServer
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNIT = Path(__file__).parent / "unit"
+Server = TypeVar("Server", PostgresServer, MariaDBServer)
 
 _configure = structlog.configure
 
@@ -91,7 +94,7 @@ def _logging_as_before() -> Iterator[None]:
     REQUEST_LINES.write_to(writing)
 
 
-def _serve(server: PostgresServer) -> Iterator[PostgresServer]:
+def _serve(server: Server) -> Iterator[Server]:
     server.create()
     server.start()
     yield server
@@ -109,6 +112,13 @@ def postgres15_server() -> Iterator[PostgresServer]:
     """PostgreSQL 15, likewise."""
     require((DEBIAN_15 / "postgres").exists(), what="PostgreSQL 15", command="apt-get install postgresql-15")
     yield from _serve(PostgresServer(DEBIAN_15))
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    """MariaDB without durability, for tests that do not stop it."""
+    require(MARIADB.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client-core")
+    yield from _serve(MariaDBServer())
 
 
 @pytest.fixture

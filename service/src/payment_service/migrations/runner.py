@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from alembic import command
 from sqlalchemy import select
 
+from payment_service.clock import Clock
 from payment_service.migrations.history import Migration, alembic_config, history
 from payment_service.migrations.lint import lint
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.storage import dialects
 from payment_service.storage.database import create_engine
+from payment_service.storage.dialects import mysql
 from payment_service.storage.tables import schema_versions
 
 if TYPE_CHECKING:
@@ -158,10 +160,20 @@ async def run_migrations(connection: AsyncConnection, *, contract: bool) -> Plan
         raise MigrationRefused("; ".join(plan.findings), exit_code=4)
     if blocked(plan):
         raise MigrationRefused("a contract migration must run first: payments migrate --contract", exit_code=6)
-    if plan.runnable:
+    if plan.runnable and connection.dialect.name == mysql.NAME:
+        await _make_on_mysql(connection, plan)
+    elif plan.runnable:
         await connection.run_sync(_upgrade, plan.runnable[-1].revision)
         await connection.commit()
     return plan
+
+
+async def _make_on_mysql(connection: AsyncConnection, plan: Plan) -> None:
+    from payment_service.migrations import mysql_schema  # noqa: PLC0415 - loads 6 MB that no other database needs
+
+    if plan.current:
+        raise MigrationRefused("no migration of MySQL and MariaDB is written yet, only their first schema", exit_code=5)
+    await mysql_schema.make(connection, plan.runnable, now=Clock().now())
 
 
 def _upgrade(connection: Connection, revision: str) -> None:
