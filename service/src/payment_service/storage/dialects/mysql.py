@@ -264,4 +264,4 @@ def _share_member(element: ShareMember, compiler: SQLCompiler, **kw: Any) -> str
 @compiles(TakesLock, NAME)
 def _takes_lock(element: TakesLock, compiler: SQLCompiler, **kw: Any) -> str:
     name, seed = element.compiled(compiler, **kw)
-    return f"GET_LOCK(CONCAT('{{', {seed}, '}}', SHA1({name})), 0) = 1"
+    return f"GET_LOCK(CONCAT('{{', {seed}, '}}', LEFT(SHA2({name}, 256), 40)), 0) = 1"
