@@ -41,7 +41,6 @@ OTHERS = (
     "void an invoice",
     "give an invoice up",
     "pay an invoice",
-    "detach a card",
     "a refund fails",
 )
 UNTOLD = {("checkout.session", "open"), ("invoice_payment", "open"), ("invoice_payment", "canceled")}

@@ -50,6 +50,10 @@ class Account:
             "dispute": lambda: self._world.disputes.open(self._some("charge"), reason="fraudulent"),
             "close dispute": lambda: self._world.disputes.close(self._some("dispute"), won=self._coin()),
             "set up a card": self._set_up,
+            "change a card": self._change_card,
+            "choose a card": self._choose_card,
+            "renew a card": lambda: self._world.methods.renew(self._card()),
+            "detach a card": lambda: self._world.methods.detach(self._card()),
             "pay once": self._pay,
             "check out": self._check_out,
             "a week passes": lambda: self._pass(WEEK),
@@ -94,6 +98,22 @@ class Account:
         setup = self._world.setups.create(params if self._coin() else {})
         if setup["status"] != "succeeded" and self._coin():
             self._world.setups.cancel(setup, {})
+
+    def _card(self) -> dict[str, Any]:
+        """One that a customer has; a detached one now and then, which Stripe refuses."""
+        some = self._some("payment_method")
+        if some["customer"] is None and self._chance.random() < 0.8:
+            raise IndexError
+        return some
+
+    def _change_card(self) -> None:
+        details = {"billing_details": {"name": f"Ada {self._chance.randrange(100)}"}}
+        self._world.methods.update(self._card(), self._metadata() | details)
+
+    def _choose_card(self) -> None:
+        card = self._card()
+        chosen = {"invoice_settings": {"default_payment_method": card["id"]}}
+        self._world.customers.update(self._state.get("customer", card["customer"] or ""), chosen)
 
     def _pay(self) -> None:
         confirm = {"payment_method": self._chance.choice(self._cards), "confirm": "true"} if self._coin() else {}

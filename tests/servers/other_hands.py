@@ -42,7 +42,6 @@ class OtherHands(Account):
             "void an invoice": lambda: self._world.invoices.void(self._some("invoice")),
             "give an invoice up": lambda: self._world.invoices.give_up(self._some("invoice")),
             "pay an invoice": lambda: self._world.invoices.pay(self._some("invoice"), {"paid_out_of_band": "true"}),
-            "detach a card": lambda: self._world.methods.detach(self._some("payment_method")),
             "a refund fails": lambda: self._world.refunds.fail(self._some("refund")),
         }
         self.actions |= more

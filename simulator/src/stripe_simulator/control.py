@@ -167,9 +167,14 @@ def _resend(world: World, name: str, body: dict[str, Any]) -> Any:
     return event
 
 
+def _renew(world: World, name: str, _: dict[str, Any]) -> Any:
+    return world.methods.renew(world.state.get("payment_method", name))
+
+
 _ACTIONS: Final[dict[tuple[str, str], Callable[[World, str, dict[str, Any]], Any]]] = {
     ("payment_intents", "authenticate"): _authenticate_payment,
     ("setup_intents", "authenticate"): _authenticate_setup,
+    ("payment_methods", "renew"): _renew,
     ("checkout/sessions", "complete"): _complete,
     ("charges", "dispute"): _dispute,
     ("disputes", "close"): _close,

@@ -92,6 +92,7 @@ class Customers:
         It cannot be used again but still be retrieved: `deleted` is then all it says.
         """
         self.before_delete(customer)
+        self._methods.detach_all(customer)
         self._events.emit("customer.deleted", customer)
         gone = {"id": customer["id"], "object": "customer", "deleted": True}
         customer.clear()

@@ -257,8 +257,9 @@ class Invoices:
         subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
         customer = self._state.objects[invoice["customer"]]
         settings = customer.get("invoice_settings") or {}
-        chosen: str | None = subscription["default_payment_method"] or settings.get("default_payment_method")
-        return chosen
+        chosen = (subscription["default_payment_method"], settings.get("default_payment_method"))
+        attached = (name for name in chosen if name and self._state.objects[name]["customer"] == invoice["customer"])
+        return next(attached, None)
 
     def void(self, invoice: dict[str, Any]) -> dict[str, Any]:
         """Void an invoice that was not paid (docs.stripe.com/api/invoices/void)."""

@@ -49,6 +49,27 @@ class PaymentMethods:
             return self._new(method_id)
         return self._state.get("payment_method", method_id, param=param, status=400)
 
+    def usable(self, method_id: str, *, param: str = "payment_method") -> dict[str, Any]:
+        """Return a payment method that may be used; what was detached, or used up without a customer, may not.
+
+        docs.stripe.com/api/payment_methods/attach, docs.stripe.com/api/payment_methods/detach.
+        """
+        method = self.find(method_id, param=param)
+        if method["customer"] is None and self._state.hidden(method).get("spent"):
+            raise invalid(
+                "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, "
+                "shared with a connected account without Customer attachment, or was detached from a Customer. It may "
+                "not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+                param=param,
+            )
+        return method
+
+    def spend(self, method: dict[str, Any]) -> None:
+        """Note that a payment method without a customer was used: once is all."""
+        if method["customer"] is None:
+            self._state.hidden(method)["spent"] = True
+            self._state.touch(method)
+
     def owned(self, method_id: str, customer_id: str, *, param: str = "default_payment_method") -> dict[str, Any]:
         """Return a payment method of the customer; another's, or a test id that is nobody's yet, is refused."""
         method = None if method_id in CARDS else self.find(method_id, param=param)
@@ -96,7 +117,7 @@ class PaymentMethods:
     def attach(self, method_id: str, customer_id: str) -> dict[str, Any]:
         """Attach to a customer; the bank may refuse (docs.stripe.com/testing#declined-payments)."""
         customer = self._state.get("customer", customer_id, param="customer", status=400)
-        method = self.find(method_id)
+        method = self.usable(method_id)
         card = self.card(method)
         if not card.attaches:
             self._state.remove(method)
@@ -120,22 +141,47 @@ class PaymentMethods:
             raise invalid("The payment method you provided is not attached to a customer so detachment is impossible.")
         previous = {"customer": method["customer"]}
         customer = self._state.objects[method["customer"]]
-        if "deleted" not in customer and customer["invoice_settings"]["default_payment_method"] == method["id"]:
-            customer["invoice_settings"]["default_payment_method"] = None
-            self._state.touch(customer)
         method["customer"] = None
-        self._state.hidden(method)["detached"] = True
-        self._state.touch(method)
+        self.spend(method)
         self._events.emit("payment_method.detached", method, previous=previous)
+        settings = customer.get("invoice_settings") or {}  # a deleted one has none
+        if settings.get("default_payment_method") == method["id"]:
+            told = {"invoice_settings": dict(settings)}
+            settings["default_payment_method"] = None
+            self._state.touch(customer)
+            self._events.emit("customer.updated", customer, previous=told)
+        return method
+
+    def detach_all(self, customer: dict[str, Any]) -> None:
+        """Detach what a customer has who is deleted."""
+        for method in self._state.all("payment_method"):
+            if method["customer"] == customer["id"]:
+                self.detach(method)
+
+    def renew(self, method: dict[str, Any]) -> dict[str, Any]:
+        """Do what the card's network does when the bank sends a new card.
+
+        docs.stripe.com/payments/cards/overview#automatic-card-updates.
+        """
+        card = method["card"]
+        previous = {"card": dict(card)}
+        card["exp_year"] += 3
+        self._state.touch(method)
+        self._events.emit("payment_method.automatically_updated", method, previous=previous)
         return method
 
     def find_all(self, params: dict[str, Any], *, customer: str | None = None) -> dict[str, Any]:
-        """List a customer's (docs.stripe.com/api/payment_methods/list and …/customer_list)."""
+        """List a customer's (docs.stripe.com/api/payment_methods/list and …/customer_list).
+
+        Without a customer the list is that of Treasury, which there is none of here: it shows nobody's.
+        """
         owner = customer or params.get("customer")
-        kind = params.get("type")
+        kind, redisplay = params.get("type"), params.get("allow_redisplay")
         url = f"/v1/customers/{customer}/payment_methods" if customer else "/v1/payment_methods"
 
         def keep(method: dict[str, Any]) -> bool:
-            return (not owner or method["customer"] == owner) and (not kind or method["type"] == kind)
+            wanted = {"customer": owner, "type": kind or method["type"]}
+            wanted["allow_redisplay"] = redisplay or method["allow_redisplay"]
+            return bool(owner) and all(method[name] == value for name, value in wanted.items())
 
         return page(self._state, "payment_method", params, url=url, keep=keep)

@@ -33,8 +33,8 @@ class Payments:
         self.after_charge: Callable[[dict[str, Any], dict[str, Any]], None] = _nothing
 
     def method(self, method_id: str, *, param: str = "payment_method") -> dict[str, Any]:
-        """Return a payment method."""
-        return self._methods.find(method_id, param=param)
+        """Return a payment method that may be used."""
+        return self._methods.usable(method_id, param=param)
 
     def create(self, params: dict[str, Any]) -> dict[str, Any]:
         """Create an intent, and confirm it when asked (docs.stripe.com/api/payment_intents/create)."""
@@ -149,6 +149,7 @@ class Payments:
         intent |= {"latest_charge": charge["id"], "next_action": None, "last_payment_error": None}
         if intent["setup_future_usage"] and intent["customer"]:
             self._methods.bind(method, intent["customer"])
+        self._methods.spend(method)
         if manual:
             intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
             self._events.emit("payment_intent.amount_capturable_updated", intent)

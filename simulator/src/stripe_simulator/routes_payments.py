@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from stripe_simulator.world import World
 
 PAGING = "limit starting_after ending_before expand created"
+METHODS = "limit starting_after ending_before expand"
+"""Lists of payment methods have no filter of time (docs.stripe.com/api/payment_methods/customer_list)."""
 _CUSTOMER = (
     "address balance description email invoice_settings metadata name payment_method phone preferred_locales shipping "
     "tax_exempt"
@@ -66,13 +68,15 @@ def _customers(table: Table, world: World) -> None:
         "GET",
         "customers/{id}/payment_methods",
         lambda call: world.methods.find_all(call.params, customer=world.state.get("customer", call.object_id)["id"]),
-        f"{PAGING} type",
+        f"{METHODS} type allow_redisplay",
     )
 
 
 def _methods(table: Table, world: World) -> None:
     methods = world.methods
-    table.add("GET", "payment_methods", lambda call: methods.find_all(call.params), f"{PAGING} customer type")
+    table.add(
+        "GET", "payment_methods", lambda call: methods.find_all(call.params), f"{METHODS} customer type allow_redisplay"
+    )
     table.read("payment_methods", "payment_method")
     table.show(
         "POST", "payment_methods", lambda call: methods.create(call.params), "type card billing_details metadata"

@@ -36,7 +36,9 @@ class SetupIntents:
             "metadata": merge_metadata({}, params),
             "usage": choice(params, "usage", {"off_session", "on_session"}, default="off_session"),
         }
-        method = self._methods.find(params["payment_method"]) if params.get("payment_method") else None
+        method = (
+            self._method(params["payment_method"], params.get("customer")) if params.get("payment_method") else None
+        )
         if flag(params.get("confirm")) and method is None:
             raise invalid("You cannot confirm this SetupIntent because it's missing a payment method.")
         intent = self.new(customer=params.get("customer") or None)
@@ -47,6 +49,17 @@ class SetupIntents:
         if flag(params.get("confirm")):
             self.confirm(intent, params)
         return intent
+
+    def _method(self, method_id: str, customer: str | None) -> dict[str, Any]:
+        """Return what is to be saved: nobody else's (docs.stripe.com/api/setup_intents/create)."""
+        method = self._methods.usable(method_id)
+        if method["customer"] not in {None, customer}:
+            raise invalid(
+                "The provided PaymentMethod cannot be attached. To reuse a PaymentMethod, you must attach it to a "
+                "Customer first.",
+                param="payment_method",
+            )
+        return method
 
     def new(self, *, customer: str | None, **hidden: Any) -> dict[str, Any]:
         """Store a new intent; the caller emits its event."""
@@ -64,7 +77,7 @@ class SetupIntents:
         """Change an intent (docs.stripe.com/api/setup_intents/update)."""
         change(intent, params, ("description", "customer"))
         if params.get("payment_method"):
-            intent["payment_method"] = self._methods.find(params["payment_method"])["id"]
+            intent["payment_method"] = self._method(params["payment_method"], intent["customer"])["id"]
             intent["status"] = "requires_confirmation"
         self._state.touch(intent)
         return intent
@@ -79,7 +92,7 @@ class SetupIntents:
                 "You cannot confirm this SetupIntent because it's missing a payment method.",
                 code="setup_intent_unexpected_state",
             )
-        method = self._methods.find(chosen)
+        method = self._method(chosen, intent["customer"])
         card = self._methods.card(method)
         intent["payment_method"] = method["id"]
         self._state.touch(intent)

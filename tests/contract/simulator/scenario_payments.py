@@ -45,7 +45,19 @@ async def drive_customer(v1: Any) -> str:
     assert page_of(await v1.customers.list_async(params={"email": "ada@example.com"}), stripe.Customer)
     other = await v1.payment_methods.attach_async("pm_card_mastercard", params={"customer": customer})
     assert (await v1.payment_methods.detach_async(other.id)).customer is None
+    for used in (v1.payment_methods.detach_async(other.id), _attach_again(v1, other.id, customer)):
+        with pytest.raises(stripe.InvalidRequestError, match=r"not attached|may not be used again"):
+            await used
+    params = {"type": "card", "allow_redisplay": "unspecified"}
+    assert (
+        len(page_of(await v1.customers.payment_methods.list_async(customer, params=params), stripe.PaymentMethod)) == 1
+    )
+    assert page_of(await v1.payment_methods.list_async(params={"type": "card"}), stripe.PaymentMethod) == []
     return customer
+
+
+async def _attach_again(v1: Any, method: str, customer: str) -> None:
+    await v1.payment_methods.attach_async(method, params={"customer": customer})
 
 
 async def drive_payment_intents(run: Running, customer: str) -> None:
