@@ -117,6 +117,8 @@ def test_smoke_against_nothing_fails_and_says_what(tmp_path: Path) -> None:
     )
     assert answer.returncode == 1
     assert answer.stdout.count("FAIL") >= 4
+    assert answer.stdout.count("127.0.0.1:9 cannot be reached: Connection refused") == 3
+    assert "Error" not in answer.stdout
 
 
 def test_the_simulator_keeps_its_state_in_a_file(tmp_path: Path) -> None:

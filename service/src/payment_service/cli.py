@@ -106,7 +106,7 @@ def migrate(mode: str, *, lenient: bool, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def smoke(base_url: str, *, as_json: bool) -> None:
-    """Prove a release: ready, version, database write, Stripe, signed webhook, a database of its own."""
+    """Prove a release. Ready, version, database write, Stripe, signed webhook, a database of its own."""
     from payment_service.cli_settings import SMOKE  # noqa: PLC0415 - loaded for this command only
     from payment_service.smoke import exit_code, run_smoke  # noqa: PLC0415 - as above
 
@@ -123,7 +123,7 @@ def smoke(base_url: str, *, as_json: bool) -> None:
 
 @main.command()
 def drain() -> None:
-    """Tell the API beside this command that it stops, and wait while its clients leave: the preStop hook."""
+    """Tell the API beside this command that it stops. Waits while its clients leave: the preStop hook."""
     from payment_service.draining import main as run  # noqa: PLC0415 - `payments drain` itself never gets here
 
     sys.exit(run())
@@ -136,7 +136,7 @@ def config() -> None:
 
 @config.command()
 def check() -> None:
-    """Print every problem of the settings, and the settings with secrets masked; start nothing."""
+    """Print every problem of the settings, and what they are. Secrets are masked; nothing is started."""
     from payment_service.config.report import report  # noqa: PLC0415 - loaded for this command only
 
     for name, value in report(_settings()):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 import aiohttp
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from payment_service.clock import Clock
+from payment_service.errors import PaymentsError
 from payment_service.health.service import VERSION
 from payment_service.migrations import naming
 from payment_service.migrations.naming import DatabaseTaken
@@ -73,10 +76,22 @@ async def _run(name: str, check: Callable[[], Awaitable[str]]) -> Result:
     except DatabaseTaken as error:
         detail, passed, code = str(error), False, naming.EXIT_CODE
     except Exception as error:  # noqa: BLE001 - whatever goes wrong is the check's result
-        detail, passed = f"{type(error).__name__}: {error}"[:300], False
+        detail, passed = _said(error)[:300], False
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
     result: Result = {"check": name, "passed": passed, "detail": detail, "milliseconds": milliseconds}
     return result if passed or code == 1 else {**result, "exit_code": code}
+
+
+def _said(error: Exception) -> str:
+    """Return what went wrong for a person who knows the address and not Python."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        why = f": {os.strerror(error.os_error.errno)}" if error.os_error.errno else ""
+        return f"{error.host}:{error.port} cannot be reached{why}"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_SECONDS:.0f} s"
+    if isinstance(error, DBAPIError):  # its own text repeats the statement
+        return f"the database says: {error.orig}"
+    return str(error) if isinstance(error, SmokeFailed | PaymentsError) else f"{type(error).__name__}: {error}"
 
 
 async def _ready(session: aiohttp.ClientSession) -> str:

@@ -16,7 +16,7 @@ from payment_service.cli_values import PORT
 @click.option("--once", is_flag=True, help="Do the round trip and exit.")
 @click.option("--body", "body_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Request body.")
 def demo(port: int, body_file: Path | None, *, once: bool) -> None:
-    """Run API, worker and Stripe simulator in one process on SQLite, and create a subscription."""
+    """Run everything in one process, and create a subscription. API, worker and Stripe simulator, on SQLite."""
     from stripe_simulator.demo import BODY, DemoFailed, run_demo  # noqa: PLC0415 - loaded for this command only
 
     try:

@@ -37,6 +37,18 @@ def commands(command: click.Command, *before: str) -> Iterator[tuple[tuple[str, 
         yield from commands(found, *before, name)
 
 
+def cut(group: click.Group, *before: str) -> Iterator[str]:
+    """Yield each command whose line in its group's help, on a terminal of 80 columns, ends in dots."""
+    context = click.Context(group, terminal_width=80)
+    formatter = context.make_formatter()
+    group.format_commands(context, formatter)
+    yield from (f"{' '.join(before)} {line.split()[0]}" for line in formatter.getvalue().splitlines() if "..." in line)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from cut(found, *before, name)
+
+
 COMMANDS: Final = dict(commands(main))
 
 
@@ -53,6 +65,11 @@ def test_an_argument_that_is_no_text_is_refused_by_name(words: tuple[str, ...]) 
 
 def test_a_command_that_is_no_text_is_refused() -> None:
     assert "argument 1 is not UTF-8" in refused(NO_TEXT)
+
+
+def test_every_command_is_told_whole_in_the_list_of_its_group() -> None:
+    assert isinstance(main, click.Group)
+    assert list(cut(main, "payments")) == []
 
 
 def test_every_text_has_a_form_or_a_reason_why_it_has_none() -> None:

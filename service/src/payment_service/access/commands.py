@@ -58,14 +58,14 @@ def keys() -> None:
 @click.option("--scope", type=click.Choice(SCOPES), default="write", show_default=True, help="What it may do.")
 @click.option("--days", type=Duration(), help="Until it expires; default: never.")
 def create(principal: str, scope: Scope, days: float | None) -> None:
-    """Make a key for PRINCIPAL, a name such as the calling application's, and show it once."""
+    """Make a key for PRINCIPAL and show it once. PRINCIPAL is a name, such as the calling application's."""
     _show(*_with_keys(lambda store, actor: store.create(principal, scope=scope, days=days, actor=actor)))
 
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_keys(*, as_json: bool) -> None:
-    """List all keys by their beginnings, and the SECRET_KEY values that find them."""
+    """List all keys by their beginnings. With the SECRET_KEY values that find them."""
     found: list[ApiKey] = _with_keys(lambda store, _: store.list())
     if as_json:
         _print_json([_as_json(key) for key in found])
@@ -77,7 +77,7 @@ def list_keys(*, as_json: bool) -> None:
 @click.argument("key_id", type=Form(API_KEY))
 @click.option("--overlap-hours", type=Duration(), default=24.0, show_default=True, help="How long the old one works.")
 def rotate(key_id: str, overlap_hours: float) -> None:
-    """Make a new key for the same principal; idempotency keys stay valid."""
+    """Make a new key for the same principal. Idempotency keys stay valid."""
     _show(*_with_keys(lambda store, actor: store.rotate(key_id, overlap_hours=overlap_hours, actor=actor)))
 
 
@@ -91,13 +91,13 @@ def revoke(key_id: str) -> None:
 
 @click.group("secret-key")
 def secret_key() -> None:
-    """Look at the values of SECRET_KEY, and at the API keys that need them."""
+    """Look at SECRET_KEY's values and at the API keys that need them."""
 
 
 @secret_key.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as in GET /status of the admin port.")
 def status(*, as_json: bool) -> None:
-    """Tell how many usable API keys need each value; exits with 1 when keys need one that is not in use."""
+    """Tell how many usable API keys need each value. Exits with 1 when keys need one that is not in use."""
     report = _with_needs(lambda needs, _: needs.report())
     if as_json:
         _print_json(report)
@@ -117,7 +117,7 @@ def status(*, as_json: bool) -> None:
 @secret_key.command("check-removal")
 @click.argument("value_id")
 def check_removal(value_id: str) -> None:
-    """Tell whether the value with the id VALUE_ID may be removed; exits with 1 and names the keys that need it."""
+    """Tell whether the value VALUE_ID may be removed. Exits with 1 and names the keys that need it."""
     in_use, found = _with_needs(_values_and_keys)
     if value_id not in in_use:
         raise click.ClickException("No value in use has this id; payments secret-key status shows them")

@@ -101,7 +101,7 @@ def retry(event_ids: tuple[str, ...]) -> None:
     help="Why, for whoever asks later; it is audited.",
 )
 def discard(event_ids: tuple[str, ...], reason: str) -> None:
-    """Give up dead events: the alert stops, and nothing applies them again.
+    """Give up dead events. The alert stops, and nothing applies them again.
 
     The payload stays until its retention, `payments inbox restore` takes it back. What Stripe has now of the object
     comes with `payments reconcile --full`.
@@ -126,7 +126,7 @@ def restore(event_ids: tuple[str, ...]) -> None:
 @click.option("--dry-run", is_flag=True, help="Count them and change nothing.")
 @_json
 def replay(since: datetime | None, kind: str | None, *, dead: bool, dry_run: bool, as_json: bool) -> None:
-    """Apply settled events again: all since a moment, of a type, or the dead ones."""
+    """Apply settled events again. All since a moment, of a type, or the dead ones."""
     try:
         request = ReplayRequest(since=since, type=kind, dead=dead, dry_run=dry_run)
     except ValueError as error:

@@ -18,7 +18,7 @@ from litestar.openapi.spec import Reference
 from payment_service.errors import BadRequest, Unprocessable, UnsupportedMediaType
 from payment_service.http.card_refusal import refusal as card_refusal
 from payment_service.http.strict_json import Limits, NotStrictJson, decode
-from payment_service.http.wording import in_plain_words
+from payment_service.http.wording import in_plain_words, unknown
 from payment_service.observability.card_numbers import holds_card_number
 
 if TYPE_CHECKING:
@@ -94,11 +94,7 @@ def _listed(field: str, message: str) -> list[dict[str, str]]:
 def field_errors(content: dict[str, object], model: type[msgspec.Struct]) -> list[dict[str, str]]:
     """Return what is wrong with each field of `content`, as `field` and `message`."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
-    errors = [
-        {"field": name, "message": "unknown field; remove it or correct its name"}
-        for name in content
-        if name not in fields
-    ]
+    errors = [{"field": name, "message": unknown("field", name, fields)} for name in content if name not in fields]
     good: dict[str, object] = {}
     for name, field in fields.items():
         if name not in content:

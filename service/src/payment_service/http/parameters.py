@@ -9,7 +9,6 @@ annotation, which `http/id_types.py` has for ids.
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
@@ -21,7 +20,7 @@ from litestar.params import ParameterKwarg
 
 from payment_service.errors import BadRequest, Unprocessable
 from payment_service.http.card_refusal import refusal
-from payment_service.http.wording import in_plain_words
+from payment_service.http.wording import in_plain_words, unknown
 from payment_service.observability.card_numbers import holds_card_number
 
 if TYPE_CHECKING:
@@ -200,10 +199,7 @@ def _check_value(name: str, value: str, *, integer: bool = False) -> None:
 
 
 def _unknown(name: str, declared: tuple[str, ...]) -> str:
-    if not declared:
-        return "unknown parameter; this route takes none"
-    near = get_close_matches(name, declared, n=1)
-    return f"unknown parameter; did you mean {near[0]}?" if near else f"unknown parameter; known: {', '.join(declared)}"
+    return unknown("parameter", name, declared) if declared else "unknown parameter; this route takes none"
 
 
 def _shown(name: str) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
 
 from payment_service.http.id_types import FORMS, MOMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _PLACE: Final = re.compile(r" - at (?P<name>`key` in )?`(?P<path>[^`]*)`$")
 _PATTERN: Final = re.compile(r"(?P<type>`[^`]*`) matching regex (?P<pattern>['\"].*['\"])$", re.DOTALL)
@@ -39,6 +43,18 @@ def in_plain_words(message: str) -> str:
     if place is None or (place["path"] == "$" and not place["name"]):
         return text
     return f"{'a name' if place['name'] else 'a value'} in it: {text}"
+
+
+def unknown(noun: str, name: str, known: Collection[str]) -> str:
+    """Return what a caller is told of a name that is none of those known: the nearest one, else all of them.
+
+    Args:
+        noun: what it names, `field` or `parameter`.
+        name: as it was sent.
+        known: the names that there are.
+    """
+    near = get_close_matches(name, known, n=1)
+    return f"unknown {noun}; did you mean {near[0]}?" if near else f"unknown {noun}; known: {', '.join(known)}"
 
 
 def _literal(text: str) -> str:

@@ -35,7 +35,7 @@ def database() -> None:
 @click.option("--role", help="The application's role; default: the user of DATABASE_URL.")
 @click.option("--apply", "apply", is_flag=True, help="Run the statements as the owner instead of printing them.")
 def grants_command(role: str | None, *, apply: bool) -> None:
-    """Print, or apply, what the application's role needs: rows, no DDL, an audit log it can only append to."""
+    """Print, or apply, what the application's role needs. Rows, no DDL, an audit log it can only append to."""
     settings = load_settings(DATABASE).database
     role = role or application_role(settings.url.reveal())
     if not role:

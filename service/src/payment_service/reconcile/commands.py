@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Count what is missing and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def reconcile(since: datetime | None, *, full: bool, dry_run: bool, as_json: bool) -> None:
-    """Bring what webhooks did not tell through the inbox; the workers apply it."""
+    """Bring what webhooks did not tell through the inbox. The workers apply it."""
 
     async def run(settings: Settings, database: Database) -> Report:
         return await _reconcile(settings, database, since=since, full=full, dry_run=dry_run)
@@ -50,7 +50,7 @@ def reconcile(since: datetime | None, *, full: bool, dry_run: bool, as_json: boo
 @click.command("import")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def import_history(*, as_json: bool) -> None:
-    """Import the customers and subscriptions that the account had before; go on where that was interrupted.
+    """Import what the account had before. Its customers and subscriptions; goes on where that was interrupted.
 
     Each worker does this by itself until it is done. Stopping it loses nothing.
     """

@@ -31,7 +31,7 @@ REASON: Final = "a person said so"
     "--reason", type=Form(LINE, maximum=MAXIMUM_REASON), default=REASON, show_default=True, help="For the audit log."
 )
 def recover(mode: str | None, reason: str) -> None:
-    """Tell that the database was restored from a dump or to a moment in the past.
+    """Tell that the database was restored. From a dump or to a moment in the past.
 
     Until a worker has listed everything at Stripe and its events are applied, requests that change something there are
     answered 503 `recovering`. Without a worker: `payments reconcile --full`, then start one.

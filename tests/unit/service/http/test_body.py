@@ -25,6 +25,12 @@ def test_all_bad_fields_are_named_at_once() -> None:
     assert set(found) == {"price_id", "quantity", "trial_days", "colour"}
 
 
+def test_a_misspelt_field_is_told_the_nearest_one_and_another_one_all() -> None:
+    found = errors(b'{"lookup_key": "pro", "emial": "a@b.c", "zzz": 1}')
+    assert found["emial"] == "unknown field; did you mean email?"
+    assert found["zzz"].startswith("unknown field; known: price_id, lookup_key, ")
+
+
 def test_what_spans_fields_is_named() -> None:
     assert "price_id" in errors(b'{"email": "a@b.c"}')
 
