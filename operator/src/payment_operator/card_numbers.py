@@ -25,7 +25,7 @@ import re
 import string
 import unicodedata
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ _MARK: Final = r"[!-/:-@\[-`{-~]"
 _ESCAPES: Final = r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}){1,3}"
 _BREAK: Final = rf"(?:{_ESCAPES}| ?{_MARK} ?|[ ]{{1,3}})"
 """Between groups: one separator, with spaces around it; in JSON and Python it may be written out."""
-_RUN: Final = re.compile(rf"[0-9](?:{_UNSEEN}*(?:{_BREAK}{_UNSEEN}*)?[0-9]){{11,}}")
-_GROUP: Final = re.compile(rf"(?P<digits>[0-9](?:{_UNSEEN}*[0-9])*)(?P<gap>{_UNSEEN}*(?:{_BREAK})?)")
+_RUN: Final = re.compile(rf"[0-9](?:{_UNSEEN}*(?:{_BREAK}{_UNSEEN}*)?[0-9]){{11,}}+")
+_GROUP: Final = re.compile(rf"(?P<digits>[0-9](?:{_UNSEEN}*+[0-9])*+)(?P<gap>{_UNSEEN}*(?:{_BREAK})?)")
 _PLAIN_GAPS: Final = frozenset(" -./_")
 _ID: Final = re.compile(
     r"(?<![0-9A-Za-z])(?=[0-9-]{0,50}[A-Fa-f])"
@@ -60,6 +60,11 @@ _SOME_GROUPS: Final = 7
 _SHORT_GROUP: Final = 2
 _ARTICLE_DIGITS: Final = (12, 13)
 _DOUBLED: Final = str.maketrans("0123456789", "0246813579")
+_LONGEST: Final = 19
+_TOO_LONG: Final = "0" * (_LONGEST + 1)
+"""What stands for a longer group, which is a part of no number."""
+_AT_ONCE: Final = 256
+_CHARACTERS_KEPT: Final = 8192
 
 
 def holds_card_number(text: str) -> bool:
@@ -74,27 +79,43 @@ def card_numbers(text: str) -> Iterator[tuple[int, int]]:
         return
     plain = _ID.sub(lambda found: "x" * len(found[0]), plain)
     for run in _RUN.finditer(plain):
-        for start, end in _in_run(run[0]):
-            if not _is_of_hex(plain, run.start() + start, run.start() + end):
-                yield run.start() + start, run.start() + end
+        for start, end in _in_run(_GROUP.finditer(plain, *run.span())):
+            if not _is_of_hex(plain, start, end):
+                yield start, end
 
 
-def _in_run(run: str) -> Iterator[tuple[int, int]]:
-    """Yield where groups of digits begin and end that are a card number together."""
-    groups = list(_GROUP.finditer(run))
-    texts = [group["digits"].replace(_UNSEEN, "") for group in groups]
+def _in_run(groups: Iterator[re.Match[str]]) -> Iterator[tuple[int, int]]:
+    """Yield where groups of digits begin and end that are a card number together.
+
+    A run may be as long as the text: so many groups are held at once, and those that a number and its neighbours take.
+    """
+    held, first = [*islice(groups, _AT_ONCE)], 0
+    while held:
+        more = [*islice(groups, _AT_ONCE)]
+        until = len(held) - _LONGEST - 1 if more else len(held)
+        yield from _in_groups(held, first, until)
+        held, first = held[until - 1 :] + more if more else [], 1
+
+
+def _in_groups(groups: list[re.Match[str]], first: int, until: int) -> Iterator[tuple[int, int]]:
+    """Yield the same of the numbers that begin with one of some groups."""
+    texts = [text if len(text := _digits(group)) <= _LONGEST else _TOO_LONG for group in groups]
     sizes = [len(text) for text in texts]
     digits = "".join(texts)
     places = list(accumulate(sizes, initial=0))
     ends = {place: index for index, place in enumerate(places[1:])}
     sums = _sums(digits)
-    for index, place in enumerate(places[:-1]):
+    for index, place in enumerate(places[first:until], first):
         for length in _lengths(digits[place : place + 4]):
             end = place + length
             if end not in ends or (sums[end % 2][end] - sums[end % 2][place]) % 10:
                 continue
             if not _is_article(digits[place:end]) and _is_written_so(groups, sizes, index, ends[end]):
                 yield groups[index].start("digits"), groups[ends[end]].end("digits")
+
+
+def _digits(group: re.Match[str]) -> str:
+    return group["digits"].replace(_UNSEEN, "")
 
 
 def _sums(digits: str) -> tuple[list[int], list[int]]:
@@ -170,9 +191,14 @@ def _is_of_hex(text: str, start: int, end: int) -> bool:
 
 
 class _Plain(dict[int, str]):
-    """What each character counts as, one for one: a digit, a separator, a letter, or nothing that is seen."""
+    """What each character counts as, one for one: a digit, a separator, a letter, or nothing that is seen.
+
+    It forgets: all of Unicode would take 100 MiB.
+    """
 
     def __missing__(self, code: int) -> str:
+        if len(self) >= _CHARACTERS_KEPT:
+            self.clear()
         self[code] = found = _plain(chr(code))
         return found
 

@@ -17,7 +17,11 @@ others look: anything may stand in one, and what follows its `@` is a host and n
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from heapq import merge
+from io import StringIO
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -52,7 +56,10 @@ _NEXT_ADDRESS: Final = re.compile(rf"[,;|](?=[A-Za-z][A-Za-z0-9+.-]{{0,20}}{_SLA
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#\\]|\Z)")
 _WEB: Final = ("http", "https", "ws", "wss", "oci", "docker", "s3", "file")
 _ENCODED: Final = re.compile(r"""[^\s"'<>&=?]+""")
-_OCTETS: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_OCTETS: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})++")
+_OPENING: Final = re.compile(r"""[bfruBFRU]*+(\\*+["'])""")
+_PIECE: Final = 65_536
+_LONGEST_WORD: Final = 16
 _own: dict[str, None] = {}  # what this process must not say is one fact for all of it; the newest are last
 
 
@@ -84,84 +91,103 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _without(text: str, known: Collection[str], *, decode: int) -> str:
-    kept, at = [], 0
-    for start, end, mark in _merged(_taken(text, known, decode=decode)):
-        kept += [text[at:start], mark]
+    return _marked(text, _merged(_taken(text, known, decode=decode)))
+
+
+def _marked(text: str, taken: Iterable[Taken]) -> str:
+    """Return the text with a mark in the place of what was taken."""
+    kept, at = StringIO(), 0
+    for start, end, mark in taken:
+        kept.write(text[at:start])
+        kept.write(mark)
         at = end
-    return "".join([*kept, text[at:]])
+    if not at:
+        return text
+    kept.write(text[at:])
+    return kept.getvalue()
 
 
-def _merged(taken: Iterable[Taken]) -> list[Taken]:
-    """Join what overlaps: the one that holds the others says what comes in their place."""
-    joined: list[Taken] = []
-    for one in sorted(taken, key=lambda one: (one.start, -one.end)):
-        if not joined or one.start >= joined[-1].end:
-            joined.append(one)
-        elif one.end > joined[-1].end:
-            joined[-1] = Taken(joined[-1].start, one.end)
-    return joined
+def _merged(rules: list[Iterator[Taken]]) -> Iterator[Taken]:
+    """Join what overlaps: the one that holds the others says what comes in their place.
+
+    What a rule takes is as many as the text has characters, so each is asked for one at a time, from left to right.
+    """
+    joined: Taken | None = None
+    for one in rules[0] if len(rules) == 1 else merge(*rules, key=lambda one: (one.start, -one.end)):
+        if joined is None or one.start >= joined.end:
+            if joined:
+                yield joined
+            joined = one
+        elif one.end > joined.end:
+            joined = Taken(joined.start, one.end)
+    if joined:
+        yield joined
 
 
-def _taken(text: str, known: Collection[str], *, decode: int) -> list[Taken]:
-    taken = [Taken(*found.span()) for value in known if value in text for found in re.finditer(re.escape(value), text)]
-    if "@" in text and "/" in text and (passwords := [*_in_addresses(text)]):
-        taken += passwords
-        taken += [Taken(found.end(1), found.end()) for found in PARAMETER.finditer(text)]  # whose `@` was its own
-        text = _covered(text, passwords)
-    taken += _named(text, text.lower())
-    for needed, pattern in TOKENS:
-        if needed in text:
-            taken += [
-                Taken(found.end(1) if pattern.groups else found.start(), found.end())
-                for found in pattern.finditer(text)
-            ]
+def _taken(text: str, known: Collection[str], *, decode: int) -> list[Iterator[Taken]]:
+    """Return what each rule that has something to say of the text would take of it, from left to right."""
+    rules = [_spans(re.compile(re.escape(value)), text) for value in known if value in text]
+    if "@" in text and "/" in text and next(_in_addresses(text), None):
+        rules += [_in_addresses(text), _spans(PARAMETER, text)]  # whose `@` was its own
+        text = _marked(text, (one._replace(mark="*" * (one.end - one.start)) for one in _in_addresses(text)))
+    if any(mark in text for mark in PAIR_MARKS) and _says(text, PAIR_WORDS):
+        rules.append(map(_pair, PAIR.finditer(text)))
+    if _says(text, ("bearer", "basic")):
+        rules.append(_spans(CREDENTIALS, text))
+    rules += [_spans(pattern, text) for needed, pattern in TOKENS if needed in text]
     if any(at in text for at in ATS):
-        taken += [Taken(*found.span()) for found in MAIL.finditer(text) if _is_mail(found)]
-    taken += [Taken(*span) for span in card_numbers(text)]
+        rules.append(Taken(*found.span()) for found in MAIL.finditer(text) if _is_mail(found))
+    rules.append(Taken(*span) for span in card_numbers(text))
     if decode and "%" in text:
-        taken += _encoded(text, known, decode=decode - 1)
-    return taken
+        rules.append(_encoded(text, known, decode=decode - 1))
+    return rules
 
 
-def _covered(text: str, taken: Iterable[Taken]) -> str:
-    """Return the text with as many marks as characters were taken: places in it stay the same."""
-    parts, at = [], 0
-    for start, end, _ in taken:
-        parts += [text[at:start], "*" * (end - start)]
-        at = end
-    return "".join([*parts, text[at:]])
+def _spans(pattern: re.Pattern[str], text: str) -> Iterator[Taken]:
+    """Yield what a pattern finds, without its first group."""
+    kept = min(pattern.groups, 1)
+    return (Taken(found.end(kept) if kept else found.start(), found.end()) for found in pattern.finditer(text))
 
 
-def _named(text: str, lowered: str) -> Iterator[Taken]:
-    if any(mark in text for mark in PAIR_MARKS) and any(word in lowered for word in PAIR_WORDS):
-        yield from map(_pair, PAIR.finditer(text))
-    if "bearer" in lowered or "basic" in lowered:
-        yield from (Taken(found.end(1), found.end()) for found in CREDENTIALS.finditer(text))
+def _says(text: str, words: tuple[str, ...]) -> bool:
+    """Tell whether one of these words stands in the text, in letters of any case."""
+    for at in range(0, len(text), _PIECE):  # to lower a text that is not ASCII costs twelve bytes a character
+        piece = text[at : at + _PIECE + _LONGEST_WORD].lower()
+        if any(word in piece for word in words):
+            return True
+    return False
 
 
 def _encoded(text: str, known: Collection[str], *, decode: int) -> Iterator[Taken]:
     """Look at what percent-encoded words say (RFC 3986, section 2.1), as parameters of a query do."""
     for word in _ENCODED.finditer(text):
         if "%" in word[0] and _OCTETS.search(word[0]):
-            plain, places = _decoded(word[0])
-            for start, end, mark in _taken(plain, known, decode=decode):
-                yield Taken(word.start() + places[start], word.start() + places[end], quote(mark, safe="*"))
+            plain, place = _decoded(word[0])
+            for start, end, mark in _merged(_taken(plain, known, decode=decode)):
+                yield Taken(word.start() + place(start), word.start() + place(end), quote(mark, safe="*"))
 
 
-def _decoded(word: str) -> tuple[str, list[int]]:
-    """Return what a word says, and where each of its characters begins in it, and where the last one ends."""
-    plain: list[str] = []
-    places: list[int] = []
-    at = 0
+def _decoded(word: str) -> tuple[str, Callable[[int], int]]:
+    """Return what a word says, and what tells where each of its characters begins in it and the last one ends."""
+    plain, decoded, encoded = StringIO(), array("I"), array("I")
+    length = at = 0
     for found in _OCTETS.finditer(word):
-        plain += word[at : found.start()]
-        places += range(at, found.start())
+        length += plain.write(word[at : found.start()])
         at = found.start()
         for char in bytes.fromhex(found[0].replace("%", "")).decode(errors="surrogateescape"):
-            plain.append(char)
-            places.append(at)
+            decoded.append(length)
+            encoded.append(at)
+            length += plain.write(char)
             at += len("%00") * len(char.encode(errors="surrogateescape"))
-    return "".join(plain) + word[at:], [*places, *range(at, len(word) + 1)]
+        decoded.append(length)
+        encoded.append(at)
+    plain.write(word[at:])
+
+    def place(index: int) -> int:
+        before = bisect_right(decoded, index) - 1
+        return index if before < 0 else encoded[before] + index - decoded[before]
+
+    return plain.getvalue(), place
 
 
 def redact_value(value: Any, *, name: str = "", secrets: Iterable[str] = ()) -> Any:
@@ -223,7 +249,7 @@ def _in_addresses(text: str) -> Iterator[Taken]:
         if "@" not in found["rest"]:
             continue
         at, scheme = found.start("rest"), text[max(0, found.start() - 21) : found.start()]
-        for piece in _NEXT_ADDRESS.split(found["rest"]):
+        for piece in _addresses(found["rest"]):
             rest = piece
             if at > found.start("rest"):
                 scheme, rest = re.split(_SLASHES, piece, maxsplit=1)
@@ -231,6 +257,15 @@ def _in_addresses(text: str) -> Iterator[Taken]:
                 begin = at + len(piece) - len(rest)
                 yield Taken(begin + password.start, begin + password.stop)
             at += len(piece) + 1
+
+
+def _addresses(rest: str) -> Iterator[str]:
+    """Yield the addresses of a list, one for one."""
+    at = 0
+    for found in _NEXT_ADDRESS.finditer(rest):
+        yield rest[at : found.start()]
+        at = found.end()
+    yield rest[at:]
 
 
 def _password(rest: str, *, scheme: str) -> slice | None:
@@ -249,14 +284,12 @@ def _password(rest: str, *, scheme: str) -> slice | None:
 
 
 def _pair(found: re.Match[str]) -> Taken:
-    kept = next(text for text in map(found.__getitem__, PAIR_FORMS) if text)
-    start = found.start() + len(kept)
-    value = found[0][len(kept) :].lstrip("bfruBFRU")
-    escape = value[: len(value) - len(value.lstrip("\\"))]
-    quote = value[: len(escape) + 1] if value[len(escape) : len(escape) + 1] in {'"', "'"} else ""
+    start = next(found.end(form) for form in PAIR_FORMS if found[form])
+    opening = _OPENING.match(found.string, start, found.end())
+    quote = opening[1] if opening else ""
     if found["member"] and not quote:  # a number or a list: the member stays JSON
         quote = found["member"].rstrip(" :=,\t\n")[-1]
-        mark = f"[{quote}{MARK}{quote}]" if value[0] == "[" else f"{quote}{MARK}{quote}"
+        mark = f"[{quote}{MARK}{quote}]" if found.string[start] == "[" else f"{quote}{MARK}{quote}"
         return Taken(start, found.end(), mark)
     return Taken(start, found.end(), f"{quote}{MARK}{quote}")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
+import tracemalloc
 
 import pytest
 from tests.cards import DISGUISES, ISSUED, LOOK_ALIKES, card
 
-from payment_service.observability.card_numbers import holds_card_number
+from payment_service.observability.card_numbers import _PLAIN, card_numbers, holds_card_number
 from payment_service.observability.redaction import redact
 
 CARDS = {
@@ -30,6 +32,7 @@ CARDS = {
 """docs.stripe.com/testing#cards, and the issuers' own."""
 EXAMPLES = 10_000
 OF_AN_ISSUER = 100
+SIZE = 65_536
 
 
 @pytest.mark.parametrize("number", CARDS.values(), ids=CARDS)
@@ -126,6 +129,9 @@ HOSTILE = (
     "4\\u0020",
     "4   ",
     "a1",
+    "4242424242424242 ",
+    "4" * 19 + " ",
+    "4" * 20 + " ",
 )
 
 
@@ -139,3 +145,27 @@ def test_the_time_grows_with_the_text_and_no_faster(piece: str) -> None:
 
     small, large = (min(seconds(size) for _ in range(3)) for size in (8192, 8192 * 8))
     assert large < max(24 * small, 0.05)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_run_of_digits_takes_no_more_memory_than_a_few_times_the_text(piece: str) -> None:
+    text = (piece * SIZE)[:SIZE]
+    tracemalloc.start()
+    try:
+        holds_card_number(text)
+        assert tracemalloc.get_traced_memory()[1] < 4 * sys.getsizeof(text) + SIZE * 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_characters_count_as_is_not_kept_of_all_of_unicode() -> None:
+    for begin in range(0x100, 0x8000, 0x1000):
+        holds_card_number("".join(map(chr, range(begin, begin + 0x1000))))
+    assert len(_PLAIN) <= 8192
+
+
+@pytest.mark.parametrize("gap", ["", " ", "-", "x"])
+@pytest.mark.parametrize("before", range(230, 260))
+def test_a_card_number_is_found_wherever_it_stands_in_a_long_run(before: int, gap: str) -> None:
+    text = "9 " * before + gap + "4242-4242-4242-4242" + gap + " 9" * 300
+    assert next(card_numbers(text)) == (2 * before + len(gap), 2 * before + len(gap) + 19)
