@@ -24,7 +24,8 @@ from tests.servers.stack import development_settings
 
 from payment_service.clock import MovableClock
 from payment_service.errors import IdempotencyKeyInUse, IdempotencyKeyReused, StripeUnavailable
-from payment_service.operations.schemas import Asked, Begun, IdempotencyKey, Operation, StoredResponse, fingerprint
+from payment_service.operations.requests import fingerprint
+from payment_service.operations.schemas import Asked, Begun, IdempotencyKey, Operation, StoredResponse
 from payment_service.operations.service import Operations, driver
 from payment_service.operations.state import Kind, State
 from payment_service.operations.steps import Steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from payment_service.catalog.service import Catalog
+from payment_service.catalog.stripe_prices import StripePrices
 from payment_service.customers.creation import KIND as CREATE_CUSTOMER
 from payment_service.customers.creation import CustomerCreation, CustomerCreationStep
 from payment_service.customers.history import History
@@ -56,9 +57,10 @@ def build_billing(
     livemode = settings.stripe.livemode
     reads = StripeReads(limiter, settings.callers)
     history = History(database, gateway, clock=clock)
-    selection = Selection(database, gateway, history=history, clock=clock, livemode=livemode)
-    customers = Customers(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
-    catalog = Catalog(database, gateway, reads=reads, clock=clock, livemode=livemode)
+    selection = Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
+    customers = Customers(database, gateway, clock=clock, livemode=livemode)
+    stripe_prices = StripePrices(database, gateway, clock=clock)
+    catalog = Catalog(database, gateway, stripe_prices=stripe_prices, reads=reads, clock=clock, livemode=livemode)
     declines = Declines(limiter, settings.declines, secret_key=settings.secret_key)
     placement = Placement(selection, clock=clock, livemode=livemode)
     steps = Steps(database, clock=clock, settings=settings.work)
@@ -69,7 +71,7 @@ def build_billing(
         outcomes=CreationOutcomes(recorder, steps, placement=placement, declines=declines),
         restart=Restart(selection, placement, steps),
         declines=declines,
-        catalog=catalog,
+        stripe_prices=stripe_prices,
         steps=steps,
     )
     creating_customer = CustomerCreationStep(customers, steps, clock=clock, livemode=livemode)
@@ -83,7 +85,6 @@ def build_billing(
         database,
         operations=operations,
         catalog=catalog,
-        customers=customers,
         selection=selection,
         placement=placement,
         limits=CreationLimits(declines, settings.http),

@@ -18,7 +18,7 @@ from payment_service.http.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS, PA
 from payment_service.http.openapi import READING, WRITING, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
 from payment_service.http.route_access import READ, WRITE
-from payment_service.operations.requests import Caller, to_response
+from payment_service.operations.requests import Caller, bind_key, to_response
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -50,7 +50,7 @@ async def create_customer(
 ) -> Response[bytes]:
     """Create a customer here and at Stripe; `reference` is the caller's own id and unique."""
     stored = await customer_creation.run(
-        data, principal=caller.principal, request_id=caller.request_id, key=caller.key(data)
+        data, principal=caller.principal, request_id=caller.request_id, key=bind_key(caller, data)
     )
     return to_response(stored)
 

@@ -9,6 +9,7 @@ nothing.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from payment_service.customers import store
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from payment_service.storage.database import Database
     from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.reads import Asker, StripeReads
 
 
 class Named(NamedTuple):
@@ -60,15 +62,53 @@ class Selection:
     """Chooses among the customers of one account and mode."""
 
     def __init__(
-        self, database: Database, gateway: StripeGateway, *, history: History, clock: Clock, livemode: bool
+        self,
+        database: Database,
+        gateway: StripeGateway,
+        *,
+        reads: StripeReads,
+        history: History,
+        clock: Clock,
+        livemode: bool,
     ) -> None:
         self._database = database
         self._gateway = gateway
+        self._reads = reads
         self._history = history
         self._clock = clock
         self._livemode = livemode
 
-    async def ask_stripe(self, email: str) -> bool:
+    async def find_id(self, customer_id: str, *, asker: Asker) -> str:
+        """Return our id of a customer given by our id or Stripe's; one made elsewhere is taken over from Stripe.
+
+        One that is not here counts as a question of `asker`'s to Stripe.
+
+        Raises:
+            Unprocessable: there is none; names the field.
+            TooManyRequests: see `StripeReads.look_up`.
+        """
+        async with self._database.read() as connection:
+            row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
+        if row is not None:
+            return row.id
+        if not customer_id.startswith("cus_"):
+            raise unknown_customer()
+        return await self._reads.look_up(asker, ("customer", customer_id), partial(self._bring, customer_id))
+
+    async def _bring(self, stripe_id: str) -> str:
+        """Take a customer over from Stripe and return our id."""
+        row = None
+        try:
+            if await self.refresh(stripe_id):
+                async with self._database.read() as connection:
+                    row = await store.find(connection, livemode=self._livemode, customer_id=stripe_id)
+        except StripeRejected as error:
+            raise unknown_customer() from error
+        if row is None:
+            raise unknown_customer()
+        return row.id
+
+    async def refresh_address(self, email: str) -> bool:
         """Bring the customers with this address up to date, and tell whether there can be no others."""
         async with self._database.read() as connection:
             rows = await store.find_by_address(connection, livemode=self._livemode, email=email)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from payment_service.customers import store
 from payment_service.customers.schemas import CustomerList
-from payment_service.customers.selection import unknown_customer
 from payment_service.errors import NotFound
 from payment_service.http.paging import read_listed
 from payment_service.mirror import customer
 from payment_service.operations.schemas import STRIPE_KEY_SECONDS
 from payment_service.stripe_api import calls
-from payment_service.stripe_api.gateway import StripeRejected
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.customers.schemas import CustomerView
-    from payment_service.customers.selection import Selection
     from payment_service.http.paging import Page
     from payment_service.storage.database import Database
     from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
-    from payment_service.stripe_api.reads import Asker, StripeReads
 
 CLOCK_SKEW_SECONDS: Final = 300
 """How far Stripe's clock may be behind ours."""
@@ -34,20 +29,9 @@ CLOCK_SKEW_SECONDS: Final = 300
 class Customers:
     """Customers of one Stripe account and mode."""
 
-    def __init__(
-        self,
-        database: Database,
-        gateway: StripeGateway,
-        *,
-        selection: Selection,
-        reads: StripeReads,
-        clock: Clock,
-        livemode: bool,
-    ) -> None:
+    def __init__(self, database: Database, gateway: StripeGateway, *, clock: Clock, livemode: bool) -> None:
         self._database = database
-        self._reads = reads
         self._gateway = gateway
-        self._selection = selection
         self._clock = clock
         self._livemode = livemode
 
@@ -87,37 +71,6 @@ class Customers:
             return CustomerList(data=[store.to_view(row) for row in rows], has_more=more)
 
         return await read_listed(self._database, read)
-
-    async def require(self, customer_id: str, *, asker: Asker) -> str:
-        """Return our id of a customer given by our id or Stripe's; one made elsewhere is taken over from Stripe.
-
-        One that is not here counts as a question of `asker`'s to Stripe.
-
-        Raises:
-            Unprocessable: there is none; names the field.
-            TooManyRequests: see `StripeReads.ask`.
-        """
-        row = await self._find(customer_id)
-        if row is not None:
-            return str(row.id)
-        if not customer_id.startswith("cus_"):
-            raise unknown_customer()
-        return await self._reads.ask(asker, ("customer", customer_id), partial(self._bring, customer_id))
-
-    async def _bring(self, stripe_id: str) -> str:
-        """Take a customer over from Stripe and return our id."""
-        try:
-            alive = await self._selection.refresh(stripe_id)
-        except StripeRejected as error:
-            raise unknown_customer() from error
-        row = await self._find(stripe_id) if alive else None
-        if row is None:
-            raise unknown_customer()
-        return str(row.id)
-
-    async def _find(self, customer_id: str) -> CustomerRow | None:
-        async with self._database.read() as connection:
-            return await store.find(connection, livemode=self._livemode, customer_id=customer_id)
 
     async def create_at_stripe(self, customer_id: str, *, tries: int) -> str:
         """Create Stripe's customer for ours, or find the one that an earlier try created, and return Stripe's id.

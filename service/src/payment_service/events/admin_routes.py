@@ -20,7 +20,7 @@ from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyH
 from payment_service.http.paging import Page
 from payment_service.http.route_access import ADMIN
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, to_response
+from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.operations.service import Operations
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def retry_event(
         return await inbox_administration.retry(connection, event_id, actor=caller.actor)
 
     request = {"event_id": event_id}
-    stored = await run_at_once(operations, RETRY, work, caller=caller, request=request, key=caller.key(data))
+    stored = await run_at_once(operations, RETRY, work, caller=caller, request=request, key=bind_key(caller, data))
     inbox.announce()
     return to_response(stored)
 
@@ -164,7 +164,7 @@ async def discard_event(
 
     request = {"event_id": event_id, **msgspec.to_builtins(data)}
     return to_response(
-        await run_at_once(operations, DISCARD, work, caller=caller, request=request, key=caller.key(data))
+        await run_at_once(operations, DISCARD, work, caller=caller, request=request, key=bind_key(caller, data))
     )
 
 
@@ -198,7 +198,7 @@ async def restore_event(
 
     request = {"event_id": event_id}
     return to_response(
-        await run_at_once(operations, RESTORE, work, caller=caller, request=request, key=caller.key(data))
+        await run_at_once(operations, RESTORE, work, caller=caller, request=request, key=bind_key(caller, data))
     )
 
 
@@ -231,7 +231,7 @@ async def replay_events(
         return await inbox_administration.replay(connection, data, actor=caller.actor)
 
     request = msgspec.to_builtins(data)
-    stored = await run_at_once(operations, REPLAY, work, caller=caller, request=request, key=caller.key(data))
+    stored = await run_at_once(operations, REPLAY, work, caller=caller, request=request, key=bind_key(caller, data))
     inbox.announce()
     return to_response(stored)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -9,18 +10,22 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from litestar import Response
 
-from payment_service.errors import BadRequest
+from payment_service.errors import BadRequest, IdempotencyKeyRequired
 from payment_service.http.addresses import counted_as, parse_address
 from payment_service.http.scope import noted
-from payment_service.operations.schemas import IdempotencyKey, StoredResponse, fingerprint, parse_key
+from payment_service.operations.schemas import IdempotencyKey, StoredResponse
 from payment_service.storage.audit_log import api_actor
 from payment_service.stripe_api.reads import Asker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from litestar import Request
     from litestar.datastructures import State
 
 END_USER_HEADER: Final = "X-FAPI-Customer-IP-Address"
+MAXIMUM_KEY_CHARACTERS: Final = 255
+"""As Stripe's own (docs.stripe.com/api/idempotent_requests)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +74,6 @@ class Caller:
             raise BadRequest(f"{END_USER_HEADER}: {message}", errors=[error])
         return counted_as(address)
 
-    def key(self, body: object) -> IdempotencyKey | None:
-        """Return the idempotency key bound to this principal, route and body; None without the header.
-
-        Raises:
-            BadRequest: the header is malformed, or missing although required.
-        """
-        key = parse_key(self.header, required=self.key_required)
-        if key is None:
-            return None
-        return IdempotencyKey(
-            principal=self.principal,
-            livemode=self.livemode,
-            method=self.method,
-            route=self.route,
-            key=key,
-            fingerprint=fingerprint(msgspec.to_builtins(body), path=self.path_params),
-        )
-
 
 def read_caller(
     request: Request[object, object, State], *, principal: str, livemode: bool, key_required: bool
@@ -108,6 +95,51 @@ def read_caller(
         limit=access.limit if access else "",
         end_user=request.headers.get(END_USER_HEADER),
     )
+
+
+def bind_key(caller: Caller, body: object) -> IdempotencyKey | None:
+    """Return the caller's idempotency key, bound to its principal, the route and the body; None without the header.
+
+    Raises:
+        BadRequest: the header is malformed, or missing although required.
+    """
+    key = parse_key(caller.header, required=caller.key_required)
+    if key is None:
+        return None
+    return IdempotencyKey(
+        principal=caller.principal,
+        livemode=caller.livemode,
+        method=caller.method,
+        route=caller.route,
+        key=key,
+        fingerprint=fingerprint(msgspec.to_builtins(body), path=caller.path_params),
+    )
+
+
+def fingerprint(body: object, *, path: Mapping[str, str]) -> bytes:
+    """Return the SHA-256 of the canonical request: keys sorted, path parameters included.
+
+    Members with their default are left out (`omit_defaults` of the request types), so that a version that knows one
+    more of them takes a retry of a request that an older version began for the same request.
+    """
+    return hashlib.sha256(msgspec.json.encode([body, dict(path)], order="sorted")).digest()
+
+
+def parse_key(header: str | None, *, required: bool) -> str | None:
+    """Check the `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header-07; quotes are optional).
+
+    Raises:
+        IdempotencyKeyRequired: it is missing although the server requires it.
+        BadRequest: it is empty, too long or not printable ASCII.
+    """
+    if header is None:
+        if required:
+            raise IdempotencyKeyRequired("Send an Idempotency-Key header, for example a UUID, with this request")
+        return None
+    key = header.strip().removeprefix('"').removesuffix('"')
+    if not 0 < len(key) <= MAXIMUM_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
+        raise BadRequest(f"Idempotency-Key: needs 1 to {MAXIMUM_KEY_CHARACTERS} printable ASCII characters")
+    return key
 
 
 def to_response(stored: StoredResponse) -> Response[bytes]:

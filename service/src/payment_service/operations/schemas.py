@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from payment_service.errors import BadRequest, IdempotencyKeyRequired
 from payment_service.operations.state import State
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MAXIMUM_KEY_CHARACTERS: Final = 255
-"""As Stripe's own (docs.stripe.com/api/idempotent_requests)."""
 STRIPE_KEY_SECONDS: Final = 23 * 3600
 """Stripe may forget an idempotency key after 24 h (docs.stripe.com/api/idempotent_requests)."""
 MARK_DIGITS: Final = 32
@@ -129,29 +123,3 @@ class Operation(Asked, Generic[S_co]):
         """
         tries = self.state.tries
         return f"{self.mark}-{call}" + (f"-{tries}" if tries else "")
-
-
-def fingerprint(body: object, *, path: Mapping[str, str]) -> bytes:
-    """Return the SHA-256 of the canonical request: keys sorted, path parameters included.
-
-    Members with their default are left out (`omit_defaults` of the request types), so that a version that knows one
-    more of them takes a retry of a request that an older version began for the same request.
-    """
-    return hashlib.sha256(msgspec.json.encode([body, dict(path)], order="sorted")).digest()
-
-
-def parse_key(header: str | None, *, required: bool) -> str | None:
-    """Check the `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header-07; quotes are optional).
-
-    Raises:
-        IdempotencyKeyRequired: it is missing although the server requires it.
-        BadRequest: it is empty, too long or not printable ASCII.
-    """
-    if header is None:
-        if required:
-            raise IdempotencyKeyRequired("Send an Idempotency-Key header, for example a UUID, with this request")
-        return None
-    key = header.strip().removeprefix('"').removesuffix('"')
-    if not 0 < len(key) <= MAXIMUM_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
-        raise BadRequest(f"Idempotency-Key: needs 1 to {MAXIMUM_KEY_CHARACTERS} printable ASCII characters")
-    return key

@@ -15,7 +15,7 @@ from payment_service.http.body import JsonBody
 from payment_service.http.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
 from payment_service.http.route_access import ADMIN
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, to_response
+from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.operations.service import Operations
 from payment_service.reconcile.schemas import ReconcileAccepted, ReconcileRequest
 from payment_service.reconcile.service import Reconciler
@@ -57,7 +57,9 @@ async def reconcile(
         return ReconcileAccepted(since=data.since, full=data.full)
 
     request = msgspec.to_builtins(data)
-    stored = await run_at_once(operations, KIND, work, caller=caller, request=request, key=caller.key(data), status=202)
+    stored = await run_at_once(
+        operations, KIND, work, caller=caller, request=request, key=bind_key(caller, data), status=202
+    )
     return to_response(stored)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from payment_service.stripe_api import objects
 from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND, Answer, StripeGateway, StripeObject, StripeRejected
@@ -59,6 +59,21 @@ async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
 async def list_prices(gateway: StripeGateway, **params: object) -> StripeObject:
     """List prices (docs.stripe.com/api/prices/list)."""
     return await _page(gateway, "list_prices", "prices", params=params)
+
+
+async def look_up_price(
+    gateway: StripeGateway, by: Literal["price_id", "lookup_key"], value: str
+) -> StripeObject | None:
+    """Return the price with this id, or the active one with this lookup key, of which there is one at most.
+
+    Raises:
+        StripeRejected: there is no such id.
+    """
+    if by == "price_id":
+        return await retrieve_price(gateway, value)
+    page = await list_prices(gateway, lookup_keys=[value], active=True, limit=1)
+    found: list[StripeObject] = page["data"]
+    return found[0] if found else None
 
 
 async def attach_payment_method(

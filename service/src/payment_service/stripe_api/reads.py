@@ -68,7 +68,7 @@ class StripeReads:
         self._asking: dict[Question, asyncio.Task[object]] = {}
         self._remembered: OrderedDict[Question, _Remembered] = OrderedDict()
 
-    async def ask(
+    async def look_up(
         self, asker: Asker, question: Question, read: Callable[[], Awaitable[AnswerT]], *, fresh_seconds: float = 0
     ) -> AnswerT:
         """Return the answer to a question: a remembered one, that of who asks the same now, or Stripe's.

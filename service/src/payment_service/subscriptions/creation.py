@@ -37,7 +37,7 @@ from payment_service.subscriptions.placement import charge_nothing_unnamed
 from payment_service.subscriptions.stripe_lookup import declined_reason, find_by_operation, find_other_live
 
 if TYPE_CHECKING:
-    from payment_service.catalog.service import Catalog
+    from payment_service.catalog.stripe_prices import StripePrices
     from payment_service.customers.service import Customers
     from payment_service.operations.steps import Steps
     from payment_service.stripe_api.gateway import StripeGateway, StripeObject
@@ -61,14 +61,14 @@ class SubscriptionCreation:
         outcomes: CreationOutcomes,
         restart: Restart,
         declines: Declines,
-        catalog: Catalog,
+        stripe_prices: StripePrices,
         steps: Steps,
     ) -> None:
         self._gateway = gateway
         self._outcomes = outcomes
         self._restart = restart
         self._declines = declines
-        self._catalog = catalog
+        self._stripe_prices = stripe_prices
         self._customers = customers
         self._steps = steps
 
@@ -107,7 +107,7 @@ class SubscriptionCreation:
                     return
             except (StripeRejected, Conflict, Unprocessable) as final:
                 refused = final
-        await name_field(error, operation, self._catalog)
+        await name_field(error, operation, self._stripe_prices)
         await self._outcomes.refuse(operation, refused)
 
     async def _make_customer(self, operation: Creation) -> None:

@@ -13,7 +13,7 @@ from payment_service.subscriptions.creation_state import request_of
 from payment_service.subscriptions.placement import MISSING
 
 if TYPE_CHECKING:
-    from payment_service.catalog.service import Catalog
+    from payment_service.catalog.stripe_prices import StripePrices
     from payment_service.customers.selection import Selection
     from payment_service.operations.steps import Steps
     from payment_service.stripe_api.gateway import StripeRejected
@@ -26,7 +26,7 @@ def is_of_customer(error: StripeRejected) -> bool:
     return error.stripe_code == MISSING and error.param == "customer"
 
 
-async def name_field(error: StripeRejected, operation: Creation, catalog: Catalog) -> None:
+async def name_field(error: StripeRejected, operation: Creation, stripe_prices: StripePrices) -> None:
     """Let a refusal name the field of the request that it is about, beside Stripe's parameter.
 
     A price that is gone or archived while its events were lost is refreshed: the next order is refused at once, or by a
@@ -36,7 +36,7 @@ async def name_field(error: StripeRejected, operation: Creation, catalog: Catalo
     if param.startswith("items"):
         field = "price_id" if request.price_id is not None else "lookup_key"
         with contextlib.suppress(PaymentsError):
-            await catalog.refresh(operation.state.price_id)
+            await stripe_prices.refresh(operation.state.price_id)
     elif param in {"payment_method", "default_payment_method"} or _is_of_attaching(error, operation):
         field = "payment_method_id"
     else:
@@ -77,8 +77,8 @@ class Restart:
             return False
         if request.customer_id is not None:
             raise unknown_customer()
-        by_address = request.email if request.customer_reference is None else None
-        imported = by_address is not None and await self._selection.ask_stripe(by_address)
+        address = request.address_alone
+        imported = address is not None and await self._selection.refresh_address(address)
         price = Price(
             id=former.price_id, product_id=former.product_id, metered=former.metered, due_at_once=not former.due_later
         )

@@ -16,7 +16,7 @@ from payment_service.http.id_types import CUSTOMER, MAXIMUM_CHARACTERS, OBJECT, 
 from payment_service.http.openapi import READING, WRITING, EndUserAddressHeader, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
 from payment_service.http.route_access import CREATE_LIMIT, READ, WRITE
-from payment_service.operations.requests import Caller, to_response
+from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
     CreatedSubscription,
@@ -71,7 +71,8 @@ async def create_subscription(
     end_user_address: EndUserAddressHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Create a subscription and, with a payment method, charge its first invoice at once."""
-    return to_response(await subscriptions.create(data, caller=caller, key=caller.key(data)))
+    key = bind_key(caller, data)
+    return to_response(await subscriptions.create(data, caller=caller, key=key))
 
 
 @get(
@@ -142,7 +143,7 @@ async def cancel_subscription(
 ) -> Response[bytes]:
     """End a subscription with its period (the default) or at once."""
     stored = await subscriptions.cancel(
-        subscription_id, data, principal=caller.principal, request_id=caller.request_id, key=caller.key(data)
+        subscription_id, data, principal=caller.principal, request_id=caller.request_id, key=bind_key(caller, data)
     )
     return to_response(stored)
 

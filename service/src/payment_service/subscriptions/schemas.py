@@ -60,6 +60,11 @@ class CreateSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tru
         if self.customer_id is not None and (self.customer_reference or self.email or self.name):
             raise ValueError("customer_id: give no customer_reference, email or name beside it")
 
+    @property
+    def address_alone(self) -> str | None:
+        """The address where nothing else names the customer."""
+        return self.email if self.customer_id is None and self.customer_reference is None else None
+
 
 class CancelSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """When the subscription ends."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from payment_service.catalog.store import PriceName
 from payment_service.errors import Conflict, NotFound, PaymentsError, Unprocessable
 from payment_service.http.paging import read_listed
 from payment_service.mirror.subscription import TERMINAL
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from payment_service.catalog.service import Catalog
     from payment_service.customers.selection import Selection
-    from payment_service.customers.service import Customers
     from payment_service.http.paging import Page
     from payment_service.operations.requests import Caller
     from payment_service.operations.schemas import Asked, IdempotencyKey, StoredResponse
@@ -45,7 +45,6 @@ class Subscriptions:
         *,
         operations: Operations,
         catalog: Catalog,
-        customers: Customers,
         selection: Selection,
         placement: Placement,
         limits: CreationLimits,
@@ -54,7 +53,6 @@ class Subscriptions:
         self._database = database
         self._operations = operations
         self._catalog = catalog
-        self._customers = customers
         self._selection = selection
         self._placement = placement
         self._limits = limits
@@ -76,17 +74,15 @@ class Subscriptions:
             end_user = self._limits.end_user(caller)
             if key is not None and (earlier := await self._operations.earlier(key)) is not None:
                 return earlier
-            price = await self._catalog.resolve(
-                price_id=request.price_id, lookup_key=request.lookup_key, asker=caller.asker
-            )
+            price = await self._catalog.resolve(PriceName.of(request.price_id, request.lookup_key), asker=caller.asker)
             if price.metered and request.quantity != 1:
                 raise _takes_no_quantity()
             named = request.customer_id
-            known = await self._customers.require(named, asker=caller.asker) if named else None
+            known = await self._selection.find_id(named, asker=caller.asker) if named else None
             await self._limits.admit(request, caller=caller, customer=known, end_user=end_user)
 
-            by_address = request.email if request.customer_id is None and request.customer_reference is None else None
-            imported = by_address is not None and await self._selection.ask_stripe(by_address)
+            address = request.address_alone
+            imported = address is not None and await self._selection.refresh_address(address)
 
             async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[creation_state.CreatingSubscription]:
                 return await self._placement.place(
