@@ -4,56 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Column, Index, Text
+from sqlalchemy import Column, Text
 
-from payment_service.mirror import charge
 from payment_service.mirror.kind import Columns, Kind, Reference, ends
-from payment_service.mirror.payment import PERSONAL, PaymentShape, amount, payment_table
-from payment_service.mirror.person import named_in, through
-from payment_service.stripe_api.objects import Id, Integer, id_of, read
+from payment_service.mirror.payment import PERSONAL
+from payment_service.mirror.reversal import Reversal, of_person, reversal_table
+from payment_service.stripe_api.objects import read
 
 if TYPE_CHECKING:
     from payment_service.json_types import JsonObject
 
 _GIVEN_BACK: Final = ("failed", "canceled")
 
-refunds = payment_table(
-    "refunds",
-    Column("charge_id", Text),
-    Column("payment_intent_id", Text),
-    amount("amount"),
-    Column("reason", Text),
-    Column("failure_reason", Text),
-    Index("ix_refunds_charge_id", "charge_id"),
-)
+refunds = reversal_table("refunds", Column("failure_reason", Text))
 
 
-class Refund(PaymentShape, kw_only=True):
+class Refund(Reversal, kw_only=True):
     """What is read of one."""
 
-    amount: Integer
-    charge: Id | None = None
-    payment_intent: Id | None = None
-    reason: str | None = None
     failure_reason: str | None = None
 
     def columns(self) -> Columns:
         """Return what the row holds; the oldest refunds had no status."""
-        return self.shared_columns() | {
-            "status": self.status or "succeeded",
-            "charge_id": id_of(self.charge),
-            "payment_intent_id": id_of(self.payment_intent),
-            "amount": self.amount,
-            "reason": self.reason,
-            "failure_reason": self.failure_reason,
-        }
+        own = {"status": self.status or "succeeded", "failure_reason": self.failure_reason}
+        return self.shared_columns() | own
 
 
 def _given_back(obj: JsonObject) -> Reference | None:
     """Return the charge, which gets its refunded amount back when a refund fails."""
     shown = read(obj, Refund)
-    found = id_of(shown.charge) if shown.status in _GIVEN_BACK else None
-    return None if found is None else Reference(charge.KIND.name, found)
+    return shown.of_charge() if shown.status in _GIVEN_BACK else None
 
 
 KIND: Final = Kind(
@@ -68,6 +48,6 @@ KIND: Final = Kind(
     ),
     ended=ends("failed", "canceled"),
     silent_change=_given_back,
-    of_person=through(refunds.c.charge_id, charge.charges, named_in(charge.charges)),
+    of_person=of_person(refunds),
     personal=PERSONAL,
 )
