@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAMPLES: dict[str, Any] = {
+    "by": "lookup_key",
     "collection": "invoices",
     "email": "ada@example.com",
     "payment_method": "pm_card_visa",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from payment_service.catalog import store
 from payment_service.catalog.schemas import PriceList, PriceView
@@ -11,14 +13,17 @@ from payment_service.http.paging import unknown_cursor, whole_seconds
 from payment_service.mirror import price
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import id_in
 
 if TYPE_CHECKING:
     from payment_service.catalog.store import PriceName
     from payment_service.catalog.stripe_prices import StripePrices
     from payment_service.clock import Clock
-    from payment_service.http.paging import Page
+    from payment_service.http import paging
+    from payment_service.json_types import JsonObject
     from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.objects import Page
     from payment_service.stripe_api.reads import Asker, StripeReads
 
 LIST_SECONDS: Final = 1.0
@@ -76,14 +81,14 @@ class Catalog:
         due = not row.metered and bool(row.unit_amount)
         return Price(id=row.id, product_id=row.product_id, metered=row.metered, due_at_once=due)
 
-    async def list_prices(self, page: Page, *, asker: Asker) -> PriceList:
+    async def list_prices(self, page: paging.Page, *, asker: Asker) -> PriceList:
         """Return a page of active prices, as Stripe has them now, at most `LIST_SECONDS` ago.
 
         Raises:
             Unprocessable: the page is to begin at no price.
             TooManyRequests: see `StripeReads.look_up`.
         """
-        wanted: dict[str, Any] = {"active": True, "limit": page.limit}
+        wanted: dict[str, object] = {"active": True, "limit": page.limit}
         if page.cursor is not None:
             wanted |= dict([page.cursor])
         if page.created:
@@ -91,10 +96,9 @@ class Catalog:
         question = ("prices", *(f"{name}={value}" for name, value in sorted(wanted.items())))
         list_page = partial(self._list, wanted, cursor=page.cursor)
         found = await self._reads.look_up(asker, question, list_page, fresh_seconds=LIST_SECONDS)
-        views = [PriceView(id=obj["id"], **_view_fields(obj)) for obj in found["data"]]
-        return PriceList(data=views, has_more=found["has_more"])
+        return PriceList(data=[_view(obj) for obj in found.objects], has_more=found.has_more)
 
-    async def _list(self, wanted: dict[str, Any], *, cursor: tuple[str, str] | None) -> dict[str, Any]:
+    async def _list(self, wanted: dict[str, object], *, cursor: tuple[str, str] | None) -> Page:
         try:
             return await calls.list_prices(self._gateway, **wanted)
         except StripeRejected as error:
@@ -103,6 +107,5 @@ class Catalog:
             raise unknown_cursor(cursor[0], "price") from error
 
 
-def _view_fields(obj: dict[str, Any]) -> dict[str, Any]:
-    columns = price.KIND.columns(obj)
-    return {name: columns[name] for name in PriceView.__struct_fields__ if name != "id"}
+def _view(obj: JsonObject) -> PriceView:
+    return msgspec.convert({**price.KIND.columns(obj), "id": id_in(obj)}, PriceView)

@@ -11,14 +11,16 @@ from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, mirror,
 from payment_service.storage.tables import prices
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import created_in, id_in
 
 if TYPE_CHECKING:
     from payment_service.catalog.store import PriceName
     from payment_service.clock import Clock
+    from payment_service.json_types import JsonObject
     from payment_service.mirror.kind import Columns
     from payment_service.storage.database import Database
     from payment_service.storage.rows import PriceRow
-    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
+    from payment_service.stripe_api.gateway import StripeGateway
 
 TRIES: Final = 3
 _NONE: Final = {
@@ -48,7 +50,7 @@ class StripePrices:
         except StripeRejected:
             obj = None
         if obj is not None:
-            return await self._write(obj, price.KIND.columns(obj), seen=seen) or await self.refresh(obj["id"])
+            return await self._write(obj, price.KIND.columns(obj), seen=seen) or await self.refresh(id_in(obj))
         if former is not None:
             await self.refresh(former.id)
         raise named.invalid(_NONE[named.field])
@@ -78,11 +80,11 @@ class StripePrices:
                 return row
         raise StripeUnavailable("The price changes faster than it can be written", retry_after=1)
 
-    async def _write(self, obj: StripeObject, columns: Columns, *, seen: Seen) -> PriceRow | None:
+    async def _write(self, obj: JsonObject, columns: Columns, *, seen: Seen) -> PriceRow | None:
         """Write what was fetched, and return the row; None when that has changed meanwhile."""
-        fetched = Provenance("fetch", obj.get("created") or 0, self._clock.now(), seen)
+        fetched = Provenance("fetch", created_in(obj), self._clock.now(), seen)
         with suppress(NeedsFetch):
             async with self._database.transaction() as connection:
-                row = await mirror(connection, prices, key={"id": obj["id"]}, columns=columns, provenance=fetched)
+                row = await mirror(connection, prices, key={"id": id_in(obj)}, columns=columns, provenance=fetched)
                 return cast("PriceRow", row)
         return None

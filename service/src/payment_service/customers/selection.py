@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from payment_service.customers import store
 from payment_service.errors import CustomerAmbiguous, ImportRequired, Unprocessable
@@ -20,12 +20,14 @@ from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, reach_o
 from payment_service.storage.tables import customers
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import created_in, id_in
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.customers.history import History
+    from payment_service.json_types import JsonObject
     from payment_service.storage.database import Database
     from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
@@ -116,7 +118,7 @@ class Selection:
         listed: set[str] = set()
         for spelling in {email, mail_key(email), *(row.email for row in rows if row.email)}:
             async for obj in calls.list_customers(self._gateway, email=spelling):
-                listed.add(obj["id"])
+                listed.add(id_in(obj))
         for stripe_id in sorted(listed ^ known):
             await self.refresh(stripe_id)
         return await self._history.is_imported_or_empty()
@@ -147,8 +149,8 @@ class Selection:
                 await self._write(connection, obj, seen=seen)
         return not obj.get("deleted")
 
-    async def _write(self, connection: AsyncConnection, obj: dict[str, Any], *, seen: Seen) -> None:
-        fetched = Provenance("fetch", obj.get("created") or 0, self._clock.now(), seen)
+    async def _write(self, connection: AsyncConnection, obj: JsonObject, *, seen: Seen) -> None:
+        fetched = Provenance("fetch", created_in(obj), self._clock.now(), seen)
         await customer.write(connection, obj, provenance=fetched)
 
     async def choose(

@@ -11,6 +11,7 @@ from payment_service.http.paging import read_listed
 from payment_service.mirror import customer
 from payment_service.operations.schemas import STRIPE_KEY_SECONDS
 from payment_service.stripe_api import calls
+from payment_service.stripe_api.objects import id_in, member
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -98,14 +99,14 @@ class Customers:
             name=row.name,
             metadata=metadata,
         )
-        return str(obj["id"])
+        return id_in(obj)
 
     async def _find_at_stripe(self, row: CustomerRow) -> str | None:
         """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
         since = int(row.created_at.timestamp()) - CLOCK_SKEW_SECONDS
         async for obj in calls.list_customers(self._gateway, created={"gte": since}, email=row.email):
-            if (obj.get("metadata") or {}).get(customer.OUR_ID) == row.id:
-                return str(obj["id"])
+            if member(obj, "metadata").get(customer.OUR_ID) == row.id:
+                return id_in(obj)
         return None
 
     async def record_stripe_id(self, connection: AsyncConnection, customer_id: str, *, stripe_id: str) -> None:

@@ -74,5 +74,4 @@ async def fetch_current(gateway: StripeGateway, kind: Kind, events: list[InboxEv
 async def _all_of(gateway: StripeGateway, part: Part, object_id: str) -> JsonValue:
     """List what the object shows in part only; a page holds all that Stripe allows."""
     page = await calls.list_page(gateway, part.collection, **{part.parameter: object_id})
-    found: JsonValue = storable(page["data"])
-    return found
+    return storable(page.objects)

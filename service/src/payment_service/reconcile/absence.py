@@ -16,12 +16,14 @@ from sqlalchemy import and_, bindparam, or_, select
 from payment_service.storage.tables import customers
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import created_in, id_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import Row
 
+    from payment_service.json_types import JsonObject
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget
     from payment_service.stripe_api.gateway import StripeGateway
@@ -74,20 +76,20 @@ class Absence:
         """Back to which moment, in seconds, the walk has come: an interrupted one goes on from there."""
         return self._newest.timestamp()
 
-    async def deleted(self, page: Sequence[dict[str, Any]], *, last: bool) -> list[dict[str, Any]]:
+    async def deleted(self, page: Sequence[JsonObject], *, last: bool) -> list[JsonObject]:
         """Return the deleted customers of the page's span of time, as Stripe shows them.
 
         Args:
             page: objects as listed.
             last: nothing follows, so that whoever is older is missing too.
         """
-        times = [datetime.fromtimestamp(obj["created"], tz=UTC) for obj in page if isinstance(obj.get("created"), int)]
+        times = [datetime.fromtimestamp(seconds, tz=UTC) for obj in page if (seconds := created_in(obj))]
         oldest = _BEGINNING if last else min(times, default=self._newest)
-        shown, after = [obj["id"] for obj in page], (self._newest, "~")
+        shown, after = [id_in(obj) for obj in page], (self._newest, "~")
         self._newest = oldest
-        found: list[dict[str, Any]] = []
+        found: list[JsonObject] = []
         while rows := await self._missing(shown, oldest=oldest, after=after):
-            proven = [obj for row in rows if (obj := await self._ask(row.stripe_customer_id)) is not None]
+            proven = [obj for row in rows if (obj := await self._retrieve_deleted(row.stripe_customer_id)) is not None]
             found += proven
             after = (rows[-1].created_at, rows[-1].id)
             if len(rows) < LIMIT or not proven:
@@ -100,7 +102,7 @@ class Absence:
             found: Any = await connection.execute(_FOLLOWING, {"livemode": self._livemode, "shown": shown, **span})
             return list(found)
 
-    async def _ask(self, stripe_id: str) -> dict[str, Any] | None:
+    async def _retrieve_deleted(self, stripe_id: str) -> JsonObject | None:
         """Return the customer if Stripe says that it is deleted."""
         await self._budget.take()
         try:
@@ -109,5 +111,4 @@ class Absence:
             if not error.not_found:
                 raise
             return None
-        told: dict[str, Any] = {"livemode": self._livemode, **obj}
-        return told if obj.get("deleted") else None
+        return {"livemode": self._livemode, **obj} if obj.get("deleted") else None

@@ -21,14 +21,14 @@ from payment_service.observability import loggable
 from payment_service.observability.metrics import DRIFT
 from payment_service.reconcile import store
 from payment_service.reconcile.absence import KIND, Absence
-from payment_service.reconcile.schemas import has_id, last_id, readable
+from payment_service.reconcile.schemas import readable
 from payment_service.storage.cursors import drop_cursor, read_cursor, read_cursors, write_cursor
 from payment_service.storage.ids import new_id
 from payment_service.storage.mirror import reach_of
 from payment_service.storage.recovery import MARK
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
-from payment_service.stripe_api.objects import StripeUnreadable
+from payment_service.stripe_api.objects import StripeUnreadable, id_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from payment_service.clock import Clock
+    from payment_service.json_types import JsonObject
     from payment_service.mirror.kind import Kind
     from payment_service.reconcile.schemas import Report
     from payment_service.storage.database import Database
@@ -115,33 +116,33 @@ class DriftSweep:
             as_of = reach_of(self._clock)
             more = {"starting_after": after} if after else {}
             page = await calls.list_page(self._gateway, kind.collection, **kind.listing, **more)
-            objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
+            objects: list[JsonObject] = [{"livemode": self._livemode, **readable(obj)} for obj in page.objects]
             drifted = await self._differing(kind, objects)
             if name == KIND:
-                drifted += await absence.deleted(objects, last=not page["has_more"])
+                drifted += await absence.deleted(objects, last=not page.has_more)
             report.add(looked_at=len(objects), drifted=Counter({name: len(drifted)}))
-            after = last_id(page["data"]) if objects else None
+            after = page.last_id if objects else None
             if not dry_run:
                 await self._bring(
                     name, drifted, as_of=as_of, position={"after": after, "recovery": recovery, "seen": absence.seen}
                 )
-            if not page["has_more"]:
+            if not page.has_more:
                 return
 
-    async def _differing(self, kind: Kind, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _differing(self, kind: Kind, objects: list[JsonObject]) -> list[JsonObject]:
         """Return the objects that differ from their rows and of which no event waits."""
-        ids = [obj["id"] for obj in objects]
+        ids = [id_in(obj) for obj in objects]
         async with self._database.read() as connection:
             rows = await store.rows_of(connection, kind.table, kind.key, ids)
             coming = await store.on_their_way(connection, ids)
             gone = await of_deleted(connection, objects)
         return [
             obj
-            for obj in objects
-            if obj["id"] not in coming and _may_differ(kind, rows.get(obj["id"]), obj, erased=obj["id"] in gone)
+            for id_, obj in zip(ids, objects, strict=True)
+            if id_ not in coming and _may_differ(kind, rows.get(id_), obj, erased=id_ in gone)
         ]
 
-    async def _bring(self, kind: str, objects: list[dict[str, Any]], *, as_of: int, position: dict[str, Any]) -> None:
+    async def _bring(self, kind: str, objects: list[JsonObject], *, as_of: int, position: dict[str, Any]) -> None:
         """Store an event for each object, and how far the sweep is, in one transaction."""
         now = self._clock.now()
         rows = [
@@ -161,16 +162,16 @@ def counts(position: dict[str, Any], mark: dict[str, Any]) -> bool:
     return position == BEGINNING or position.get("recovery") == mark["id"]
 
 
-def _may_differ(kind: Kind, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool) -> bool:
+def _may_differ(kind: Kind, row: Row[Any] | None, obj: JsonObject, *, erased: bool) -> bool:
     """Tell whether the object is to go through the inbox; one that cannot be compared is, and fails there alone."""
     try:
         return differs(kind, row, obj, erased=erased)
     except Exception as error:  # noqa: BLE001 - whatever is odd about one object must not end the sweep over the others
-        log.warning("object_not_compared", object=loggable.object_id(obj["id"]), error=type(error).__name__)
+        log.warning("object_not_compared", object=loggable.object_id(id_in(obj)), error=type(error).__name__)
         return True
 
 
-def differs(kind: Kind, row: Row[Any] | None, obj: dict[str, Any], *, erased: bool = False) -> bool:
+def differs(kind: Kind, row: Row[Any] | None, obj: JsonObject, *, erased: bool = False) -> bool:
     """Tell whether the row must change to be what Stripe says; of an erased customer beside its personal fields."""
     if row is None:
         return True

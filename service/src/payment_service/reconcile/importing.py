@@ -19,7 +19,7 @@ from payment_service.events.rows import row_of_ours
 from payment_service.events.store import insert_missed
 from payment_service.mirror.kind import IMPORT
 from payment_service.mirror.registry import KINDS, guarding
-from payment_service.reconcile.schemas import has_id, last_id, readable
+from payment_service.reconcile.schemas import readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.ids import new_id
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from payment_service.storage.database import Database
     from payment_service.stripe_api.call_budget import StripeBudget
     from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.objects import Page
 
 CHECK_SECONDS: Final = 5.0
 ABANDONED_SECONDS: Final = 60.0
@@ -113,7 +114,7 @@ class Importer:
         as_of = reach_of(self._clock)
         more = {"starting_after": position["after"]} if position["after"] else {}
         page = await calls.list_page(self._gateway, kind.collection, **kind.listing, **more)
-        objects = [{"livemode": self._livemode, **readable(obj)} for obj in page["data"] if has_id(obj)]
+        objects: list[JsonObject] = [{"livemode": self._livemode, **readable(obj)} for obj in page.objects]
         counts = {**position["counts"], kind.name: position["counts"].get(kind.name, 0) + len(objects)}
         following = {**position, **self._next(kind, page), "counts": counts}
         try:
@@ -139,7 +140,7 @@ class Importer:
         return True
 
     async def _leave_to_workers(
-        self, connection: AsyncConnection, kind: Kind, objects: list[dict[str, Any]], *, as_of: int
+        self, connection: AsyncConnection, kind: Kind, objects: list[JsonObject], *, as_of: int
     ) -> None:
         """Bring objects through the inbox, where one that cannot be written costs no other."""
         now = self._clock.now()
@@ -149,9 +150,9 @@ class Importer:
         ]
         await insert_missed(connection, rows)
 
-    def _next(self, kind: Kind, page: dict[str, Any]) -> dict[str, Any]:
-        if page["has_more"]:
-            return {"after": last_id(page["data"])}
+    def _next(self, kind: Kind, page: Page) -> dict[str, Any]:
+        if page.has_more:
+            return {"after": page.last_id}
         following = guarding()[guarding().index(kind.name) + 1 :]
         if not following:
             return {"after": None, "completed_at": int(self._clock.timestamp())}

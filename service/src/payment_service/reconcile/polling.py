@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -23,12 +23,12 @@ from payment_service.mirror.kind import IMPORT
 from payment_service.mirror.registry import KINDS
 from payment_service.observability.metrics import DRIFT
 from payment_service.reconcile import store
-from payment_service.reconcile.schemas import last_id, readable
+from payment_service.reconcile.schemas import readable
 from payment_service.storage.cursors import read_cursor, write_cursor
 from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from payment_service.clock import Clock
     from payment_service.events.rows import EventRow
@@ -97,18 +97,18 @@ class EventPoller:
         async for page in self._pages(created=created, delivery_success=False):
             await self.take(page, report, dry_run=dry_run)
 
-    async def _pages(self, **params: Any) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _pages(self, **params: object) -> AsyncIterator[list[object]]:
         after: dict[str, str] = {}
         while True:
             await self._budget.take()
             page = await calls.list_page(self._gateway, "events", **params, **after)
-            if page["data"]:
-                yield page["data"]
-            if not page["has_more"]:
+            if page.data:
+                yield page.data
+            if not page.has_more:
                 return
-            after = {"starting_after": last_id(page["data"])}
+            after = {"starting_after": page.last_id}
 
-    async def take(self, page: list[dict[str, Any]], report: Report, *, dry_run: bool) -> None:
+    async def take(self, page: Sequence[object], report: Report, *, dry_run: bool) -> None:
         """Put events into the inbox that are not there; kinds that are never applied are left out.
 
         One that cannot be read goes in too, dead with its reason, as it would have by its webhook.
@@ -124,9 +124,9 @@ class EventPoller:
             DRIFT.labels(kind).inc(count)
             log.warning("events_missed", kind=kind, count=count)
 
-    def _row(self, event: dict[str, Any]) -> tuple[EventRow, str]:
+    def _row(self, event: object) -> tuple[EventRow, str]:
         """Return the row of a listed event, and the kind of its object."""
-        body = msgspec.json.encode(readable(event))
+        body = msgspec.json.encode(readable(event) if isinstance(event, dict) else event)
         row = row_of(body, source="reconcile", livemode=self._livemode, now=self._clock.now())
         return row, UNREADABLE if row["state"] == "dead" else str(payloads.read(body).object.get("object"))
 

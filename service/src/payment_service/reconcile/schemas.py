@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from payment_service.errors import StripeUnavailable
 from payment_service.http.strict_json import NotStrictJson, storable
 from payment_service.http.timestamps import Moment, check_moment
+
+if TYPE_CHECKING:
+    from payment_service.json_types import JsonObject
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -59,30 +61,13 @@ class ReconcileAccepted(msgspec.Struct, kw_only=True):
     """Whether every object is listed and compared, too."""
 
 
-def readable(obj: dict[str, Any]) -> dict[str, Any]:
+def readable(obj: JsonObject) -> JsonObject:
     """Return what Stripe listed, as it can be stored; of what never can be, what says which one it is.
 
     That is not mistaken for the whole: without a kind it is dead in the inbox.
     """
     try:
-        found: dict[str, Any] = storable(obj)
+        return storable(obj)
     except NotStrictJson:
-        found = {name: obj[name] for name in ("id", "type") if isinstance(obj.get(name), str)} | {"object": []}
-    return found
-
-
-def has_id(obj: object) -> bool:
-    """Tell whether this is an object with an id."""
-    return isinstance(obj, dict) and isinstance(obj.get("id"), str)
-
-
-def last_id(objects: list[Any]) -> str:
-    """Return where the next page begins: after the last object that has an id (docs.stripe.com/api/pagination).
-
-    Raises:
-        StripeUnavailable: none has one.
-    """
-    ids: list[str] = [obj["id"] for obj in objects if has_id(obj)]
-    if not ids:
-        raise StripeUnavailable("Stripe's list names no object")
-    return ids[-1]
+        named = {name: obj[name] for name in ("id", "type") if isinstance(obj.get(name), str)}
+        return {**named, "object": []}

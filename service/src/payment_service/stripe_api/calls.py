@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from payment_service.stripe_api import objects
-from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND, Answer, StripeGateway, StripeObject, StripeRejected
+from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND, Answer, StripeGateway, StripeRejected
+from payment_service.stripe_api.objects import Page, id_in, member, read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from payment_service.json_types import JsonObject
 
 
 class SubscriptionTerms(NamedTuple):
@@ -25,18 +27,18 @@ class SubscriptionTerms(NamedTuple):
 
 async def create_customer(
     gateway: StripeGateway, *, key: str, email: str | None, name: str | None, metadata: Mapping[str, str]
-) -> StripeObject:
+) -> JsonObject:
     """Create a customer (docs.stripe.com/api/customers/create)."""
     params = {"email": email, "name": name, "metadata": dict(metadata)}
     return await gateway.request("create_customer", "post", "customers", params=params, idempotency_key=key)
 
 
-async def retrieve_customer(gateway: StripeGateway, customer_id: str) -> StripeObject:
+async def retrieve_customer(gateway: StripeGateway, customer_id: str) -> JsonObject:
     """Retrieve a customer (docs.stripe.com/api/customers/retrieve)."""
     return await gateway.request("retrieve_customer", "get", "customers", customer_id)
 
 
-async def list_customers(gateway: StripeGateway, **params: object) -> AsyncIterator[StripeObject]:
+async def list_customers(gateway: StripeGateway, **params: object) -> AsyncIterator[JsonObject]:
     """Walk through the customers that a filter lets pass, newest first (docs.stripe.com/api/customers/list).
 
     `email` compares letter by letter.
@@ -44,26 +46,24 @@ async def list_customers(gateway: StripeGateway, **params: object) -> AsyncItera
     params = {"limit": 100, **params}
     while True:
         page = await _page(gateway, "list_customers", "customers", params=params)
-        for obj in page["data"]:
+        for obj in page.objects:
             yield obj
-        if not page["has_more"]:
+        if not page.has_more:
             return
-        params["starting_after"] = page["data"][-1]["id"]
+        params["starting_after"] = page.last_id
 
 
-async def retrieve_price(gateway: StripeGateway, price_id: str) -> StripeObject:
+async def retrieve_price(gateway: StripeGateway, price_id: str) -> JsonObject:
     """Retrieve a price (docs.stripe.com/api/prices/retrieve)."""
     return await gateway.request("retrieve_price", "get", "prices", price_id)
 
 
-async def list_prices(gateway: StripeGateway, **params: object) -> StripeObject:
+async def list_prices(gateway: StripeGateway, **params: object) -> Page:
     """List prices (docs.stripe.com/api/prices/list)."""
     return await _page(gateway, "list_prices", "prices", params=params)
 
 
-async def look_up_price(
-    gateway: StripeGateway, by: Literal["price_id", "lookup_key"], value: str
-) -> StripeObject | None:
+async def look_up_price(gateway: StripeGateway, by: Literal["price_id", "lookup_key"], value: str) -> JsonObject | None:
     """Return the price with this id, or the active one with this lookup key, of which there is one at most.
 
     Raises:
@@ -72,13 +72,10 @@ async def look_up_price(
     if by == "price_id":
         return await retrieve_price(gateway, value)
     page = await list_prices(gateway, lookup_keys=[value], active=True, limit=1)
-    found: list[StripeObject] = page["data"]
-    return found[0] if found else None
+    return next(iter(page.objects), None)
 
 
-async def attach_payment_method(
-    gateway: StripeGateway, payment_method: str, *, key: str, customer: str
-) -> StripeObject:
+async def attach_payment_method(gateway: StripeGateway, payment_method: str, *, key: str, customer: str) -> JsonObject:
     """Attach a payment method to a customer (docs.stripe.com/api/payment_methods/attach)."""
     return await gateway.request(
         "attach_payment_method",
@@ -91,7 +88,7 @@ async def attach_payment_method(
     )
 
 
-async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, *, key: str) -> StripeObject:
+async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, *, key: str) -> JsonObject:
     """Create a subscription (docs.stripe.com/api/subscriptions/create).
 
     With a payment method it charges at once (`allow_incomplete`); without one the client confirms later
@@ -112,24 +109,24 @@ async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, 
     return await _present(gateway, answer)
 
 
-async def _present(gateway: StripeGateway, answer: Answer) -> StripeObject:
+async def _present(gateway: StripeGateway, answer: Answer) -> JsonObject:
     """Return the subscription as it is now: a replay shows what it was at the first call."""
-    return await retrieve_subscription(gateway, answer.object["id"]) if answer.replayed else answer.object
+    return await retrieve_subscription(gateway, id_in(answer.object)) if answer.replayed else answer.object
 
 
-async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) -> StripeObject:
+async def retrieve_subscription(gateway: StripeGateway, subscription_id: str) -> JsonObject:
     """Retrieve a subscription with its client secrets (docs.stripe.com/api/subscriptions/retrieve)."""
     params = {"expand": list(SUBSCRIPTION_EXPAND)}
     return await gateway.request("retrieve_subscription", "get", "subscriptions", subscription_id, params=params)
 
 
-async def list_subscriptions(gateway: StripeGateway, **params: object) -> StripeObject:
+async def list_subscriptions(gateway: StripeGateway, **params: object) -> Page:
     """List subscriptions (docs.stripe.com/api/subscriptions/list)."""
     params = {"expand": [f"data.{path}" for path in SUBSCRIPTION_EXPAND], **params}
     return await _page(gateway, "list_subscriptions", "subscriptions", params=params)
 
 
-async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, mark: str) -> StripeObject:
+async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, mark: str) -> JsonObject:
     """Cancel at once (docs.stripe.com/api/subscriptions/cancel).
 
     Stripe keeps no idempotency keys for DELETE, and an HTTP client may send it twice: the second finds nothing. The
@@ -144,12 +141,12 @@ async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, k
         return await gateway.request("cancel_subscription", "delete", *path, params=params, idempotency_key=key)
     except StripeRejected:
         obj = await retrieve_subscription(gateway, subscription_id)
-        if (obj.get("cancellation_details") or {}).get("comment") != mark:
+        if member(obj, "cancellation_details").get("comment") != mark:
             raise
         return obj
 
 
-async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str, *, key: str) -> StripeObject:
+async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str, *, key: str) -> JsonObject:
     """Let the subscription end with its period (docs.stripe.com/api/subscriptions/update)."""
     params = {"cancel_at_period_end": True}
     answer = await gateway.call(
@@ -158,7 +155,7 @@ async def set_cancel_at_period_end(gateway: StripeGateway, subscription_id: str,
     return await _present(gateway, answer)
 
 
-async def pay_invoice(gateway: StripeGateway, invoice_id: str, *, key: str, payment_method: str) -> StripeObject:
+async def pay_invoice(gateway: StripeGateway, invoice_id: str, *, key: str, payment_method: str) -> JsonObject:
     """Pay an open invoice now (docs.stripe.com/api/invoices/pay); a paid one is refused, so it is never paid twice."""
     params = {"payment_method": payment_method}
     return await gateway.request(
@@ -166,32 +163,31 @@ async def pay_invoice(gateway: StripeGateway, invoice_id: str, *, key: str, paym
     )
 
 
-async def retrieve_payment_intent(gateway: StripeGateway, payment_intent_id: str) -> StripeObject:
+async def retrieve_payment_intent(gateway: StripeGateway, payment_intent_id: str) -> JsonObject:
     """Retrieve a payment intent (docs.stripe.com/api/payment_intents/retrieve)."""
     return await gateway.request("retrieve_payment_intent", "get", "payment_intents", payment_intent_id)
 
 
-async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> StripeObject:
+async def retrieve(gateway: StripeGateway, collection: str, object_id: str) -> JsonObject:
     """Retrieve any object by its collection, for example `invoices` or `checkout/sessions`."""
     operation = f"retrieve_{collection.replace('/', '_')}"
     return await gateway.request(operation, "get", *collection.split("/"), object_id)
 
 
-async def list_page(gateway: StripeGateway, collection: str, **params: object) -> StripeObject:
+async def list_page(gateway: StripeGateway, collection: str, **params: object) -> Page:
     """List a page of any collection, newest first (docs.stripe.com/api/pagination)."""
     operation = f"list_{collection.replace('/', '_')}"
     return await _page(gateway, operation, *collection.split("/"), params={"limit": 100, **params})
 
 
-async def _page(gateway: StripeGateway, operation: str, *segments: str, params: Mapping[str, object]) -> StripeObject:
+async def _page(gateway: StripeGateway, operation: str, *segments: str, params: Mapping[str, object]) -> Page:
     """Return a page of a list.
 
     Raises:
         StripeUnreadable: it is none.
     """
     page = await gateway.request(operation, "get", *segments, params=params)
-    objects.read(page, objects.Page)
-    return page
+    return read(page, Page)
 
 
 async def check(gateway: StripeGateway) -> None:

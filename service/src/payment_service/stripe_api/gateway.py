@@ -14,7 +14,7 @@ import asyncio
 import random
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aiohttp
 import stripe
@@ -28,12 +28,14 @@ from payment_service.errors import (
 )
 from payment_service.observability.metrics import STRIPE_REQUESTS, STRIPE_SECONDS
 from payment_service.storage.database import in_transaction
+from payment_service.stripe_api.objects import member
 from payment_service.stripe_api.paths import UnsafeSegment, stripe_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from payment_service.config.settings import StripeSettings
+    from payment_service.json_types import JsonObject
 
 API_VERSION: Final = "2026-10-28.endive"
 """The API version that the SDK pins; a test holds the two together."""
@@ -44,13 +46,11 @@ OTHER_PARAMETERS, IN_USE = 400, 409
 """HTTP statuses of an idempotency error (docs.stripe.com/api/idempotent_requests)."""
 SUBSCRIPTION_EXPAND: Final = ("latest_invoice.confirmation_secret", "pending_setup_intent")
 
-StripeObject = dict[str, Any]
-
 
 class Answer(NamedTuple):
     """What Stripe answered to a call."""
 
-    object: StripeObject
+    object: JsonObject
     replayed: bool
     """The call had been made before under its key: this is the object as it was then."""
 
@@ -95,7 +95,7 @@ class StripeDeclined(PaymentsError):
         *,
         stripe_code: str | None,
         decline_code: str | None,
-        payment_method: StripeObject | None = None,
+        payment_method: JsonObject | None = None,
     ) -> None:
         super().__init__(detail, stripe_code=stripe_code, decline_code=decline_code)
         self.payment_method = payment_method
@@ -119,7 +119,7 @@ class StripeGateway:
         *segments: str,
         params: Mapping[str, object] | None = None,
         idempotency_key: str | None = None,
-    ) -> StripeObject:
+    ) -> JsonObject:
         """Call Stripe and return the object of its answer: see `call`."""
         answer = await self.call(operation, method, *segments, params=params, idempotency_key=idempotency_key)
         return answer.object
@@ -232,13 +232,13 @@ def _translate(error: stripe.StripeError) -> PaymentsError:
     """Map the SDK's errors to ours; what Stripe says for people is passed on, keys and bodies are not."""
     message = error.user_message or "Stripe gave no reason"
     if isinstance(error, stripe.CardError):
-        answered: dict[str, Any] = error.json_body if isinstance(error.json_body, dict) else {}
-        body = answered.get("error") or {}
+        body = member(error.json_body if isinstance(error.json_body, dict) else {}, "error")
+        decline = body.get("decline_code")
         return StripeDeclined(
             message,
             stripe_code=error.code,
-            decline_code=body.get("decline_code"),
-            payment_method=body.get("payment_method"),
+            decline_code=decline if isinstance(decline, str) else None,
+            payment_method=member(body, "payment_method") or None,
         )
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return StripeMisconfigured("Stripe refuses the configured API key, or it lacks a permission")

@@ -8,7 +8,7 @@ fit now never will, so whoever meets it gives it up at once, and says which memb
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeGuard, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,11 +38,34 @@ class Expanded(Struct):
 Id = Name | Expanded
 
 
+class Object(Struct):
+    """What every object has."""
+
+    id: str
+
+
 class Page(Struct):
     """A page of a list (docs.stripe.com/api/pagination); whatever stands in it is checked where it is used."""
 
     data: list[object]
     has_more: bool
+
+    @property
+    def objects(self) -> list[JsonObject]:
+        """What has an id: of anything else nothing can be made."""
+        return [found for found in self.data if has_id(found)]
+
+    @property
+    def last_id(self) -> str:
+        """Where the next page begins: after the last object that has an id.
+
+        Raises:
+            StripeUnavailable: none has one.
+        """
+        ids = [id_in(obj) for obj in self.objects]
+        if not ids:
+            raise StripeUnavailable("Stripe's list names no object")
+        return ids[-1]
 
 
 _AT: Final = re.compile(r"(?P<said>.*?)(?: - at (?:`key` in )?`\$\.?(?P<member>.*)`)?")
@@ -83,6 +106,32 @@ def read(obj: JsonObject, shape: type[ShapeT]) -> ShapeT:
     except msgspec.ValidationError as error:
         noun = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", shape.__name__).lower()
         raise StripeUnreadable(f"the {noun}'s {_in_words(str(error))}") from error
+
+
+def has_id(obj: object) -> TypeGuard[JsonObject]:
+    """Tell whether this is an object with an id."""
+    return isinstance(obj, dict) and isinstance(obj.get("id"), str)
+
+
+def id_in(obj: JsonObject) -> str:
+    """Return an object's id.
+
+    Raises:
+        StripeUnreadable: it has none.
+    """
+    return read(obj, Object).id
+
+
+def created_in(obj: JsonObject) -> int:
+    """Return when an object was made, in Stripe's seconds; 0 where it does not say."""
+    seconds = obj.get("created")
+    return seconds if isinstance(seconds, int) else 0
+
+
+def member(obj: JsonObject, name: str) -> JsonObject:
+    """Return a member that is an object; an empty one where it is none."""
+    found = obj.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def id_of(value: str | Expanded | None) -> str | None:

@@ -15,12 +15,14 @@ from payment_service.operations.state import Kind, State, convert
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions import store
+from payment_service.subscriptions.answers import answer_of
 
 if TYPE_CHECKING:
+    from payment_service.json_types import JsonObject
     from payment_service.operations.schemas import Asked
     from payment_service.operations.steps import Steps
     from payment_service.storage.mirror import Seen
-    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
+    from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.recorder import Recorder
 
 NO_PERIOD: Final = (
@@ -70,20 +72,21 @@ class SubscriptionCancellation:
             error: PaymentsError = refused
             with contextlib.suppress(StripeRejected):  # it is not there at all: test data was deleted
                 obj = await calls.retrieve_subscription(self._gateway, stripe_id)
-                if obj["status"] in TERMINAL:
+                status = answer_of(obj).status
+                if status in TERMINAL:
                     await self._finish(operation, obj, ended_before=True)
                     return
-                if obj["status"] == "incomplete" and at_period_end:
-                    error = Conflict(NO_PERIOD, subscription_status=obj["status"])
+                if status == "incomplete" and at_period_end:
+                    error = Conflict(NO_PERIOD, subscription_status=status)
             async with self._steps.take(operation) as step:
                 step.response = refusal(error, operation)
         else:
             await self._finish(operation, obj, ended_before=False)
 
     async def _finish(
-        self, operation: Operation[CancellingSubscription], obj: StripeObject, *, ended_before: bool
+        self, operation: Operation[CancellingSubscription], obj: JsonObject, *, ended_before: bool
     ) -> None:
-        async def write(current: StripeObject, seen: Seen | None) -> None:
+        async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 row = await self._recorder.record(step.connection, current, seen=seen, cause=operation.id)
                 step.response = (
@@ -96,7 +99,7 @@ class SubscriptionCancellation:
 
     async def _call(
         self, operation: Operation[CancellingSubscription], stripe_id: str, *, at_period_end: bool
-    ) -> StripeObject:
+    ) -> JsonObject:
         key = operation.stripe_key("cancel")
         if at_period_end:
             return await calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)

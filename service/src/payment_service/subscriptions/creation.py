@@ -27,6 +27,8 @@ from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected
+from payment_service.stripe_api.objects import id_in
+from payment_service.subscriptions.answers import answer_of
 from payment_service.subscriptions.creation_state import (
     payer_of,
     request_of,
@@ -39,8 +41,9 @@ from payment_service.subscriptions.stripe_lookup import declined_reason, find_by
 if TYPE_CHECKING:
     from payment_service.catalog.stripe_prices import StripePrices
     from payment_service.customers.service import Customers
+    from payment_service.json_types import JsonObject
     from payment_service.operations.steps import Steps
-    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
+    from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.creation_outcomes import CreationOutcomes
     from payment_service.subscriptions.creation_state import Creation
     from payment_service.subscriptions.gone import Restart
@@ -132,7 +135,7 @@ class SubscriptionCreation:
         card = card_fingerprint(attached)
         await self._declines.admit_card(payer_of(operation), card)
         async with self._steps.take(operation) as step:
-            step.state.payment_method, step.state.card = attached["id"], card
+            step.state.payment_method, step.state.card = id_in(attached), card
             step.state.phase = "payment_method_attached"
 
     async def _take_slot(self, operation: Creation) -> None:
@@ -142,16 +145,17 @@ class SubscriptionCreation:
             operation.state.phase = "place_ready"
             return
         obj = await calls.retrieve_subscription(self._gateway, holder.stripe_id)
+        status = answer_of(obj).status
         if holder.ours:
             await self._outcomes.succeed(operation, obj, status=201)  # the database has lost who made it
-        elif obj["status"] in LIVE_STATUSES and holder.same and operation.attempts > 1:
+        elif status in LIVE_STATUSES and holder.same and operation.attempts > 1:
             await self._outcomes.succeed(operation, obj, status=200)  # an earlier attempt paid it and could not say so
-        elif obj["status"] in LIVE_STATUSES:
+        elif status in LIVE_STATUSES:
             await self._outcomes.refuse_as_live(operation, obj)
-        elif obj["status"] == "incomplete" and holder.same:
+        elif status == "incomplete" and holder.same:
             await self._resume(operation, obj)
         else:
-            if obj["status"] == "incomplete":
+            if status == "incomplete":
                 obj = await self._end(operation, holder.stripe_id, call="supersede")
             await self._outcomes.replace(operation, obj)
 
@@ -161,18 +165,18 @@ class SubscriptionCreation:
         obj = await self._end(operation, stripe_id, call="cancel-declined")
         await self._outcomes.end_declined(operation, obj)
 
-    async def _end(self, operation: Creation, stripe_id: str, *, call: str) -> StripeObject:
+    async def _end(self, operation: Creation, stripe_id: str, *, call: str) -> JsonObject:
         """Cancel an incomplete subscription, whoever is faster."""
         key = operation.stripe_key(call)
         try:
             return await calls.cancel_subscription(self._gateway, stripe_id, key=key, mark=operation.mark)
         except StripeRejected:
             obj = await calls.retrieve_subscription(self._gateway, stripe_id)
-            if obj["status"] not in TERMINAL:
+            if answer_of(obj).status not in TERMINAL:
                 raise
             return obj
 
-    async def _resume(self, operation: Creation, obj: StripeObject) -> None:
+    async def _resume(self, operation: Creation, obj: JsonObject) -> None:
         """Go on with the incomplete subscription: pay its open invoice, or hand out its client secret again.
 
         Paying the same invoice cannot charge twice: Stripe refuses to pay a paid one.
@@ -180,17 +184,16 @@ class SubscriptionCreation:
         if await self._is_second(operation):
             return
         if method := operation.state.payment_method:
-            invoice = obj["latest_invoice"]
             try:
                 key = operation.stripe_key("pay")
-                await calls.pay_invoice(self._gateway, invoice["id"], key=key, payment_method=method)
+                await calls.pay_invoice(self._gateway, answer_of(obj).invoice_id, key=key, payment_method=method)
             except StripeDeclined as error:
                 if error.stripe_code != REQUIRES_ACTION:
                     await self._outcomes.decline(operation, obj, error)
                     return
             except StripeRejected:
                 log.info("resumed_invoice_not_payable", operation=operation.id)
-            obj = await calls.retrieve_subscription(self._gateway, obj["id"])
+            obj = await calls.retrieve_subscription(self._gateway, id_in(obj))
         await self._outcomes.succeed(operation, obj, status=200)
 
     async def _is_second(self, operation: Creation) -> bool:
@@ -218,7 +221,7 @@ class SubscriptionCreation:
         else:
             await self._outcomes.succeed(operation, obj, status=201)
 
-    async def _create_at_stripe(self, operation: Creation) -> StripeObject:
+    async def _create_at_stripe(self, operation: Creation) -> JsonObject:
         """Create the subscription, or find the one that an earlier try created under a key that is of no use now."""
         if not operation.stripe_keys_hold:
             found = await find_by_operation(self._gateway, operation.mark, customer=operation.state.customer)

@@ -12,15 +12,16 @@ from payment_service.operations.schemas import StoredResponse
 from payment_service.operations.service import refusal
 from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.stripe_api.gateway import StripeDeclined
+from payment_service.stripe_api.objects import id_in
 from payment_service.subscriptions import slots
 from payment_service.subscriptions.creation_state import Declined, payer_of
 from payment_service.subscriptions.store import to_created
 
 if TYPE_CHECKING:
     from payment_service.errors import PaymentsError
+    from payment_service.json_types import JsonObject
     from payment_service.operations.steps import Steps
     from payment_service.storage.mirror import Seen
-    from payment_service.stripe_api.gateway import StripeObject
     from payment_service.subscriptions.creation_state import Creation
     from payment_service.subscriptions.placement import Placement
     from payment_service.subscriptions.recorder import Recorder
@@ -37,10 +38,10 @@ class CreationOutcomes:
         self._steps = steps
         self._declines = declines
 
-    async def refuse_as_live(self, operation: Creation, obj: StripeObject) -> None:
+    async def refuse_as_live(self, operation: Creation, obj: JsonObject) -> None:
         """Answer that the customer has a live subscription to the product."""
 
-        async def write(current: StripeObject, seen: Seen | None) -> None:
+        async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 row = await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
                 step.response = refusal(slots.exists(row), operation)
@@ -48,25 +49,25 @@ class CreationOutcomes:
 
         await self._recorder.until_current(obj, write)
 
-    async def decline(self, operation: Creation, obj: StripeObject, error: PaymentsError) -> None:
+    async def decline(self, operation: Creation, obj: JsonObject, error: PaymentsError) -> None:
         """Commit that the card was declined; cancelling the incomplete subscription is a phase of its own."""
 
-        async def write(current: StripeObject, seen: Seen | None) -> None:
+        async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
-                step.state.stripe_subscription_id, step.state.declined = obj["id"], _declined(error)
+                step.state.stripe_subscription_id, step.state.declined = id_in(obj), _declined(error)
                 step.state.phase = "declined"
                 await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
 
         await self._recorder.until_current(obj, write)
         await self._declines.count(payer_of(operation), operation.state.card)
 
-    async def end_declined(self, operation: Creation, obj: StripeObject) -> None:
+    async def end_declined(self, operation: Creation, obj: JsonObject) -> None:
         """Answer a creation whose payment was declined; `obj` has been cancelled."""
         declined = operation.state.declined
         assert declined is not None
         error = PaymentDeclined(declined.detail, stripe_code=declined.stripe_code, decline_code=declined.decline_code)
 
-        async def write(current: StripeObject, seen: Seen | None) -> None:
+        async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
                 step.response = refusal(error, operation)
@@ -75,13 +76,13 @@ class CreationOutcomes:
         PAYMENT_ATTEMPTS.labels("declined").inc()
         log.info("payment_declined", operation=operation.id, decline_code=declined.decline_code)
 
-    async def replace(self, operation: Creation, obj: StripeObject) -> None:
+    async def replace(self, operation: Creation, obj: JsonObject) -> None:
         """Record that the former one has ended and reserve the slot for the new one.
 
         When another request was faster the operation ends: tried again later, it could charge when nobody waits for it.
         """
 
-        async def write(current: StripeObject, seen: Seen | None) -> None:
+        async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 step.state.holder, step.state.phase = None, "place_ready"
                 await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
@@ -91,10 +92,10 @@ class CreationOutcomes:
 
         await self._recorder.until_current(obj, write)
 
-    async def succeed(self, operation: Creation, obj: StripeObject, *, status: int) -> None:
+    async def succeed(self, operation: Creation, obj: JsonObject, *, status: int) -> None:
         """Answer with the subscription."""
 
-        async def write(current: StripeObject, seen: Seen | None) -> None:
+        async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 row = await self._recorder.record_for(step, current, seen=seen, cause=operation.id)
                 view = to_created(row, current, customer_id=operation.state.customer_id)

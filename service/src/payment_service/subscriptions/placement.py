@@ -18,9 +18,10 @@ from payment_service.operations.service import refusal
 from payment_service.storage.ids import new_id
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import read
 from payment_service.subscriptions import slots
+from payment_service.subscriptions.answers import CustomerAnswer
 from payment_service.subscriptions.creation_state import CreatingSubscription, Creation, Holder, quantity_of, request_of
-from payment_service.subscriptions.stripe_lookup import can_pay_by_itself
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -148,7 +149,7 @@ async def charge_nothing_unnamed(gateway: StripeGateway, operation: Creation) ->
     customer = await calls.retrieve_customer(gateway, operation.state.customer)
     if customer.get("deleted"):
         raise StripeRejected("No such customer", param="customer", stripe_code=MISSING, http_status=404)
-    if can_pay_by_itself(customer):
+    if read(customer, CustomerAnswer).can_pay_by_itself:
         raise payment_method_required(operation.state.customer_id)
 
 

@@ -18,6 +18,7 @@ from payment_service.mirror import subscription
 from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, see
 from payment_service.storage.tables import subscriptions
 from payment_service.stripe_api import calls
+from payment_service.stripe_api.objects import created_in, id_in
 from payment_service.subscriptions import slots
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
+    from payment_service.json_types import JsonObject
     from payment_service.operations.steps import Step
     from payment_service.storage.database import Database
     from payment_service.storage.rows import SubscriptionRow
-    from payment_service.stripe_api.gateway import StripeGateway, StripeObject
+    from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.creation_state import CreatingSubscription
 
 TRIES: Final = 10
@@ -48,9 +50,7 @@ class Recorder:
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def until_current(
-        self, obj: StripeObject, write: Callable[[StripeObject, Seen | None], Awaitable[None]]
-    ) -> None:
+    async def until_current(self, obj: JsonObject, write: Callable[[JsonObject, Seen | None], Awaitable[None]]) -> None:
         """Call `write` with `obj`, and again with the present object for as long as the row has moved on.
 
         Another transaction may make the row at the same moment; then the next try finds it.
@@ -58,12 +58,12 @@ class Recorder:
         Raises:
             StripeUnavailable: it moves on every time; the operation is completed later.
         """
-        turn = self._turns.setdefault(obj["id"], asyncio.Lock())
+        turn = self._turns.setdefault(id_in(obj), asyncio.Lock())
         async with turn:
             await self._until_current(obj, write)
 
     async def _until_current(
-        self, obj: StripeObject, write: Callable[[StripeObject, Seen | None], Awaitable[None]]
+        self, obj: JsonObject, write: Callable[[JsonObject, Seen | None], Awaitable[None]]
     ) -> None:
         seen: Seen | None = None
         for left in reversed(range(TRIES)):
@@ -73,8 +73,8 @@ class Recorder:
                 pause = PAUSE_SECONDS * 2 ** (TRIES - 1 - left)
                 await asyncio.sleep(random.uniform(0, min(pause, LONGEST_PAUSE_SECONDS)))  # noqa: S311 - jitter
                 async with self._database.read() as connection:
-                    seen = await see(connection, subscriptions, {"stripe_subscription_id": obj["id"]})
-                obj = await calls.retrieve_subscription(self._gateway, obj["id"])
+                    seen = await see(connection, subscriptions, {"stripe_subscription_id": id_in(obj)})
+                obj = await calls.retrieve_subscription(self._gateway, id_in(obj))
             except IntegrityError:
                 if not left:
                     raise
@@ -83,7 +83,7 @@ class Recorder:
         raise StripeUnavailable("The subscription changes faster than it can be recorded", retry_after=1)
 
     async def record(
-        self, connection: AsyncConnection, obj: StripeObject, *, seen: Seen | None, cause: str
+        self, connection: AsyncConnection, obj: JsonObject, *, seen: Seen | None, cause: str
     ) -> SubscriptionRow:
         """Write the subscription and return its row.
 
@@ -91,11 +91,11 @@ class Recorder:
             NeedsFetch: see `until_current`.
             StripeUnreadable: a member is not as Stripe's reference says.
         """
-        answered = Provenance(cause, obj.get("created") or 0, self._clock.now(), seen)
+        answered = Provenance(cause, created_in(obj), self._clock.now(), seen)
         return await subscription.record(connection, obj, provenance=answered)
 
     async def record_for(
-        self, step: Step[CreatingSubscription], obj: StripeObject, *, seen: Seen | None, cause: str
+        self, step: Step[CreatingSubscription], obj: JsonObject, *, seen: Seen | None, cause: str
     ) -> SubscriptionRow:
         """Write the subscription of a creation; when it has a row that is not the reserved one, that is given back.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -179,18 +179,3 @@ class SubscriptionList(msgspec.Struct, kw_only=True):
     """The page."""
     has_more: bool
     """Whether there are more in this direction."""
-
-
-def client_secret(obj: dict[str, Any]) -> tuple[str | None, ClientSecretKind | None]:
-    """Return the secret that the customer's client needs, and for what.
-
-    docs.stripe.com/billing/subscriptions/overview: `latest_invoice.confirmation_secret` for the first payment,
-    `pending_setup_intent` when nothing is due now.
-    """
-    if obj["status"] == "incomplete" and isinstance(invoice := obj.get("latest_invoice"), dict):
-        secret = (invoice.get("confirmation_secret") or {}).get("client_secret")
-        if secret:
-            return secret, "payment"
-    if isinstance(setup := obj.get("pending_setup_intent"), dict) and setup.get("client_secret"):
-        return setup["client_secret"], "setup"
-    return None, None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, or_, select
 
 from payment_service.http.paging import Order, read_page
 from payment_service.storage.tables import subscriptions
-from payment_service.subscriptions.schemas import CreatedSubscription, PauseCollection, SubscriptionView, client_secret
+from payment_service.subscriptions.answers import answer_of
+from payment_service.subscriptions.schemas import CreatedSubscription, PauseCollection, SubscriptionView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.http.paging import Page
+    from payment_service.json_types import JsonObject
     from payment_service.storage.rows import SubscriptionRow
 
 _BY_ID: Final = select(subscriptions).where(
@@ -78,9 +80,9 @@ def to_view(row: SubscriptionRow) -> SubscriptionView:
     return SubscriptionView(**shown, pause_collection=pause)
 
 
-def to_created(row: SubscriptionRow, obj: dict[str, Any], *, customer_id: str) -> CreatedSubscription:
+def to_created(row: SubscriptionRow, obj: JsonObject, *, customer_id: str) -> CreatedSubscription:
     """Build the answer to create-subscription of a row and Stripe's object, which holds the client secret."""
-    secret, kind = client_secret(obj)
+    secret, kind = answer_of(obj).client_secret
     ours = {"customer_id": customer_id, "client_secret": secret, "client_secret_kind": kind}
     values = {**row._mapping, **ours}  # noqa: SLF001 - see to_view
     return CreatedSubscription(**{name: values[name] for name in CreatedSubscription.__struct_fields__})

@@ -9,7 +9,7 @@ import pytest
 from payment_service.mirror.registry import KINDS
 from payment_service.mirror.subscription_shape import Subscription
 from payment_service.stripe_api.objects import read
-from payment_service.subscriptions.schemas import client_secret
+from payment_service.subscriptions.answers import answer_of
 
 BASIL: dict[str, Any] = {
     "id": "sub_1",
@@ -55,14 +55,14 @@ def test_our_own_metadata_is_not_shown() -> None:
 
 def test_a_payment_secret_is_given_only_while_incomplete() -> None:
     invoice = {"id": "in_1", "confirmation_secret": {"client_secret": "pi_1_secret_x"}}
-    assert client_secret(BASIL | {"latest_invoice": invoice}) == (None, None)
+    assert answer_of(BASIL | {"latest_invoice": invoice}).client_secret == (None, None)
     incomplete = BASIL | {"status": "incomplete", "latest_invoice": invoice}
-    assert client_secret(incomplete) == ("pi_1_secret_x", "payment")
+    assert answer_of(incomplete).client_secret == ("pi_1_secret_x", "payment")
 
 
 def test_a_setup_secret_is_given_for_a_trial() -> None:
     trial = BASIL | {"status": "trialing", "pending_setup_intent": {"client_secret": "seti_1_secret_x"}}
-    assert client_secret(trial) == ("seti_1_secret_x", "setup")
+    assert answer_of(trial).client_secret == ("seti_1_secret_x", "setup")
 
 
 @pytest.mark.parametrize(
