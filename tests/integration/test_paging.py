@@ -184,6 +184,21 @@ async def test_a_moment_that_does_not_exist_is_named(stack: Stack, text: str) ->
     assert [error["field"] for error in answer.json()["errors"]] == ["created[gt]"]
 
 
+@pytest.mark.parametrize(("sent", "meant"), [("custmer_id=lpc_1", "customer_id"), ("limits=1", "limit")])
+async def test_a_parameter_that_nobody_knows_is_told_the_nearest_name(stack: Stack, sent: str, meant: str) -> None:
+    answer = await stack.client.get(f"{SUBSCRIPTIONS}?{sent}")
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, sent.partition("=")[0])
+    assert error["message"] == f"unknown parameter; did you mean {meant}?"
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_parameter_that_is_given_twice_is_refused(stack: Stack, path: str) -> None:
+    answer = await stack.client.get(f"{path}?limit=1&limit=2")
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, "limit")
+
+
 async def test_the_bound_without_its_sign_is_told_the_nearest_name(stack: Stack) -> None:
     answer = await stack.client.get(SUBSCRIPTIONS, params={"created": "1"})
     assert "did you mean created[" in answer.json()["detail"]
