@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Servers = TypeVar("Servers")
 
 
+def patience(examples: int) -> int:
+    """Return the seconds after which so many examples count as hanging, on a machine with much else to do."""
+    return max(900, 30 * examples)
+
+
 def hold(
     opened: AbstractAsyncContextManager[Servers],
     law: Callable[..., Coroutine[Any, Any, None]],

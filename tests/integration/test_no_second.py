@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import strategies as st
-from tests.holding import hold
+from tests.holding import hold, patience
 from tests.servers.stack import OTHER_PRICE, PRICE, Stack, running_stack, seed
 
 from payment_service.storage.tables import LIVE_STATUSES
@@ -169,7 +169,7 @@ async def history(stack: Stack, *, steps: list[str], seed_of_chance: int) -> Non
     assert person.started == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(patience(EXAMPLES))
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_no_order_starts_a_second_one_whatever_other_hands_do(database_url: str) -> None:
     steps = st.lists(st.sampled_from(("order", *STEPS)), min_size=4, max_size=14)

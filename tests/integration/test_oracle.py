@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
-from tests.holding import hold
+from tests.holding import hold, patience
 from tests.integration.test_order_independence import ACTIONS, WEEKS, disordered
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.oracle import DELETED, ORACLE, OURS, expected, said
@@ -88,7 +88,7 @@ async def compare(found: Laboratory, *, actions: list[str], seed: int) -> None:
     assert wrong == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(patience(EXAMPLES))
 def test_every_row_says_what_stripe_says_after_changes_by_other_hands(database_url: str) -> None:
     actions = st.lists(st.sampled_from(("subscribe", *ACTIONS, *OTHERS)), min_size=4, max_size=16)
     hold(laboratory(database_url), compare, examples=EXAMPLES, actions=actions, seed=st.integers(0, 2**32 - 1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
-from tests.holding import hold
+from tests.holding import hold, patience
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
@@ -82,7 +82,7 @@ def present(found: Laboratory) -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(patience(EXAMPLES))
 def test_any_permutation_with_duplicates_and_losses_gives_the_rows_of_the_ordered_history(database_url: str) -> None:
     actions = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=8)
     hold(laboratory(database_url), compare, examples=EXAMPLES, actions=actions, seed=st.integers(0, 2**32 - 1))
