@@ -9,6 +9,7 @@ cannot store, is 400, a card's number 422. So a new field need not know of eithe
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound=msgspec.Struct)
 LIMITS: Final = Limits(depth=16, members=2_000, unique_members=True, small_integers=True)
+_SHOWN: Final = 64
+_MOST_UNKNOWN: Final = 50
+"""As many names that nobody declared are told: to find what each may mean takes a while."""
 _NUL: Final = "\x00"
 _NO_NUL: Final = "holds the character U+0000, which cannot be stored"
 _TWICE: Final = "stands twice in the body; send it once"
@@ -73,7 +77,8 @@ def check_texts(content: object, *, field: str = "") -> None:
     elif isinstance(content, dict):
         for name, value in content.items():
             check_texts(name, field=field)
-            check_texts(value, field=f"{field}.{name}" if field else name)
+            shown = name[:_SHOWN]  # a long name before thousands of others would be copied as often
+            check_texts(value, field=f"{field}.{shown}" if field else shown)
     elif isinstance(content, list):
         for value in content:
             check_texts(value, field=field)
@@ -84,7 +89,8 @@ def _unreadable(error: NotStrictJson) -> BadRequest:
     if error.member is None:
         return BadRequest(f"The body is refused: {error}")
     check_texts(error.member)
-    return BadRequest(f"{error.member}: {_TWICE}", errors=_listed(error.member, _TWICE))
+    shown = error.member[:_SHOWN]
+    return BadRequest(f"{shown}: {_TWICE}", errors=_listed(shown, _TWICE))
 
 
 def _listed(field: str, message: str) -> list[dict[str, str]]:
@@ -94,7 +100,12 @@ def _listed(field: str, message: str) -> list[dict[str, str]]:
 def field_errors(content: dict[str, object], model: type[msgspec.Struct]) -> list[dict[str, str]]:
     """Return what is wrong with each field of `content`, as `field` and `message`."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
-    errors = [{"field": name, "message": unknown("field", name, fields)} for name in content if name not in fields]
+    strange = (name for name in content if name not in fields)
+    errors = [
+        {"field": name[:_SHOWN], "message": unknown("field", name, fields)} for name in islice(strange, _MOST_UNKNOWN)
+    ]
+    if more := sum(1 for _ in strange):
+        errors.append({"field": "", "message": f"{more} more fields are unknown"})
     good: dict[str, object] = {}
     for name, field in fields.items():
         if name not in content:

@@ -27,6 +27,8 @@ _NO_MOMENT: Final = {"Invalid RFC3339 encoded datetime", "Expected `datetime` wi
 """What msgspec says of texts that are no moment, and of moments without an offset."""
 _TYPE: Final = re.compile(rf"\b({'|'.join(_TYPES)})\b")
 _QUOTED: Final = re.compile(r"`([^`]*)`")
+_LONGEST_NAME: Final = 64
+"""A longer name is near to none; to look for one takes forty times its memory."""
 
 
 def in_plain_words(message: str) -> str:
@@ -53,7 +55,7 @@ def unknown(noun: str, name: str, known: Collection[str]) -> str:
         name: as it was sent.
         known: the names that there are.
     """
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name, known, n=1) if len(name) <= _LONGEST_NAME else []
     return f"unknown {noun}; did you mean {near[0]}?" if near else f"unknown {noun}; known: {', '.join(known)}"
 
 

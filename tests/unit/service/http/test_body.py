@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
+import msgspec
 import pytest
 
 from payment_service.errors import BadRequest, Unprocessable
@@ -46,3 +50,32 @@ def test_a_number_in_quotes_is_no_number() -> None:
 def test_what_is_no_json_object_is_a_bad_request(raw: bytes) -> None:
     with pytest.raises(BadRequest):
         decode_body(raw, CreateSubscription)
+
+
+def test_a_long_name_is_told_by_its_beginning_and_copied_for_none_of_its_members() -> None:
+    name = "n" * 1_000_000
+    body = msgspec.json.encode({name: {str(number): "\x00" if number == 1998 else "a" for number in range(1999)}})
+    begun = time.process_time()
+    with pytest.raises(BadRequest) as refused:
+        decode_body(body, CreateSubscription)
+    assert time.process_time() - begun < 1
+    assert len(str(refused.value)) < 200
+
+
+def test_of_thousands_of_unknown_fields_some_are_told_and_the_others_counted() -> None:
+    body = msgspec.json.encode({f"field_{number}": 1 for number in range(1990)})
+    with pytest.raises(Unprocessable) as refused:
+        decode_body(body, CreateSubscription)
+    unknown = [error for error in refused.value.extra["errors"] if "unknown" in error["message"]]
+    assert unknown[-1] == {"field": "", "message": "1940 more fields are unknown"}
+    assert len(unknown) == 51
+
+
+def test_a_name_of_a_mebibyte_takes_no_more_memory_than_a_few_times_its_size() -> None:
+    body = msgspec.json.encode({"price_id" * 131_072: 1})
+    tracemalloc.start()
+    try:
+        assert len(str(errors(body))) < 2000
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(body)
+    finally:
+        tracemalloc.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tracemalloc
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from payment_service.http.strict_json import EVENTS, Limits, NotStrictJson, deco
 
 ANY = Limits(small_integers=True)
 BODY = Limits(depth=8, members=1000, unique_members=True)
+MEBIBYTE = 1024 * 1024
 WRONG: dict[str, tuple[str, bytes]] = {
     "nothing": ("syntax", b""),
     "half an object": ("syntax", b'{"a":'),
@@ -42,6 +44,10 @@ WRONG: dict[str, tuple[str, bytes]] = {
     "5 000 objects": ("depth", b'{"a":' * 5000 + b"1" + b"}" * 5000),
     "50 000 arrays": ("depth", b"[" * 50_000),
     "too many elements": ("members", b"[" + b"1," * 50_000 + b"1]"),
+    "too many objects": ("members", b"[" + b'{"a":0},' * 50_000 + b"1]"),
+    "too many arrays in each other": ("members", b"[" + (b"[" * 100 + b"]" * 100 + b",") * 600 + b"1]"),
+    "60 000 arrays": ("depth", b"[" * 60_000),
+    "too many texts after each other": ("members", b"[" * 3 + b'""' * 500_000 + b"," * 50_000),
 }
 
 
@@ -60,10 +66,26 @@ def test_a_text_beyond_the_rules_is_refused_with_its_reason(reason: str, raw: by
         b'["12345678901234567890"]',
         b'["\\ud83d\\ude00\\u0000", 1e300, 1E-400, 0.' + b"1" * 5000 + b"]",
         b"[" + b"[1]," * 20_000 + b"2]",
+        b"[" + b'",[{\\"",' * 20_000 + b"2]",
     ],
 )
 def test_a_text_within_the_rules_is_what_any_decoder_says(raw: bytes) -> None:
     assert decode(raw, limits=ANY) == json.loads(raw)
+
+
+@pytest.mark.parametrize(
+    "piece", [b'{"a":0},', b"{},", b"[],", b"1,", b'"",', b'"a,a",', b"[[[[[]]]]],", b'{"":{"":0}},']
+)
+@pytest.mark.parametrize("limits", [BODY, EVENTS])
+def test_a_text_takes_no_more_memory_than_a_few_times_its_size(piece: bytes, limits: Limits) -> None:
+    raw = b"[" + piece * (MEBIBYTE // len(piece)) + b"0]"
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(NotStrictJson):
+            decode(raw, limits=limits)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(raw)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
