@@ -16,6 +16,7 @@ from payment_service.events.rows import row_of
 from payment_service.events.store import insert_events
 from payment_service.http.server import Servers, listen
 from payment_service.mirror.registry import KINDS
+from payment_service.storage.feed_table import feed
 from payment_service.storage.tables import cursors, events, outbox
 from stripe_simulator import Simulator
 
@@ -39,7 +40,7 @@ class Laboratory:
     async def reset(self) -> None:
         """Forget every row, and begin a new account."""
         async with self.parts.database.transaction() as connection:
-            for table in (*MIRROR.values(), events, outbox, cursors):
+            for table in (*MIRROR.values(), events, feed, outbox, cursors):
                 await connection.execute(delete(table))
         self.simulator = Simulator(clock=self.clock)
 

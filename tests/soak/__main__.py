@@ -1,4 +1,5 @@
-"""`make soak`: random histories, a storm of fifty kills, redactions, two thousand slow clients, the whole crash matrix.
+"""`make soak`: random histories, a storm of fifty kills, a million commits in the feed, redactions, two thousand slow
+clients, the whole crash matrix.
 
 The matrix and the redactions are resumable, and the matrix runs in shards.
 """
@@ -22,6 +23,7 @@ from tests.redacting import KINDS, PLACES, survivors
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import migrate
 from tests.soak.crash import crashes
+from tests.soak.feed import run_trial
 from tests.soak.matrix import Outcome, every_trial, run_trials
 from tests.soak.slow import POD_BYTES, SLOW_KINDS, besieged, quantile
 from tests.soak.storm import storm
@@ -193,11 +195,12 @@ def main() -> int:
     """Run the histories and the storm, then the shard of the matrix."""
     parser = argparse.ArgumentParser(prog="make soak")
     parser.add_argument(
-        "--only", choices=["histories", "storm", "redaction", "slow", "hostile", "crash"], help="one of them"
+        "--only", choices=["histories", "storm", "feed", "redaction", "slow", "hostile", "crash"], help="one of them"
     )
     parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
     parser.add_argument("--again", action="store_true", help="forget what passed before")
     parser.add_argument("--kills", type=int, default=50, help="of the storm")
+    parser.add_argument("--commits", type=int, default=1_000_000, help="of the feed")
     parser.add_argument("--values", type=int, default=10_000, help="of each kind in each place that are redacted")
     parser.add_argument("--histories", type=int, default=300, help="for each property")
     parser.add_argument("--clients", type=int, default=2000, help="slow ones")
@@ -206,13 +209,16 @@ def main() -> int:
     chosen = (
         {arguments.only}
         if arguments.only
-        else {"crash"} | ({"histories", "storm", "redaction", "slow", "hostile"} if number == 1 else set())
+        else {"crash"} | ({"histories", "storm", "feed", "redaction", "slow", "hostile"} if number == 1 else set())
     )
     held: list[bool] = []
     if "histories" in chosen:
         held.append(run_histories(arguments.histories))
     if "storm" in chosen:
         held.append(run_storm(arguments.kills))
+    if "feed" in chosen:
+        with serving(PostgresServer(wheel_programs())) as (_, url):
+            held.append(run_trial(url, commits=arguments.commits, longest=20.0, say=say))
     if "redaction" in chosen:
         held.append(run_redactions(arguments.values, again=arguments.again))
     if "slow" in chosen:

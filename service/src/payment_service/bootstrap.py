@@ -15,6 +15,7 @@ from payment_service.caching.redis import close as close_redis
 from payment_service.caching.redis import connect
 from payment_service.clock import Clock
 from payment_service.config.secrets import fingerprint
+from payment_service.feed.sequencer import Sequencer
 from payment_service.health.admin import Sources, admin_app
 from payment_service.health.service import VERSION, Health
 from payment_service.http.drain import DrainState
@@ -65,6 +66,7 @@ class Parts:
     subscriptions: Subscriptions
     inbox: Inbox
     worker: Worker
+    sequencer: Sequencer
     importer: Importer
     reconciler: Reconciler
     health: Health
@@ -80,6 +82,7 @@ class Parts:
     async def close(self) -> None:
         """Close connections."""
         await self.inbox.close()
+        await self.sequencer.close()
         await self.gateway.close()
         if self.invalidations is not None:
             await self.invalidations.close()
@@ -95,8 +98,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     clock, drain = clock or Clock(), DrainState()
     gateway = StripeGateway(settings.stripe)
     redis, limiter, invalidations = _redis(settings)
-    forget = partial(_forget_subscriptions, invalidations) if invalidations else None
-    database = Database.from_settings(settings.database, on_change=forget)
+    database, sequencer = _database(settings, invalidations, clock=clock)
     account = partial(_account, settings)
     circuit = invalidations.circuit if invalidations else None
     recovery = Recovery(database, clock=clock, redis=redis, circuit=circuit, account=account)
@@ -104,7 +106,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     operations = billing.operations
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     worker, inbox, importer, reconciler = build_worker(
-        settings, database, gateway, operations=operations, recovery=recovery, clock=clock
+        settings, database, gateway, operations=operations, recovery=recovery, sequencer=sequencer, clock=clock
     )
     return Parts(
         settings=settings,
@@ -122,6 +124,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         importer=importer,
         reconciler=reconciler,
         worker=worker,
+        sequencer=sequencer,
         health=Health(database, gateway, drain=drain, clock=clock, recovery=recovery, redis=redis, account=account),
         access=Access(settings, database, clock=clock),
         limiter=limiter,
@@ -144,6 +147,19 @@ def _redis(settings: Settings) -> tuple[RedisClient | None, Limiter, Invalidatio
 def _account(settings: Settings) -> str:
     """Name Stripe's address and key as they are now, without telling them."""
     return fingerprint(settings.stripe.secret_key.reveal(), salt=settings.stripe.api_base)
+
+
+def _database(settings: Settings, invalidations: Invalidations | None, *, clock: Clock) -> tuple[Database, Sequencer]:
+    """Build the database, and who is told of its commits beside the caches."""
+
+    def changed(changes: set[Change]) -> None:
+        sequencer.wake()
+        if invalidations is not None:
+            _forget_subscriptions(invalidations, changes)
+
+    database = Database.from_settings(settings.database, on_change=changed)
+    sequencer = Sequencer(database, clock=clock)
+    return database, sequencer
 
 
 def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) -> None:

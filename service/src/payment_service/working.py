@@ -10,6 +10,7 @@ from payment_service.customers.erasure import ERASE_SECONDS, Erasure
 from payment_service.events.forgetting import forget_events, waits
 from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
+from payment_service.feed.sequencer import POLL_SECONDS, TRIM_SECONDS
 from payment_service.operations.people import MOVE_SECONDS, Mover
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
@@ -21,6 +22,7 @@ from payment_service.stripe_api.call_budget import StripeBudget
 if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.config.settings import Settings
+    from payment_service.feed.sequencer import Sequencer
     from payment_service.operations.service import Operations
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
@@ -34,6 +36,7 @@ def build_worker(
     *,
     operations: Operations,
     recovery: Recovery,
+    sequencer: Sequencer,
     clock: Clock,
 ) -> tuple[Worker, Inbox, Importer, Reconciler]:
     """Build the parts; the worker listens when the database can notify."""
@@ -52,6 +55,8 @@ def build_worker(
     importer = Importer(database, gateway, budget=budget, clock=clock, livemode=settings.stripe.livemode)
     erasure = Erasure(database, steps=(partial(forget_events, clock=clock),), waits=waits, clock=clock)
     duties = (
+        Duty(POLL_SECONDS, sequencer.look),
+        Duty(TRIM_SECONDS, sequencer.trim),
         Duty(MOVE_SECONDS, Mover(database, clock=clock, settings=settings.work).move_due),
         Duty(ERASE_SECONDS, erasure.run_due),
         Duty(CHECK_SECONDS, importer.run_due),

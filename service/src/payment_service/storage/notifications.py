@@ -1,7 +1,8 @@
-"""LISTEN and NOTIFY: wake the workers when events were stored (postgresql.org/docs/current/sql-notify.html).
+"""LISTEN and NOTIFY: wake the workers when events were stored, and who waits for events of ours.
 
-They save waiting only: who misses one finds the row at the next poll. So a notification is sent beside the transaction,
-not in it, where it would let one commit at a time through; and at most one is under way in a process.
+They save waiting only (postgresql.org/docs/current/sql-notify.html): who misses one finds the row at the next poll. So
+a notification is sent beside the transaction, not in it, where it would let one commit at a time through; and at most
+one is under way in a process.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from payment_service.storage.dialects.interface import Subscription
 
 CHANNEL: Final = "payments_inbox"
+FEED_CHANNEL: Final = "payments_feed"
 PAUSE_SECONDS: Final = 0.05
 """Between two notifications of a process."""
 RECONNECT_SECONDS: Final = 5.0
@@ -33,10 +35,11 @@ log = structlog.get_logger("payments")
 
 
 class Notifier:
-    """Tells the listening workers that there is something to do; does nothing where a database tells nobody."""
+    """Tells those who listen that there is something to do; does nothing where a database tells nobody."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, channel: str = CHANNEL) -> None:
         self._database = database
+        self._channel = channel
         self._wanted = False
         self._sending: asyncio.Task[None] | None = None
 
@@ -52,7 +55,7 @@ class Notifier:
         """Send now."""
         if self._database.dialect.notifies:
             async with self._database.read() as connection:
-                await connection.execute(self._database.dialect.notification(CHANNEL))
+                await connection.execute(self._database.dialect.notification(self._channel))
 
     async def _send_wanted(self) -> None:
         try:
@@ -82,13 +85,13 @@ class Listener:
         self._subscribe = subscribe
 
     @classmethod
-    def to(cls, database: Database, *, settings: DatabaseSettings) -> Listener:
+    def to(cls, database: Database, *, settings: DatabaseSettings, channel: str = CHANNEL) -> Listener:
         """Listen to a database, if it tells anybody."""
         if not database.dialect.notifies:
             return cls(None)
 
         def subscribe(wake: Callable[[], None]) -> Awaitable[Subscription]:
-            return database.dialect.subscribe(settings.url, settings=settings, channel=CHANNEL, wake=wake)
+            return database.dialect.subscribe(settings.url, settings=settings, channel=channel, wake=wake)
 
         return cls(subscribe)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Integer, bindparam, delete, select
+from sqlalchemy import Integer, bindparam, delete, func, select
 
 from payment_service.storage import audit_log as audit
 from payment_service.storage.column_types import UtcDateTime
@@ -33,9 +33,14 @@ _AT_MOST: Final = bindparam("at_most", type_=Integer)
 
 
 def _delete_oldest(table: Table) -> Any:
-    """Look at the oldest rows alone: while none is due, that costs nothing, however long the table is."""
+    """Look at the oldest rows alone: while none is due, that costs nothing, however long the table is.
+
+    The newest row stays: SQLite would give its number, which the feed and personal data go by, to the next one.
+    """
     oldest = select(table.c.seq, table.c.created_at).order_by(table.c.seq).limit(_AT_MOST).subquery()
-    return delete(table).where(table.c.seq.in_(select(oldest.c.seq).where(oldest.c.created_at < _BEFORE)))
+    newest = select(func.max(table.c.seq)).scalar_subquery()
+    due = select(oldest.c.seq).where(oldest.c.created_at < _BEFORE, oldest.c.seq < newest)
+    return delete(table).where(table.c.seq.in_(due))
 
 
 _FUNCTIONS: Final = {

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Table
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -171,6 +171,13 @@ class Dialect(Protocol):
 
     async def remove(self, connection: AsyncConnection, statement: RemoveRows, values: Mapping[str, Any]) -> int:
         """Remove rows, and return how many."""
+        ...
+
+    async def open_writers(self, connection: AsyncConnection, table: Table) -> frozenset[str] | None:
+        """Return names of the transactions that may have written to a table and have not ended; None: it cannot tell.
+
+        What a transaction that is not among them has written can be seen by every later statement.
+        """
         ...
 
     def notification(self, channel: str) -> Executable:

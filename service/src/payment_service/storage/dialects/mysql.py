@@ -171,6 +171,14 @@ class MySQL(MySQLFailures):
         these = tuple_(*keys).in_([tuple(row) for row in found])
         return (await connection.execute(delete(statement.table).where(*statement.where, these), values)).rowcount
 
+    async def open_writers(
+        self,
+        connection: AsyncConnection,  # noqa: ARG002 - the interface's signature
+        table: Table,  # noqa: ARG002 - likewise
+    ) -> frozenset[str] | None:
+        """Tell nothing: open transactions are shown to logins with the privilege PROCESS only."""
+        return None
+
     def notification(self, channel: str) -> Executable:
         """Nobody can subscribe."""
         raise NotImplementedError(channel)

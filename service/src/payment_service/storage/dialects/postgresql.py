@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     import asyncpg
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Table
     from sqlalchemy.engine.interfaces import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -39,6 +39,12 @@ _PLACE: Final = text(
     " CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline"
 )
 _TAKE_LOCK: Final = text("SELECT pg_try_advisory_lock(:key)")
+_WRITERS: Final = text(
+    "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = to_regclass(:name)"
+)
+"""A statement that writes takes this lock before it does anything else, a sequence's next value included, and its
+transaction gives it back after the commit can be seen (postgresql.org/docs/current/explicit-locking.html)."""
 _DRIVER: Final = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own is not typed
 
 
@@ -126,6 +132,10 @@ class PostgreSQL(PostgreSQLFailures, OnConflict):
         kinds = (column.type.compile(dialect=_DRIVER) for column in columns)
         arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, start=1))
         return f"INSERT INTO {statement.table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}{change}"  # noqa: S608 - names of ours
+
+    async def open_writers(self, connection: AsyncConnection, table: Table) -> frozenset[str] | None:
+        """Return the virtual ids of the transactions that hold the lock of writers."""
+        return frozenset((await connection.execute(_WRITERS, {"name": table.name})).scalars())
 
     def notification(self, channel: str) -> Executable:
         """Build the statement that wakes who has subscribed (postgresql.org/docs/current/sql-notify.html)."""

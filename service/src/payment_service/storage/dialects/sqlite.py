@@ -19,7 +19,7 @@ from payment_service.storage.expressions import Among, HasMember, ShareMember, T
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -127,6 +127,14 @@ class SQLite(OnConflict):
         """Write one after the other."""
         await self.put_all(connection, statement, rows)
         await connection.commit()
+
+    async def open_writers(
+        self,
+        connection: AsyncConnection,  # noqa: ARG002 - the interface's signature
+        table: Table,  # noqa: ARG002 - likewise
+    ) -> frozenset[str] | None:
+        """Return none: who asks within a transaction that writes is the only one."""
+        return frozenset()
 
     def notification(self, channel: str) -> Executable:
         """Nobody can subscribe."""

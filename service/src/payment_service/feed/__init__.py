@@ -1,0 +1,1 @@
+"""What others are told of changes here, in one order without gaps."""

@@ -1,0 +1,121 @@
+"""The numbers of the feed on each database."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import delete, func, insert, select
+from tests.servers.stack import development_settings
+
+from payment_service.clock import MovableClock
+from payment_service.feed.numbering import is_due, number_rows
+from payment_service.feed.sequencer import Sequencer
+from payment_service.storage.cursors import read_cursor
+from payment_service.storage.database import Database
+from payment_service.storage.feed_table import POSITION, feed
+from payment_service.storage.tables import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+ROW = {"object_type": "thing", "before": None, "after": None, "cause": "c", "created_at": datetime.now(tz=UTC)}
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    settings = development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1")
+    made = Database.from_settings(settings.database)
+    yield made
+    await made.close()
+
+
+async def write(connection: AsyncConnection, *names: str) -> None:
+    await connection.execute(insert(outbox), [ROW | {"object_id": name} for name in names])
+
+
+async def told(database: Database) -> list[tuple[int, str]]:
+    statement = select(feed.c.sequence, outbox.c.object_id).join(outbox, outbox.c.seq == feed.c.outbox_seq)
+    async with database.read() as connection:
+        return [(row.sequence, row.object_id) for row in await connection.execute(statement.order_by(feed.c.sequence))]
+
+
+async def missing(database: Database) -> list[object]:
+    async with database.read() as connection:
+        position = await read_cursor(connection, POSITION)
+    assert position is not None
+    return list(position["missing"])
+
+
+async def test_rows_are_numbered_once(database: Database) -> None:
+    clock = MovableClock()
+    for name in ("a", "b"):
+        async with database.transaction() as connection:
+            await write(connection, name)
+        assert await is_due(database)
+        assert await number_rows(database, clock=clock) == (1, False)
+    assert not await is_due(database)
+    assert await number_rows(database, clock=clock) == (0, False)
+    assert await told(database) == [(1, "a"), (2, "b")]
+
+
+async def test_a_row_that_is_committed_late_has_its_number_then(database: Database) -> None:
+    if database.dialect.has_one_writer:
+        pytest.skip("there is one writer at a time: SQLite")
+    clock = MovableClock()
+    async with database.transaction() as slow:
+        await write(slow, "slow")
+        async with database.transaction() as connection:
+            await write(connection, "quick")
+        await number_rows(database, clock=clock)
+        clock.advance(5)
+        await number_rows(database, clock=clock)
+        assert await told(database) == [(1, "quick")]
+        assert await missing(database)
+    assert await number_rows(database, clock=clock) == (1, False)
+    assert await told(database) == [(1, "quick"), (2, "slow")]
+    assert await missing(database) == []
+
+
+async def test_the_number_of_a_row_that_was_rolled_back_is_given_up(database: Database) -> None:
+    clock = MovableClock()
+    with suppress(ZeroDivisionError):
+        async with database.transaction() as connection:
+            await write(connection, "never")
+            raise ZeroDivisionError
+    async with database.transaction() as connection:
+        await write(connection, "a")
+    await number_rows(database, clock=clock)
+    clock.advance(5)
+    await number_rows(database, clock=clock)
+    assert await missing(database) == []
+    assert await told(database) == [(1, "a")]
+
+
+async def test_what_is_past_its_retention_loses_its_number_and_the_count_goes_on(database: Database) -> None:
+    sequencer = Sequencer(database, clock=MovableClock())
+    async with database.transaction() as connection:
+        await write(connection, "a", "b", "c")
+    assert await sequencer.number_all() == 3
+    async with database.transaction() as connection:
+        await connection.execute(delete(outbox).where(outbox.c.seq < select(func.max(outbox.c.seq)).scalar_subquery()))
+    await sequencer.trim()
+    async with database.transaction() as connection:
+        await write(connection, "d")
+    assert await sequencer.number_all() == 1
+    assert await told(database) == [(3, "c"), (4, "d")]
+    await sequencer.close()
+
+
+async def test_a_backlog_is_numbered_in_its_order(database: Database) -> None:
+    sequencer = Sequencer(database, clock=MovableClock())
+    names = [f"{number:05}" for number in range(5_000)]
+    async with database.transaction() as connection:
+        await write(connection, *names)
+    assert await sequencer.number_all() == len(names)
+    assert await told(database) == list(enumerate(names, start=1))
+    await sequencer.close()
