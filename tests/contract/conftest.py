@@ -1,4 +1,4 @@
-"""The demo, for tests that call it over HTTP."""
+"""The demo, for tests that call it over HTTP, and Schemathesis, which only this tier needs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ from tests.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SCHEMATHESIS = "schemathesis.pytest.plugin"
+
+
+def pytest_plugin_registered(manager: pytest.PytestPluginManager) -> None:
+    """Load it here: in every other pytest it would be a second of the start (`addopts` in pyproject.toml)."""
+    if not manager.hasplugin(SCHEMATHESIS):
+        manager.import_plugin(SCHEMATHESIS)
 
 
 @pytest.fixture(scope="module")
