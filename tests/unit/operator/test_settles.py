@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.unit.operator.driven import KEY, Driven, Manifest, Ports, Store
 from tests.unit.operator.world import OWNER, World
 
@@ -168,7 +169,8 @@ def _gone_afterwards() -> Iterator[None]:
     measure_conditions(KEY, None)
 
 
-@settings(max_examples=12, derandomize=True)  # the same ones always; more are drawn by hand, with other settings
+# the same ones always; more are drawn by hand, with other settings
+@settings(max_examples=examples(12), derandomize=True)
 @given(
     start=st.sampled_from(STARTS),
     disturbed=st.lists(st.tuples(st.sampled_from(DISTURBANCES), st.integers(0, 60)), max_size=4),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.unit.simulator.calling import Stripe
 
 from stripe_simulator import Simulator
@@ -71,13 +72,13 @@ def _call(call: Drawn) -> int:
     return reply.status
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(call=calls(READS))
 def test_a_read_never_fails(call: Drawn) -> None:
     _call(call)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(call=calls(WRITES))
 def test_a_write_never_fails_and_a_refused_one_changes_nothing(call: Drawn) -> None:
     state = filled().simulator.state

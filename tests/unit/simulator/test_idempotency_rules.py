@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from tests.examples import examples
 from tests.unit.simulator.calling import Reply, Stripe
 
 from stripe_simulator.faults import Fault
@@ -128,7 +129,7 @@ class Idempotency(RuleBasedStateMachine):
 
 
 TestIdempotency = Idempotency.TestCase
-TestIdempotency.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestIdempotency.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)
 
 
 async def test_a_second_request_while_the_first_runs_is_409() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.examples import examples
 from tests.unit.operator.world import SOURCE, SPEC, Lost, World
 
 from payment_operator import names
@@ -295,7 +296,7 @@ class AnyCrash(RuleBasedStateMachine):
 
 TestAnyCrash = AnyCrash.TestCase
 TestAnyCrash.settings = settings(
-    max_examples=15,
+    max_examples=examples(15),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

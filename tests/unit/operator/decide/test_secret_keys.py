@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.examples import examples
 from tests.unit.operator.secret_key_world import KEPT, VALUES, A, B, C, SecretKeyWorld, serving
 from tests.unit.operator.world import OWNER
 
@@ -206,6 +207,6 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = settings(
-    max_examples=5, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(5), stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_in_any_order_no_key_is_refused = AnyOrder.TestCase

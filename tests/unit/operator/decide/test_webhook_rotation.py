@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.unit.operator.webhook_world import HOT, MANAGED, URL, WebhookWorld, managed
 from tests.unit.operator.world import OWNER
 
@@ -237,7 +238,7 @@ def test_a_deleted_secret_is_replaced_by_a_new_endpoint(world: WebhookWorld) -> 
 DEATHS = st.sets(st.tuples(st.integers(1, 24), st.sampled_from(["before", "after"])), max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(deaths=DEATHS, hides=st.booleans())
 def test_whoever_dies_when_one_endpoint_and_one_secret_remain(deaths: set[tuple[int, str]], hides: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
     world = managed(deaths=deaths)

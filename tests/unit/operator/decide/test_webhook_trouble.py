@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed
 
 from payment_operator.clients.stripe_endpoints import StripeFault
@@ -338,7 +339,7 @@ def act(world: WebhookWorld, what: str) -> None:
         world.spec["stripe"]["webhook"] = MANAGED
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @example(plan=[("leave", 3), ("return", 12)], deaths=set())
 @example(plan=[("leave", 3), ("leak", 2), ("return", 12)], deaths=set())
 @given(plan=st.lists(st.tuples(ACTS, st.integers(1, 12)), max_size=6), deaths=DEATHS)
