@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 from tests.chart.test_render import of_kind
-from tests.chart.tools import CHART, helm, pod_specs, render, template
+from tests.chart.tools import CHART, documents, helm, pod_specs, render, template
 
 from payment_operator.plugin.verbs.lint import check
 
@@ -92,7 +92,7 @@ def test_two_aliases_in_one_release_share_no_name(release: str, mode: tuple[str,
     command = [str(helm()), "template", release, str(tmp_path), "-n", "pay", "--set", ",".join(settings)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    found = [document for document in yaml.safe_load_all(result.stdout) if document]
+    found = documents(result.stdout)
     names = Counter((manifest["kind"], manifest["metadata"]["name"]) for manifest in found)
     assert [name for name, count in names.items() if count > 1] == []
     services = [name for kind, name in names if kind in {"Service", "PaymentEnvironment"}]

@@ -86,7 +86,22 @@ def _fetch_promtool(program: Path) -> None:
 
 
 def template(*arguments: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
-    """Run `helm template` without the operator unless the arguments want it; the caller looks at the exit code."""
+    """Run `helm template` without the operator unless the arguments want it; the caller looks at the exit code.
+
+    What was rendered once from the same arguments and files is not rendered again.
+    """
+    files = [path for path in map(Path, arguments) if path.is_absolute()]
+    if chart != CHART or any(not path.is_relative_to(CHART) for path in files):
+        return _template(*arguments, chart=chart)
+    return _kept(*arguments)
+
+
+@cache
+def _kept(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return _template(*arguments, chart=CHART)
+
+
+def _template(*arguments: str, chart: Path) -> subprocess.CompletedProcess[str]:
     command = [str(helm()), "template", "pay", str(chart), "--namespace", "billing", "--values", str(STAND_ALONE)]
     command += arguments
     return subprocess.run(command, check=False, capture_output=True, text=True)
@@ -96,7 +111,12 @@ def render(*arguments: str, chart: Path = CHART) -> list[dict[str, Any]]:
     """Return the manifests that the chart renders."""
     result = template(*arguments, chart=chart)
     assert result.returncode == 0, result.stderr
-    return [document for document in yaml.safe_load_all(result.stdout) if document]
+    return documents(result.stdout)
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """Return the documents of a stream of YAML that are not empty, read by libyaml: ten times as fast, the same."""
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
 
 
 def pod_specs(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
