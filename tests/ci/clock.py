@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.ci import history
 from tests.ci.order import Past, affordable, expected, in_order, since
+from tests.requirements import REASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,6 +82,11 @@ class Clock:
         if now > LAST_MINUTE:
             self.unfinished[module] += 1
             pytest.skip("left out this time: the last minute")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what was skipped for want of a program that there was no time to build: it was not run either."""
+        if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2].startswith(REASON):
+            self.unfinished[report.location[0]] += 1
 
     def pytest_runtest_logfinish(self, location: tuple[str, int | None, str]) -> None:
         """Remember a module that ran to its end."""
