@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
 from pathlib import Path
 
 from stripe.params import _webhook_endpoint_create_params as stripe_knows
@@ -70,3 +71,24 @@ def test_prose_has_lines_of_at_most_120_characters() -> None:
         long += [f"{page.relative_to(ROOT)}:{number}" for number, line in lines if len(line) > 120]
     assert len(PAGES) > 60
     assert long == []
+
+
+PARENTS = (
+    *(".", "chart", "docs", "k8s", "operator", "tests"),
+    *("operator/src/payment_operator", "service/src/payment_service", "simulator/src/stripe_simulator"),
+)
+"""Folders whose own folders the map names."""
+
+
+def test_the_map_of_contributing_names_every_folder() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Where things are")[1].split("\n## ")[0]
+    named = {name.strip("/") for name in re.findall(r"`([^`]+)`", table)} | {"src"}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    folders = {folder for path in listed.splitlines() for folder in Path(path).parents}
+    assert not listed or len(folders) > 100  # an archive of the sources has no list
+    assert (
+        sorted(
+            str(folder) for folder in folders - {Path()} if str(folder.parent) in PARENTS and folder.name not in named
+        )
+        == []
+    )

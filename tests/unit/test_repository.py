@@ -24,6 +24,8 @@ FUNCTION_LINES = 40
 SUBJECT_CHARACTERS = 72
 SUBJECTS_SINCE = "60d81e83"
 """The last commit before subjects were short."""
+BODIES_SINCE = "20203f72"
+"""The last commit that did not say why."""
 TIME_SOURCES = {
     "clock.py",  # the one source of time
     "observability/logging.py",  # a line tells the real time
@@ -171,12 +173,20 @@ def test_no_amount_is_a_float() -> None:
     assert [found for table in metadata.sorted_tables for found in inexact(table)] == []
 
 
-def test_commit_subjects_are_short() -> None:
-    command = ["git", "log", "--no-merges", "--format=%s", f"{SUBJECTS_SINCE}..HEAD"]
+def commits(since: str) -> list[tuple[str, str]]:
+    """Return subject and body of the commits after one; a shallow clone or an archive has none, CI's clone has all."""
+    command = ["git", "log", "--no-merges", "--format=%s%x00%b%x01", f"{since}..HEAD"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    # a shallow clone or an archive does not hold the commit; CI's clone does
-    subjects = answer.stdout.splitlines() if answer.returncode == 0 else []
-    assert [subject for subject in subjects if len(subject) > SUBJECT_CHARACTERS] == []
+    found = answer.stdout.split("\x01")[:-1] if answer.returncode == 0 else []
+    return [(subject.strip(), body.strip()) for subject, _, body in (text.partition("\0") for text in found)]
+
+
+def test_commit_subjects_are_short() -> None:
+    assert [subject for subject, _ in commits(SUBJECTS_SINCE) if len(subject) > SUBJECT_CHARACTERS] == []
+
+
+def test_commits_say_why() -> None:
+    assert [subject for subject, body in commits(BODIES_SINCE) if not body] == []
 
 
 def numbers_for_nothing(source: str) -> list[int]:
