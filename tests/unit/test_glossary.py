@@ -24,6 +24,7 @@ FIELD_WORDS = {
     "cycle": "Stripe's billing cycle, in the simulator",
     "caller_settings": "limits of whoever calls, known or not",
 }
+EMPTY_VERBS = {"ask", "tell", "told", "do", "say"}
 OLD_FASHIONED = re.compile(r"\bin\s+vain\b|[,;]\s+be\s+it\b|\bis\s+as\s+good\b(?!\s+as)|\b(?:whence|thereof|lest)\b")
 ENTRY = re.compile(r"^\| (?P<words>[^|]+) \| [^|]+ \| (?P<given_up>[^|]+) \|$", re.MULTILINE)
 
@@ -100,6 +101,14 @@ def test_no_module_is_named_by_a_word_that_was_given_up() -> None:
     names = module_names()
     assert len(names) > 200
     assert offenders(names - FIELD_WORDS.keys()) == set()
+
+
+def test_no_function_is_named_by_a_verb_that_says_nothing() -> None:
+    """`ask`, `tell` and their like do not say what is asked of whom: look up, retrieve, record, publish do."""
+    paths = [path for source in SOURCES if "operator" not in source for path in (ROOT / source).rglob("*.py")]
+    functions = [(path, name) for path in paths for name in re.findall(r"\bdef (\w+)\(", path.read_text())]
+    assert len(functions) > 1500
+    assert {f"{path.name}: {name}" for path, name in functions if words(name)[0] in EMPTY_VERBS} == set()
 
 
 def test_each_word_is_explained_once() -> None:

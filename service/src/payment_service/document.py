@@ -132,7 +132,7 @@ def _schemas(api: Litestar) -> dict[str, Any]:
         texts = _field_docs(model)
         types = {field.encode_name: field.type for field in msgspec.structs.fields(model)}
         for field, schema in schemas[name]["properties"].items():
-            schemas[name]["properties"][field] = _described(_moment(schema, types[field]), texts.get(field, ""))
+            schemas[name]["properties"][field] = _described(_timestamp(schema, types[field]), texts.get(field, ""))
         if name not in asked | {Problem.__name__}:  # an answer says all of its members, whatever their defaults
             schemas[name]["required"] = list(types)
     codes = {error.code: error.status for error in _errors()}
@@ -151,7 +151,7 @@ def _models(annotation: object) -> Iterator[type[msgspec.Struct]]:
         yield from _models(part)
 
 
-def _moment(schema: dict[str, Any], annotation: Any) -> dict[str, Any]:
+def _timestamp(schema: dict[str, Any], annotation: Any) -> dict[str, Any]:
     """Return a member's schema with the format of moments, which msgspec gives only to those that it checks for one."""
     if annotation is datetime:
         return schema | {"format": "date-time"}

@@ -41,17 +41,17 @@ class Charges:
         charge = self._new(intent, method)
         charge |= {"paid": True, "status": "succeeded", "outcome": _APPROVED}
         if capture:
-            self._take(charge, charge["amount"])
+            self._book(charge, charge["amount"])
         self._events.emit("charge.succeeded", charge)
         return charge
 
     def capture(self, charge: dict[str, Any], amount: int) -> None:
         """Take a reserved amount."""
-        self._take(charge, amount)
+        self._book(charge, amount)
         self._state.touch(charge)
         self._events.emit("charge.captured", charge)
 
-    def _take(self, charge: dict[str, Any], amount: int) -> None:
+    def _book(self, charge: dict[str, Any], amount: int) -> None:
         transaction = self._balance.record(
             amount=amount,
             currency=charge["currency"],

@@ -109,7 +109,7 @@ async def run_demo(*, port: int, once: bool, body: dict[str, Any] | None, again:
             with stop_signals(stopped.set):
                 await _round_trip(parts, base, body or BODY)
                 if not once:
-                    _tell_addresses(base, stripe=stripe, page=page, again=again)
+                    _print_addresses(base, stripe=stripe, page=page, again=again)
                     await stopped.wait()
         finally:
             parts.drain.stop()
@@ -202,7 +202,7 @@ async def _wait_for(what: str, look: Callable[[], Any]) -> Any:
     raise DemoFailed(f"{what} did not arrive within {WAIT_SECONDS:.0f} s")
 
 
-def _tell_addresses(base: str, *, stripe: str, page: str, again: str) -> None:
+def _print_addresses(base: str, *, stripe: str, page: str, again: str) -> None:
     pages = (
         (f"{base}/docs", "try the API"),
         (f"{base}/api/v1/prices", "what can be ordered"),

@@ -130,7 +130,7 @@ class Invoices:
         }
         invoice["status_transitions"]["finalized_at"] = self._state.now
         if invoice["amount_due"]:
-            self._ask(invoice)
+            self._open_payment(invoice)
         self._state.touch(customer)
         self._state.touch(invoice)
         self._events.emit("invoice.finalized", invoice)
@@ -138,7 +138,7 @@ class Invoices:
             self.settle(invoice)
         return invoice
 
-    def _ask(self, invoice: dict[str, Any]) -> None:
+    def _open_payment(self, invoice: dict[str, Any]) -> None:
         created = invoice["billing_reason"] == "subscription_create"
         intent = self._payments.new(
             amount=invoice["amount_due"],

@@ -126,19 +126,19 @@ class Access:
             Unauthorized: nobody made it here, or it was deleted.
         """
         secret_keys = self._secret_keys.current()
-        mark = form.digest(key.text, secret_key=secret_keys[0])
-        seen = self._recall(mark)
+        digest = form.digest(key.text, secret_key=secret_keys[0])
+        seen = self._recall(digest)
         if seen is None:
-            digests = [mark, *(form.digest(key.text, secret_key=value) for value in secret_keys[1:])]
+            digests = [digest, *(form.digest(key.text, secret_key=value) for value in secret_keys[1:])]
             seen = await self._look_up(key, digests, secret_keys=secret_keys)
         if seen.found is None or seen.identity is None:
             raise _refusal("unknown", _SEND)
         return seen.found, seen.identity
 
-    def _recall(self, mark: bytes) -> Verdict | None:
+    def _recall(self, digest: bytes) -> Verdict | None:
         now = self._clock.timestamp()
         for remembered in (self._good, self._ended):
-            seen = remembered.get(mark)
+            seen = remembered.get(digest)
             if seen is not None and now - seen.seconds < CACHE_SECONDS:
                 return seen
         return None
@@ -150,17 +150,17 @@ class Access:
             raise _refusal("invented", _SEND)
         looking = self._looking.get(digests[0])
         if looking is None:
-            looking = self._looking[digests[0]] = begin(self._ask(digests, secret_keys=secret_keys))
-            looking.add_done_callback(partial(self._looked, digests[0]))
+            looking = self._looking[digests[0]] = begin(self._read_key(digests, secret_keys=secret_keys))
+            looking.add_done_callback(partial(self._end_look_up, digests[0]))
         return await asyncio.shield(looking)
 
-    def _looked(self, mark: bytes, looking: asyncio.Task[Verdict]) -> None:
+    def _end_look_up(self, digest: bytes, looking: asyncio.Task[Verdict]) -> None:
         """Forget a look-up that has ended; asyncio would complain of a fault that nobody waits for any more."""
-        del self._looking[mark]
+        del self._looking[digest]
         if not looking.cancelled():
             looking.exception()
 
-    async def _ask(self, digests: list[bytes], *, secret_keys: tuple[SecretKey, ...]) -> Verdict:
+    async def _read_key(self, digests: list[bytes], *, secret_keys: tuple[SecretKey, ...]) -> Verdict:
         now = self._clock.timestamp()
         async with self._database.read() as connection:
             found = await store.find(connection, digests=digests, livemode=self._livemode)
@@ -171,11 +171,11 @@ class Access:
             await self._note(found, digests, secret_keys=secret_keys)
         return verdict
 
-    def _remember(self, mark: bytes, verdict: Verdict, *, usable: bool) -> None:
+    def _remember(self, digest: bytes, verdict: Verdict, *, usable: bool) -> None:
         kept, other = (self._good, self._ended) if usable else (self._ended, self._good)
-        other.pop(mark, None)
-        kept[mark] = verdict
-        kept.move_to_end(mark)
+        other.pop(digest, None)
+        kept[digest] = verdict
+        kept.move_to_end(digest)
         while len(kept) > CACHED_KEYS:
             kept.popitem(last=False)
 

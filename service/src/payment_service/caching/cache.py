@@ -117,7 +117,7 @@ class ReadCache:
     async def _load(self, key: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
         mine, began = asyncio.current_task(), self._monotonic()
         try:
-            found, lease = await self._ask_redis(key)
+            found, lease = await self._get_from_redis(key)
             if found is None:
                 _MISS.inc()
                 found = await read()
@@ -137,7 +137,7 @@ class ReadCache:
         while len(self._entries) > self._entries_kept:
             self._entries.popitem(last=False)
 
-    async def _ask_redis(self, key: str) -> tuple[bytes | None, bytes | None]:
+    async def _get_from_redis(self, key: str) -> tuple[bytes | None, bytes | None]:
         """Return the answer, or the lease to store one with; neither while Redis cannot be trusted."""
         link = self._invalidations
         if link is None or not link.listening():

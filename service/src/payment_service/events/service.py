@@ -111,5 +111,5 @@ class Inbox:
 
     def _count(self, secret: str) -> None:
         _ACCEPTED.inc()
-        mark = _fingerprint(secret, self._settings.fingerprint_salt)
-        self.verified[mark] = self.verified.get(mark, 0) + 1
+        used = _fingerprint(secret, self._settings.fingerprint_salt)
+        self.verified[used] = self.verified.get(used, 0) + 1

@@ -95,7 +95,7 @@ class Worker:
         """Look for events now instead of at the next poll."""
         self._woken.set()
 
-    def told(self, *, claim: bool) -> None:
+    def set_claiming(self, *, claim: bool) -> None:
         """Claim from now on, or no more."""
         self.claiming = claim
         if self._file is not None:

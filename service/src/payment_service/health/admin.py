@@ -58,7 +58,7 @@ class Claimer(Protocol):
 
     claiming: bool
 
-    def told(self, *, claim: bool) -> None:
+    def set_claiming(self, *, claim: bool) -> None:
         """Claim from now on, or no more."""
 
 
@@ -125,7 +125,7 @@ def admin_routes(sources: Sources) -> list[PlainRoute]:
 
 def _claim_route(worker: Claimer) -> PlainRoute:
     async def claim(request: ClaimRequest) -> dict[str, object]:
-        worker.told(claim=request.claim)
+        worker.set_claiming(claim=request.claim)
         return {"claiming": worker.claiming}
 
     return _changing("/worker", claim, ClaimRequest)

@@ -73,7 +73,7 @@ class Health:
         self._clock = clock
         self._recovery = recovery
         self._redis = redis
-        self._stripe = StripeCheck(self._ask_stripe, redis=redis, account=account)
+        self._stripe = StripeCheck(self._stripe_answers, redis=redis, account=account)
         self._reporting: asyncio.Task[tuple[bool, Report]] | None = None
         self._schema_lock = asyncio.Lock()
         self._schema_seen: tuple[float, SchemaSupport | None] = (float("-inf"), None)
@@ -125,11 +125,11 @@ class Health:
             if time.monotonic() - seen < SCHEMA_CACHE_SECONDS:
                 return support
             with counting_for(None):  # probes wait for this look, whoever it is that looks
-                support = await self._look()
+                support = await self._read_schema()
             self._schema_seen = (time.monotonic(), support)
             return support
 
-    async def _look(self) -> SchemaSupport | None:
+    async def _read_schema(self) -> SchemaSupport | None:
         try:
             async with asyncio.timeout(CHECK_SECONDS), self._database.read() as connection:
                 return await read_support(connection)
@@ -144,7 +144,7 @@ class Health:
         if self._redis is not None:
             await self._redis.ping()
 
-    async def _ask_stripe(self) -> bool:
+    async def _stripe_answers(self) -> bool:
         return await _passes(calls.check(self._gateway))
 
 

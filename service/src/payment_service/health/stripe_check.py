@@ -35,15 +35,15 @@ class StripeCheck:
     """The shared answer.
 
     Args:
-        ask: whether Stripe answers; takes `WAIT_SECONDS` at most.
+        answers: whether Stripe answers; takes `WAIT_SECONDS` at most.
         redis: the client; None: this process asks for itself.
         account: a name of Stripe's address and key: pods of a release with another key do not read these answers.
     """
 
     def __init__(
-        self, ask: Callable[[], Awaitable[bool]], *, redis: RedisClient | None, account: Callable[[], str]
+        self, answers: Callable[[], Awaitable[bool]], *, redis: RedisClient | None, account: Callable[[], str]
     ) -> None:
-        self._ask = ask
+        self._answers = answers
         self._redis = redis
         self._account = account
         self._circuit = Circuit()
@@ -64,25 +64,25 @@ class StripeCheck:
         if time.monotonic() - seen < TURN_SECONDS:
             return passed
         began = time.monotonic()
-        passed = await self._ask()
+        passed = await self._answers()
         self._seen = (began, passed)
         return passed
 
-    async def _shared(self, redis: RedisClient, ask: Script) -> bool:
+    async def _shared(self, redis: RedisClient, take_turn: Script) -> bool:
         turn, answer = (f"payments:{{health}}:{self._account()}:{name}" for name in ("turn", "answer"))
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             async with self._circuit.asking():
-                found = await ask(keys=[turn, answer], args=[int(TURN_SECONDS * 1000)])
+                found = await take_turn(keys=[turn, answer], args=[int(TURN_SECONDS * 1000)])
             if found == b"turn":
-                return await self._ask_for_all(redis, answer)
+                return await self._check_for_all(redis, answer)
             if found is not None:
                 return bool(found == b"1")
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _ask_for_all(self, redis: RedisClient, answer: str) -> bool:
+    async def _check_for_all(self, redis: RedisClient, answer: str) -> bool:
         passed = await self._alone()
         with contextlib.suppress(CircuitOpen):
             async with self._circuit.asking():

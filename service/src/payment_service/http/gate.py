@@ -20,7 +20,7 @@ import structlog
 
 from payment_service.errors import BadPath
 from payment_service.http.paths import check_path
-from payment_service.http.refusals import REFUSED, note_refusal, told
+from payment_service.http.refusals import REFUSED, log_members, note_refusal
 from payment_service.http.responses import refuse_websocket, respond_problem
 from payment_service.http.scope import is_http
 from payment_service.observability.loggable import is_request_id
@@ -205,6 +205,6 @@ def _count(scope: RequestScope, template: str, status: int, seconds: float) -> N
             "milliseconds": round(seconds * 1000, 2),
             "request_id": scope["request_id"],
         }
-        why = told(scope) if status >= REFUSED else {}
+        why = log_members(scope) if status >= REFUSED else {}
         if not REQUEST_LINES.write(**line, why=why):
             log.info("request", **line, **why)

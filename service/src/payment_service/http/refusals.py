@@ -59,7 +59,7 @@ def _word(text: object) -> str | None:
     return text if isinstance(text, str) and _WORD.fullmatch(text) else None
 
 
-def told(scope: RequestScope) -> dict[str, str]:
+def log_members(scope: RequestScope) -> dict[str, str]:
     """Return what was noted, as members of the log line."""
     found = {"code": scope.get("code"), "reason": scope.get("reason"), "caller": scope.get("key_id")}
     return {name: text for name, text in found.items() if text}

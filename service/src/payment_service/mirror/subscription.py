@@ -100,13 +100,13 @@ async def record(connection: AsyncConnection, obj: JsonObject, *, provenance: Pr
 async def _ordered_product(connection: AsyncConnection, row: StoredRow) -> str | None:
     """Return the product that was ordered here; rows of earlier versions tell it by their operation."""
     if row.operation_id is None or row.ordered_product_id is not None:
-        return _told_by_row(row)
+        return _ordered_in_row(row)
     found = (await connection.execute(_ORDERED, {"id": row.operation_id})).first()
     ordered: str | None = None if found is None else found.facts.get("product_id")
-    return ordered or _told_by_row(row)
+    return ordered or _ordered_in_row(row)
 
 
-def _told_by_row(row: StoredRow) -> str | None:
+def _ordered_in_row(row: StoredRow) -> str | None:
     """Return the product that was ordered here, as far as the row tells; None for a subscription made elsewhere."""
     product: str | None = row.ordered_product_id or (row.product_id if row.operation_id is not None else None)
     return product
@@ -114,7 +114,7 @@ def _told_by_row(row: StoredRow) -> str | None:
 
 def _columns_beside(obj: JsonObject, row: StoredRow) -> Columns:
     """Return what the row is to hold when it shows `obj`, with the ordered product where the item depends on it."""
-    ordered, shown = _told_by_row(row), read(obj, Subscription)
+    ordered, shown = _ordered_in_row(row), read(obj, Subscription)
     columns = shown.columns(ordered=ordered)
     return columns | {"ordered_product_id": ordered} if shown.has_several_items else columns
 

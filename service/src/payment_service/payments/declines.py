@@ -51,7 +51,7 @@ class Payer(NamedTuple):
     payment_method: str
     """As the request names it."""
     end_user: str | None
-    """A mark of the end user's address, see `Declines.mark`."""
+    """A fingerprint of the end user's address, see `Declines.fingerprint`."""
 
 
 class Declines:
@@ -60,7 +60,7 @@ class Declines:
     Args:
         limiter: shared by all pods.
         settings: of each dimension; 0: no limit.
-        secret_key: what marks are made with.
+        secret_key: what fingerprints are made with.
     """
 
     def __init__(self, limiter: Limiter, settings: DeclineSettings, *, secret_key: Secret) -> None:

@@ -161,7 +161,7 @@ async def watch(database: Database, *, livemode: bool, now: datetime) -> int:
         if IMPORT not in cursors:
             return 0
         began = cursors[IMPORT]["began_at"]
-        names, times = _told(cursors.get(TOLD))
+        names, times = _known_pairs(cursors.get(TOLD))
         found = await _find(connection, livemode=livemode, began=began, told=names, now=now)
     if found.pairs.keys() - times.keys() or (found.whole and times.keys() - found.pairs.keys()):
         times = await _record(database, livemode=livemode, began=began, now=now)
@@ -169,7 +169,7 @@ async def watch(database: Database, *, livemode: bool, now: datetime) -> int:
     return sum(at >= counted for at in times.values())
 
 
-def _told(value: Mapping[str, object] | None) -> tuple[set[str], dict[str, float]]:
+def _known_pairs(value: Mapping[str, object] | None) -> tuple[set[str], dict[str, float]]:
     """Return the names of the pairs that were told, and when, which the version before does not write."""
     held = value or {}
     times = msgspec.convert(held.get("told_at", {}), dict[str, float])
@@ -227,7 +227,7 @@ async def _record(database: Database, *, livemode: bool, began: int, now: dateti
     """Look again under a lock, so that two workers that find a pair tell it once; write an event of each new one."""
     async with database.transaction() as connection:
         await add_cursor(connection, TOLD, {"pairs": []}, now=now)
-        names, times = _told(await read_cursor(connection, TOLD, lock=True))
+        names, times = _known_pairs(await read_cursor(connection, TOLD, lock=True))
         found = await _find(connection, livemode=livemode, began=began, told=names, now=now)
         new = [pair for name, pair in found.pairs.items() if name not in names]
         for pair in new:

@@ -30,7 +30,7 @@ class CreationLimits:
         self._settings = settings
 
     def end_user(self, caller: Caller) -> str | None:
-        """Return the mark of the end user's address, if the caller passed one on.
+        """Return the fingerprint of the end user's address, if the caller passed one on.
 
         Raises:
             BadRequest: what it passed on is no address.
