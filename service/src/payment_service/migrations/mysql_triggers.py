@@ -10,23 +10,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from payment_service.mirror.registry import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _REFUSE: Final = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT = "
-OF_CUSTOMER: Final = ("email", "address_key", "name", "reference", "metadata")
-FIELDS: Final = {
-    "customers": OF_CUSTOMER,
-    "subscriptions": ("metadata",),
-    "payment_intents": ("metadata",),
-    "setup_intents": ("metadata",),
-    "charges": ("metadata",),
-    "refunds": ("metadata",),
-    "disputes": ("metadata",),
-    "invoice_payments": ("metadata",),
-    "checkout_sessions": ("client_reference_id", "metadata"),
-}
-"""The personal fields of each kind of object that the outbox tells of."""
 OURS: Final = """
     CASE NEW.object_type WHEN 'customers' THEN
         (SELECT id FROM customers WHERE id = NEW.object_id OR stripe_customer_id = NEW.object_id)
@@ -100,7 +89,8 @@ END IF
 
 
 def _part_personal() -> str:
-    kinds = " ".join(f"WHEN '{kind}' THEN '{json.dumps(names)}'" for kind, names in FIELDS.items())
+    personal = {kind.table.name: list(kind.personal) for kind in KINDS.values() if kind.personal}
+    kinds = " ".join(f"WHEN '{table}' THEN '{json.dumps(names)}'" for table, names in personal.items())
     sides = "\n".join(_part_side(side) for side in ("before", "after"))
     return f"""
 CREATE OR REPLACE TRIGGER outbox_personal BEFORE INSERT ON outbox FOR EACH ROW

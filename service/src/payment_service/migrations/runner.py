@@ -16,7 +16,6 @@ from payment_service.migrations.lint import lint
 from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.storage import dialects
 from payment_service.storage.database import create_engine
-from payment_service.storage.dialects import mysql
 from payment_service.storage.tables import schema_versions
 
 if TYPE_CHECKING:
@@ -160,15 +159,18 @@ async def run_migrations(connection: AsyncConnection, *, contract: bool) -> Plan
         raise MigrationRefused("; ".join(plan.findings), exit_code=4)
     if blocked(plan):
         raise MigrationRefused("a contract migration must run first: payments migrate --contract", exit_code=6)
-    if plan.runnable and connection.dialect.name == mysql.NAME:
-        await _make_on_mysql(connection, plan)
-    elif plan.runnable:
-        await connection.run_sync(_upgrade, plan.runnable[-1].revision)
-        await connection.commit()
+    if plan.runnable:
+        at_once = dialects.dialect_of(connection).rolls_back_tables
+        await (_upgrade_at_once if at_once else _upgrade_by_statements)(connection, plan)
     return plan
 
 
-async def _make_on_mysql(connection: AsyncConnection, plan: Plan) -> None:
+async def _upgrade_at_once(connection: AsyncConnection, plan: Plan) -> None:
+    await connection.run_sync(_upgrade, plan.runnable[-1].revision)
+    await connection.commit()
+
+
+async def _upgrade_by_statements(connection: AsyncConnection, plan: Plan) -> None:
     from payment_service.migrations import mysql_schema  # noqa: PLC0415 - loads 6 MB that no other database needs
 
     if plan.current:

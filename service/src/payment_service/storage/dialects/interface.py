@@ -82,6 +82,11 @@ class Dialect(Protocol):
         ...
 
     @property
+    def rolls_back_tables(self) -> bool:
+        """Whether a transaction that fails takes back what it did to tables; else each such statement commits."""
+        ...
+
+    @property
     def notifies(self) -> bool:
         """Whether `notification` and `subscribe` do anything."""
         ...

@@ -1,7 +1,7 @@
 """MySQL and MariaDB, by asyncmy.
 
-Not ready to be used, so `config/checks.py` refuses their addresses. SQLAlchemy's package of the same name is loaded
-where it is needed: it takes 6 MB.
+For development so far: `config/checks.py` refuses their addresses in production. SQLAlchemy's package of the same name
+is loaded where it is needed: it takes 6 MB.
 
 "Insert unless it is there" is an INSERT whose error is looked at, for one that fails takes back itself alone here, not
 the transaction. A plain one that meets a row keeps a shared lock of it, and of two that do so neither can lock the row
@@ -11,23 +11,22 @@ the primary key to null. `INSERT IGNORE` would also store what is too long, cut 
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import bindparam, delete, event, exc, null, select, text, tuple_, update
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from payment_service.storage.dialects import servers
 from payment_service.storage.dialects.mysql_address import SCHEMES
 from payment_service.storage.dialects.mysql_connector import COLLATION, MySQLConnector
 from payment_service.storage.dialects.mysql_failures import READ_ONLY, MySQLFailures, error_number, is_duplicate
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy import Executable, Table
     from sqlalchemy.engine import Row
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from payment_service.storage.statements import ChangeRows, InsertNew, RemoveRows, Upsert
 
 NAME: Final = "mysql"
-POOL_TIMEOUT_SECONDS: Final = 5.0
 _LOCKED: Final = "locks"
 """In a connection's `info`: it holds locks that outlive the transaction."""
 _TAKE_LOCK: Final = text("SELECT GET_LOCK(:key, 0)")
@@ -60,6 +58,7 @@ class MySQL(MySQLFailures):
     has_one_writer = False
     keeps_time_zones = False
     has_partial_indexes = False
+    rolls_back_tables = False
     notifies = False
     takes_batches = False
     reading: Final[Mapping[str, Any]] = {"isolation_level": "AUTOCOMMIT"}
@@ -73,39 +72,21 @@ class MySQL(MySQLFailures):
     ) -> AsyncEngine:
         """Build a pool; nothing connects yet. `replica` takes a read-only host if there is one."""
         connector = MySQLConnector(url, settings=settings, application_name=application_name, replica=replica)
-        engine = create_async_engine(
-            "mysql+asyncmy://",
-            async_creator=connector.connect,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=pool_size or settings.pool_size,
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT_SECONDS,
-            pool_use_lifo=True,
-            hide_parameters=True,  # an error would quote the addresses of people
-        )
+        engine = servers.pool("mysql+asyncmy", connector, size=pool_size or settings.pool_size)
         event.listen(engine.sync_engine, "handle_error", _discard_demoted)
         event.listen(engine.sync_engine, "before_cursor_execute", _note_locks)
         event.listen(engine.sync_engine, "reset", _release_locks)
         return engine
 
-    @asynccontextmanager
-    async def migration_lock(
+    def migration_lock(
         self,
         engine: AsyncEngine,
         *,
         key: int,
         until_taken: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
-    ) -> AsyncIterator[AsyncConnection]:
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
         """Hold the session's lock of this name."""
-        async with engine.connect() as connection:
-
-            async def take() -> bool:
-                taken = (await connection.execute(_TAKE_LOCK, {"key": f"payments_{key}"})).scalar_one()
-                await connection.commit()
-                return bool(taken)
-
-            await until_taken(take)
-            yield connection
+        return servers.session_lock(engine, _TAKE_LOCK, {"key": f"payments_{key}"}, until_taken=until_taken)
 
     async def insert_new(
         self, connection: AsyncConnection, statement: InsertNew, values: Mapping[str, Any]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event, exc, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from payment_service.storage.dialects import servers
 from payment_service.storage.dialects.on_conflict import OnConflict
 from payment_service.storage.dialects.postgresql_connector import Connector
 from payment_service.storage.dialects.postgresql_failures import READ_ONLY, PostgreSQLFailures
@@ -18,7 +16,8 @@ from payment_service.storage.dialects.sqlstate import sqlstate
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     import asyncpg
     from sqlalchemy import Executable, Table
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from payment_service.storage.statements import Upsert
 
 NAME: Final = "postgresql"
-POOL_TIMEOUT_SECONDS: Final = 5.0
 CHECK_TIMEOUT_SECONDS: Final = 5.0
 _PLACE: Final = text(
     "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,"
@@ -60,6 +58,7 @@ class PostgreSQL(PostgreSQLFailures, OnConflict):
     has_one_writer = False
     keeps_time_zones = True
     has_partial_indexes = True
+    rolls_back_tables = True
     notifies = True
     takes_batches = True
     reading: Final[Mapping[str, Any]] = {"isolation_level": "AUTOCOMMIT"}
@@ -75,38 +74,20 @@ class PostgreSQL(PostgreSQLFailures, OnConflict):
     ) -> AsyncEngine:
         """Build a pool; nothing connects yet. `replica` takes a standby if there is one."""
         connector = Connector(url, settings=settings, application_name=application_name, replica=replica)
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=connector.connect,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=pool_size or settings.pool_size,
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT_SECONDS,
-            pool_use_lifo=True,
-            hide_parameters=True,  # an error would quote the addresses of people
-        )
+        engine = servers.pool("postgresql+asyncpg", connector, size=pool_size or settings.pool_size)
         event.listen(engine.sync_engine, "handle_error", _discard_demoted)
         event.listen(engine.sync_engine, "checkout", _discard_closed)
         return engine
 
-    @asynccontextmanager
-    async def migration_lock(
+    def migration_lock(
         self,
         engine: AsyncEngine,
         *,
         key: int,
         until_taken: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
-    ) -> AsyncIterator[AsyncConnection]:
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
         """Hold the session's advisory lock (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS)."""
-        async with engine.connect() as connection:
-
-            async def take() -> bool:
-                taken = (await connection.execute(_TAKE_LOCK, {"key": key})).scalar_one()
-                await connection.commit()
-                return bool(taken)
-
-            await until_taken(take)
-            yield connection
+        return servers.session_lock(engine, _TAKE_LOCK, {"key": key}, until_taken=until_taken)
 
     async def put_batch(
         self, connection: AsyncConnection, statement: Upsert, rows: Sequence[Mapping[str, Any]]

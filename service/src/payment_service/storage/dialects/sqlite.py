@@ -46,6 +46,7 @@ class SQLite(OnConflict):
     has_one_writer = True
     keeps_time_zones = False
     has_partial_indexes = True
+    rolls_back_tables = True
     notifies = False
     takes_batches = False
     reading: Final[Mapping[str, Any]] = {"reading": True}
