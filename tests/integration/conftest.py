@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from tests.documented import check
+from tests.integration import databases
 from tests.servers.stack import Stack, migrate, running_stack
 from tests.servers.valkey import ValkeyServer
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from tests.servers.mariadb import MariaDBServer
     from tests.servers.postgres import PostgresServer
 
 
@@ -56,13 +58,33 @@ def migrated_template(postgres_server: PostgresServer) -> str:
     return url.rpartition("/")[2]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb_server: MariaDBServer) -> str:
+    """The address of a MariaDB database after all migrations, to be emptied: it knows no templates."""
+    url = mariadb_server.new_database()
+    migrate(url)
+    return url
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes a database on SQLite and PostgreSQL, and the scenarios chosen in `databases.py` on MariaDB too."""
+    chosen = any(mark.args[0] == "database_url" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "database_url" in metafunc.fixturenames and not chosen:
+        those = databases.of(metafunc.module.__name__, metafunc.function.__name__)
+        metafunc.parametrize("database_url", those, indirect=True)
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A migrated database without rows: SQLite's file, or one on the real PostgreSQL."""
+    """A migrated database without rows: SQLite's file, or one on the real PostgreSQL or MariaDB."""
     if request.param == "sqlite":
         file = tmp_path / "payments.sqlite3"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
         return f"sqlite:///{file}"
+    if request.param == "mariadb":
+        url: str = request.getfixturevalue("migrated_mariadb")
+        request.getfixturevalue("mariadb_server").empty(url.rpartition("/")[2])
+        return url
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.new_database(template=request.getfixturevalue("migrated_template"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,9 @@ import pytest
 from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from tests.servers.events import event_row
+from tests.servers.stack import development_settings, migrate
 
-from payment_service.config.secrets import Secret
-from payment_service.config.settings import Settings
 from payment_service.events import store
-from payment_service.migrations import mysql_schema
-from payment_service.migrations.runner import MigrationRefused, current_numbers, locked_connection, run_migrations
-from payment_service.migrations.support import APPLICATION_SCHEMA
 from payment_service.operations.schemas import IdempotencyKey, Operation, StoredResponse
 from payment_service.operations.state import State, Stored
 from payment_service.operations.store import (
@@ -49,23 +44,12 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 29, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def settings_of(url: str) -> DatabaseSettings:
-    """Return settings past the check that refuses the address."""
-    return replace(Settings.from_env({"ENVIRONMENT": "development"}, needs=()).database, url=Secret(url))
-
-
-async def migrate(settings: DatabaseSettings) -> tuple[int, int]:
-    async with locked_connection(settings) as connection:
-        await run_migrations(connection, contract=False)
-        return await current_numbers(connection)
-
-
 @pytest.fixture(scope="module")
 def migrated(mariadb_server: MariaDBServer) -> DatabaseSettings:
     """One database for all tests here, each of which uses ids of its own."""
-    settings = settings_of(mariadb_server.new_database())
-    asyncio.run(migrate(settings))
-    return settings
+    url = mariadb_server.new_database()
+    migrate(url)
+    return development_settings(database_url=url, stripe_url="http://127.0.0.1:1").database
 
 
 @pytest.fixture
@@ -92,32 +76,6 @@ async def bind(database: Database, value: str, operation_id: str) -> bool:
         )
         await asyncio.sleep(0.05)
         return made
-
-
-async def test_migrating_again_changes_nothing(migrated: DatabaseSettings) -> None:
-    assert await migrate(migrated) == (APPLICATION_SCHEMA, 1)
-
-
-async def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(mariadb_server: MariaDBServer) -> None:
-    settings = settings_of(mariadb_server.new_database())
-    steps = list(mysql_schema.statements())
-    async with locked_connection(settings) as connection:
-        for number in (1, len(steps) // 2, len(steps)):  # all steps before are run again each time
-            for step in steps[:number]:
-                await connection.exec_driver_sql(step)
-            assert await current_numbers(connection) == (0, 0)
-    assert await migrate(settings) == (APPLICATION_SCHEMA, 1)
-
-
-async def test_later_migrations_are_refused_until_they_are_written(mariadb_server: MariaDBServer) -> None:
-    settings = settings_of(mariadb_server.new_database())
-    await migrate(settings)
-    older = f"DELETE FROM schema_versions WHERE number = {APPLICATION_SCHEMA}"  # as an image before this one left it
-    async with locked_connection(settings) as connection:
-        await connection.exec_driver_sql(older)
-        await connection.commit()
-    with pytest.raises(MigrationRefused, match="only their first schema"):
-        await migrate(settings)
 
 
 async def test_of_copies_at_once_one_binds_the_key_and_none_deadlocks(database: Database) -> None:

@@ -1,5 +1,5 @@
-"""`make soak`: random histories, a storm of fifty kills, a million commits in the feed, redactions, two thousand slow
-clients, the whole crash matrix.
+"""`make soak`: histories, a storm of fifty kills, a million commits in the feed, redactions, two thousand slow clients,
+MariaDB, the crash matrix.
 
 The matrix and the redactions are resumable, and the matrix runs in shards.
 """
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.redacting import KINDS, PLACES, survivors
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
@@ -29,7 +29,7 @@ from tests.soak.slow import POD_BYTES, SLOW_KINDS, besieged, quantile
 from tests.soak.storm import storm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.soak.crash import Trial
 
@@ -162,6 +162,14 @@ def run_hostile(examples: int) -> bool:
     return subprocess.run(command, env=environ, check=False).returncode == 0
 
 
+def run_mariadb() -> bool:
+    """Run every scenario that takes a database on MariaDB, too, of which a sample runs with the tests."""
+    say("every scenario on MariaDB")
+    environ = os.environ | {"PAYMENTS_TEST_DATABASES": "all"}
+    command = [sys.executable, "-m", "pytest", "-q", "--numprocesses=2", "-k", "mariadb", "tests/integration"]
+    return subprocess.run(command, env=environ, check=False).returncode == 0
+
+
 def run_matrix(*, shard: tuple[int, int], again: bool) -> bool:
     """Run a shard of the crash matrix and print what it showed; False when a trial failed."""
     passed = passed_before(PASSED, again=again)
@@ -191,12 +199,28 @@ def serving(server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:
         server.remove()
 
 
+def run_feed(commits: int) -> bool:
+    """Number so many commits; False when a number is missing, stands twice or is out of order."""
+    with serving(PostgresServer(wheel_programs())) as (_, url):
+        return run_trial(url, commits=commits, longest=20.0, say=say)
+
+
+PROOFS: Final[dict[str, Callable[[argparse.Namespace], bool]]] = {
+    "histories": lambda given: run_histories(given.histories),
+    "storm": lambda given: run_storm(given.kills),
+    "feed": lambda given: run_feed(given.commits),
+    "redaction": lambda given: run_redactions(given.values, again=given.again),
+    "slow": lambda given: run_slow(given.clients),
+    "mariadb": lambda _: run_mariadb(),
+    "hostile": lambda given: run_hostile(given.values // 50),
+}
+"""In their order; the matrix comes last, in shards."""
+
+
 def main() -> int:
     """Run the histories and the storm, then the shard of the matrix."""
     parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument(
-        "--only", choices=["histories", "storm", "feed", "redaction", "slow", "hostile", "crash"], help="one of them"
-    )
+    parser.add_argument("--only", choices=[*PROOFS, "crash"], help="one of them")
     parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
     parser.add_argument("--again", action="store_true", help="forget what passed before")
     parser.add_argument("--kills", type=int, default=50, help="of the storm")
@@ -206,25 +230,9 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=2000, help="slow ones")
     arguments = parser.parse_args()
     number, shards = (int(part) for part in arguments.shard.split("/"))
-    chosen = (
-        {arguments.only}
-        if arguments.only
-        else {"crash"} | ({"histories", "storm", "feed", "redaction", "slow", "hostile"} if number == 1 else set())
-    )
-    held: list[bool] = []
-    if "histories" in chosen:
-        held.append(run_histories(arguments.histories))
-    if "storm" in chosen:
-        held.append(run_storm(arguments.kills))
-    if "feed" in chosen:
-        with serving(PostgresServer(wheel_programs())) as (_, url):
-            held.append(run_trial(url, commits=arguments.commits, longest=20.0, say=say))
-    if "redaction" in chosen:
-        held.append(run_redactions(arguments.values, again=arguments.again))
-    if "slow" in chosen:
-        held.append(run_slow(arguments.clients))
-    if "hostile" in chosen:
-        held.append(run_hostile(arguments.values // 50))
+    unsharded = tuple(PROOFS) if number == 1 else ()
+    chosen = (arguments.only,) if arguments.only else (*unsharded, "crash")
+    held = [PROOFS[name](arguments) for name in chosen if name in PROOFS]
     if "crash" in chosen:
         held.append(run_matrix(shard=(number, shards), again=arguments.again))
     return 0 if all(held) else 1

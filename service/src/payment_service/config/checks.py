@@ -139,8 +139,8 @@ def _database_url_problems(name: str, url: str, *, production: bool) -> Iterator
     except dialects.UnsupportedDatabase as error:
         yield f"{name}: {error}"
         return
-    if not dialect.is_promised:
-        yield f"{name}: {dialect.title} is not ready to be used yet; use postgresql://"
+    if production and dialect.is_server and not dialect.is_promised:
+        yield f"{name}: {dialect.title} is for development so far; use postgresql://"
     elif dialect.is_server and (wrong := misread(url)):
         yield f"{name}: {wrong}"
     elif production and not dialect.is_server:

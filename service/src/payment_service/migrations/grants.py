@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from payment_service.migrations.runner import locked_connection
+from payment_service.migrations.mysql_grants import mysql_grants
+from payment_service.migrations.runner import current_numbers, locked_connection
 from payment_service.storage.dialects import dialect_of
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import api_keys, audit_log, outbox, schema_versions
@@ -44,6 +46,8 @@ _POWERS: Final = text(
     "FROM pg_roles LEFT JOIN pg_tables t ON t.tablename = 'subscriptions' AND t.schemaname = current_schema() "
     "WHERE rolname = :role LIMIT 1"
 )
+
+_WHO_AND_WHERE: Final = text("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1), DATABASE()")
 
 
 class GrantsRefused(Exception):
@@ -87,11 +91,13 @@ async def apply_grants(settings: DatabaseSettings, *, role: str, apply: bool) ->
     """Return the statements for `role`; with `apply` run them in one transaction, as the owner.
 
     Raises:
-        GrantsRefused: it is not PostgreSQL, there is no schema yet, or the role has powers that no grant takes away.
+        GrantsRefused: it is SQLite, there is no schema yet, or the role has powers that no grant takes away.
     """
     async with locked_connection(settings) as connection:
+        if not dialect_of(connection).is_server:
+            raise GrantsRefused("DATABASE_URL: SQLite has no roles; this is for PostgreSQL and MariaDB")
         if not dialect_of(connection).has_roles:
-            raise GrantsRefused("DATABASE_URL: SQLite has no roles; this is for PostgreSQL")
+            return await _apply_table_by_table(connection, role=role, apply=apply)
         names = (await connection.execute(text("SELECT current_database(), current_schema()"))).one()
         statements = grants(role=role, database=names[0], schema=names[1])
         if apply:
@@ -99,6 +105,24 @@ async def apply_grants(settings: DatabaseSettings, *, role: str, apply: bool) ->
             for statement in statements:
                 await connection.execute(text(statement))
             await connection.commit()
+    return statements
+
+
+async def _apply_table_by_table(connection: AsyncConnection, *, role: str, apply: bool) -> tuple[str, ...]:
+    """Do it where a transaction takes no grant back; each can be repeated."""
+    owner, database = (await connection.execute(_WHO_AND_WHERE)).one()
+    if owner == role:
+        raise GrantsRefused(f"{role} owns the tables; DATABASE_MIGRATION_URL is for the owner, this for another login")
+    if (await current_numbers(connection))[0] == 0:
+        raise GrantsRefused("there are no tables yet; run payments migrate first")
+    statements = mysql_grants(role=role, database=database)
+    try:
+        for statement in statements if apply else ():
+            await connection.execute(text(statement.replace(":", "\\:")))
+    except DBAPIError as error:
+        raise GrantsRefused(
+            f"MariaDB says: {error.orig}. If there is no login {role} from any host ('%'), make it with CREATE USER"
+        ) from error
     return statements
 
 

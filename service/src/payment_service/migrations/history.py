@@ -21,6 +21,8 @@ class Migration:
     phase: str
     oldest_application: int
     summary: str
+    mysql: tuple[str, ...] | None = None
+    """What it does on MariaDB beside adding what `tables` describes; each can be repeated. None: it does not say."""
 
 
 def alembic_config() -> Config:
@@ -42,6 +44,7 @@ def history() -> tuple[Migration, ...]:
             phase=script.module.phase,
             oldest_application=script.module.oldest_application,
             summary=script.doc,
+            mysql=getattr(script.module, "mysql", None),
         )
         for script in reversed(scripts)
     )

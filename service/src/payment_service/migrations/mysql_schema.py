@@ -1,8 +1,10 @@
-"""What an empty MySQL or MariaDB begins with: the tables as they are now, and what these databases need beside them.
+"""How MySQL and MariaDB get the tables as this version has them, whatever they hold already.
 
 DDL commits by itself there, so nothing takes half a migration back. So each statement stands alone and can be repeated:
-a run that was killed anywhere is finished by the next. A database that never had an earlier version needs none of the
-steps that led here; it is made as `tables` describes it, and later migrations change it.
+a run that was killed anywhere is finished by the next, for migrations are noted last and at once. An empty database
+needs none of the steps that led here. One of an earlier version gets what it lacks, as `tables` describes it: tables,
+columns, indexes, triggers. What a migration does beside that, to rows or to what is there, stands in its own `mysql`,
+statements that can be repeated, too; `tests/unit/service/migrations/test_mysql_rule.py` asks for it.
 
 Texts by which rows are found have a length there; others do not. A partial unique index is a generated column, which is
 null where the index would hold nothing, in a unique index. Other partial indexes hold all rows.
@@ -14,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, Computed, Index, MetaData, Table, UniqueConstraint, insert, text
 from sqlalchemy.dialects import mysql
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from payment_service.migrations.mysql_triggers import triggers
 from payment_service.migrations.schema import metadata
 from payment_service.storage.column_types import UtcDateTime
-from payment_service.storage.dialects.mysql_connector import COLLATION
+from payment_service.storage.dialects.mysql_server import COLLATION
 from payment_service.storage.tables import SLOT_STATUSES, schema_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,23 +40,37 @@ LENGTHS: Final = {"email": 512, "address_key": 512, "email_key": 512, "method": 
 DIGEST_BYTES: Final = 64
 SLOT: Final = "uq_subscriptions_slot"
 _HOLDS: Final = ", ".join(f"'{status}'" for status in SLOT_STATUSES)
+_HELD: Final = text("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()")
 _HEAD: Final = text("INSERT INTO alembic_version VALUES (:revision)")
 _DIALECT: Final = mysql.dialect()
 
 
-def statements() -> Iterator[str]:
-    """Return what makes the tables and their indexes, each to be run alone. Pure."""
-    for table in adapted(metadata).sorted_tables:
-        yield _sql(CreateTable(table, if_not_exists=True))
-        for index in sorted(table.indexes, key=lambda one: str(one.name)):
-            yield _sql(CreateIndex(index, if_not_exists=True))
+def statements(held: Mapping[str, AbstractSet[str]], migrations: Sequence[Migration]) -> Iterator[str]:
+    """Return what brings a database to the tables as they are now, each statement to be run alone. Pure.
+
+    Args:
+        held: the columns that it has, by table.
+        migrations: those that it has not seen, oldest first.
+    """
+    tables = adapted(metadata).sorted_tables
+    for table in tables:
+        yield from _additions(table, held.get(table.name))
     yield "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY) ENGINE=InnoDB"
+    if migrations[0].number > 1:  # else there is nothing yet that one could change
+        for migration in migrations:
+            yield from migration.mysql or ()
+    for table in tables:
+        for index in sorted(_indexes(table), key=lambda one: str(one.name)):
+            yield _sql(CreateIndex(index, if_not_exists=True))
     yield from triggers()
 
 
-async def make(connection: AsyncConnection, migrations: Sequence[Migration], *, now: datetime) -> None:
-    """Make the schema of an empty database, and note all migrations as run, last and at once."""
-    for statement in statements():
+async def carry_out(connection: AsyncConnection, migrations: Sequence[Migration], *, now: datetime) -> None:
+    """Carry out migrations, and note all of them as run, last and at once."""
+    held: dict[str, set[str]] = {}
+    for table, column in await connection.execute(_HELD):
+        held.setdefault(table, set()).add(column)
+    for statement in statements(held, migrations):
         await connection.exec_driver_sql(statement.replace("%", "%%"))
     await connection.exec_driver_sql("DELETE FROM alembic_version")
     await connection.execute(_HEAD, {"revision": migrations[-1].revision})
@@ -69,6 +86,23 @@ async def make(connection: AsyncConnection, migrations: Sequence[Migration], *, 
     ]
     await connection.execute(insert(schema_versions), rows)
     await connection.commit()
+
+
+def _additions(table: Table, held: AbstractSet[str] | None) -> Iterator[str]:
+    if held is None:
+        yield _sql(CreateTable(table, if_not_exists=True))
+        return
+    for column in table.columns:
+        if column.name not in held:
+            yield f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {_sql(CreateColumn(column))}"
+
+
+def _indexes(table: Table) -> Iterator[Index]:
+    """Return the indexes of a table, and those of its unique constraints: it may be older than one of them."""
+    yield from table.indexes
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield Index(constraint.name, *(table.c[column.name] for column in constraint.columns), unique=True)
 
 
 def adapted(source: MetaData) -> MetaData:

@@ -112,9 +112,9 @@ async def make_plan(connection: AsyncConnection, *, contract: bool) -> Plan:
         )
     pending = tuple(migration for migration in history() if migration.number > current)
     runnable = choose(pending, contract=contract, empty=current == 0)
-    sql = await asyncio.to_thread(_offline_sql, runnable) if runnable else ""
+    sql = await asyncio.to_thread(offline_sql, runnable) if runnable else ""
     findings = lint(
-        {migration.number: _offline_sql((migration,)) for migration in runnable if migration.phase == "expand"}
+        {migration.number: offline_sql((migration,)) for migration in runnable if migration.phase == "expand"}
     )
     return Plan(
         current=current,
@@ -173,9 +173,7 @@ async def _upgrade_at_once(connection: AsyncConnection, plan: Plan) -> None:
 async def _upgrade_by_statements(connection: AsyncConnection, plan: Plan) -> None:
     from payment_service.migrations import mysql_schema  # noqa: PLC0415 - loads 6 MB that no other database needs
 
-    if plan.current:
-        raise MigrationRefused("no migration of MySQL and MariaDB is written yet, only their first schema", exit_code=5)
-    await mysql_schema.make(connection, plan.runnable, now=Clock().now())
+    await mysql_schema.carry_out(connection, plan.runnable, now=Clock().now())
 
 
 def _upgrade(connection: Connection, revision: str) -> None:
@@ -184,7 +182,7 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-def _offline_sql(migrations: tuple[Migration, ...]) -> str:
+def offline_sql(migrations: tuple[Migration, ...]) -> str:
     """Return the SQL of these consecutive migrations, for PostgreSQL."""
     previous = [m.revision for m in history() if m.number == migrations[0].number - 1]
     config = alembic_config()

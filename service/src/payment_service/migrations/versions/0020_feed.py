@@ -15,6 +15,7 @@ depends_on = None
 phase = "expand"
 schema_number = 20
 oldest_application = 1
+mysql = ("ALTER TABLE outbox MODIFY object_id VARCHAR(255) NOT NULL",)  # as wide as an index there takes
 
 INDEX = "ix_outbox_object_id"
 SCOPES = "ck_api_keys_scope"

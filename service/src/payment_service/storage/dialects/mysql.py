@@ -20,8 +20,9 @@ from sqlalchemy.ext.compiler import compiles
 
 from payment_service.storage.dialects import servers
 from payment_service.storage.dialects.mysql_address import SCHEMES
-from payment_service.storage.dialects.mysql_connector import COLLATION, MySQLConnector
+from payment_service.storage.dialects.mysql_connector import MySQLConnector
 from payment_service.storage.dialects.mysql_failures import READ_ONLY, MySQLFailures, error_number, is_duplicate
+from payment_service.storage.dialects.mysql_server import COLLATION
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:

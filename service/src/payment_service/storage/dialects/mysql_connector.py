@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.storage.dialects.mysql_address import read_address, tls_context
 from payment_service.storage.dialects.mysql_failures import REFUSED_LOGIN, error_number
+from payment_service.storage.dialects.mysql_server import COLLATION, VARIABLES, UnsuitableServer, problems, question
 
 if TYPE_CHECKING:
     from payment_service.config.secrets import Secret
@@ -20,9 +21,10 @@ SERVER_GRACE_SECONDS: Final = 5.0
 IDLE_IN_TRANSACTION_SECONDS: Final = 30
 FOUND_ROWS: Final = 2
 """A flag of the protocol: an UPDATE counts the rows it finds, not those it changes, as everywhere else."""
-COLLATION: Final = "utf8mb4_nopad_bin"
-"""MariaDB's, byte by byte; without `nopad` an id and the same with a space behind it would be one."""
-SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+SQL_MODE: Final = (
+    "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+    ",NO_AUTO_CREATE_USER"  # else a GRANT to a login that is not there makes it, without a password
+)
 
 
 class NoServerTakesWrites(ConnectionError):
@@ -56,6 +58,7 @@ class MySQLConnector:
 
         Raises:
             NoServerTakesWrites: no host does.
+            UnsuitableServer: the only host is not set up as it must be.
             Exception: what the driver raises for a refused login, or for the only host.
         """
         address = read_address(self._url.reveal())
@@ -67,7 +70,8 @@ class MySQLConnector:
             except Exception as error:
                 if len(hosts) == 1 or error_number(error) in REFUSED_LOGIN:
                     raise
-                reasons.append(f"{host[0]}:{host[1]}: {type(error).__name__}")
+                said = str(error) if isinstance(error, UnsuitableServer) else type(error).__name__
+                reasons.append(f"{host[0]}:{host[1]}: {said}")
                 continue
             if writable != self._replica:
                 self._last_good = host
@@ -116,13 +120,18 @@ class MySQLConnector:
             f"SET NAMES utf8mb4 COLLATE {COLLATION}",
             f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', sql_notes=0",
             f"SET SESSION innodb_lock_wait_timeout={self._lock_seconds}, {limit}{idle}",
+            f"SET SESSION lock_wait_timeout={self._lock_seconds}",
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         )
 
 
 async def _takes_writes(cursor: Any) -> bool:
-    await cursor.execute("SELECT @@global.read_only")
-    return not (await cursor.fetchone())[0]
+    """Tell it; raises UnsuitableServer."""
+    await cursor.execute(question())
+    found = dict(zip(VARIABLES, await cursor.fetchone(), strict=True))
+    if wrong := list(problems(found)):
+        raise UnsuitableServer("; ".join(wrong))
+    return not found["read_only"]
 
 
 def _close(connection: Any | None) -> None:

@@ -1,0 +1,47 @@
+"""Which scenarios run on which databases.
+
+SQLite and PostgreSQL run all that take a database; MariaDB a sample, and all of them under `make soak ONLY=mariadb`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+BOTH: Final = ("sqlite", "postgresql")
+SAMPLE: Final = frozenset(
+    {
+        "test_create_subscription.test_a_card_is_charged_and_the_subscription_is_active",
+        "test_erasure.test_nothing_personal_is_left_of_a_customer_deleted_at_stripe",
+        "test_erasure.test_killed_at_any_commit_it_ends_later",
+        "test_erasure.test_many_deletions_at_once_are_all_done",
+        "test_idempotency.test_concurrent_copies_charge_once",
+        "test_idempotency.test_a_retry_after_a_lost_answer_of_stripe_charges_once",
+        "test_idempotency.test_an_interrupted_request_is_resumed_although_its_price_is_not_sold_any_more",
+        "test_inbox.test_a_burst_costs_one_fetch",
+        "test_inbox.test_a_lease_that_has_run_out_is_taken_over_and_its_former_holder_settles_nothing",
+        "test_inbox.test_a_poison_event_blocks_nothing_and_is_dead_at_once",
+        "test_inbox.test_a_redelivery_arms_a_dead_event_and_one_that_waits_after_a_failure",
+        "test_inbox.test_every_kind_of_object_is_applied_as_stripe_has_it",
+        "test_inbox.test_events_of_one_object_are_claimed_by_one_worker_at_a_time",
+        "test_inbox.test_workers_that_claim_at_the_same_moment_never_share_an_object",
+        "test_order_independence.test_any_permutation_with_duplicates_and_losses_gives_the_rows_of_the_ordered_history",
+        "test_races.test_cancellations_of_one_subscription_at_the_same_moment_take_turns",
+        "test_reconcile.test_a_gap_longer_than_stripes_memory_starts_a_sweep_over_all_objects",
+        "test_reconcile.test_an_hour_without_webhooks_loses_no_state",
+        "test_reconcile.test_one_of_many_processes_runs_what_is_due",
+        "test_recovery.test_while_recovering_mutations_wait_and_everything_else_goes_on",
+        "test_retention.test_a_recent_audit_row_stays_whoever_deletes_it",
+        "test_retention.test_rows_go_in_batches_from_the_oldest_on",
+        "test_slots.test_a_second_product_on_one_subscription_takes_its_slot",
+        "test_slots.test_the_slot_of_a_product_that_two_share_is_free_when_both_have_ended",
+        "test_unknown_outcomes.test_after_a_day_the_object_is_found_by_its_metadata",
+    }
+)
+"""What the whole service is to do alike: creation, keys, claims, slots, order, audit, erasure, retention, recovery."""
+
+
+def of(module: str, test: str) -> tuple[str, ...]:
+    """Return the databases on which a test runs."""
+    chosen = f"{module.rpartition('.')[2]}.{test}" in SAMPLE
+    return (*BOTH, "mariadb") if chosen or os.environ.get("PAYMENTS_TEST_DATABASES") == "all" else BOTH
