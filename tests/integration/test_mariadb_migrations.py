@@ -16,7 +16,7 @@ from payment_service.migrations.runner import current_numbers, locked_connection
 from payment_service.migrations.support import APPLICATION_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
     from tests.servers.mariadb import MariaDBServer
@@ -46,7 +46,7 @@ def described(inspector: Inspector) -> dict[str, Any]:
     """Return what databases are to have in common: columns, whether they may be null, keys and unique keys."""
     found = {}
     for table in inspector.get_table_names():
-        unique = [key["column_names"] for key in inspector.get_unique_constraints(table)]
+        unique: list[Sequence[str | None]] = [key["column_names"] for key in inspector.get_unique_constraints(table)]
         unique += [index["column_names"] for index in inspector.get_indexes(table) if index["unique"]]
         found[table] = (
             {c["name"]: c["nullable"] for c in inspector.get_columns(table) if c["name"] not in ONLY_THERE},

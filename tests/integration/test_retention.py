@@ -12,6 +12,7 @@ from tests.integration.test_postgresql_grants import ROLE, owner_url, server
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import development_settings
 
+from payment_service.migrations.mysql_triggers import triggers
 from payment_service.storage.database import Database
 from payment_service.storage.retention import remove_old
 from payment_service.storage.tables import audit_log, outbox
@@ -55,13 +56,18 @@ async def append(database: Database, *ages: int) -> None:
     rows: list[dict[str, Any]] = [{"created_at": NOW - timedelta(days=days)} for days in ages]
     told = {"object_type": "thing", "object_id": "t", "before": None, "after": None, "cause": "c"}
     audited = {"actor": "cli:a", "action": "thing.change", "object_type": "thing", "object_id": "t", "details": {}}
+    stop, go_on = (
+        ((STAMPED.format("DISABLE"),), (STAMPED.format("ENABLE"),)) if database.dialect.has_roles else ((), ())
+    )
+    if not database.dialect.rolls_back_tables:  # MariaDB: no trigger can be switched off
+        stop, go_on = ("DROP TRIGGER audit_log_stamped",), (next(triggers()),)
     async with database.transaction() as connection:
-        if database.dialect.has_roles:
-            await connection.execute(text(STAMPED.format("DISABLE")))
+        for statement in stop:
+            await connection.exec_driver_sql(statement)
         await connection.execute(insert(outbox), [told | row for row in rows])
         await connection.execute(insert(audit_log), [audited | row for row in rows])
-        if database.dialect.has_roles:
-            await connection.execute(text(STAMPED.format("ENABLE")))
+        for statement in go_on:
+            await connection.exec_driver_sql(statement)
 
 
 async def ages(lab: Laboratory, table: Table) -> list[int]:

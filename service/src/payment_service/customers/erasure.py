@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from payment_service.customers.people import clear_mirror
 from payment_service.mirror import subscription
@@ -22,6 +22,7 @@ from payment_service.observability.metrics import ERASURES_OVERDUE
 from payment_service.operations.people import erase_operations
 from payment_service.storage import audit_log
 from payment_service.storage.personal_tables import personal_data
+from payment_service.storage.statements import RemoveRows
 from payment_service.storage.tables import customers, operations, subscriptions
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ async def remove_personal(connection: AsyncConnection, person: Person) -> int:
         personal_data.c.customer_id.in_(person.ids), is_filled(personal_data.c.stripe_customer_id, person.stripe_id)
     )
     some = select(personal_data.c.id).where(of_person).limit(BATCH)
-    return (await connection.execute(delete(personal_data).where(personal_data.c.id.in_(some)))).rowcount
+    return await RemoveRows(personal_data, some).run(connection, {})
 
 
 async def _is_under_way(connection: AsyncConnection, person: Person) -> bool:

@@ -102,7 +102,7 @@ def _indexes(table: Table) -> Iterator[Index]:
     yield from table.indexes
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
-            yield Index(constraint.name, *(table.c[column.name] for column in constraint.columns), unique=True)
+            yield Index(str(constraint.name), *(table.c[column.name] for column in constraint.columns), unique=True)
 
 
 def adapted(source: MetaData) -> MetaData:
