@@ -88,6 +88,8 @@ _FORMS: Final = (
     ),
     # PASSWORD '…' and IDENTIFIED BY '…' of SQL, with escapes E'…' and U&'…'
     rf"(?P<sql>(?:password|identified[ \t]+by)[ \t]+(?:e|u&)?)(?=\\*'){_QUOTED.format('sql_quote')}",
+    # <password>…</password>
+    rf"(?P<element>{_NAME}>)[^<]{{1,1000}}+(?=</)",
     # --token …
     rf"(?P<option>--[\w-]{{0,24}}?{_NAME}[ \t]+)(?!-)(?:{_QUOTED.format('option_quote')}|{_BARE})",
     # X-Forwarded-For: …, … and Cookie: a=…; b=…
@@ -102,7 +104,7 @@ _FORMS: Final = (
     ),
 )
 PAIR: Final = re.compile(rf"{_BEGINNING}(?:{'|'.join(_FORMS)})", re.IGNORECASE | re.DOTALL)
-PAIR_MARKS: Final = ("=", ":", "'", "--")
+PAIR_MARKS: Final = ("=", ":", "'", "--", "</")
 PAIR_FORMS: Final = (
     "argument",
     "single",
@@ -111,6 +113,7 @@ PAIR_FORMS: Final = (
     "member",
     "header",
     "sql",
+    "element",
     "option",
     "addresses",
     "cookies",
