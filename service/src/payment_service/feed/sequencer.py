@@ -68,7 +68,7 @@ class Sequencer:
                 continue
             total += passed.numbered
             if passed.numbered:
-                self._tell()
+                self._announce()
             if not passed.more:
                 return total
 
@@ -80,7 +80,7 @@ class Sequencer:
             if removed < TRIM_BATCH:
                 break
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         if self.on_numbered is not None:
             self.on_numbered()
         self._notifier.notify()
