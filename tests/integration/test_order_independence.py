@@ -78,7 +78,7 @@ def present(found: Laboratory) -> dict[str, set[str]]:
     return {
         kind: {obj["id"] for obj in found.simulator.state.all(kind)}
         for kind in KINDS
-        if kind not in {"checkout.session", "customer", "product", "invoice_payment"}
+        if kind not in {"checkout.session", "customer", "product", "invoice_payment", "payment_method"}
     }
 
 

@@ -17,6 +17,11 @@ CARDS = ("pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_createDispute", 
 WEEK = 7 * 86400
 
 
+def unsaved(obj: dict[str, Any]) -> bool:
+    """Tell of a payment method that no customer has: Stripe may have made no event of it."""
+    return obj["object"] == "payment_method" and obj["customer"] is None
+
+
 class Account:
     """Does things in an account, each as the caller's chance says; what Stripe refuses does not happen."""
 

@@ -23,7 +23,10 @@ from stripe_simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-UNSEEN = {"created_at", "updated_at", "stripe_updated", "id", "customer_id", "joined", "joined_at", "address_since"}
+UNSEEN = {
+    *("created_at", "updated_at", "stripe_updated", "id", "customer_id", "joined", "joined_at", "address_since"),
+    *("last_customer_id", "payment_methods_at"),
+}
 """Columns that tell when something was seen here and under which id of ours, not what Stripe says."""
 MIRROR = {kind: target.table for kind, target in KINDS.items()}
 ROUNDS = 60

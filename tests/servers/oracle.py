@@ -82,6 +82,15 @@ def _error(path: str) -> Callable[[dict[str, Any]], Any]:
     return lambda obj: member(obj, f"{path}.decline_code") or member(obj, f"{path}.code")
 
 
+def _card(method: dict[str, Any]) -> dict[str, Any]:
+    names = ("brand", "last4", "exp_month", "exp_year", "funding", "country", "fingerprint")
+    return {name: method["card"][name] for name in names} | {"wallet": member(method, "card.wallet.type")}
+
+
+def _billing_details(method: dict[str, Any]) -> dict[str, Any]:
+    return {name: method["billing_details"][name] for name in ("name", "email", "phone", "address")}
+
+
 _COMMON: dict[str, Rule] = {"livemode": "livemode", "metadata": "metadata", "currency": "currency"}
 _CUSTOMER: dict[str, Rule] = {"stripe_customer_id": "customer"}
 ORACLE: dict[str, dict[str, Rule]] = {
@@ -89,6 +98,7 @@ ORACLE: dict[str, dict[str, Rule]] = {
         "email": lambda obj: obj["email"],
         "address_key": _address,
         "name": "name",
+        "default_payment_method_id": "invoice_settings.default_payment_method",
         "metadata": _own_metadata,
         "livemode": "livemode",
         "deleted": lambda _: False,
@@ -182,6 +192,17 @@ ORACLE: dict[str, dict[str, Rule]] = {
         "metadata": "metadata",
         "livemode": "livemode",
     },
+    "payment_method": _CUSTOMER
+    | {
+        "type": "type",
+        "allow_redisplay": "allow_redisplay",
+        "card": lambda obj: _card(obj) if obj["customer"] else {},
+        "billing_details": lambda obj: _billing_details(obj) if obj["customer"] else {},
+        "metadata": lambda obj: obj["metadata"] if obj["customer"] else {},
+        "detached": lambda obj: obj["customer"] is None,
+        "livemode": "livemode",
+        "created_at": at("created"),
+    },
     "charge": _COMMON
     | _CUSTOMER
     | {
@@ -232,7 +253,11 @@ ORACLE: dict[str, dict[str, Rule]] = {
     },
 }
 DELETED: Mapping[str, Mapping[str, Any]] = {
-    "customer": {"email": None, "address_key": None, "name": None, "metadata": {}, "deleted": True},
+    "customer": {
+        **dict.fromkeys(("email", "address_key", "name", "default_payment_method_id")),
+        "metadata": {},
+        "deleted": True,
+    },
     "product": {"name": None, "active": False, "metadata": {}, "deleted": True},
 }
 """What a row still says of an object that Stripe has no more (docs.stripe.com/api/customers/delete)."""
@@ -249,6 +274,8 @@ OURS = {
     "joined",
     "joined_at",
     "address_since",
+    "last_customer_id",
+    "payment_methods_at",
     "operation_id",
     "stripe_updated",
     "created_at",

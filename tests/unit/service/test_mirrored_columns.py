@@ -45,6 +45,7 @@ ALWAYS = {
     "items",
     "deleted",
     "metadata",
+    "type",
 }
 """Members that Stripe's reference never calls nullable where a row needs them."""
 

@@ -1,8 +1,8 @@
 """Triggers of MySQL and MariaDB: an audit log that is only appended to, and personal fields in a table of their own.
 
-They do what those of migrations 3, 7, 14, 15 and 18 do on PostgreSQL. Two things differ. The number of a row is not
-known before it is inserted, so what was parted from it is named by a UUID. And TRUNCATE fires no trigger; it takes the
-right to DROP, which the application's login has not.
+They do what those of migrations 3, 7, 14, 15, 18 and 21 do on PostgreSQL. Two things differ. The number of a row is
+not known before it is inserted, so what was parted from it is named by a UUID. And TRUNCATE fires no trigger; it takes
+the right to DROP, which the application's login has not.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ STRIPES: Final = """
         WHEN 'disputes' THEN (SELECT c.stripe_customer_id FROM disputes d JOIN charges c ON c.id = d.charge_id
             WHERE d.id = NEW.object_id)
         WHEN 'checkout_sessions' THEN (SELECT stripe_customer_id FROM checkout_sessions WHERE id = NEW.object_id)
+        WHEN 'payment_methods' THEN (SELECT last_customer_id FROM payment_methods WHERE id = NEW.object_id)
     END
 """
 _ON_BEHALF_OF: Final = f"""

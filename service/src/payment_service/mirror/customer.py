@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from sqlalchemy import and_, bindparam, select, update
 
 from payment_service.mail_addresses import mail_key
@@ -15,7 +16,7 @@ from payment_service.mirror.kind import DELETED, Columns, Kind, Shape
 from payment_service.mirror.person import foreign_id
 from payment_service.storage.mirror import lock, mirror, moment
 from payment_service.storage.tables import customers
-from payment_service.stripe_api.objects import Metadata, Name, Seconds, read
+from payment_service.stripe_api.objects import Id, Metadata, Name, Seconds, id_of, read
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,12 +52,19 @@ _SET_STRIPE_ID: Final = (
 """A customer of Stripe's that has a row already keeps that, whatever a person writes into its metadata at Stripe."""
 
 
+class InvoiceSettings(Struct):
+    """What invoices are paid with."""
+
+    default_payment_method: Id | None = None
+
+
 class Customer(Shape, kw_only=True):
     """What is read of one."""
 
     email: Name | None = None
     name: str | None = None
     created: Seconds | None = None
+    invoice_settings: InvoiceSettings | None = None
     metadata: Metadata | None = None
     deleted: bool | None = None
 
@@ -68,12 +76,13 @@ class Customer(Shape, kw_only=True):
     def columns(self) -> Columns:
         """Return what the row holds; of a deleted one nothing personal, as at Stripe."""
         if self.deleted:
-            gone: Columns = dict.fromkeys(("email", "address_key", "name"))
+            gone: Columns = dict.fromkeys(("email", "address_key", "name", "default_payment_method_id"))
             return {**gone, "metadata": {}, "livemode": self.livemode, "deleted": True}
         return {
             "email": self.email,
             "address_key": self.address_key,
             "name": self.name,
+            "default_payment_method_id": id_of((self.invoice_settings or InvoiceSettings()).default_payment_method),
             "metadata": {k: v for k, v in (self.metadata or {}).items() if not k.startswith("lean_payments_")},
             "livemode": self.livemode,
             "deleted": False,

@@ -120,6 +120,8 @@ class Kind:
     """Returns the object that changed with this one without an event of its own."""
     listing: Mapping[str, str] = field(default_factory=dict)
     """Parameters that make Stripe's list complete."""
+    listed: bool = True
+    """Whether Stripe lists all of them; else a customer's are listed, once somebody asks for them."""
     guards: bool = False
     """Whether a creation's guards look at these rows: the history is imported, and a recovery must have seen it."""
     of_person: Callable[[Person], ColumnElement[bool]] | None

@@ -2,7 +2,7 @@
 
 What differs goes into the inbox as an event of ours that shows the object, and is applied as any other. Objects deleted
 at Stripe are in no list: customers are asked for (`absence.py`), a deletion of another kind in such a gap stays unseen
-until something else tells of it.
+until something else tells of it. What Stripe lists for a customer alone is listed anew when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -110,6 +110,10 @@ class DriftSweep:
         seen: float | None,
     ) -> None:
         kind = KINDS[name]
+        if not kind.listed:
+            if not dry_run:
+                await self._distrust(name)
+            return
         absence = Absence(self._database, self._gateway, budget=self._budget, livemode=self._livemode, seen=seen)
         while True:
             await self._budget.take()
@@ -128,6 +132,12 @@ class DriftSweep:
                 )
             if not page.has_more:
                 return
+
+    async def _distrust(self, name: str) -> None:
+        """Let lists of customers count only from now on."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            await write_cursor(connection, f"{name}s.lists", {"since": now.isoformat()}, now=now)
 
     async def _differing(self, kind: Kind, objects: list[JsonObject]) -> list[JsonObject]:
         """Return the objects that differ from their rows and of which no event waits."""

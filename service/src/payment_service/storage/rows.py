@@ -31,6 +31,8 @@ class CustomerRow(MappedRow, Protocol):
     address_key: str | None
     email_key: str | None
     name: str | None
+    default_payment_method_id: str | None
+    payment_methods_at: datetime | None
     origin: str
     livemode: bool
     deleted: bool

@@ -45,6 +45,8 @@ customers = Table(
     Column("address_key", Text, comment="the address in the one form by which it is compared"),
     Column("email_key", Text, comment="address_key of one made by address alone: two requests make one"),
     Column("name", Text),
+    Column("default_payment_method_id", Text),
+    Column("payment_methods_at", UtcDateTime, comment="from when on all that it has saved is here; null: not yet"),
     Column("metadata", Json, nullable=False),
     Column("origin", Text, nullable=False, comment="api: made here; stripe: seen in an event"),
     Column("livemode", Boolean, nullable=False),
