@@ -26,6 +26,7 @@ from payment_service.config.secrets import Secret
 from payment_service.http.drain import DrainState
 from payment_service.http.route_access import SCOPES
 from payment_service.http.server import Servers, listen
+from payment_service.mirror.payment_method import payment_methods
 from payment_service.storage.tables import events, operations
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ async def _examples(stack: Stack) -> dict[str, str]:
     """Ids of what is there, so that who gets in would be answered 200."""
     created = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
     assert (await stack.client.post("/api/v1/customers", json={"reference": REFERENCE})).status_code == 201
+    setup = (await stack.client.post("/api/v1/setup-intents", json={"customer_reference": REFERENCE})).json()
+    method, *_ = await stack.until(lambda: stack.rows(payment_methods))
     event, *_ = await stack.until(lambda: stack.rows(events))
     operation, *_ = await stack.rows(operations)
     return {
@@ -125,6 +128,8 @@ async def _examples(stack: Stack) -> dict[str, str]:
         "customer_id": created["customer_id"],
         "event_id": event["id"],
         "operation_id": operation["id"],
+        "setup_intent_id": setup["id"],
+        "payment_method_id": method["id"],
         "reference": REFERENCE,
         "file_path": "swagger-ui.css",
     }

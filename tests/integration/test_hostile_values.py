@@ -121,10 +121,17 @@ HEADERS = (
 PATHS_AT_STRIPE = re.compile(
     r"/v1/([a-z_]+|checkout/sessions"  # lists, the balance, and what is made
     r"|(customers|prices|subscriptions|payment_methods|payment_intents|invoices|products)/[A-Za-z0-9._:@-]+"
-    r"|payment_methods/[A-Za-z0-9._:@-]+/attach)"
+    r"|payment_methods/[A-Za-z0-9._:@-]+/(attach|detach)|customers/[A-Za-z0-9._:@-]+/payment_methods)"
 )
 KNOWN_OBJECTS = {"price_pro", "price_basic"}
-GOOD_PATH = {"subscription_id": "lps_1", "customer_id": "lpc_1", "event_id": "evt_1", "operation_id": "lpo_1"}
+GOOD_PATH = {
+    "subscription_id": "lps_1",
+    "customer_id": "lpc_1",
+    "event_id": "evt_1",
+    "operation_id": "lpo_1",
+    "setup_intent_id": "seti_1",
+    "payment_method_id": "pm_1",
+}
 
 
 class Place(NamedTuple):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING, Any
 
-from payment_service.storage.tables import subscriptions
+import pytest
+from tests.servers.stack import CREATE, PRICE
+
+from payment_service.mirror.payment_method import payment_methods
+from payment_service.storage.tables import customers, subscriptions
 from payment_service.stripe_api import calls
 
 if TYPE_CHECKING:
-    import pytest
     from tests.servers.stack import Stack
 
 
@@ -17,9 +21,9 @@ async def test_an_event_that_overtakes_the_answer_of_stripe_is_not_undone(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The customer confirms, and the event is applied, between Stripe's answer and our recording of it."""
-    original = calls.create_subscription
+    original: Any = calls.create_subscription
 
-    async def overtaken(*arguments: Any, **more: Any) -> dict[str, Any]:
+    async def overtaken(*arguments: Any, **more: Any) -> Any:
         answer = await original(*arguments, **more)
         intent = answer["latest_invoice"]["confirmation_secret"]["client_secret"].partition("_secret_")[0]
         stack.clock.advance(5)
@@ -58,10 +62,10 @@ async def test_an_event_that_arrives_while_the_object_is_fetched_is_not_undone(
 ) -> None:
     """The worker fetches a subscription; before it writes, a cancellation by our API is recorded."""
     made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
-    original = calls.retrieve
+    original: Any = calls.retrieve
     interfered: list[str] = []
 
-    async def interrupted(gateway: Any, collection: str, object_id: str) -> dict[str, Any]:
+    async def interrupted(gateway: Any, collection: str, object_id: str) -> Any:
         obj = await original(gateway, collection, object_id)
         if collection == "subscriptions" and not interfered:
             interfered.append(object_id)
@@ -79,3 +83,35 @@ async def test_an_event_that_arrives_while_the_object_is_fetched_is_not_undone(
         return bool(row["cancel_at_period_end"] and row["metadata"] == {"touched": "yes"})
 
     await stack.until(ending)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_detaching_choosing_and_subscribing_with_one_card_at_once_end_as_stripe_has_it(
+    stack: Stack, seed: int
+) -> None:
+    """Whoever comes first: Stripe and the mirror agree, nothing is charged twice, and no answer is a fault of ours."""
+    made = (await stack.client.post("/api/v1/customers", json={"reference": "user-1"})).json()
+    routes = stack.simulator.routes
+    method = routes.methods.attach("pm_card_visa", made["stripe_customer_id"])
+    body = {"price_id": PRICE, "customer_id": made["id"], "payment_method_id": method["id"]}
+    path = f"/api/v1/payment-methods/{method['id']}"
+    wanted = [(f"{path}/detach", {}), (f"{path}/set-default", {}), (CREATE, body)]
+    calls = [(path, body, number) for number, (path, body) in enumerate(wanted * 2)]
+    Random(seed).shuffle(calls)
+
+    async def send(path: str, body: dict[str, Any], number: int) -> int:
+        key = {"Idempotency-Key": f"race-{number}"}
+        return (await stack.client.post(path, json=body, headers=key)).status_code
+
+    statuses = await asyncio.gather(*(send(*call) for call in calls))
+    assert set(statuses) <= {200, 201, 402, 404, 409, 422, 429}, statuses
+    assert len(stack.charges()) <= 1
+
+    async def agrees() -> bool:
+        rows = {row["id"]: row for row in await stack.rows(payment_methods)}
+        (payer,) = (row for row in await stack.rows(customers) if row["id"] == made["id"])
+        at_stripe = stack.simulator.state.get("customer", made["stripe_customer_id"])
+        default = at_stripe["invoice_settings"]["default_payment_method"]
+        return bool(rows) and rows[method["id"]]["detached"] and payer["default_payment_method_id"] == default is None
+
+    await stack.until(agrees)

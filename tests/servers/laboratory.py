@@ -32,6 +32,11 @@ MIRROR = {kind: target.table for kind, target in KINDS.items()}
 ROUNDS = 60
 
 
+def seen(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that say what Stripe says."""
+    return {name: value for name, value in columns.items() if name not in UNSEEN}
+
+
 class Laboratory:
     """One database, one simulated account at a time."""
 
@@ -86,7 +91,7 @@ class Laboratory:
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for kind, target in KINDS.items():
             rows = await self.rows(target.table)
-            found[kind] = {row[target.key]: {k: v for k, v in row.items() if k not in UNSEEN} for row in rows}
+            found[kind] = {row[target.key]: seen(row) for row in rows}
         return found
 
     def since(self, seconds: int) -> datetime:

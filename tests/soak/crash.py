@@ -147,9 +147,19 @@ class Crashes:
             answer = await self._ask(CREATE, {"price_id": PRICE, "email": email, **scenario.first}, {})
             assert answer.status_code == 201, answer.text
             made = answer.json()
-        if scenario.cancels:
-            return f"/api/v1/subscriptions/{made['id']}/cancel", scenario.body
-        return CREATE, {"price_id": PRICE, "email": email, **scenario.body}
+        match scenario.call:
+            case "create":
+                return CREATE, {"price_id": PRICE, "email": email, **scenario.body}
+            case "cancel":
+                return f"/api/v1/subscriptions/{made['id']}/cancel", scenario.body
+            case "save":
+                return "/api/v1/setup-intents", {"customer_id": made["customer_id"], **scenario.body}
+        (method,) = self._of("payment_method", made["stripe_customer_id"])
+        verb = "set-default" if scenario.call == "choose" else "detach"
+        return f"/api/v1/payment-methods/{method['id']}/{verb}", scenario.body
+
+    def _of(self, kind: str, customer: str) -> list[dict[str, Any]]:
+        return [found for found in self.simulator.state.all(kind) if found["customer"] == customer]
 
     async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         """Ask the survivor, again while it answers that somebody else is at it."""
@@ -182,6 +192,18 @@ class Crashes:
         assert len(customers) == 1, f"{len(customers)} customers"
         assert [found["status"] for found in subscriptions] == [scenario.subscription]
         assert charges == scenario.charges
+        if scenario.leaves:
+            (customer,) = customers
+            assert self._left(customer) == scenario.leaves
+
+    def _left(self, customer: dict[str, Any]) -> dict[str, int]:
+        """Count what became of a customer's payment methods."""
+        told = [event["data"].get("previous_attributes") or {} for event in self.simulator.state.all("event")]
+        return {
+            "setup intents": len(self._of("setup_intent", customer["id"])),
+            "detached": sum(before.get("customer") == customer["id"] for before in told),
+            "defaults": int(customer["invoice_settings"]["default_payment_method"] is not None),
+        }
 
     def _check_at_rest(self, scenario: Scenario, email: str) -> None:
         """Without a retry the request may never have begun, but nothing may be half done."""

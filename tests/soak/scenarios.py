@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 CREATE = "/api/v1/payments/create-subscription"
 AMOUNT = 2900
@@ -18,8 +18,8 @@ class Scenario:
     """Of the request; the customer's address is added."""
     first: dict[str, Any] | None = None
     """Body of a create-subscription request that is made before, undisturbed."""
-    cancels: bool = False
-    """Whether the request cancels what `first` made."""
+    call: Literal["create", "cancel", "save", "choose", "detach"] = "create"
+    """A creation; or what is done with the subscription that `first` made, its customer or its customer's card."""
     status: int
     """Of the answer."""
     subscription: str
@@ -27,8 +27,16 @@ class Scenario:
     charges: list[int] = field(default_factory=list)
     """Amounts that were charged, in minor units."""
 
+    leaves: dict[str, int] = field(default_factory=dict)
+    """Of a customer's payment methods: how many setup intents, detachings and defaults there are."""
+
 
 CARD = {"payment_method_id": "pm_card_visa"}
+OF_METHODS: tuple[tuple[Literal["save", "choose", "detach"], str], ...] = (
+    ("save", "setup intents"),
+    ("choose", "defaults"),
+    ("detach", "detached"),
+)
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -50,11 +58,24 @@ SCENARIOS = {
         Scenario(
             name="cancel",
             first=CARD,
-            cancels=True,
+            call="cancel",
             body={"at_period_end": False},
             status=200,
             subscription="canceled",
             charges=[AMOUNT],
+        ),
+        *(
+            Scenario(
+                name=call,
+                first=CARD,
+                call=call,
+                body={},
+                status=201 if call == "save" else 200,
+                subscription="active",
+                charges=[AMOUNT],
+                leaves={"setup intents": 0, "detached": 0, "defaults": 0} | {left: 1},
+            )
+            for call, left in OF_METHODS
         ),
     )
 }

@@ -11,9 +11,15 @@ from payment_service.customers.creation import CustomerCreation, CustomerCreatio
 from payment_service.customers.history import History
 from payment_service.customers.selection import Selection
 from payment_service.customers.service import Customers
+from payment_service.mirror import customer, payment_method, setup_intent
+from payment_service.operations.recorder import ObjectRecorder
 from payment_service.operations.service import Operations, driver
 from payment_service.operations.steps import Steps
+from payment_service.payment_methods import changes, setup_intents
+from payment_service.payment_methods.listing import Listing
+from payment_service.payment_methods.service import PaymentMethods
 from payment_service.payments.declines import Declines
+from payment_service.stripe_api import calls
 from payment_service.stripe_api.reads import StripeReads
 from payment_service.subscriptions import cancellation, creation_state
 from payment_service.subscriptions.creation import SubscriptionCreation
@@ -27,6 +33,8 @@ from payment_service.subscriptions.service import Subscriptions
 if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.config.settings import Settings
+    from payment_service.json_types import JsonObject
+    from payment_service.operations.service import Handler
     from payment_service.ratelimit.limiter import Limiter
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
@@ -41,6 +49,7 @@ class Billing(NamedTuple):
     customers: Customers
     customer_creation: CustomerCreation
     selection: Selection
+    payment_methods: PaymentMethods
     subscriptions: Subscriptions
 
 
@@ -74,11 +83,11 @@ def build_billing(
         stripe_prices=stripe_prices,
         steps=steps,
     )
-    creating_customer = CustomerCreationStep(customers, steps, clock=clock, livemode=livemode)
     handlers = (
         driver(creation_state.KIND, creating.handle)
         | driver(cancellation.KIND, cancellation.SubscriptionCancellation(gateway, recorder, steps).handle)
-        | driver(CREATE_CUSTOMER, creating_customer.handle)
+        | driver(CREATE_CUSTOMER, CustomerCreationStep(customers, steps, clock=clock, livemode=livemode).handle)
+        | _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
     )
     operations = Operations(database, clock=clock, recovery=recovery, settings=settings.work, handlers=handlers)
     subscriptions = Subscriptions(
@@ -90,5 +99,35 @@ def build_billing(
         limits=CreationLimits(declines, settings.http),
         livemode=livemode,
     )
+    listing = Listing(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
+    methods = PaymentMethods(database, operations=operations, listing=listing, livemode=livemode)
     creation = CustomerCreation(operations, clock=clock, livemode=livemode)
-    return Billing(operations, catalog, customers, creation, selection, subscriptions)
+    return Billing(operations, catalog, customers, creation, selection, methods, subscriptions)
+
+
+def _of_payment_methods(
+    database: Database, gateway: StripeGateway, steps: Steps, *, clock: Clock, livemode: bool
+) -> dict[str, Handler]:
+    """Return what drives the operations on payment methods and setup intents."""
+
+    async def method(method_id: str) -> JsonObject:
+        return await changes.present(gateway, method_id, livemode=livemode)
+
+    async def payer(customer_id: str) -> JsonObject:
+        return {"livemode": livemode, **await calls.retrieve_customer(gateway, customer_id)}
+
+    async def setup(setup_intent_id: str) -> JsonObject:
+        return await calls.retrieve(gateway, setup_intent.KIND.collection, setup_intent_id)
+
+    changing = changes.PaymentMethodChanges(
+        gateway,
+        methods=ObjectRecorder(database, kind=payment_method.KIND, retrieve=method, clock=clock),
+        customers=ObjectRecorder(database, kind=customer.KIND, retrieve=payer, clock=clock),
+        steps=steps,
+    )
+    setups = ObjectRecorder(database, kind=setup_intent.KIND, retrieve=setup, clock=clock)
+    return (
+        driver(setup_intents.KIND, setup_intents.SetupIntentCreation(gateway, setups, steps).handle)
+        | driver(changes.DETACH, changing.detach)
+        | driver(changes.SET_DEFAULT, changing.set_default)
+    )

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from payment_service.events.worker import Worker
     from payment_service.http.gate import Gate
     from payment_service.operations.service import Operations
+    from payment_service.payment_methods.service import PaymentMethods
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
     from payment_service.storage.changed_rows import Change
@@ -63,6 +64,7 @@ class Parts:
     customers: Customers
     customer_creation: CustomerCreation
     selection: Selection
+    payment_methods: PaymentMethods
     subscriptions: Subscriptions
     inbox: Inbox
     worker: Worker
@@ -119,6 +121,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         customers=billing.customers,
         customer_creation=billing.customer_creation,
         selection=billing.selection,
+        payment_methods=billing.payment_methods,
         subscriptions=billing.subscriptions,
         inbox=inbox,
         importer=importer,
@@ -177,6 +180,7 @@ def services(parts: Parts) -> dict[str, object]:
     return {
         "subscriptions": parts.subscriptions,
         "customers": parts.customers,
+        "payment_methods": parts.payment_methods,
         "customer_creation": parts.customer_creation,
         "catalog": parts.catalog,
         "operations": parts.operations,

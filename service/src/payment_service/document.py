@@ -48,6 +48,7 @@ _SECURITY_SCHEME: Final = {
 }
 _TAGS: Final = {
     "subscriptions": "What customers are subscribed to, as last heard from Stripe.",
+    "payment methods": "What customers have saved to pay with, and how they save it.",
     "customers": "Whom subscriptions are for, by our id, Stripe's id or your own reference.",
     "catalogue": "Prices of Stripe's catalogue that can be ordered.",
     "administration": "For operators: events received from Stripe, operations, and reconciliation with Stripe.",
@@ -163,9 +164,10 @@ def _timestamp(schema: dict[str, Any], annotation: Any) -> dict[str, Any]:
 
 def _field_docs(model: type) -> dict[str, str]:
     """Return the docstrings below a class's fields, in one line each; Python keeps them in the source alone."""
+    inherited = [_field_docs(base) for base in model.__bases__ if base not in {object, msgspec.Struct}]
+    found = {name: text for texts in inherited for name, text in texts.items()}
     (drawn,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(drawn, ast.ClassDef)
-    found = {}
     for field, text in itertools.pairwise(drawn.body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             assert isinstance(field.target, ast.Name)

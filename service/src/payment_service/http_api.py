@@ -30,6 +30,7 @@ from payment_service.http.route_access import OPT, check_declared, public
 from payment_service.http.scope import noted
 from payment_service.operations import admin_routes as operations
 from payment_service.operations.requests import Caller, read_caller
+from payment_service.payment_methods import routes as payment_methods
 from payment_service.reconcile import routes as reconcile
 from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.subscriptions import routes as subscriptions
@@ -122,6 +123,7 @@ def _handlers() -> list[ControllerRouterHandler]:
     return [
         *subscriptions.HANDLERS,
         *customers.HANDLERS,
+        *payment_methods.HANDLERS,
         *catalog.HANDLERS,
         *inbox.HANDLERS,
         *reconcile.HANDLERS,

@@ -30,6 +30,8 @@ SAMPLES: dict[str, Any] = {
     "payment_method": "pm_card_visa",
     "quantity": 2,
     "trial_days": 7,
+    "usage": "off_session",
+    "mark": ("lean_payments_operation", "lpk_1"),
 }
 TYPES: dict[str, Any] = {
     "str": "id_123",
@@ -114,6 +116,12 @@ async def _use_the_service(stack: Stack) -> None:
     for at_period_end in (True, False):
         path = f"/api/v1/subscriptions/{paid.json()['id']}/cancel"
         await stack.client.post(path, json={"at_period_end": at_period_end})
+    made = await stack.client.post("/api/v1/setup-intents", json={"customer_id": paid.json()["customer_id"]})
+    method = stack.simulator.routes.setups.confirm(
+        stack.simulator.state.get("setup_intent", made.json()["id"]), {"payment_method": "pm_card_visa"}
+    )["payment_method"]
+    for verb in ("set-default", "detach"):
+        assert (await stack.client.post(f"/api/v1/payment-methods/{method}/{verb}", json={})).status_code == 200
     await stack.client.get("/api/v1/prices")
     await stack.client.get("/health")
 

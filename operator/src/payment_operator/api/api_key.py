@@ -36,7 +36,7 @@ NEEDED: Final = (
     "payment_method_write",
     "plan_read",
     "product_read",
-    "setup_intent_read",
+    "setup_intent_write",
     "subscription_write",
 )
 """What the service does at Stripe; tests/contract compares it with the service's calls."""

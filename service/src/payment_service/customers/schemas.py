@@ -49,6 +49,8 @@ class CustomerView(msgspec.Struct, kw_only=True):
     """Address, as at Stripe; null without one."""
     name: str | None
     """Name, as at Stripe; null without one."""
+    default_payment_method_id: str | None
+    """Stripe's id of what invoices are paid with where a subscription names no other; null without one."""
     metadata: dict[str, str]
     """Yours, as at Stripe."""
     livemode: bool

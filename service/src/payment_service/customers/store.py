@@ -124,6 +124,8 @@ async def insert_customer(
         "address_key": key,
         "email_key": key if wanted.unique_email else None,
         "name": wanted.name,
+        "default_payment_method_id": None,
+        "payment_methods_at": now,
         "metadata": dict(wanted.metadata),
         "origin": "api",
         "livemode": wanted.livemode,
@@ -152,6 +154,7 @@ def to_view(row: CustomerRow) -> CustomerView:
         reference=row.reference,
         email=row.email,
         name=row.name,
+        default_payment_method_id=row.default_payment_method_id,
         metadata=row._mapping["metadata"],  # noqa: SLF001 - `row.metadata` is an attribute of Row itself
         livemode=row.livemode,
         created_at=row.created_at,

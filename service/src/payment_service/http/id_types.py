@@ -35,6 +35,9 @@ API_KEY: Final = _prefixed("lpk")
 EVENT: Final = _prefixed("evt", "rec", "unreadable")
 """Of Stripe's, of those that reconciliation makes, and of signed bodies that name no id."""
 PAYMENT_METHOD: Final = _prefixed("pm", "card", "src")
+SETUP_INTENT: Final = _prefixed("seti")
+METHOD_TYPE: Final = rf"^[a-z][a-z0-9_]*{END}"
+"""docs.stripe.com/api/payment_methods/object#payment_method_object-type."""
 OBJECT: Final = rf"^(?!\.{{1,2}}$){_SAFE}+{END}"
 """Of any object of Stripe's, and of a price."""
 PATH_REFERENCE: Final = rf"^(?!\.{{1,2}}$){_SAFE}{{1,128}}{END}"
@@ -59,6 +62,8 @@ FORMS: Final = {
     OPERATION: "our id of an operation: lpo_ and letters or digits",
     EVENT: "Stripe's id of an event: evt_ and letters or digits",
     PAYMENT_METHOD: "Stripe's id of a payment method: pm_…, card_… or src_…",
+    SETUP_INTENT: "Stripe's id of a setup intent: seti_ and letters or digits",
+    METHOD_TYPE: "a type of payment method in Stripe's words: lower-case letters, digits and _",
     OBJECT: "Stripe's id of the object: letters, digits or . _ : @ -",
     PATH_REFERENCE: "letters, digits or . _ : @ -; ask for other references with ?reference=",
     EVENT_TYPES: "a type of event (invoice.paid), or how several begin and * (invoice.*)",

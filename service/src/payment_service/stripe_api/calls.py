@@ -88,6 +88,58 @@ async def attach_payment_method(gateway: StripeGateway, payment_method: str, *, 
     )
 
 
+async def retrieve_payment_method(gateway: StripeGateway, payment_method: str) -> JsonObject:
+    """Retrieve a payment method (docs.stripe.com/api/payment_methods/retrieve)."""
+    return await gateway.request("retrieve_payment_method", "get", "payment_methods", payment_method)
+
+
+async def list_payment_methods(gateway: StripeGateway, customer: str, **params: object) -> Page:
+    """List a page of what a customer has (docs.stripe.com/api/payment_methods/customer_list)."""
+    params = {"limit": 100, **params}
+    return await _page(gateway, "list_payment_methods", "customers", customer, "payment_methods", params=params)
+
+
+async def detach_payment_method(gateway: StripeGateway, payment_method: str, *, key: str) -> JsonObject:
+    """Detach a payment method for good (docs.stripe.com/api/payment_methods/detach)."""
+    path = ("payment_methods", payment_method, "detach")
+    return await gateway.request("detach_payment_method", "post", *path, idempotency_key=key)
+
+
+async def set_default_payment_method(
+    gateway: StripeGateway, customer: str, *, payment_method: str, key: str
+) -> JsonObject:
+    """Let a customer's invoices be paid with it (docs.stripe.com/api/customers/update).
+
+    Return the customer as it is now: a replay shows what it was at the first call.
+    """
+    params = {"invoice_settings": {"default_payment_method": payment_method}}
+    answer = await gateway.call("update_customer", "post", "customers", customer, params=params, idempotency_key=key)
+    return await retrieve_customer(gateway, customer) if answer.replayed else answer.object
+
+
+async def create_setup_intent(
+    gateway: StripeGateway, *, key: str, customer: str, usage: str, metadata: Mapping[str, str]
+) -> JsonObject:
+    """Create a setup intent and return it as it is now (docs.stripe.com/api/setup_intents/create)."""
+    params = {"customer": customer, "usage": usage, "metadata": dict(metadata)}
+    answer = await gateway.call("create_setup_intent", "post", "setup_intents", params=params, idempotency_key=key)
+    return await retrieve(gateway, "setup_intents", id_in(answer.object)) if answer.replayed else answer.object
+
+
+async def find_setup_intent(gateway: StripeGateway, *, customer: str, mark: tuple[str, str]) -> JsonObject | None:
+    """Return the customer's setup intent with this mark in its metadata (docs.stripe.com/api/setup_intents/list)."""
+    name, value = mark
+    after: str | None = None
+    while True:
+        page = await list_page(gateway, "setup_intents", customer=customer, starting_after=after)
+        for obj in page.objects:
+            if member(obj, "metadata").get(name) == value:
+                return obj
+        if not page.has_more:
+            return None
+        after = page.last_id
+
+
 async def create_subscription(gateway: StripeGateway, terms: SubscriptionTerms, *, key: str) -> JsonObject:
     """Create a subscription (docs.stripe.com/api/subscriptions/create).
 

@@ -10,6 +10,8 @@ import pytest
 from payment_service.customers.creation import KIND as CREATE_CUSTOMER
 from payment_service.errors import OperationUnreadable
 from payment_service.operations.state import Stored
+from payment_service.payment_methods.changes import DETACH, SET_DEFAULT
+from payment_service.payment_methods.setup_intents import KIND as CREATE_SETUP_INTENT
 from payment_service.subscriptions.cancellation import KIND as CANCEL
 from payment_service.subscriptions.creation_state import KIND as CREATE
 
@@ -24,6 +26,9 @@ ROWS: list[tuple[Kind[Any], str, dict[str, Any]]] = [
     (CREATE_CUSTOMER, "finished", {"customer_id": "lpc_1"}),
     (CANCEL, "started", {"stripe_subscription_id": "sub_1"}),
     (CANCEL, "finished", {}),
+    (CREATE_SETUP_INTENT, "started", {"customer_id": "lpc_1", "stripe_customer_id": "cus_1"}),
+    (DETACH, "started", {"payment_method_id": "pm_1", "customer_id": "lpc_1", "stripe_customer_id": "cus_1"}),
+    (SET_DEFAULT, "finished", {"payment_method_id": "pm_1"}),
     (CREATE, "started", PLACED),
     (CREATE, "started", PLACED | {"subscription_id": "lps_1", "new_customer": True, "end_user": "f"}),
     (CREATE, "customer_ready", PLACED | {"stripe_customer_id": "cus_1", "by_address": True, "due_later": True}),
@@ -64,6 +69,8 @@ def test_a_null_of_the_earlier_form_is_nothing() -> None:
         (CREATE, "declined", PLACED | {"stripe_customer_id": "cus_1"}),
         (CREATE, "started", {}),
         (CREATE_CUSTOMER, "started", {}),
+        (CREATE_SETUP_INTENT, "started", {"customer_id": "lpc_1"}),
+        (DETACH, "started", {}),
         (CANCEL, "started", {}),
     ],
 )

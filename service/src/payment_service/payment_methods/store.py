@@ -1,0 +1,159 @@
+"""SQL of payment methods and setup intents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, bindparam, select, update
+
+from payment_service.http.paging import Order, read_page
+from payment_service.mirror.payment_method import payment_methods
+from payment_service.mirror.setup_intent import setup_intents
+from payment_service.payment_methods.schemas import (
+    AddressView,
+    BillingDetailsView,
+    CardView,
+    PaymentMethodView,
+    SetupIntentView,
+)
+from payment_service.storage.tables import customers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.http.paging import Page
+
+    StoredRow = Row[*tuple[object, ...]]
+
+OURS: Final = "lean_payments_"
+"""How the keys of metadata begin that are not the caller's."""
+_METHODS: Final = select(
+    payment_methods,
+    customers.c.id.label("customer_id"),
+    (customers.c.default_payment_method_id == payment_methods.c.id).label("is_default"),
+).select_from(
+    payment_methods.outerjoin(
+        customers,
+        and_(customers.c.stripe_customer_id == payment_methods.c.stripe_customer_id, ~customers.c.deleted),
+    )
+)
+_METHOD: Final = _METHODS.where(
+    payment_methods.c.id == bindparam("id"), payment_methods.c.livemode == bindparam("livemode")
+)
+_ATTACHED: Final = select(payment_methods.c.id).where(payment_methods.c.stripe_customer_id == bindparam("customer"))
+_SETUP: Final = (
+    select(setup_intents, customers.c.id.label("customer_id"))
+    .select_from(
+        setup_intents.outerjoin(customers, customers.c.stripe_customer_id == setup_intents.c.stripe_customer_id)
+    )
+    .where(setup_intents.c.id == bindparam("id"), setup_intents.c.livemode == bindparam("livemode"))
+)
+_LISTED: Final = (
+    update(customers)
+    .where(customers.c.stripe_customer_id == bindparam("customer"))
+    .values(payment_methods_at=bindparam("at"))
+)
+_ORDER: Final = Order(
+    noun="payment method",
+    key=(payment_methods.c.created_at, payment_methods.c.id),
+    ids=(payment_methods.c.id,),
+    created=payment_methods.c.created_at,
+)
+
+
+async def get(connection: AsyncConnection, method_id: str, *, livemode: bool) -> StoredRow | None:
+    """Return a payment method, a detached one too."""
+    return (await connection.execute(_METHOD, {"id": method_id, "livemode": livemode})).first()
+
+
+async def get_setup_intent(connection: AsyncConnection, setup_intent_id: str, *, livemode: bool) -> StoredRow | None:
+    """Return a setup intent."""
+    return (await connection.execute(_SETUP, {"id": setup_intent_id, "livemode": livemode})).first()
+
+
+async def list_page(
+    connection: AsyncConnection, *, livemode: bool, page: Page, customer_id: str | None, kind: str | None
+) -> tuple[Sequence[StoredRow], bool]:
+    """Return a page of what customers have now, newest first, and whether there are more.
+
+    Args:
+        connection: to read from.
+        livemode: of the account.
+        page: that was asked for.
+        customer_id: our id of the customer; None: of all.
+        kind: Stripe's type; None: all.
+
+    Raises:
+        UnknownCursor: the page is to begin at no payment method.
+    """
+    statement = _METHODS.where(~payment_methods.c.detached)
+    if customer_id is not None:
+        statement = statement.where(customers.c.id == customer_id)
+    if kind is not None:
+        statement = statement.where(payment_methods.c.type == kind)
+    among = (payment_methods.c.livemode == livemode,)
+    rows, more = await read_page(connection, statement, order=_ORDER, page=page, among=among)
+    return rows, more
+
+
+async def attached_to(connection: AsyncConnection, stripe_customer_id: str) -> set[str]:
+    """Return the ids of what a customer has, as far as it is known here."""
+    found = (await connection.execute(_ATTACHED, {"customer": stripe_customer_id})).scalars()
+    return set(map(str, found))
+
+
+async def note_listed(connection: AsyncConnection, stripe_customer_id: str, *, at: datetime) -> None:
+    """Note that all that a customer has is here from `at` on."""
+    await connection.execute(_LISTED, {"customer": stripe_customer_id, "at": at})
+
+
+def to_view(row: StoredRow) -> PaymentMethodView:
+    """Build the public view of a row."""
+    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
+    details: dict[str, Any] = values["billing_details"]
+    address = details.get("address")
+    return PaymentMethodView(
+        id=values["id"],
+        customer_id=values["customer_id"],
+        stripe_customer_id=values["stripe_customer_id"],
+        type=values["type"],
+        is_default=bool(values["is_default"]),
+        detached=values["detached"],
+        card=CardView(**_members(CardView, values["card"])) if values["card"] else None,
+        billing_details=BillingDetailsView(
+            **_members(BillingDetailsView, details)
+            | {"address": AddressView(**_members(AddressView, address)) if address else None}
+        )
+        if details
+        else None,
+        allow_redisplay=values["allow_redisplay"],
+        metadata=_of_caller(values["metadata"]),
+        livemode=values["livemode"],
+        created_at=values["created_at"],
+        as_of=values["updated_at"],
+    )
+
+
+def to_setup_intent_view(row: StoredRow) -> SetupIntentView:
+    """Build the public view of a row."""
+    return SetupIntentView(**setup_intent_members(row))
+
+
+def setup_intent_members(row: StoredRow) -> dict[str, Any]:
+    """Return the members of the public view of a row."""
+    values = row._mapping  # noqa: SLF001 - see to_view
+    ours = {"as_of": values["updated_at"], "metadata": _of_caller(values["metadata"])}
+    return {name: ours.get(name, values.get(name)) for name in SetupIntentView.__struct_fields__}
+
+
+def _members(kind: type[CardView | BillingDetailsView | AddressView], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a view, null where the row has none: another version may have written it."""
+    return {name: stored.get(name) for name in kind.__struct_fields__}
+
+
+def _of_caller(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if not key.startswith(OURS)}
