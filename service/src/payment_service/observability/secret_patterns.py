@@ -88,6 +88,12 @@ _FORMS: Final = (
     ),
     # PASSWORD '…' and IDENTIFIED BY '…' of SQL, with escapes E'…' and U&'…'
     rf"(?P<sql>(?:password|identified[ \t]+by)[ \t]+(?:e|u&)?)(?=\\*'){_QUOTED.format('sql_quote')}",
+    # ('password', '…'): these two and nothing else, for a list of words may hold any
+    (
+        rf"(?P<couple>\(b?[\"'][\w.-]{{0,40}}?{_NAME}[\"'],[ \t]{{0,3}}"
+        rf"(?=[bfru]{{0,2}}(?:\"[^\"\\]{{0,1000}}+\"|'[^'\\]{{0,1000}}+')\)))"
+        rf"{_PREFIX}(?:\"[^\"]*+\"|'[^']*+')"
+    ),
     # <password>…</password>
     rf"(?P<element>{_NAME}>)[^<]{{1,1000}}+(?=</)",
     # --token …
@@ -113,6 +119,7 @@ PAIR_FORMS: Final = (
     "member",
     "header",
     "sql",
+    "couple",
     "element",
     "option",
     "addresses",

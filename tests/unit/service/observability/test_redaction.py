@@ -59,6 +59,10 @@ def test_what_is_redacted_stays_the_same_when_it_is_redacted_again(text: str) ->
         ("password => {}, next", "password => *** next"),
         ("credentials={}", "credentials=***"),
         ("SMTP_PASS={}", "SMTP_PASS=***"),
+        (
+            "[('user', 'a'), ('db_password', '{} one'), ('b', 'c')]",
+            "[('user', 'a'), ('db_password', '***'), ('b', 'c')]",
+        ),
         ("<a:password>{} one</a:password><b>2</b>", "<a:password>***</a:password><b>2</b>"),
         ("cvc: {}", "cvc: ***"),
         ("secrets={'a': '{}', 'b': 1}, c=2", "secrets=***, c=2"),
@@ -181,6 +185,7 @@ def test_words_and_kinds_of_keys_stay_though_a_secret_is_one() -> None:
         "help_text_for_the_settings disk_test_result task_live_count ask_live_x_secret_agent",
         "the_environmentsettings_secret_name and my_secret_1 and shop_a1_secret_name",
         "from 192.168.100.200 192.168.100.201 10.244.100.117, version 2026.11.28, X-Forwarded-For: one, two",
+        "one of ('password', 'token', 'cookie') or (password, token)",
         "usage: keys --scope SCOPE, then <password> and <token> of <i>any</i> kind",
         "query argument 3 is missing, c2tf is Base64",
         '{"name": "LOG", "value": "@host.example"} {"a.": "@host.example"} "b", "@host.example" ["", "@host.example"]',
@@ -244,6 +249,7 @@ HOSTILE = {
     "hosts of digits": "a@[1",
     "backslashes": "\\",
     "elements": "password>",
+    "couples": "('password',\"",
     "spaces": " ",
     "letters": "a",
 }
