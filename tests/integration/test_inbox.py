@@ -152,10 +152,10 @@ async def test_a_poison_event_blocks_nothing_and_is_dead_at_once(lab: Laboratory
 async def test_an_event_that_meets_a_fault_of_ours_is_dead_after_the_last_attempt(
     lab: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*_: Any, **__: Any) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
         raise LookupError
 
-    monkeypatch.setitem(KINDS, "product", replace(KINDS["product"], write_as=broken))
+    monkeypatch.setitem(KINDS, "product", replace(KINDS["product"], planned=broken))
     await lab.receive([told(lab, "evt_1", {"id": "prod_1", "object": "product"})])
     for attempt in range(1, 13):
         await lab.parts.worker.apply_batch()

@@ -29,6 +29,7 @@ from payment_service.storage.database import Database
 from payment_service.storage.expressions import Among, HasMember
 from payment_service.storage.ids import first_id
 from payment_service.storage.mirror import NeedsFetch, Provenance, mirror, write_outbox
+from payment_service.storage.mirror import State as RowState
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import audit_log, customers, events, outbox, products, subscriptions
 from payment_service.subscriptions import slots
@@ -214,7 +215,11 @@ async def test_a_mirrored_row_takes_what_is_newer_and_asks_when_it_is_not(databa
         columns = {"name": name, "active": True, "metadata": {"a": "é"}, "livemode": False, "deleted": False}
         async with database.transaction() as connection:
             return await mirror(
-                connection, products, key={"id": "prod_m"}, columns=columns, provenance=Provenance("evt_1", as_of, NOW)
+                connection,
+                products,
+                key={"id": "prod_m"},
+                state=RowState(columns),
+                provenance=Provenance("evt_1", as_of, NOW),
             )
 
     assert [(await show(name, as_of)).name for name, as_of in (("one", 10), ("two", 11))] == ["one", "two"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from payment_service.errors import StripeUnavailable
 from payment_service.mirror import price
-from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, mirror, reach_of, see
+from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, State, mirror, reach_of, see
 from payment_service.storage.tables import prices
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
@@ -85,6 +85,6 @@ class StripePrices:
         fetched = Provenance("fetch", created_in(obj), self._clock.now(), seen)
         with suppress(NeedsFetch):
             async with self._database.transaction() as connection:
-                row = await mirror(connection, prices, key={"id": id_in(obj)}, columns=columns, provenance=fetched)
+                row = await mirror(connection, prices, key={"id": id_in(obj)}, state=State(columns), provenance=fetched)
                 return cast("PriceRow", row)
         return None

@@ -30,6 +30,8 @@ class WorkSettings:
     """`PAYMENTS_EVENT_LEASE_SECONDS`: of one claimed inbox row."""
     event_max_attempts: int
     """`PAYMENTS_EVENT_MAX_ATTEMPTS`: then the row is dead."""
+    event_lines: int
+    """`PAYMENTS_EVENT_LINES`: how many events of a batch that is settled have a log line of their own."""
     event_retention_days: float
     """`PAYMENTS_EVENT_RETENTION_DAYS`: how long applied and dead rows stay."""
     outbox_retention_days: float
@@ -51,6 +53,7 @@ def read_work(reader: EnvironmentReader) -> WorkSettings:
         reconcile_seconds=reader.number("PAYMENTS_RECONCILE_SECONDS", 60, minimum=1, maximum=86400),
         event_lease_seconds=reader.number("PAYMENTS_EVENT_LEASE_SECONDS", 60, minimum=1, maximum=3600),
         event_max_attempts=reader.integer("PAYMENTS_EVENT_MAX_ATTEMPTS", 12, minimum=1, maximum=100),
+        event_lines=reader.integer("PAYMENTS_EVENT_LINES", 10, minimum=0, maximum=1000),
         event_retention_days=reader.number("PAYMENTS_EVENT_RETENTION_DAYS", 90, minimum=1, maximum=MAXIMUM_DAYS),
         outbox_retention_days=reader.number(
             "PAYMENTS_OUTBOX_RETENTION_DAYS", 90, minimum=OUTBOX_DAYS, maximum=MAXIMUM_DAYS

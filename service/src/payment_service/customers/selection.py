@@ -151,7 +151,7 @@ class Selection:
 
     async def _write(self, connection: AsyncConnection, obj: JsonObject, *, seen: Seen) -> None:
         fetched = Provenance("fetch", created_in(obj), self._clock.now(), seen)
-        await customer.write(connection, obj, provenance=fetched)
+        await customer.KIND.write(connection, obj, provenance=fetched)
 
     async def choose(
         self, connection: AsyncConnection, named: Named, *, imported: bool, cause: str, mark: str

@@ -17,10 +17,11 @@ import structlog
 from payment_service.customers.people import reopen
 from payment_service.errors import StripeUnavailable
 from payment_service.events import store
-from payment_service.events.claiming import Claims, ids_of, log_outcome, named
+from payment_service.events.claiming import Claims, ids_of, named
 from payment_service.events.retry_policy import judge
 from payment_service.events.rows import BURST_SECONDS, GONE, NOT_MIRRORED
 from payment_service.events.silent_changes import consequence
+from payment_service.events.snapshot_batch import write_snapshots
 from payment_service.events.snapshots import fetch_current, kind_of, snapshot_of
 from payment_service.mirror.registry import KINDS, label_of
 from payment_service.observability.metrics import EVENTS
@@ -29,11 +30,15 @@ from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of, see
 from payment_service.tasks import end
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.events.schemas import InboxEvent
+    from payment_service.events.snapshot_batch import Sorted
     from payment_service.json_types import JsonObject
     from payment_service.mirror.kind import Kind
     from payment_service.storage.database import Database
@@ -41,7 +46,9 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.call_budget import StripeBudget
     from payment_service.stripe_api.gateway import StripeGateway
 
-BATCH: Final = 100
+BATCH: Final = 250
+"""Events that are applied in one transaction."""
+FETCH_BATCH: Final = 100
 FETCHES: Final = 8
 """At a time, of one worker."""
 FETCH_TRIES: Final = 5
@@ -87,7 +94,7 @@ class Applier:
     async def apply_snapshots(self) -> int:
         """Claim due events and write what they show; return how many were claimed."""
         count, events = await self._claims.take(limit=BATCH, fetch=False)
-        events.sort(key=_order)
+        events = _in_order(events)
         suspects = [event for event in events if event.attempts >= SUSPECT_ATTEMPTS]
         await self._apply([event for event in events if event.attempts < SUSPECT_ATTEMPTS])
         self._chance.shuffle(suspects)
@@ -101,9 +108,8 @@ class Applier:
         Args:
             leave: how many objects may be under way still on return: one that Stripe is slow with holds up no other.
         """
-        count, events = await self._claims.take(limit=BATCH, fetch=True)
-        events.sort(key=_order)
-        for _, burst in groupby(events, key=lambda event: event.object_id):
+        count, events = await self._claims.take(limit=FETCH_BATCH, fetch=True)
+        for _, burst in groupby(_in_order(events), key=lambda event: event.object_id):
             self._bursts.add(asyncio.create_task(self._fetch_burst(list(burst))))
         await self.fetched(leave=leave)
         return count
@@ -139,30 +145,26 @@ class Applier:
 
     async def _write_together(self, events: list[InboxEvent]) -> None:
         now = self._clock.now()
-        applied: list[InboxEvent] = []
-        ignored: list[InboxEvent] = []
-        doubtful: list[InboxEvent] = []
         async with self._database.transaction() as connection:
             await reopen(connection, [event.object for event in events])
-            for _, burst in groupby(events, key=lambda event: event.object_id):
-                rest = list(burst)
-                while rest and kind_of(rest[0]) is None:
-                    ignored.append(rest.pop(0))
-                while rest and await self._write_snapshot(connection, rest[0]):
-                    applied.append(rest.pop(0))
-                doubtful += rest
-            await self._let_follow(connection, [(event, snapshot_of(event)) for event in applied])
-            held: set[str] = set()
-            for state, settled, why in (("applied", applied, None), ("ignored", ignored, NOT_MIRRORED)):
-                if settled:
-                    held |= await store.settle(
-                        connection, ids_of(settled), state=state, now=now, owner=self._owner, error=why
-                    )
-            if doubtful:
-                at = now + timedelta(seconds=BURST_SECONDS)
-                await store.try_again(connection, ids_of(doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
-        log_outcome(applied, "applied", held=held)
-        log_outcome(ignored, "ignored", held=held)
+            sorted_ = await write_snapshots(connection, events, now=now)
+            await self._let_follow(connection, [(event, snapshot_of(event)) for event in sorted_.applied])
+            held = await self._settle(connection, sorted_, now=now)
+        self._claims.tell(sorted_.applied, "applied", held=held)
+        self._claims.tell(sorted_.ignored, "ignored", held=held)
+
+    async def _settle(self, connection: AsyncConnection, told: Sorted, *, now: datetime) -> set[str]:
+        """End events, and give those in doubt back for a moment; return those that this worker still held."""
+        held: set[str] = set()
+        for state, settled, why in (("applied", told.applied, None), ("ignored", told.ignored, NOT_MIRRORED)):
+            if settled:
+                held |= await store.settle(
+                    connection, ids_of(settled), state=state, now=now, owner=self._owner, error=why
+                )
+        if told.doubtful:
+            at = now + timedelta(seconds=BURST_SECONDS)
+            await store.try_again(connection, ids_of(told.doubtful), at=at, owner=self._owner, forgive=True, fetch=True)
+        return held
 
     async def _let_follow(self, connection: AsyncConnection, told: list[tuple[InboxEvent, JsonObject]]) -> None:
         """Let objects be fetched that changed in silence with those just written."""
@@ -170,18 +172,6 @@ class Applier:
         rows = [row for event, obj in told if (row := consequence(event, obj, now=now)) is not None]
         if rows:
             await store.insert_events(connection, rows)
-
-    async def _write_snapshot(self, connection: AsyncConnection, event: InboxEvent) -> bool:
-        """Write what the event shows; False when that may be older than the row, or when it shows no state at all."""
-        kind = kind_of(event)
-        if kind is None or event.thin:  # kept as of no kind of ours, and armed by a person or a version that knows it
-            return False
-        try:
-            told = Provenance(event.id, event.stripe_created, self._clock.now())
-            await kind.write(connection, snapshot_of(event), provenance=told)
-        except NeedsFetch:
-            return False
-        return True
 
     async def _fetch_burst(self, events: list[InboxEvent]) -> None:
         """Write the present object for all its events."""
@@ -227,7 +217,7 @@ class Applier:
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False
-        log_outcome(events, "applied", held=held)
+        self._claims.tell(events, "applied", held=held)
         return True
 
     async def _failed(self, events: list[InboxEvent], error: Exception) -> None:
@@ -258,11 +248,14 @@ class Applier:
             EVENTS.labels(label_of(event.type), "retry").inc()
 
 
-def _order(event: InboxEvent) -> tuple[int, str, int, str]:
+def _in_order(events: Iterable[InboxEvent]) -> list[InboxEvent]:
     """Order by kind and object, the events of an object by time."""
-    name = _name_of(event)
-    rank = list(KINDS).index(name) if name else -1
-    return rank, event.object_id, event.stripe_created, event.id
+    ranks = {name: rank for rank, name in enumerate(KINDS)}
+
+    def order(event: InboxEvent) -> tuple[int, str, int, str]:
+        return ranks.get(_name_of(event), -1), event.object_id, event.stripe_created, event.id
+
+    return sorted(events, key=order)
 
 
 def _name_of(event: InboxEvent) -> str:

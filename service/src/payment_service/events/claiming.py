@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -73,7 +74,21 @@ class Claims:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             held = await store.settle(connection, ids_of(events), state=state, now=now, owner=self._owner, error=error)
-        log_outcome(events, state, held=held)
+        self.tell(events, state, held=held)
+
+    def tell(self, events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
+        """Count and log what this worker settled; what it no longer held, another one settles.
+
+        So many as the setting says have a line of their own, and the others of the batch one together.
+        """
+        settled = [event for event in events if event.id in held]
+        for event_type, count in Counter(event.type for event in settled).items():
+            EVENTS.labels(label_of(event_type), outcome).inc(count)
+        lines = len(settled) if outcome == "dead" else self._settings.event_lines
+        for event in settled[:lines]:
+            log.info("event_settled", **named(event), outcome=outcome)
+        if len(settled) > lines:
+            log.info("events_settled", count=len(settled) - lines, outcome=outcome)
 
     async def _bury(self, dead: dict[str, list[ClaimedEvent]]) -> None:
         """Give events up, by reason, in one transaction."""
@@ -86,7 +101,7 @@ class Claims:
                 )
         for reason, rows in dead.items():
             log.warning("events_given_up", event_ids=[loggable.object_id(row.id) for row in rows], error=reason)
-            log_outcome(rows, "dead", held=held)
+            self.tell(rows, "dead", held=held)
 
 
 def ids_of(events: Sequence[ClaimedEvent]) -> list[str]:
@@ -101,11 +116,3 @@ def named(event: ClaimedEvent) -> dict[str, str]:
         "type": loggable.event_type(event.type),
         "object": loggable.object_id(event.object_id),
     }
-
-
-def log_outcome(events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
-    """Count and log what this worker settled; what it no longer held, another one settles."""
-    for event in events:
-        if event.id in held:
-            EVENTS.labels(label_of(event.type), outcome).inc()
-            log.info("event_settled", **named(event), outcome=outcome)

@@ -10,7 +10,7 @@ import msgspec
 from payment_service.events import payloads
 from payment_service.events.retry_policy import UNREADABLE
 from payment_service.events.schemas import InboxEvent
-from payment_service.events.snapshots import check_snapshot
+from payment_service.events.snapshots import shape_of
 from payment_service.http.strict_json import storable
 from payment_service.mirror.registry import KINDS
 from payment_service.stripe_api.gateway import API_VERSION
@@ -139,10 +139,9 @@ def to_event(row: ClaimedEvent) -> InboxEvent:
         thin=payload.thin,
     )
     try:
-        check_snapshot(event)
+        return msgspec.structs.replace(event, shape=shape_of(event))
     except StripeUnreadable as error:
         raise payloads.Unreadable(error.problem) from error
-    return event
 
 
 def _state(event: Payload, *, livemode: bool) -> tuple[str, str | None]:

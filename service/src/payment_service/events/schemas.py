@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from payment_service.http.id_types import EVENT_TYPES, LINE
 from payment_service.http.timestamps import Moment, check_moment
-
-if TYPE_CHECKING:
-    from payment_service.json_types import JsonObject
+from payment_service.json_types import JsonObject
+from payment_service.mirror.kind import Shape
 
 MAXIMUM_REASON: Final = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedEvent:
+class ClaimedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A claimed inbox row; nothing of its payload is read yet, for one that cannot be must not end the claim."""
 
     id: str
@@ -31,8 +28,7 @@ class ClaimedEvent:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxEvent(ClaimedEvent):
+class InboxEvent(ClaimedEvent, frozen=True, kw_only=True):
     """A claimed event that was read."""
 
     object: JsonObject
@@ -40,6 +36,8 @@ class InboxEvent(ClaimedEvent):
     account: str | None
     """The connected account that it is about."""
     thin: bool
+    shape: Shape | None = None
+    """What is read of the object; None when nothing is shown of one that has a row."""
 
 
 EventState = Literal["pending", "applied", "ignored", "dead", "discarded"]

@@ -14,7 +14,7 @@ from payment_service.stripe_api.objects import StripeUnreadable
 if TYPE_CHECKING:
     from payment_service.events.schemas import InboxEvent
     from payment_service.json_types import JsonObject, JsonValue
-    from payment_service.mirror.kind import Kind, Part
+    from payment_service.mirror.kind import Kind, Part, Shape
     from payment_service.stripe_api.gateway import StripeGateway
 
 
@@ -26,8 +26,9 @@ def kind_of(event: InboxEvent) -> Kind | None:
 
 def deletes(event: InboxEvent) -> bool:
     """Tell whether the event says that the object is gone; only its type says so."""
+    kind = kind_of(event)
     named = event.type.removeprefix("v1.") if event.thin else event.type
-    return any(named == kind.deletion for kind in KINDS.values())
+    return kind is not None and named == kind.deletion
 
 
 def snapshot_of(event: InboxEvent) -> JsonObject:
@@ -36,15 +37,16 @@ def snapshot_of(event: InboxEvent) -> JsonObject:
     return shown | {"deleted": True} if deletes(event) else shown
 
 
-def check_snapshot(event: InboxEvent) -> None:
-    """Check what the event shows, if it shows any state of an object that has a row.
+def shape_of(event: InboxEvent) -> Shape | None:
+    """Return what is read of the object that the event shows; None when it shows no state of one that has a row.
 
     Raises:
         StripeUnreadable: no row can be made of it.
     """
     kind, obj = kind_of(event), snapshot_of(event)
-    if kind is not None and shows_state(obj):
-        kind.columns(obj)
+    if kind is None or not shows_state(obj):
+        return None
+    return kind.shape_of(obj)
 
 
 async def fetch_current(gateway: StripeGateway, kind: Kind, events: list[InboxEvent]) -> JsonObject | None:

@@ -6,7 +6,6 @@ excludes a second claim of it at the same moment, and a lease on any of its rows
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -89,20 +88,24 @@ _OBJECT_HELD: Final = exists(
 
 
 def _objects() -> Select[str]:
-    """Choose objects with due events that nobody works on, oldest first, and lock them until the commit."""
+    """Choose objects with due events that nobody works on, oldest first, and lock them until the commit.
+
+    Rows that another worker is just choosing are passed over, so that two that claim at once share what waits.
+    """
     due = (
         select(events.c.group_key)
         .where(_PENDING, _FREE, ~_OBJECT_HELD)
         .where(events.c.available_at <= bindparam("now"), events.c.fetch == bindparam("in_doubt"))
         .order_by(events.c.available_at)
         .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True, of=events)
         .subquery()
     )
     keys = select(due.c.group_key).distinct().subquery()
     return select(keys.c.group_key).where(TakesLock(keys.c.group_key, seed=_LOCK_SEED))
 
 
-_CLAIMED: Final = tuple(events.c[field.name] for field in fields(ClaimedEvent))
+_CLAIMED: Final = tuple(events.c[name] for name in ClaimedEvent.__struct_fields__)
 
 
 def _claim() -> ChangeRows:

@@ -6,6 +6,7 @@ in its metadata.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -14,20 +15,21 @@ from sqlalchemy import and_, bindparam, select, update
 from payment_service.mail_addresses import mail_key
 from payment_service.mirror.kind import DELETED, Columns, Kind, Shape
 from payment_service.mirror.person import foreign_id
-from payment_service.storage.mirror import lock, mirror, moment
+from payment_service.storage.mirror import State, lock, moment
 from payment_service.storage.tables import customers
-from payment_service.stripe_api.objects import Id, Metadata, Name, Seconds, id_of, read
+from payment_service.stripe_api.objects import Id, Metadata, Name, Seconds, id_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
-    from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.json_types import JsonObject
+    from payment_service.mirror.batch import StateOf
+    from payment_service.mirror.kind import Told
     from payment_service.mirror.person import Person
-    from payment_service.storage.mirror import Provenance
+    from payment_service.storage.rows import Values, WholeRow
 
 OUR_ID: Final = "lean_payments_customer"
 REFERENCE: Final = "lean_payments_reference"
@@ -94,46 +96,54 @@ async def set_stripe_id(connection: AsyncConnection, customer_id: str, *, stripe
     await connection.execute(_SET_STRIPE_ID, {"c_id": customer_id, "c_stripe_id": stripe_id, "c_now": now})
 
 
-async def write(connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> None:
-    """Write what Stripe says of a customer; one made elsewhere gets a row with the origin `stripe`.
+async def plan(connection: AsyncConnection, told: Mapping[str, Sequence[Told]], rows: dict[str, WholeRow]) -> StateOf:
+    """Return what gives a customer's state; one made elsewhere gets a row with the origin `stripe`.
 
     One whose address changes gives up its claim to the former one.
-
-    Raises:
-        NeedsFetch: an event's snapshot that may be older than the row.
-        StripeUnreadable: a member is not as Stripe's reference says.
     """
-    shown, stripe_id, now = read(obj, Customer), str(obj["id"]), provenance.now
-    metadata = shown.metadata or {}
-    if (ours := metadata.get(OUR_ID)) is not None:
-        await set_stripe_id(connection, ours, stripe_id=stripe_id, now=now)
-    key = {"stripe_customer_id": stripe_id}
-    found = await lock(connection, customers, key)
-    await mirror(
-        connection,
-        customers,
-        key=key,
-        columns=shown.columns() | ({"reference": None} if shown.deleted else {}),
-        provenance=provenance,
-        update_only=None if found is None else _of_address(found, shown.address_key, now=now),
-        locked=found,
-        insert_only={
-            "id": foreign_id(stripe_id),
-            **await _remembered(connection, shown),
-            "created_at": moment(shown.created) or now,
-        },
-        ended=DELETED,
-    )
+    remembered: dict[str, Columns] = {}
+    for stripe_id, several in told.items():
+        if stripe_id not in rows:
+            await _find_ours(connection, stripe_id, several, rows)
+        if stripe_id not in rows:
+            remembered[stripe_id] = await _remembered(connection, _shown(several[0]))
+    return partial(_state, remembered=remembered)
 
 
-def _of_address(row: Row[*tuple[object, ...]], key: str | None, *, now: datetime) -> Columns:
+def _state(told: Told, row: Values | None, *, remembered: Mapping[str, Columns]) -> State:
+    shown, now = _shown(told), told.provenance.now
+    columns = shown.columns() | ({"reference": None} if shown.deleted else {})
+    if row is not None:
+        return State(columns, update_only=_of_address(row, shown.address_key, now=now))
+    made = {"id": foreign_id(told.id), **remembered[told.id], "created_at": moment(shown.created) or now}
+    return State(columns, insert_only=made)
+
+
+def _shown(told: Told) -> Customer:
+    assert isinstance(told.shape, Customer)
+    return told.shape
+
+
+async def _find_ours(
+    connection: AsyncConnection, stripe_id: str, several: Sequence[Told], rows: dict[str, WholeRow]
+) -> None:
+    """Give the row of a customer of ours, whose creation is not recorded yet, to the one that Stripe made for it."""
+    ours = {found: told for told in several if (found := (_shown(told).metadata or {}).get(OUR_ID)) is not None}
+    for customer_id, told in ours.items():
+        await set_stripe_id(connection, customer_id, stripe_id=stripe_id, now=told.provenance.now)
+    row = await lock(connection, customers, {"stripe_customer_id": stripe_id}) if ours else None
+    if row is not None:
+        rows[stripe_id] = row._asdict()
+
+
+def _of_address(row: Values, key: str | None, *, now: datetime) -> Columns:
     """Return what only we know of the address: one that goes takes its claim along, one that comes says since when."""
-    former = row.address_key
-    if former is None and row.email is not None:  # of an earlier version
-        former = mail_key(row.email)
+    former = row["address_key"]
+    if former is None and row["email"] is not None:  # of an earlier version
+        former = mail_key(row["email"])
     return {
-        "email_key": row.email_key if row.email_key == key else None,
-        "address_since": row.address_since if key in {former, None} else now,
+        "email_key": row["email_key"] if row["email_key"] == key else None,
+        "address_since": row["address_since"] if key in {former, None} else now,
     }
 
 
@@ -169,7 +179,7 @@ KIND: Final = Kind(
     deletion="customer.deleted",
     ended=DELETED,
     key="stripe_customer_id",
-    write_as=write,
+    planned=plan,
     guards=True,
     of_person=of_person,
     personal={

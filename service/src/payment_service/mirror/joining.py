@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from sqlalchemy.engine import Row
+    from payment_service.storage.rows import Values
 
 
 def products_of(items: Iterable[Mapping[str, object]], product_id: str) -> set[str]:
@@ -36,17 +36,15 @@ def first_seen(products: Collection[str], *, now: datetime, imported: bool, rest
     return {"joined": dict.fromkeys(sorted(products), since), "joined_at": None if imported else now}
 
 
-def seen_again(
-    row: Row[*tuple[object, ...]], products: Collection[str], *, status: str, now: datetime
-) -> dict[str, object]:
+def seen_again(row: Values, products: Collection[str], *, status: str, now: datetime) -> dict[str, object]:
     """Return when the subscription of this row got the products that it has now.
 
     One that was made elsewhere counts from the moment on in which it comes alive.
     """
-    stored = products_of(row._mapping["items"], row.product_id)  # noqa: SLF001 - public, despite its name
-    begins = row.operation_id is None and row.status not in LIVE_STATUSES and status in LIVE_STATUSES
-    known = {} if begins else row.joined or dict.fromkeys(stored)
+    stored = products_of(row["items"], row["product_id"])
+    begins = row["operation_id"] is None and row["status"] not in LIVE_STATUSES and status in LIVE_STATUSES
+    known = {} if begins else row["joined"] or dict.fromkeys(stored)
     return {
         "joined": {product: known.get(product, now.timestamp()) for product in sorted(products)},
-        "joined_at": now if set(products) - known.keys() else row.joined_at,
+        "joined_at": now if set(products) - known.keys() else row["joined_at"],
     }

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from payment_service.storage.mirror import Ended, mirror
+from payment_service.mirror.batch import write_batch, write_changes
+from payment_service.storage.mirror import Ended, NeedsFetch, State
 from payment_service.stripe_api.objects import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.json_types import JsonObject
+    from payment_service.mirror.batch import StateOf
     from payment_service.mirror.person import Person
     from payment_service.storage.mirror import Provenance
+    from payment_service.storage.rows import Values, WholeRow
 
 Columns = dict[str, object]
 """What a row holds of an object."""
@@ -58,6 +61,16 @@ class Shape(Struct, kw_only=True):
         raise NotImplementedError
 
 
+class Remains(Shape, kw_only=True):
+    """All that is known of an object whose deletion is told without showing it."""
+
+    left: Columns
+
+    def columns(self) -> Columns:
+        """Return what is left of the row."""
+        return {**self.left, "livemode": self.livemode}
+
+
 class DeletedObject(Struct):
     """What a thin event tells of a deleted object."""
 
@@ -79,17 +92,39 @@ class Part(NamedTuple):
         return isinstance(shown, dict) and bool(shown.get("has_more"))
 
 
-class Write(Protocol):
-    """Writes one object."""
+class Told(NamedTuple):
+    """What an event, a list or an answer shows of an object."""
 
-    async def __call__(self, connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> object:
-        """Write `obj`; raises NeedsFetch when that may be older than the row."""
+    obj: JsonObject
+    shape: Shape
+    """What is read of it."""
+    provenance: Provenance
+
+    @property
+    def id(self) -> str:
+        """Stripe's id."""
+        return str(self.obj["id"])
+
+
+class Plan(Protocol):
+    """Reads what states depend on beside their rows, of many objects at once."""
+
+    async def __call__(
+        self, connection: AsyncConnection, told: Mapping[str, Sequence[Told]], rows: dict[str, WholeRow]
+    ) -> StateOf:
+        """Return the pure function that gives the state of an object, told what is shown and its row, if there is one.
+
+        Args:
+            connection: in a transaction.
+            told: what is shown of each object, by id.
+            rows: their locked rows; one that is found under another name than the object's id is added.
+        """
 
 
 class Beside(Protocol):
     """Compares an object with a row."""
 
-    def __call__(self, obj: JsonObject, row: Row[*tuple[object, ...]]) -> Columns:
+    def __call__(self, obj: JsonObject, row: Values) -> Columns:
         """Return what the row is to hold when it shows `obj`, where that depends on what only the row knows."""
 
 
@@ -112,7 +147,7 @@ class Kind:
     ended: Ended | None
     key: str = "id"
     """The column that holds Stripe's id."""
-    write_as: Write | None = None
+    planned: Plan | None = None
     """None: the row holds nothing but what Stripe says."""
     beside: Beside | None = None
     part: Part | None = None
@@ -137,13 +172,21 @@ class Kind:
         Raises:
             StripeUnreadable: a member is not as Stripe's reference says.
         """
+        return self.shape_of(obj).columns()
+
+    def shape_of(self, obj: JsonObject) -> Shape:
+        """Return what is read of an object.
+
+        Raises:
+            StripeUnreadable: a member is not as Stripe's reference says.
+        """
         if self.left is not None and obj.get("deleted") and not shows_state(obj):
-            return {**self.left, "livemode": read(obj, DeletedObject).livemode}
-        return read(obj, self.shape).columns()
+            return Remains(livemode=read(obj, DeletedObject).livemode, left=self.left)
+        return read(obj, self.shape)
 
     def compared(self, obj: JsonObject, row: Row[*tuple[object, ...]]) -> Columns:
         """Return what the row is to hold when it shows `obj`; of a list that is cut nothing is known."""
-        columns = self.columns(obj) if self.beside is None else self.beside(obj, row)
+        columns = self.columns(obj) if self.beside is None else self.beside(obj, row._asdict())
         if self.part is not None and self.is_cut(obj):
             columns.pop(self.part.member)
         return columns
@@ -156,15 +199,25 @@ class Kind:
         """Tell whether the object can only mark a row as deleted."""
         return self.left is not None and not shows_state(obj)
 
+    async def plan(
+        self, connection: AsyncConnection, told: Mapping[str, Sequence[Told]], rows: dict[str, WholeRow]
+    ) -> StateOf:
+        """Return what gives the state of an object; see `Plan`."""
+        return _as_shown if self.planned is None else await self.planned(connection, told, rows)
+
     async def write(self, connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> None:
-        """Write an object.
+        """Write one object.
 
         Raises:
             NeedsFetch: it may be older than the row.
             StripeUnreadable: a member is not as Stripe's reference says.
         """
-        if self.write_as is not None:
-            await self.write_as(connection, obj, provenance=provenance)
-            return
-        columns, key = self.columns(obj), {self.key: obj["id"]}
-        await mirror(connection, self.table, key=key, columns=columns, provenance=provenance, ended=self.ended)
+        told = Told(obj, self.shape_of(obj), provenance)
+        written = await write_batch(connection, self, {told.id: [told]})
+        if not written.taken[told.id]:
+            raise NeedsFetch
+        await write_changes(connection, written.changes)
+
+
+def _as_shown(told: Told, row: Values | None) -> State:  # noqa: ARG001 - the row tells nothing more
+    return State(told.shape.columns())

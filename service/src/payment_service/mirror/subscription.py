@@ -6,20 +6,22 @@ metadata, so that an event that arrives before our own recording meets the same 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import bindparam, or_, select
 
 from payment_service.mirror.joining import first_seen, seen_again
-from payment_service.mirror.kind import IMPORT, Columns, Kind, Part, ends
+from payment_service.mirror.kind import IMPORT, Columns, Kind, Part, Told, ends
 from payment_service.mirror.person import foreign_id, is_filled
 from payment_service.mirror.subscription_shape import Subscription
-from payment_service.storage.mirror import NeedsFetch, lock, mirror, moment
+from payment_service.storage.expressions import Among
+from payment_service.storage.mirror import NeedsFetch, State, lock, mirror, moment
 from payment_service.storage.statements import ChangeRows
 from payment_service.storage.tables import customers, operations, subscriptions
 from payment_service.stripe_api.objects import id_of, read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.json_types import JsonObject
+    from payment_service.mirror.batch import StateOf
     from payment_service.mirror.person import Person
     from payment_service.storage.mirror import Provenance
+    from payment_service.storage.rows import Values, WholeRow
 
-    StoredRow = Row[*tuple[object, ...]]
 
 TERMINAL: Final = ("canceled", "incomplete_expired")
 """Statuses that never change again (docs.stripe.com/billing/subscriptions/overview#subscription-statuses)."""
@@ -50,102 +53,148 @@ _ADOPT: Final = ChangeRows(
 )
 """Gives the row that an operation reserved to the subscription that Stripe made for it; one that has a row already
 keeps that, whatever a person writes into its metadata at Stripe."""
-_ORDERED: Final = select(operations.c.facts).where(operations.c.id == bindparam("id"))
-_OUR_CUSTOMER: Final = select(customers.c.id).where(customers.c.stripe_customer_id == bindparam("id"))
+_ORDERED: Final = select(operations.c.id, operations.c.facts).where(Among(operations.c.id, "ids"))
+_OUR_CUSTOMERS: Final = select(customers.c.id, customers.c.stripe_customer_id).where(
+    Among(customers.c.stripe_customer_id, "ids")
+)
 
 
-async def write(connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> None:
-    """Write a subscription that an event, a list or a fetch shows; a snapshot may show some of its items only.
+async def plan(connection: AsyncConnection, told: Mapping[str, Sequence[Told]], rows: dict[str, WholeRow]) -> StateOf:
+    """Return what gives a subscription's state; a snapshot may show some of its items only."""
+    unseen = {stripe_id: several for stripe_id, several in told.items() if stripe_id not in rows}
+    for stripe_id, several in unseen.items():
+        for mark in {mark for one in several if (mark := _shown(one).mark) is not None}:
+            found = next(iter(await _ADOPT.run(connection, {"o_id": mark, "s_id": stripe_id})), None)
+            if found is not None:
+                rows[stripe_id] = found._asdict()
+    new = [one for stripe_id, several in unseen.items() if stripe_id not in rows for one in several]
+    beside = Beside(
+        ordered=await _ordered_products(connection, rows.values(), new),
+        customers=await _our_customers(connection, new),
+    )
+
+    def state(one: Told, row: Values | None) -> State:
+        if ITEMS.is_cut(one.obj) and one.provenance.seen is None:
+            raise NeedsFetch
+        return _state(one, row, beside=beside)
+
+    return state
+
+
+async def record(connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> Row[*tuple[object, ...]]:
+    """Write what Stripe answers about a subscription and return the row. An ended subscription stays ended.
 
     Raises:
-        NeedsFetch: see `record`.
-        StripeUnreadable: see `record`.
-    """
-    if ITEMS.is_cut(obj) and provenance.seen is None:
-        raise NeedsFetch
-    await record(connection, obj, provenance=provenance)
-
-
-async def record(connection: AsyncConnection, obj: JsonObject, *, provenance: Provenance) -> StoredRow:
-    """Write what Stripe says of a subscription and return the row. An ended subscription stays ended.
-
-    Raises:
-        NeedsFetch: an event's snapshot that may be older than the row.
+        NeedsFetch: an answer that may be older than the row.
         StripeUnreadable: a member is not as Stripe's reference says.
     """
-    shown, stripe_id, now = read(obj, Subscription), str(obj["id"]), provenance.now
-    key = {"stripe_subscription_id": stripe_id}
-    found: StoredRow | None = None
+    shown, stripe_id = read(obj, Subscription), str(obj["id"])
+    one, key = Told(obj, shown, provenance), {"stripe_subscription_id": stripe_id}
+    found: Row[*tuple[object, ...]] | None = None
     if shown.mark is not None:
         found = next(iter(await _ADOPT.run(connection, {"o_id": shown.mark, "s_id": stripe_id})), None)
     if found is None:
         found = await lock(connection, subscriptions, key)
-    ordered = None if found is None else await _ordered_product(connection, found)
-    columns = shown.columns(ordered=ordered)
-    if found is None or found.operation_id is None:
-        columns["created_at"] = moment(shown.created) or (now if found is None else found.created_at)
+    stored = None if found is None else found._asdict()
+    beside = Beside(
+        ordered=await _ordered_products(connection, [] if stored is None else [stored], []),
+        customers=await _our_customers(connection, [one] if stored is None else []),
+    )
+    state = _state(one, stored, beside=beside)
     return await mirror(
-        connection,
-        subscriptions,
-        key=key,
-        columns=columns,
-        provenance=provenance,
-        insert_only=await _of_a_new_one(connection, shown, stripe_id, provenance) if found is None else None,
-        update_only=None if found is None else _kept(found, ordered, columns) | _joined(found, shown, now=now),
-        locked=found,
-        ended=_ENDED,
+        connection, subscriptions, key=key, state=state, provenance=provenance, locked=found, ended=_ENDED
     )
 
 
-async def _ordered_product(connection: AsyncConnection, row: StoredRow) -> str | None:
+class Beside(NamedTuple):
+    """What other rows tell."""
+
+    ordered: Mapping[str, str]
+    """The product that was ordered, by operation, as far as the subscription's row does not tell."""
+    customers: Mapping[str, str]
+    """Our ids of customers, by Stripe's."""
+
+
+def _state(one: Told, row: Values | None, *, beside: Beside) -> State:
+    """Return what the row is to hold. Pure."""
+    shown, now = _shown(one), one.provenance.now
+    ordered = None if row is None else _ordered_product(row, beside.ordered)
+    columns = shown.columns(ordered=ordered)
+    if row is None or row["operation_id"] is None:
+        columns["created_at"] = moment(shown.created) or (now if row is None else row["created_at"])
+    if row is None:
+        return State(columns, insert_only=_of_a_new_one(one, shown, customers=beside.customers))
+    return State(columns, update_only=_kept(row, ordered, columns) | _joined(row, shown, now=now))
+
+
+def _shown(told: Told) -> Subscription:
+    assert isinstance(told.shape, Subscription)
+    return told.shape
+
+
+async def _ordered_products(connection: AsyncConnection, rows: Iterable[Values], new: Sequence[Told]) -> dict[str, str]:
+    """Return what was ordered by operation, where rows of earlier versions do not tell, and of those without a row."""
+    wanted = {row["operation_id"] for row in rows if row["ordered_product_id"] is None} - {None}
+    wanted |= {mark for one in new if (mark := _shown(one).mark) is not None}
+    if not wanted:
+        return {}
+    found = await connection.execute(_ORDERED, {"ids": sorted(wanted)})
+    return {row.id: product for row in found if (product := row.facts.get("product_id"))}
+
+
+async def _our_customers(connection: AsyncConnection, new: Sequence[Told]) -> dict[str, str]:
+    """Return our ids of the customers of subscriptions without a row, by Stripe's."""
+    wanted = {id_of(_shown(one).customer) for one in new} - {None}
+    if not wanted:
+        return {}
+    found = await connection.execute(_OUR_CUSTOMERS, {"ids": list(wanted)})
+    return {row.stripe_customer_id: row.id for row in found}
+
+
+def _ordered_product(row: Values, ordered: Mapping[str, str]) -> str | None:
     """Return the product that was ordered here; rows of earlier versions tell it by their operation."""
-    if row.operation_id is None or row.ordered_product_id is not None:
+    if row["operation_id"] is None or row["ordered_product_id"] is not None:
         return _ordered_in_row(row)
-    found = (await connection.execute(_ORDERED, {"id": row.operation_id})).first()
-    ordered: str | None = None if found is None else found.facts.get("product_id")
-    return ordered or _ordered_in_row(row)
+    return ordered.get(row["operation_id"]) or _ordered_in_row(row)
 
 
-def _ordered_in_row(row: StoredRow) -> str | None:
+def _ordered_in_row(row: Values) -> str | None:
     """Return the product that was ordered here, as far as the row tells; None for a subscription made elsewhere."""
-    product: str | None = row.ordered_product_id or (row.product_id if row.operation_id is not None else None)
+    product: str | None = row["ordered_product_id"] or (row["product_id"] if row["operation_id"] is not None else None)
     return product
 
 
-def _columns_beside(obj: JsonObject, row: StoredRow) -> Columns:
+def _columns_beside(obj: JsonObject, row: Values) -> Columns:
     """Return what the row is to hold when it shows `obj`, with the ordered product where the item depends on it."""
     ordered, shown = _ordered_in_row(row), read(obj, Subscription)
     columns = shown.columns(ordered=ordered)
     return columns | {"ordered_product_id": ordered} if shown.has_several_items else columns
 
 
-def _kept(row: StoredRow, ordered: str | None, columns: Columns) -> Columns:
+def _kept(row: Values, ordered: str | None, columns: Columns) -> Columns:
     """Return what only we know of the row: it gives up its slot's entry when Stripe shows another product."""
     return {
         "ordered_product_id": ordered,
-        "exclusive": row.exclusive and columns["product_id"] == row.product_id,
+        "exclusive": row["exclusive"] and columns["product_id"] == row["product_id"],
     }
 
 
-def _joined(row: StoredRow, shown: Subscription, *, now: datetime) -> Columns:
+def _joined(row: Values, shown: Subscription, *, now: datetime) -> Columns:
     return seen_again(row, shown.products, status=shown.status, now=now)
 
 
-async def _of_a_new_one(
-    connection: AsyncConnection, shown: Subscription, stripe_id: str, provenance: Provenance
-) -> Columns:
+def _of_a_new_one(one: Told, shown: Subscription, *, customers: Mapping[str, str]) -> Columns:
     """Return the columns that only we know, for a subscription that was not made here or is not in a restored dump.
 
     The operation that made the latter is named, so that a retry of it gets this one.
     """
     customer = id_of(shown.customer) or ""
-    known = (await connection.execute(_OUR_CUSTOMER, {"id": customer})).first()
-    imported, restored = provenance.cause == IMPORT, shown.mark is not None
+    imported, restored = one.provenance.cause == IMPORT, shown.mark is not None
     return {
-        **first_seen(shown.products, now=provenance.now, imported=imported, restored=restored),
-        "id": f"lps_{stripe_id.removeprefix('sub_')}",
+        **first_seen(shown.products, now=one.provenance.now, imported=imported, restored=restored),
+        "id": f"lps_{one.id.removeprefix('sub_')}",
         "operation_id": shown.mark,
-        "customer_id": known.id if known else foreign_id(customer),
+        "customer_id": customers.get(customer) or foreign_id(customer),
         "exclusive": False,
     }
 
@@ -173,7 +222,7 @@ KIND: Final = Kind(
     ),
     ended=_ENDED,
     key="stripe_subscription_id",
-    write_as=write,
+    planned=plan,
     beside=_columns_beside,
     part=ITEMS,
     listing={"status": "all"},

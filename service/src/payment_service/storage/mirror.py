@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Table, bindparam, insert, select
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
+    from payment_service.storage.rows import Values, WholeRow
 
 CLOCK_SECONDS: Final = 2
 """How far our clock may be behind Stripe's without harm."""
@@ -65,6 +67,28 @@ class Ended(NamedTuple):
     values: frozenset[str | bool]
 
 
+class State(NamedTuple):
+    """What a row is to hold of an object."""
+
+    columns: Values
+    """What Stripe says; the outbox tells its changes."""
+    insert_only: Values = MappingProxyType({})
+    """Further columns of a new row; without `created_at` it counts as created now."""
+    update_only: Values = MappingProxyType({})
+    """Columns of ours that a row known before gets anew."""
+
+
+class Change(NamedTuple):
+    """What becomes of a row."""
+
+    values: WholeRow
+    """The columns that are written."""
+    before: Mapping[str, object] | None
+    """What the outbox tells of the row before; None of a new one."""
+    after: Mapping[str, object]
+    """What the outbox tells of the row now; it tells nothing where nothing is."""
+
+
 def object_id(value: Any) -> str | None:
     """Return the id of a field that holds an id or, expanded, the object (docs.stripe.com/api/expanding_objects)."""
     if value is None or isinstance(value, str):
@@ -85,7 +109,7 @@ def moment(seconds: int | None) -> datetime | None:
         raise ValueError("a time is out of range") from error
 
 
-def created(obj: Mapping[str, Any], *, otherwise: datetime) -> datetime:
+def created(obj: Values, *, otherwise: datetime) -> datetime:
     """Return when Stripe made the object, by which lists are sorted; a deleted one does not say it."""
     return moment(obj.get("created")) or otherwise
 
@@ -95,8 +119,8 @@ async def write_outbox(
     *,
     object_type: str,
     object_id: str,
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any] | None,
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object] | None,
     cause: str,
     now: datetime,
 ) -> None:
@@ -114,69 +138,87 @@ async def write_outbox(
     )
 
 
-def to_json(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def to_json(values: Mapping[str, object] | None) -> dict[str, object] | None:
     """Return `values` in JSON types: moments as RFC 3339."""
     if values is None:
         return None
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
+def newest(stored: Values | None, state: State, *, provenance: Provenance, ended: Ended | None) -> Change | None:
+    """Decide what becomes of a row when an object is shown. Pure.
+
+    Args:
+        stored: the row as it is; None: there is none.
+        state: what it is to hold.
+        provenance: where that comes from.
+        ended: the states that the row does not leave, whatever is written.
+
+    Returns:
+        The change; None: the row stays as it is, for the object has ended.
+
+    Raises:
+        NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
+    """
+    _, as_of, now, seen = provenance
+    reach = as_of if seen is None else max(as_of, seen.reach)
+    columns = state.columns
+    if stored is None:
+        new = {"created_at": now, **columns, **state.insert_only, "stripe_updated": reach, "updated_at": now}
+        return Change(new, None, columns)
+    if (as_of <= stored["stripe_updated"]) if seen is None else (stored["updated_at"] != seen.version):
+        raise NeedsFetch
+    if ended is not None and stored[ended.column] in ended.values and columns[ended.column] not in ended.values:
+        if seen is None:
+            raise NeedsFetch
+        return None
+    before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
+    values = {**columns, **state.update_only, "stripe_updated": max(reach, stored["stripe_updated"]), "updated_at": now}
+    return Change(values, before, {name: columns[name] for name in before})
+
+
 async def mirror(
     connection: AsyncConnection,
     table: Table,
     *,
-    key: Mapping[str, Any],
-    columns: Mapping[str, Any],
+    key: Mapping[str, object],
+    state: State,
     provenance: Provenance,
-    insert_only: Mapping[str, Any] | None = None,
-    update_only: Mapping[str, Any] | None = None,
     locked: Row[*tuple[object, ...]] | None = None,
     ended: Ended | None = None,
 ) -> Row[*tuple[object, ...]]:
-    """Insert or update the row of a Stripe object, and return it.
+    """Insert or update the row of one Stripe object, and return it; `mirror/batch.py` writes many.
 
     Args:
         connection: in a transaction.
         table: with the columns `stripe_updated`, `created_at`, `updated_at`.
         key: the columns that find the row.
-        columns: the object's state.
-        provenance: where the state comes from.
-        insert_only: further columns of a new row; without `created_at` it counts as created now.
-        update_only: columns of ours that a row known before gets anew; the outbox tells nothing of them.
+        state: of the object.
+        provenance: where it comes from.
         locked: the row, when the caller has read and locked it in this transaction.
         ended: the states that the row does not leave, whatever is written.
 
     Raises:
-        NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
+        NeedsFetch: see `newest`.
     """
     row = locked or await lock(connection, table, key)
-    cause, as_of, now, seen = provenance
-    reach = as_of if seen is None else max(as_of, seen.reach)
     if row is None:
-        new = {"created_at": now, **columns, **(insert_only or {}), **key, "stripe_updated": reach, "updated_at": now}
-        made = await _insert(table).run(connection, new)
+        change = newest(None, state, provenance=provenance, ended=ended)
+        assert change is not None
+        made = await _insert(table).run(connection, change.values | dict(key))
         if made is not None:
-            note(connection, table.name, made.id)
-            await _append_to_outbox(connection, table, key, before=None, after=columns, cause=cause, now=now)
+            await _tell(connection, table, key, made, change, provenance=provenance)
             return made
         row = await lock(connection, table, key)
         assert row is not None
-    if (as_of <= row.stripe_updated) if seen is None else (row.updated_at != seen.version):
-        raise NeedsFetch
-    stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    if ended is not None and stored[ended.column] in ended.values and columns[ended.column] not in ended.values:
-        if seen is None:
-            raise NeedsFetch
+    stored = row._asdict()
+    change = newest(stored, state, provenance=provenance, ended=ended)
+    if change is None:
         return row
-    before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
-    values = {**columns, **(update_only or {}), "stripe_updated": max(reach, row.stripe_updated), "updated_at": now}
     parameters = {f"k_{name}": value for name, value in key.items()}
-    parameters |= {f"v_{name}": value for name, value in values.items()}
-    (updated,) = await _update(table, tuple(key), tuple(values)).run(connection, parameters)
-    note(connection, table.name, updated.id)
-    if before:
-        after = {name: columns[name] for name in before}
-        await _append_to_outbox(connection, table, key, before=before, after=after, cause=cause, now=now)
+    parameters |= {f"v_{name}": value for name, value in change.values.items()}
+    (updated,) = await _update(table, tuple(key), tuple(change.values)).run(connection, parameters)
+    await _tell(connection, table, key, updated, change, provenance=provenance)
     return updated
 
 
@@ -185,17 +227,17 @@ def reach_of(clock: Clock) -> int:
     return int(clock.timestamp()) + CLOCK_SECONDS
 
 
-async def see(connection: AsyncConnection, table: Table, key: Mapping[str, Any], *, reach: int = 0) -> Seen:
+async def see(connection: AsyncConnection, table: Table, key: Mapping[str, object], *, reach: int = 0) -> Seen:
     """Note what the row is now, before its object is fetched."""
     row = (await connection.execute(select(table.c.updated_at).where(*_conditions(table, key)))).first()
     return Seen(None if row is None else row.updated_at, reach)
 
 
-def _conditions(table: Table, key: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+def _conditions(table: Table, key: Mapping[str, object]) -> list[ColumnElement[bool]]:
     return [table.c[name] == value for name, value in key.items()]
 
 
-async def lock(connection: AsyncConnection, table: Table, key: Mapping[str, Any]) -> Row[*tuple[object, ...]] | None:
+async def lock(connection: AsyncConnection, table: Table, key: Mapping[str, object]) -> Row[*tuple[object, ...]] | None:
     """Return the row, locked until the transaction ends."""
     parameters = {f"k_{name}": value for name, value in key.items()}
     row: Row[*tuple[object, ...]] | None = (
@@ -217,7 +259,7 @@ def _insert(table: Table) -> InsertNew:
 @cache
 def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> ChangeRows:
     """Build the statement once: that takes as long as PostgreSQL takes to run it."""
-    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in columns}
+    values: WholeRow = {name: bindparam(f"v_{name}") for name in columns}
     return ChangeRows(table, values, returning=tuple(table.c), where=tuple(_bound(table, key)))
 
 
@@ -225,17 +267,25 @@ def _bound(table: Table, key: tuple[str, ...]) -> list[ColumnElement[bool]]:
     return [table.c[name] == bindparam(f"k_{name}") for name in key]
 
 
-async def _append_to_outbox(
+async def _tell(
     connection: AsyncConnection,
     table: Table,
-    key: Mapping[str, Any],
+    key: Mapping[str, object],
+    row: Row[*tuple[object, ...]],
+    change: Change,
     *,
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any],
-    cause: str,
-    now: datetime,
+    provenance: Provenance,
 ) -> None:
-    object_id = str(next(iter(key.values())))
+    """Note a change, and append it to the outbox unless Stripe shows what was there."""
+    note(connection, table.name, row.id)
+    if not change.after:
+        return
     await write_outbox(
-        connection, object_type=table.name, object_id=object_id, before=before, after=after, cause=cause, now=now
+        connection,
+        object_type=table.name,
+        object_id=str(next(iter(key.values()))),
+        before=change.before,
+        after=change.after,
+        cause=provenance.cause,
+        now=provenance.now,
     )

@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.engine import RowMapping
+
+Values = Mapping[str, Any]
+"""Of columns, by their names."""
+WholeRow = dict[str, Any]
+"""A value for every column, by their names."""
 
 
 class MappedRow(Protocol):

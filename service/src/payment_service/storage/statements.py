@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, text
@@ -10,12 +11,14 @@ from sqlalchemy import bindparam, text
 from payment_service.storage.dialects import dialect_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Column, ColumnElement, Select, Table
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.types import TypeEngine
+
+    from payment_service.storage.rows import WholeRow
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,58 @@ class RemoveRows:
     async def run(self, connection: AsyncConnection, values: Mapping[str, Any]) -> int:
         """Return how many were removed."""
         return await dialect_of(connection).remove(connection, self, values)
+
+
+@dataclass(frozen=True, eq=False)
+class LockRows:
+    """Locks rows until the transaction ends, in the order of their keys, so that nobody waits in a circle."""
+
+    table: Table
+    key: Column[str]
+    """Unique."""
+
+    async def run(self, connection: AsyncConnection, keys: Sequence[str]) -> dict[str, WholeRow]:
+        """Return the rows that there are, by key."""
+        return await dialect_of(connection).lock_rows(connection, self, keys)
+
+
+@dataclass(frozen=True, eq=False)
+class WriteRows:
+    """Inserts whole rows of different keys, and changes those that the caller has locked."""
+
+    table: Table
+    key: Column[str]
+    """Unique."""
+
+    @cached_property
+    def insertion(self) -> InsertNew:
+        """Inserts one of them."""
+        return InsertNew(self.table, returning=(self.key,))
+
+    async def run(
+        self, connection: AsyncConnection, rows: Sequence[Mapping[str, object]], *, locked: Collection[str]
+    ) -> set[str]:
+        """Return the keys that were written: not those of new rows that another transaction was first to insert.
+
+        Args:
+            connection: in a transaction.
+            rows: with a value for every column.
+            locked: the keys of the rows that were there.
+        """
+        return await dialect_of(connection).write_rows(connection, self, rows, locked=locked)
+
+
+@dataclass(frozen=True, eq=False)
+class InsertRows:
+    """Inserts rows in their order."""
+
+    table: Table
+    names: tuple[str, ...]
+    """The columns that every row gives."""
+
+    async def run(self, connection: AsyncConnection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert them."""
+        await dialect_of(connection).insert_rows(connection, self, rows)
 
 
 class OwnerFunction:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import create_engine, insert, select
 
 from payment_service.mirror.joining import first_seen, seen_again
 from payment_service.storage.tables import subscriptions
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
-
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def row(*products: str, **values: Any) -> Row[Any]:
+def row(*products: str, **values: Any) -> dict[str, Any]:
     """Return a row with these products, as the database gives it."""
     engine = create_engine("sqlite://")
     subscriptions.create(engine)
@@ -37,7 +34,7 @@ def row(*products: str, **values: Any) -> Row[Any]:
         connection.execute(insert(subscriptions).values(held | times | values))
         found = connection.execute(select(subscriptions)).one()
     engine.dispose()
-    return found
+    return found._asdict()
 
 
 def test_one_that_is_seen_first_was_made_with_its_products() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy import Executable, Table
@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
-    from payment_service.storage.statements import ChangeRows, InsertNew, RemoveRows, Upsert
+    from payment_service.storage.rows import WholeRow
+    from payment_service.storage.statements import (
+        ChangeRows,
+        InsertNew,
+        InsertRows,
+        LockRows,
+        RemoveRows,
+        Upsert,
+        WriteRows,
+    )
 
 
 class Subscription(Protocol):
@@ -183,6 +192,29 @@ class Dialect(Protocol):
 
         What a transaction that is not among them has written can be seen by every later statement.
         """
+        ...
+
+    async def lock_rows(
+        self, connection: AsyncConnection, statement: LockRows, keys: Sequence[str]
+    ) -> dict[str, WholeRow]:
+        """Lock rows in the order of their keys, and return them by key."""
+        ...
+
+    async def write_rows(
+        self,
+        connection: AsyncConnection,
+        statement: WriteRows,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        locked: Collection[str],
+    ) -> set[str]:
+        """Change the locked rows and insert the others, and return the keys of those that were written."""
+        ...
+
+    async def insert_rows(
+        self, connection: AsyncConnection, statement: InsertRows, rows: Sequence[Mapping[str, object]]
+    ) -> None:
+        """Insert rows in their order."""
         ...
 
     def notification(self, channel: str) -> Executable:

@@ -23,6 +23,7 @@ from payment_service.storage.dialects.mysql_address import SCHEMES
 from payment_service.storage.dialects.mysql_connector import MySQLConnector
 from payment_service.storage.dialects.mysql_failures import READ_ONLY, MySQLFailures, error_number, is_duplicate
 from payment_service.storage.dialects.mysql_server import COLLATION
+from payment_service.storage.dialects.row_by_row import RowByRow
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _LOCKED: Final = "locks"
 _TAKE_LOCK: Final = text("SELECT GET_LOCK(:key, 0)")
 
 
-class MySQL(MySQLFailures):
+class MySQL(MySQLFailures, RowByRow):
     """One server, or a primary with replicas."""
 
     name = NAME

@@ -10,6 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from payment_service.storage.dialects import servers
 from payment_service.storage.dialects.on_conflict import OnConflict
+from payment_service.storage.dialects.postgresql_batches import PostgreSQLBatches
 from payment_service.storage.dialects.postgresql_connector import Connector
 from payment_service.storage.dialects.postgresql_failures import READ_ONLY, PostgreSQLFailures
 from payment_service.storage.dialects.sqlstate import sqlstate
@@ -46,7 +47,7 @@ transaction gives it back after the commit can be seen (postgresql.org/docs/curr
 _DRIVER: Final = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own is not typed
 
 
-class PostgreSQL(PostgreSQLFailures, OnConflict):
+class PostgreSQL(PostgreSQLFailures, PostgreSQLBatches, OnConflict):
     """One server, or a primary with standbys."""
 
     name = NAME

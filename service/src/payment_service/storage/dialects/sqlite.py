@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.compiler import compiles
 
 from payment_service.storage.dialects.on_conflict import OnConflict
+from payment_service.storage.dialects.row_by_row import RowByRow
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ BUSY_SECONDS: Final = 15.0
 _UNAVAILABLE: Final = ("locked", "disk is full", "disk I/O", "readonly", "unable to open")
 
 
-class SQLite(OnConflict):
+class SQLite(OnConflict, RowByRow):
     """One file, one writer at a time, no logins; workers of this process are woken in it."""
 
     name = NAME
