@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 class ApiServer:
-    """Etcd and kube-apiserver, no controllers."""
+    """Etcd and kube-apiserver, no controllers but, where a test asks for it, the garbage collector."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,6 +55,7 @@ class ApiServer:
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
         )
         self.spawn(
             program("hyperkube-*/kube-apiserver"),
@@ -69,9 +70,19 @@ class ApiServer:
             "--service-cluster-ip-range=10.99.0.0/16",
             "--authorization-mode=RBAC",
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while self.kubectl("get", "--raw=/readyz").returncode and time.monotonic() < deadline:
             time.sleep(0.2)
+
+    def collect_garbage(self) -> None:
+        """Delete what has lost its owners, from some seconds later on."""
+        self.spawn(
+            program("hyperkube-*/kube-controller-manager"),
+            f"--kubeconfig={self.kubeconfig(ADMIN)}",
+            "--controllers=garbage-collector-controller",
+            "--leader-elect=false",
+            "--secure-port=0",
+        )
 
     def spawn(self, *command: str) -> None:
         with (self.folder / f"{Path(command[0]).name}.log").open("wb") as log:

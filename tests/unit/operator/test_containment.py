@@ -285,5 +285,5 @@ async def test_an_object_replaced_since_it_was_read_is_not_written() -> None:
 
     world.change(replicas=5)
     driven.store.list_all = list_all  # type: ignore[method-assign]
-    assert "UID" in str((await driven.passes(1))[0])
+    assert "metadata.uid" in str((await driven.passes(1))[0])
     assert world.objects[key]["spec"]["replicas"] != 5

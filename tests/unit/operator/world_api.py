@@ -150,7 +150,8 @@ class Foreign(Kept):
         self._keys.add(key)
         place = self._place(key)
         metadata = {"name": place[2], "namespace": place[1]} | item.get("metadata", {})
-        super().__setitem__(key, item | {"metadata": metadata})
+        self._world.api.objects.pop(place, None)
+        self._world.api.put({"kind": key[0]} | item | {"metadata": metadata})
 
     def _shown(self, key: Any) -> bool:
         return self._world.api.is_foreign(key)

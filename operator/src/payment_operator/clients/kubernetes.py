@@ -21,7 +21,7 @@ from payment_operator.resources.metadata import Manifest
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 PAGE: Final = 500
-_PATHS: Final = {
+PATHS: Final = {
     names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
     names.REQUEST_KIND: (f"/apis/{names.API_VERSION}", names.REQUEST_PLURAL),
     "Pod": ("/api/v1", "pods"),
@@ -54,6 +54,8 @@ ATTEMPTS: Final = 6
 LONGEST_PAUSE_SECONDS: Final = 5.0
 NOT_AS_READ: Final = "the server rejected our request due to an error in our request"
 """All that the API server says of a JSON patch whose test fails."""
+OTHER_UID: Final = "metadata.uid: Invalid value"
+"""What it says when an applied or patched object has another uid than the one that is stored."""
 MESSAGE_LIMIT: Final = 500
 _ERRORS: Final[dict[int, type[ApiError]]] = {404: NotThere, 409: Conflict} | dict.fromkeys(
     (400, 403, 413, 422), Refused
@@ -199,7 +201,7 @@ class Cluster:
         form: str = "",
         query: Query = (),
     ) -> bytes:
-        prefix, plural = _PATHS[kind]
+        prefix, plural = PATHS[kind]
         path = prefix + (f"/namespaces/{namespace}" if namespace else "") + f"/{plural}" + (f"/{name}" if name else "")
         headers = {"Accept": "application/json, */*", "Content-Type": _FORMS.get(form, "application/json")}
         request = await self._client.param_serialize(
@@ -234,4 +236,12 @@ def _error(status: int, content: bytes) -> ApiError:
         reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
     except (ValueError, AttributeError):
         reason, message = "", content[:MESSAGE_LIMIT].decode(errors="replace")
-    return _ERRORS.get(status, ApiError)(status, reason, redact(message)[:MESSAGE_LIMIT])
+    kind = Conflict if status == UNPROCESSABLE and OTHER_UID in message else _ERRORS.get(status, ApiError)
+    return kind(status, reason, _shortened(redact(message)))
+
+
+def _shortened(text: str) -> str:
+    """Without its middle when it is long: it begins with the field, and after the whole value says what is wrong."""
+    if len(text) <= MESSAGE_LIMIT:
+        return text
+    return f"{text[: MESSAGE_LIMIT // 2]} … {text[3 - MESSAGE_LIMIT // 2 :]}"

@@ -1,6 +1,7 @@
 """Ours only: nothing is written over that does not carry the environment's owner reference."""
 
 from collections.abc import Collection
+from typing import Final
 
 from payment_operator.clients.protocols import Kubernetes
 from payment_operator.errors import Conflict, NameTaken
@@ -8,6 +9,10 @@ from payment_operator.model.actions import key_of
 from payment_operator.model.observed import Key, Observed
 from payment_operator.resources.credentials import references
 from payment_operator.resources.metadata import Manifest, Owner
+
+NEVER: Final = "1"
+"""A version that no stored object has: etcd's first write is its second revision. What is not there is made for all
+that it names a version; what is there is a conflict."""
 
 
 async def apply(cluster: Kubernetes, observed: Observed, manifest: Manifest) -> Manifest:
@@ -18,9 +23,10 @@ async def apply(cluster: Kubernetes, observed: Observed, manifest: Manifest) -> 
         Conflict: it is another one than was read.
     """
     live = observed.objects.get(key_of(manifest)) or await _live(cluster, observed.owner, manifest, _named(observed))
-    if live is not None:  # by uid: it may have been replaced by somebody's in between
-        manifest = manifest | {"metadata": manifest["metadata"] | {"uid": live["metadata"]["uid"]}}
-    return await cluster.apply(manifest, force=live is not None)  # others may have made it since: no field is taken
+    # it may have been replaced by somebody's in between, or have been made: an apply without a precondition would merge
+    only = {"resourceVersion": NEVER} if live is None else {"uid": live["metadata"]["uid"]}
+    manifest = manifest | {"metadata": manifest["metadata"] | only}
+    return await cluster.apply(manifest, force=live is not None)
 
 
 async def create(cluster: Kubernetes, owner: Owner, manifest: Manifest) -> bool:

@@ -7,11 +7,13 @@ By kubernetes.io/docs/reference/using-api/server-side-apply:
 - every other write takes the fields whose values it changes from their managers.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from payment_operator.resources.metadata import Manifest
 from payment_operator.testing.json_patch import copied
+from payment_operator.testing.kinds import CUSTOM
 
 
 class Item(NamedTuple):
@@ -20,9 +22,23 @@ class Item(NamedTuple):
     keys: tuple[tuple[str, Any], ...]
 
 
-Path = tuple[str | Item, ...]
-Owned = dict[str, set[Path]]
-"""The fields by manager: its name and the way it writes, as in `managedFields`."""
+class Value(NamedTuple):
+    """The place of an item in a list that is a set: the item itself."""
+
+    value: Any
+
+
+class Manager(NamedTuple):
+    """Who has fields: a name and the way it writes, as in `managedFields`."""
+
+    name: str
+    verb: Literal["Apply", "Update"] = "Apply"
+
+
+Step = str | Item | Value
+Path = tuple[Step, ...]
+Owned = dict[Manager, set[Path]]
+"""The fields by manager."""
 ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "containers": ("name",),
     "initContainers": ("name",),
@@ -39,8 +55,18 @@ ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
 PORT_KEYS: Final[dict[str, tuple[str, ...]]] = {"Service": ("port", "protocol")}
 CONTAINER_PORT_KEYS: Final = ("containerPort", "protocol")
 PORT_DEFAULTS: Final = {"protocol": "TCP"}
-ATOMIC: Final = frozenset({"selector", "nodeSelector", "labelSelector"})
+SETS: Final = frozenset({("metadata", "finalizers")})
+"""Lists of type `set`: each manager has items of its own."""
+ATOMIC: Final = frozenset(
+    {
+        *("selector", "nodeSelector", "labelSelector", "namespaceSelector"),
+        *("configMapKeyRef", "fieldRef", "resourceFieldRef", "secretKeyRef", "involvedObject"),
+        "requiredDuringSchedulingIgnoredDuringExecution",
+    }
+)
 """Maps of type `atomic`: a selector half of one manager and half of another would select nothing."""
+ATOMIC_ITEMS: Final = frozenset({"ownerReferences"})
+"""Lists whose items are one value each."""
 SYSTEM: Final = frozenset(
     {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
 )
@@ -48,7 +74,7 @@ SYSTEM: Final = frozenset(
 TOP: Final = frozenset({"apiVersion", "kind"})
 
 
-def applied(live: Manifest, manifest: Manifest, owned: Owned, *, manager: str) -> Manifest:
+def applied(live: Manifest, manifest: Manifest, owned: Owned, *, manager: Manager) -> Manifest:
     """The object with what is applied in place, and without what the manager applied before and leaves out now."""
     result = copied(live)
     new = _leaves(manifest)
@@ -61,9 +87,9 @@ def applied(live: Manifest, manifest: Manifest, owned: Owned, *, manager: str) -
     return dict(result)
 
 
-def conflicts(live: Manifest, manifest: Manifest, owned: Owned, *, manager: str) -> dict[str, list[Path]]:
+def conflicts(live: Manifest, manifest: Manifest, owned: Owned, *, manager: Manager) -> dict[Manager, list[Path]]:
     """The fields that are others' with other values, by manager."""
-    found: dict[str, list[Path]] = {}
+    found: dict[Manager, list[Path]] = {}
     present = _leaves(live)
     for path, value in _leaves(manifest).items():
         if path in present and present[path] == value:
@@ -74,13 +100,13 @@ def conflicts(live: Manifest, manifest: Manifest, owned: Owned, *, manager: str)
     return found
 
 
-def taken(manifest: Manifest, owned: Owned, *, manager: str, lost: Mapping[str, Iterable[Path]]) -> Owned:
+def taken(manifest: Manifest, owned: Owned, *, manager: Manager, lost: Mapping[Manager, Iterable[Path]]) -> Owned:
     """Who has which field after an apply that was let through."""
     left = {name: paths - set(lost.get(name, ())) for name, paths in owned.items() if name != manager}
     return {name: paths for name, paths in left.items() if paths} | {manager: set(_leaves(manifest))}
 
 
-def changed(before: Manifest, after: Manifest, owned: Owned, *, manager: str) -> Owned:
+def changed(before: Manifest, after: Manifest, owned: Owned, *, manager: Manager) -> Owned:
     """Who has which field after a write that is no apply: whose values it has changed are the writer's alone."""
     old, new = _leaves(before), _leaves(after)
     written = {path for path, value in new.items() if path not in old or old[path] != value}
@@ -105,28 +131,33 @@ def _leaves(item: Manifest) -> dict[Path, Any]:
 
 def _walk(value: Any, path: Path, kind: str) -> Iterator[tuple[Path, Any]]:
     keys = _keys_of(path, kind) if isinstance(value, list) and value else None
-    if isinstance(value, dict) and value and path[-1] not in ATOMIC and not _text(path, kind):
+    if isinstance(value, dict) and value and not _is_one(path, kind):
         for name, inner in value.items():
             yield from _walk(inner, (*path, name), kind)
     elif keys is not None:
         for entry in value:
             place = Item(tuple((key, entry.get(key, PORT_DEFAULTS.get(key))) for key in keys))
             yield from _walk(entry, (*path, place), kind)
+    elif path in SETS:
+        yield from (((*path, Value(entry)), entry) for entry in value)
     else:
         yield path, value
 
 
-def _text(path: Path, kind: str) -> bool:
-    """Whether the API server takes it as one value: it has no schema for what a ControllerRevision holds."""
-    return kind == "ControllerRevision" and path == ("data",)
+def _is_one(path: Path, kind: str) -> bool:
+    """Whether the API server takes a map as one value; what a ControllerRevision holds has no schema."""
+    if path[-1] in ATOMIC:
+        return kind not in CUSTOM
+    item_of_one = isinstance(path[-1], Item) and path[-2] in ATOMIC_ITEMS
+    return item_of_one or (kind == "ControllerRevision" and path == ("data",))
 
 
 def _keys_of(path: Path, kind: str) -> tuple[str, ...] | None:
     name = path[-1]
+    if kind in {"HorizontalPodAutoscaler", *CUSTOM} and name != "conditions":
+        return ITEM_KEYS.get(str(name)) if path[0] == "metadata" else None
     if name == "ports":
         return PORT_KEYS.get(kind, CONTAINER_PORT_KEYS)
-    if kind in {"HorizontalPodAutoscaler", "PaymentEnvironment"} and name != "conditions":
-        return ITEM_KEYS.get(str(name)) if path[0] == "metadata" else None
     return ITEM_KEYS.get(str(name))
 
 
@@ -134,30 +165,37 @@ def _within(path: Path, outer: Path) -> bool:
     return path[: len(outer)] == outer
 
 
-def _find(inner: Any, step: str | Item) -> Any:
-    if not isinstance(step, Item):
+def _find(inner: Any, step: Step) -> Any:
+    if isinstance(step, str):
         return inner.get(step) if isinstance(inner, dict) else None
     return next((entry for entry in inner if _is(entry, step)), None) if isinstance(inner, list) else None
 
 
-def _is(entry: Any, item: Item) -> bool:
-    return isinstance(entry, dict) and all(entry.get(key, PORT_DEFAULTS.get(key)) == value for key, value in item.keys)
+def _is(entry: Any, step: Item | Value) -> bool:
+    if isinstance(step, Value):
+        return bool(entry == step.value)
+    return isinstance(entry, dict) and all(entry.get(key, PORT_DEFAULTS.get(key)) == value for key, value in step.keys)
 
 
 def _set(whole: Manifest, path: Path, value: Any) -> None:
     inner: Any = whole
     for step, after in zip(path, (*path[1:], None), strict=True):
         if after is None:
-            inner[step] = value
+            _put(inner, step, value)
             return
         found = _find(inner, step)
-        if not isinstance(found, list if isinstance(after, Item) else dict):
-            found = [] if isinstance(after, Item) else _begun(step)
-            if isinstance(step, Item):
-                inner.append(found)
-            else:
-                inner[step] = found
+        if not isinstance(found, dict if isinstance(after, str) else list):
+            found = _begun(step) if isinstance(after, str) else []
+            _put(inner, step, found)
         inner = found
+
+
+def _put(inner: Any, step: Step, value: Any) -> None:
+    if isinstance(step, str):
+        inner[step] = value
+        return
+    place = next((index for index, entry in enumerate(inner) if _is(entry, step)), len(inner))
+    inner[place : place + 1] = [value]
 
 
 def _kept_with(path: Path) -> Path:
@@ -171,14 +209,14 @@ def _inner_first(path: Path) -> tuple[int, bool]:
     return -len(path), _kept_with(path) != path
 
 
-def _begun(step: str | Item) -> dict[str, Any]:
+def _begun(step: Step) -> dict[str, Any]:
     """A new map; an item of a list begins with what names it."""
     return {key: value for key, value in step.keys if value is not None} if isinstance(step, Item) else {}
 
 
 def _remove(whole: Manifest, path: Path) -> None:
     """Take a field out, and each list, map or item around it that nothing is left in."""
-    chain: list[tuple[Any, str | Item, Any]] = []
+    chain: list[tuple[Any, Step, Any]] = []
     inner: Any = whole
     for step in path:
         found = _find(inner, step)
@@ -189,7 +227,20 @@ def _remove(whole: Manifest, path: Path) -> None:
     for depth, (parent, step, found) in enumerate(reversed(chain)):
         if depth and found:
             return
-        if isinstance(step, Item):
+        if not isinstance(step, str):
             parent[:] = [entry for entry in parent if entry is not found]
         elif isinstance(parent, dict):
             parent.pop(step, None)
+
+
+def spelled(path: Path) -> str:
+    """A field as the API server writes it: `.spec.template.spec.containers[name="app"].image`."""
+    return "".join(_spelled(step) for step in path)
+
+
+def _spelled(step: Step) -> str:
+    if isinstance(step, str):
+        return f".{step}"
+    if isinstance(step, Value):
+        return f"[={json.dumps(step.value)}]"
+    return f"[{','.join(f'{key}={json.dumps(value)}' for key, value in step.keys)}]"

@@ -8,6 +8,7 @@ API reference, the spec of an EnvironmentRequest by a rule of its schema (`api/r
 from typing import Any, Final
 
 from payment_operator import names
+from payment_operator.api.request import RULES, RequestSpec
 from payment_operator.resources.metadata import Manifest
 
 IMMUTABLE: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
@@ -17,6 +18,8 @@ IMMUTABLE: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "Secret": (("type",),),
     names.REQUEST_KIND: (("spec",),),
 }
+WORDS: Final = {names.REQUEST_KIND: RULES[RequestSpec][0][1]}
+"""What is said of it, where it is not what the API server says of its own kinds."""
 SEALED: Final = ("data", "stringData", "binaryData", "immutable")
 """Of a Secret or ConfigMap that says `immutable: true`."""
 
@@ -29,7 +32,7 @@ def immutable_field(live: Manifest, after: Manifest) -> str:
                 return f"{name}: Forbidden: field is immutable when `immutable` is set"
     for path in IMMUTABLE.get(live.get("kind", ""), ()):
         if _at(live, path) != _at(after, path):
-            return f"{'.'.join(path)}: Invalid value: field is immutable"
+            return f"{'.'.join(path)}: Invalid value: {WORDS.get(live['kind'], 'field is immutable')}"
     return ""
 
 

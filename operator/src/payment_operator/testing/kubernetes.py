@@ -9,11 +9,12 @@ What it is strict about, and where Kubernetes says so:
 - server-side apply knows its managers (`field_managers.py`);
 - `status` is written through its subresource alone, and that writes nothing else
   (kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#status-subresource);
-- what is immutable stays as it is (`immutable.py`);
-- a delete names its object by uid, waits for finalizers, and takes the dependents with it
+- what is immutable or the server's own stays as it is (`immutable.py`, `metadata.py`), and kinds differ (`kinds.py`);
+- a delete names its object by uid, waits for finalizers, and takes along what has no other owner
   (kubernetes.io/docs/concepts/architecture/garbage-collection/).
 
-It validates no schema, fills in no default and runs no controller: a test that needs pods makes them.
+Tests hold it to the same scenarios as a real one. It knows no namespaces as objects, validates no schema, fills in no
+default and runs no controller: a test that needs pods makes them.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,21 +24,18 @@ from typing import Final
 
 from payment_operator import names
 from payment_operator.clients.kubernetes import NOT_AS_READ, UNPROCESSABLE
-from payment_operator.errors import ApiError, Conflict, NotThere, OperatorError, Refused
+from payment_operator.errors import ApiError, Conflict, NotThere, OperatorError
 from payment_operator.resources.metadata import Manifest
-from payment_operator.resources.release_record import stamp
-from payment_operator.testing import field_managers
-from payment_operator.testing.field_managers import Owned
-from payment_operator.testing.immutable import immutable_field
+from payment_operator.testing import field_managers, metadata, refusals
+from payment_operator.testing.field_managers import Manager, Owned
 from payment_operator.testing.json_patch import NotDone, copied, patched
-from payment_operator.testing.refusals import NEWER, Place, conflict, not_that_one, told
+from payment_operator.testing.kinds import MADE_BY_REPLACE, VERSION_NEEDED, WITH_STATUS
+from payment_operator.testing.refusals import Place
 from payment_operator.testing.selectors import selecting
 
-WITH_STATUS: Final = frozenset(
-    {names.KIND, names.REQUEST_KIND, "Deployment", "Job", "Pod", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
-)
-APPLY: Final = f"{names.MANAGER} (apply)"
-UPDATE: Final = f"{names.MANAGER} (update)"
+APPLY: Final = Manager(names.MANAGER, "Apply")
+UPDATE: Final = Manager(names.MANAGER, "Update")
+GARBAGE: Final = "kube-controller-manager"
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -60,7 +58,8 @@ class InMemoryKubernetes:
     writes: int = 0
     """Those that have changed something."""
     _owned: dict[Place, Owned] = field(default_factory=dict)
-    _made: int = 0
+    _made: int = 1
+    """Of etcd's revisions, the first of which is the empty store's."""
 
     # what the operator asks
 
@@ -68,9 +67,13 @@ class InMemoryKubernetes:
         self, kind: str, namespace: str | None, *, selector: str = "", fields: str = ""
     ) -> list[Manifest]:
         """All objects of a kind that the selectors fit."""
-        fits = selecting(selector, fields)
-        found = [item for place, item in self.objects.items() if place[0] == kind and namespace in (None, place[1])]
-        return [{"kind": kind} | copied(item) for item in found if fits(item)]
+        fits = selecting(kind, selector, fields)
+        found = [(place, item) for place, item in self.objects.items() if place[0] == kind]
+        return [
+            {"kind": kind} | copied(item)
+            for place, item in sorted(found, key=lambda entry: "/".join(entry[0]))  # as etcd has its keys
+            if namespace in (None, place[1]) and fits(item)
+        ]
 
     async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """One object, None when it does not exist."""
@@ -79,22 +82,32 @@ class InMemoryKubernetes:
 
     async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         """Server-side apply under the operator's field manager."""
-        return self.applied(manifest, manager=APPLY, force=force)
+        return self.applied(manifest, manager=names.MANAGER, force=force)
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Make an object."""
         place = _place(manifest)
         self._admitted("create", place)
+        if manifest["metadata"].get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if place in self.objects:
-            raise Conflict(409, "AlreadyExists", f'{place[0]} "{place[2]}" already exists')
-        return self._store(place, None, manifest, manager=UPDATE)
+            raise refusals.already_there(place)
+        return self._store(place, None, metadata.without_the_servers(manifest), manager=UPDATE)
 
     async def replace(self, manifest: Manifest) -> Manifest:
         """Write a whole object over the version that was read."""
         place = _place(manifest)
         self._admitted("replace", place)
-        live = self._there(place)
-        self._check_version(place, live, manifest["metadata"])
+        live, uid = self.objects.get(place), manifest["metadata"].get("uid", "")
+        if live is None and place[0] not in MADE_BY_REPLACE:
+            raise refusals.not_there(place)
+        if uid and uid != (there := live["metadata"]["uid"] if live else ""):
+            raise refusals.precondition(place, uid, there)
+        if live is None:
+            return self._store(place, None, metadata.without_the_servers(manifest), manager=UPDATE)
+        if place[0] in VERSION_NEEDED and not manifest["metadata"].get("resourceVersion"):
+            raise refusals.invalid(place, "metadata.resourceVersion: Invalid value: 0: must be specified for an update")
+        self._check_version(place, live, manifest)
         return self._store(place, live, manifest, manager=UPDATE)
 
     async def patch(
@@ -103,16 +116,18 @@ class InMemoryKubernetes:
         """JSON patch of the object, or of its status alone."""
         place = (kind, namespace, name)
         self._admitted("patch", place)
+        if subresource and (subresource != "status" or kind not in WITH_STATUS):
+            raise NotThere(404, "NotFound", "the server could not find the requested resource")
         live = self._there(place)
         try:
             after = patched(live, operations)
         except NotDone as error:
             raise Conflict(UNPROCESSABLE, "Invalid", NOT_AS_READ) from error
-        if subresource == "status":
+        metadata.check_names(place, after)
+        self._check_uid(place, live, after)
+        self._check_version(place, live, after)
+        if subresource:
             after = live | {"status": after.get("status")}
-        elif subresource:
-            raise NotThere(404, "NotFound", f"{kind} has no {subresource}")
-        self._check_version(place, live, after["metadata"])
         return self._store(place, live, after, manager=UPDATE, status=bool(subresource))
 
     async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
@@ -122,63 +137,62 @@ class InMemoryKubernetes:
         if (live := self.objects.get(place)) is None:
             return
         if live["metadata"]["uid"] != uid:
-            raise not_that_one(place, uid, live)
+            raise refusals.not_to_delete(place, uid, live["metadata"]["uid"])
         self.remove(place)
 
     async def log(self, namespace: str, pod: str) -> str:
         """What a Job's pod has written."""
         if ("Pod", namespace, pod) not in self.objects:
-            raise NotThere(404, "NotFound", f'pods "{pod}" not found')
+            raise refusals.not_there(("Pod", namespace, pod))
         return self.logs.get(pod, "")
 
     # what others do
 
     def applied(self, manifest: Manifest, *, manager: str, force: bool = False) -> Manifest:
         """Server-side apply, by any manager."""
-        place = _place(manifest)
+        place, who = _place(manifest), Manager(manager, "Apply")
         self._admitted("apply", place)
         live, owned = self.objects.get(place), self._owned.get(place, {})
-        metadata, manifest = manifest["metadata"], _without_status(manifest)
         if live is None:
-            if metadata.get("uid"):
-                raise conflict(
-                    place, f"uid mismatch: {metadata['uid']} was specified, and no existing object was found"
-                )
-            return self._store(place, None, manifest, manager=manager)
-        self._check_version(place, live, metadata)
-        lost = field_managers.conflicts(live, manifest, owned, manager=manager)
+            if uid := manifest["metadata"].get("uid"):
+                why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                raise refusals.conflict(place, why)
+            return self._store(place, None, metadata.without_the_servers(manifest), manager=who)
+        manifest = metadata.without_status(manifest)
+        lost = field_managers.conflicts(live, manifest, owned, manager=who)
         if lost and not force:
-            raise Conflict(409, "Conflict", told(lost))
-        after = field_managers.applied(live, manifest, owned, manager=manager)
-        stored = self._store(place, live, after, manager="")
-        self._owned[place] = field_managers.taken(manifest, owned, manager=manager, lost=lost)
+            raise refusals.conflicting(lost, live)
+        self._check_uid(place, live, manifest)
+        self._check_version(place, live, manifest)
+        after = field_managers.applied(live, manifest, owned, manager=who)
+        taken = field_managers.taken(manifest, owned, manager=who, lost=lost)
+        stored = self._store(place, live, after, manager=None, anew=taken != owned)
+        if place in self.objects:
+            self._owned[place] = taken
         return stored
 
     def put(self, manifest: Manifest, *, manager: str = "somebody") -> Manifest:
         """Make an object or write it whole, status included, as a controller or a person does."""
         place = _place(manifest)
         live = self.objects.get(place)
-        return self._store(place, live, manifest, manager=manager, status=True)
+        return self._store(place, live, manifest, manager=Manager(manager, "Update"), status=True)
 
     def edit(self, place: Place, change: Callable[[Manifest], object], *, manager: str = "somebody") -> Manifest:
         """Change an object in place, status included, as a controller or a person does."""
         after = copied(self._there(place))
         change(after)
-        return self._store(place, self.objects[place], after, manager=manager, status=True)
+        return self._store(place, self.objects[place], after, manager=Manager(manager, "Update"), status=True)
 
     def remove(self, place: Place) -> None:
         """Delete an object and its dependents; one with finalizers only begins to go."""
         live = self._there(place)
-        self.writes += 1
-        if live["metadata"].get("finalizers"):
-            live["metadata"].setdefault("deletionTimestamp", stamp(self.now()))
+        if not live["metadata"].get("finalizers"):
+            self.writes += 1
+            self._collect(place)
+        elif "deletionTimestamp" not in live["metadata"]:
+            self.writes += 1
+            metadata.begin_to_go(live["metadata"], now=self.now())
             live["metadata"]["resourceVersion"] = self._next()
-            return
-        del self.objects[place]
-        self._owned.pop(place, None)
-        for dependent in [other for other, item in self.objects.items() if _belongs(item, live["metadata"]["uid"])]:
-            if dependent in self.objects:
-                self.remove(dependent)
 
     def managers(self, place: Place) -> Owned:
         """Who has which field."""
@@ -193,55 +207,60 @@ class InMemoryKubernetes:
 
     def _there(self, place: Place) -> Manifest:
         if (live := self.objects.get(place)) is None:
-            raise NotThere(404, "NotFound", f'{place[0]} "{place[2]}" not found')
+            raise refusals.not_there(place)
         return live
 
-    def _check_version(self, place: Place, live: Manifest, metadata: Manifest) -> None:
-        """Whether a write names the object and the version that it is about."""
-        if (uid := metadata.get("uid")) and uid != live["metadata"]["uid"]:
-            raise not_that_one(place, uid, live)
-        version = metadata.get("resourceVersion", "")
-        if not version and place[0] == "Lease":
-            raise Refused(UNPROCESSABLE, "Invalid", "metadata.resourceVersion: must be specified for an update")
+    def _check_uid(self, place: Place, live: Manifest, after: Manifest) -> None:
+        """Whether a patch or an apply is about the object that is stored."""
+        if (uid := after["metadata"].get("uid")) and uid != live["metadata"]["uid"]:
+            raise refusals.other_uid(place, uid)
+
+    def _check_version(self, place: Place, live: Manifest, after: Manifest) -> None:
+        """Whether a write is about the version that is stored; one that names none is about any."""
+        version = after["metadata"].get("resourceVersion")
         if version and version != live["metadata"]["resourceVersion"]:
-            raise conflict(place, NEWER)
+            raise refusals.conflict(place, refusals.NEWER)
 
     def _store(
-        self, place: Place, live: Manifest | None, wanted: Manifest, *, manager: str, status: bool = False
+        self,
+        place: Place,
+        live: Manifest | None,
+        wanted: Manifest,
+        *,
+        manager: Manager | None,
+        status: bool = False,
+        anew: bool = False,
     ) -> Manifest:
+        """Store what is wanted, or nothing when it is stored already; `anew`, when whose the fields are has changed."""
         after = copied(wanted)
         if live is None:
-            self._begin(place, after, status=status)
+            metadata.begin(place, after, uid=f"uid-{self._made + 1}-{place[2]}", now=self.now())
         else:
-            self._carry_on(place, live, after, status=status)
-            if after == live:
+            metadata.carry_on(place, live, after, status=status)
+            if after == live and not anew:
                 return dict(copied(live))
         after["metadata"]["resourceVersion"] = self._next()
         if manager:
             self._owned[place] = field_managers.changed(live or {}, after, self._owned.get(place, {}), manager=manager)
         self.writes += 1
         self.objects[place] = after
+        if live is not None and metadata.is_let_go(live, after):
+            self._collect(place)
         return dict(copied(after))
 
-    def _begin(self, place: Place, after: Manifest, *, status: bool) -> None:
-        metadata = after["metadata"]
-        if metadata.get("resourceVersion"):
-            raise ApiError(500, "InternalError", "resourceVersion should not be set on objects to be created")
-        if place[0] in WITH_STATUS and not status:
-            after.pop("status", None)
-        metadata.setdefault("uid", f"uid-{self._made + 1}-{place[2]}")
-        metadata.setdefault("creationTimestamp", stamp(self.now()))
-        metadata.setdefault("generation", 1)
-
-    def _carry_on(self, place: Place, live: Manifest, after: Manifest, *, status: bool) -> None:
-        former, metadata = live["metadata"], after["metadata"]
-        metadata |= {name: former[name] for name in ("uid", "creationTimestamp", "generation", "resourceVersion")}
-        if place[0] in WITH_STATUS and not status:
-            after.pop("status", None)
-            after |= {"status": copied(live["status"])} if "status" in live else {}
-        if where := immutable_field(live, after):
-            raise Refused(UNPROCESSABLE, "Invalid", f'{place[0]} "{place[2]}" is invalid: {where}')
-        metadata["generation"] += live.get("spec") != after.get("spec")
+    def _collect(self, place: Place) -> None:
+        """Take an object away, and what has no other owner with it."""
+        uid = self.objects.pop(place)["metadata"]["uid"]
+        self._owned.pop(place, None)
+        there = {item["metadata"].get("uid") for item in self.objects.values()}
+        for dependent, item in list(self.objects.items()):
+            references = item["metadata"].get("ownerReferences") or []
+            if dependent not in self.objects or all(entry.get("uid") != uid for entry in references):
+                continue
+            if left := [entry for entry in references if entry.get("uid") in there]:
+                self.put(item | {"metadata": item["metadata"] | {"ownerReferences": left}}, manager=GARBAGE)
+            else:
+                self.remove(dependent)
 
     def _next(self) -> str:
         self._made += 1
@@ -250,11 +269,3 @@ class InMemoryKubernetes:
 
 def _place(manifest: Manifest) -> Place:
     return manifest["kind"], manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
-
-
-def _without_status(manifest: Manifest) -> Manifest:
-    return {name: value for name, value in manifest.items() if name != "status" or manifest["kind"] not in WITH_STATUS}
-
-
-def _belongs(item: Manifest, uid: str) -> bool:
-    return any(entry.get("uid") == uid for entry in item["metadata"].get("ownerReferences") or [])

@@ -1,44 +1,41 @@
 """Label and field selectors, as kubernetes.io/docs/concepts/overview/working-with-objects/ has them."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from payment_operator.errors import Refused
 from payment_operator.resources.metadata import Manifest
-
-FIELDS: Final = {
-    "involvedObject.uid": ("involvedObject", "uid"),
-    "type": ("type",),
-    "metadata.name": ("metadata", "name"),
-}
-"""What can be selected by, with where it stands."""
+from payment_operator.testing.kinds import COMMON_FIELDS, FIELDS
 
 
-def selecting(labels: str, fields: str) -> Callable[[Manifest], bool]:
-    """Whether an object fits both; equality is the one operator that the operator uses.
+def selecting(kind: str, labels: str, fields: str) -> Callable[[Manifest], bool]:
+    """Whether an object of the kind fits both; equality is the one operator that the operator uses.
 
     Raises:
-        Refused: there is no such field to select by.
+        Refused: the kind has no such field to select by.
+        NotImplementedError: another operator.
     """
+    known = COMMON_FIELDS | FIELDS.get(kind, {})
     wanted, where = dict(_pairs(labels)), dict(_pairs(fields))
-    if unknown := where.keys() - FIELDS.keys():
-        raise Refused(400, "BadRequest", f"field label not supported: {', '.join(sorted(unknown))}")
+    for unknown in where.keys() - known.keys():
+        raise Refused(400, "BadRequest", f"field label not supported: {unknown}")
 
     def fits(item: Manifest) -> bool:
         own = item["metadata"].get("labels") or {}
-        return wanted.items() <= own.items() and all(_at(item, name) == value for name, value in where.items())
+        return wanted.items() <= own.items() and all(_at(item, known[name]) == value for name, value in where.items())
 
     return fits
 
 
 def _pairs(selector: str) -> Iterator[tuple[str, str]]:
     for part in filter(None, selector.split(",")):
-        name, _, value = part.partition("=")
+        name, equal, value = part.partition("=")
+        if not equal or "=" in value or name.endswith("!"):
+            raise NotImplementedError(part)
         yield name, value
 
 
-def _at(item: Manifest, name: str) -> object:
+def _at(item: Manifest, path: tuple[str, ...]) -> object:
     found: object = item
-    for step in FIELDS[name]:
+    for step in path:
         found = found.get(step) if isinstance(found, dict) else None
     return found
