@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.servers.stack import Stack
 
+    from payment_service.json_types import JsonObject
+
 CARD = "pm_card_visa"
 KEY = {"Idempotency-Key": "order-1"}
 DISK_BYTES = 96 * 1024 * 1024
@@ -171,7 +173,7 @@ async def test_requests_get_503_and_everything_is_completed_afterwards(
     """The trouble comes while Stripe charges: between two commits of an operation."""
     original, calling, go_on = calls.create_subscription, asyncio.Event(), asyncio.Event()
 
-    async def held(*arguments: Any, **more: Any) -> dict[str, Any]:
+    async def held(*arguments: Any, **more: Any) -> JsonObject:
         calling.set()
         await go_on.wait()
         return await original(*arguments, **more)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pytest
     from tests.servers.stack import Stack
 
+    from payment_service.json_types import JsonObject
+
 KEY = {"Idempotency-Key": "order-1815"}
 CARD = "pm_card_visa"
 
@@ -55,7 +57,7 @@ async def test_the_order_of_members_does_not_matter(stack: Stack) -> None:
 async def test_a_request_that_still_runs_is_409_with_retry_after(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     original, calling, go_on = calls.create_subscription, asyncio.Event(), asyncio.Event()
 
-    async def held(*arguments: Any, **more: Any) -> dict[str, Any]:
+    async def held(*arguments: Any, **more: Any) -> JsonObject:
         calling.set()
         await go_on.wait()
         return await original(*arguments, **more)
