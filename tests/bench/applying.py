@@ -41,7 +41,7 @@ PARTS: Final = (
     (applier.Applier, "_let_follow", "follow"),
     (store, "settle", "settle"),
     (store, "try_again", "settle"),
-    (claiming.Claims, "tell", "log"),
+    (claiming.Claims, "report", "log"),
 )
 """Where each part begins: what is called, and the part's name."""
 

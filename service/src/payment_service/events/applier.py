@@ -150,8 +150,8 @@ class Applier:
             sorted_ = await write_snapshots(connection, events, now=now)
             await self._let_follow(connection, [(event, snapshot_of(event)) for event in sorted_.applied])
             held = await self._settle(connection, sorted_, now=now)
-        self._claims.tell(sorted_.applied, "applied", held=held)
-        self._claims.tell(sorted_.ignored, "ignored", held=held)
+        self._claims.report(sorted_.applied, "applied", held=held)
+        self._claims.report(sorted_.ignored, "ignored", held=held)
 
     async def _settle(self, connection: AsyncConnection, told: Sorted, *, now: datetime) -> set[str]:
         """End events, and give those in doubt back for a moment; return those that this worker still held."""
@@ -217,7 +217,7 @@ class Applier:
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False
-        self._claims.tell(events, "applied", held=held)
+        self._claims.report(events, "applied", held=held)
         return True
 
     async def _failed(self, events: list[InboxEvent], error: Exception) -> None:

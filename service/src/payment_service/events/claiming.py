@@ -74,9 +74,9 @@ class Claims:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             held = await store.settle(connection, ids_of(events), state=state, now=now, owner=self._owner, error=error)
-        self.tell(events, state, held=held)
+        self.report(events, state, held=held)
 
-    def tell(self, events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
+    def report(self, events: Sequence[ClaimedEvent], outcome: str, *, held: set[str]) -> None:
         """Count and log what this worker settled; what it no longer held, another one settles.
 
         So many as the setting says have a line of their own, and the others of the batch one together.
@@ -101,7 +101,7 @@ class Claims:
                 )
         for reason, rows in dead.items():
             log.warning("events_given_up", event_ids=[loggable.object_id(row.id) for row in rows], error=reason)
-            self.tell(rows, "dead", held=held)
+            self.report(rows, "dead", held=held)
 
 
 def ids_of(events: Sequence[ClaimedEvent]) -> list[str]:

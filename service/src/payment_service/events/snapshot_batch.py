@@ -37,7 +37,7 @@ async def write_snapshots(connection: AsyncConnection, events: list[InboxEvent],
             found.ignored.extend(of_kind)
             continue
         bursts = {object_id: list(burst) for object_id, burst in groupby(of_kind, key=lambda event: event.object_id)}
-        told = {object_id: shown for object_id, burst in bursts.items() if (shown := _told(kind, burst, now=now))}
+        told = {object_id: shown for object_id, burst in bursts.items() if (shown := _shown_by(kind, burst, now=now))}
         written = await write_batch(connection, kind, told) if told else Written({}, [])
         changes += written.changes
         for object_id, burst in bursts.items():
@@ -48,7 +48,7 @@ async def write_snapshots(connection: AsyncConnection, events: list[InboxEvent],
     return found
 
 
-def _told(kind: Kind, burst: list[InboxEvent], *, now: datetime) -> list[Told]:
+def _shown_by(kind: Kind, burst: list[InboxEvent], *, now: datetime) -> list[Told]:
     """Return what the events of an object show, up to the first that shows none."""
     shown = takewhile(lambda event: not event.thin, burst)
     told = [(event, snapshot_of(event)) for event in shown]

@@ -207,7 +207,7 @@ async def mirror(
         assert change is not None
         made = await _insert(table).run(connection, change.values | dict(key))
         if made is not None:
-            await _tell(connection, table, key, made, change, provenance=provenance)
+            await _record_change(connection, table, key, made, change, provenance=provenance)
             return made
         row = await lock(connection, table, key)
         assert row is not None
@@ -218,7 +218,7 @@ async def mirror(
     parameters = {f"k_{name}": value for name, value in key.items()}
     parameters |= {f"v_{name}": value for name, value in change.values.items()}
     (updated,) = await _update(table, tuple(key), tuple(change.values)).run(connection, parameters)
-    await _tell(connection, table, key, updated, change, provenance=provenance)
+    await _record_change(connection, table, key, updated, change, provenance=provenance)
     return updated
 
 
@@ -267,7 +267,7 @@ def _bound(table: Table, key: tuple[str, ...]) -> list[ColumnElement[bool]]:
     return [table.c[name] == bindparam(f"k_{name}") for name in key]
 
 
-async def _tell(
+async def _record_change(
     connection: AsyncConnection,
     table: Table,
     key: Mapping[str, object],
