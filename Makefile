@@ -5,7 +5,7 @@ UV := .tools/uv/bin/uv
 READY := .venv/.synced
 RUN := .venv/bin
 # one source, two packages that may not import each other; a test holds the copies equal
-SHARED := $(addprefix service/src/payment_service/observability/,card_numbers.py printable.py redaction.py secret_patterns.py uncaught.py)
+SHARED := $(addprefix service/src/payment_service/observability/,card_numbers.py mail_in_text.py printable.py redaction.py secret_patterns.py uncaught.py)
 # tests start hundreds of Python processes: without the cache each of them would compile all that it imports
 unexport PYTHONDONTWRITEBYTECODE
 # further tiers join by `TIERS += …` in their own file under tests/

@@ -145,10 +145,13 @@ KINDS: Final[dict[str, Kind]] = {
             ("address of a cache", "rediss://:", "@cache.example/0"),
         )
     },
+    "couple": lambda chance: repr(("db_password", "\"'" + _some(ALPHANUMERIC + " \"'\\", 8, 40)(chance))),
     "option": _after("backup --password ", _some(URL_SAFE.replace("-", "") + "/+", 8, 30)),
     "port of a password": _after("Port could not be cast to integer value as '", _some(URL_SAFE, 2, 10), "'"),
     "row": _after("DETAIL:  Key (reference)=(", _some(ALPHANUMERIC + " .", 3, 30), ") already exists."),
     "mail": _mail,
+    "mail of all characters": lambda chance: "x" + "x&/*`{|}"[chance.randrange(8)] + _mail(chance),
+    "mail of a list": lambda chance: f"list+{_mail(chance).replace('@', '=')}@lists.example",
     "mail, full width": lambda chance: _mail(chance).replace("@", "\uff20"),
     "mail, full width throughout": _wide,
     "mail, small": lambda chance: _mail(chance).replace("@", "\ufe6b"),

@@ -24,6 +24,7 @@ ALONE: Final = (
     "__init__.py",
     "names.py",
     "card_numbers.py",
+    "mail_in_text.py",
     "printable.py",
     "redaction.py",
     "secret_patterns.py",

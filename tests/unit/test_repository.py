@@ -44,7 +44,14 @@ TASKS_OF_NOBODY = {
 
 
 def test_what_the_service_and_the_operator_share_is_the_same() -> None:
-    for name in ("card_numbers.py", "printable.py", "redaction.py", "secret_patterns.py", "uncaught.py"):
+    for name in (
+        "card_numbers.py",
+        "mail_in_text.py",
+        "printable.py",
+        "redaction.py",
+        "secret_patterns.py",
+        "uncaught.py",
+    ):
         folders = ("service/src/payment_service/observability", "operator/src/payment_operator")
         copies = [ROOT / folder / name for folder in folders]
         assert len({path.read_text() for path in copies}) == 1, "run `make shared`"

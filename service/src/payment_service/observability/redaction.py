@@ -26,10 +26,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from .card_numbers import card_numbers
+from .mail_in_text import AT_SIGNS, SLASHES, mail_in_text
 from .secret_patterns import (
-    ATS,
     CREDENTIALS,
-    MAIL,
     PAIR,
     PAIR_FORMS,
     PAIR_MARKS,
@@ -48,11 +47,8 @@ OWN_SECRETS: Final = 64
 DECODED: Final = 3
 """How often text may be percent-encoded: an address in an address in an address."""
 
-_SLASHES: Final = r":\\{0,4}/\\{0,4}/"
-"""Of an address, as some encoders of JSON write them too."""
-_AFTER_SLASHES: Final = re.compile(rf"{_SLASHES}\Z")
-_ADDRESS: Final = re.compile(rf"""{_SLASHES}(?P<rest>[^\s"<>`]*)""")
-_NEXT_ADDRESS: Final = re.compile(rf"[,;|](?=[A-Za-z][A-Za-z0-9+.-]{{0,20}}{_SLASHES})")
+_ADDRESS: Final = re.compile(rf"""{SLASHES}(?P<rest>[^\s"<>`]*)""")
+_NEXT_ADDRESS: Final = re.compile(rf"[,;|](?=[A-Za-z][A-Za-z0-9+.-]{{0,20}}{SLASHES})")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#\\]|\Z)")
 _WEB: Final = ("http", "https", "ws", "wss", "oci", "docker", "s3", "file")
 _ENCODED: Final = re.compile(r"""[^\s"'<>&=?]+""")
@@ -135,8 +131,8 @@ def _taken(text: str, known: Collection[str], *, decode: int) -> list[Iterator[T
     if _says(text, ("bearer", "basic")):
         rules.append(_spans(CREDENTIALS, text))
     rules += [_spans(pattern, text) for needed, pattern in TOKENS if needed in text]
-    if any(at in text for at in ATS):
-        rules.append(Taken(*found.span()) for found in MAIL.finditer(text) if _is_mail(found))
+    if any(at in text for at in AT_SIGNS):
+        rules.append(Taken(*span) for span in mail_in_text(text))
     rules.append(Taken(*span) for span in card_numbers(text))
     if decode and "%" in text:
         rules.append(_encoded(text, known, decode=decode - 1))
@@ -252,7 +248,7 @@ def _in_addresses(text: str) -> Iterator[Taken]:
         for piece in _addresses(found["rest"]):
             rest = piece
             if at > found.start("rest"):
-                scheme, rest = re.split(_SLASHES, piece, maxsplit=1)
+                scheme, rest = re.split(SLASHES, piece, maxsplit=1)
             if password := _password(rest, scheme=scheme):
                 begin = at + len(piece) - len(rest)
                 yield Taken(begin + password.start, begin + password.stop)
@@ -292,7 +288,3 @@ def _pair(found: re.Match[str]) -> Taken:
         mark = f"[{quote}{MARK}{quote}]" if found.string[start] == "[" else f"{quote}{MARK}{quote}"
         return Taken(start, found.end(), mark)
     return Taken(start, found.end(), f"{quote}{MARK}{quote}")
-
-
-def _is_mail(found: re.Match[str]) -> bool:
-    return bool(found["domain"]) and not _AFTER_SLASHES.search(found.string[max(0, found.start() - 11) : found.start()])

@@ -14,6 +14,7 @@ import re
 from typing import Final
 
 from .card_numbers import WORD_START as _START
+from .mail_in_text import DOT, LAST
 
 # Of a key: URL-safe and plain Base64, percent-encoded, with the escapes of JSON, masked in part.
 _VALUE: Final = r"(?:[A-Za-z0-9_+/=%*-]|\\/|\\u00[0-9A-Fa-f]{2})++"
@@ -90,9 +91,9 @@ _FORMS: Final = (
     rf"(?P<sql>(?:password|identified[ \t]+by)[ \t]+(?:e|u&)?)(?=\\*'){_QUOTED.format('sql_quote')}",
     # ('password', '…'): these two and nothing else, for a list of words may hold any
     (
-        rf"(?P<couple>\(b?[\"'][\w.-]{{0,40}}?{_NAME}[\"'],[ \t]{{0,3}}"
-        rf"(?=[bfru]{{0,2}}(?:\"[^\"\\]{{0,1000}}+\"|'[^'\\]{{0,1000}}+')\)))"
-        rf"{_PREFIX}(?:\"[^\"]*+\"|'[^']*+')"
+        rf"(?P<couple>\(b?\\*[\"'][\w.-]{{0,40}}?{_NAME}\\*[\"'],[ \t]{{0,3}}){_PREFIX}(?:"
+        r"\"(?:[^\"\\]|\\.){0,1000}+\"|'(?:[^'\\]|\\.){0,1000}+'"
+        r"|(?P<couple_quote>\\*[\"'])(?:(?!(?P=couple_quote),).){0,1000}?(?P=couple_quote))(?=\))"
     ),
     # <password>…</password>
     rf"(?P<element>{_NAME}>)[^<]{{1,1000}}+(?=</)",
@@ -110,7 +111,7 @@ _FORMS: Final = (
     ),
 )
 PAIR: Final = re.compile(rf"{_BEGINNING}(?:{'|'.join(_FORMS)})", re.IGNORECASE | re.DOTALL)
-PAIR_MARKS: Final = ("=", ":", "'", "--", "</")
+PAIR_MARKS: Final = ("=", ":", '"', "'", "--", "</")
 PAIR_FORMS: Final = (
     "argument",
     "single",
@@ -154,9 +155,6 @@ _CLIENT_SECRET: Final = re.compile(  # of the kinds of today, and of any other: 
     rf"({_START}(?:(?:pi|seti|setatt|cs|src|vs|in|cuss|accs|fcsess)(?:_(?:test|live))?(?:_[A-Za-z0-9]+)?"
     rf"|[a-z]{{2,10}}(?:_(?:test|live))?_(?=[a-z]{{0,40}}[A-Z0-9])[A-Za-z0-9]{{12,}})(?:_client)?_secret_){_VALUE}"
 )
-_AT: Final = r"(?:[@\uff20\ufe6b]|\\{1,4}u(?:0040|ff20|fe6b)|\\xef\\x(?:bc\\xa0|b9\\xab))"
-_DOT: Final = r"(?:[.\uff0e\u3002\uff61]|\\{1,4}u(?:ff0e|3002|ff61)|\\xef\\xbc\\x8e)"
-_LAST: Final = r"(?:xn--[\w-]+|[^\W\d_]{2,})"
 TOKENS: Final = (
     *((f"{mode}_", _KEY) for mode in ("_test", "_live", "_org")),
     ("whsec_", re.compile(rf"({_START}whsec_){_VALUE}")),
@@ -184,7 +182,7 @@ TOKENS: Final = (
     ),
     (
         '"@',
-        re.compile(rf'(?<![\w\\])"\w[^"\n]{{0,63}}"@(?:(?:[\w-]+{_DOT})+{_LAST}|\[[^\]\s"]{{2,60}}\])'),
+        re.compile(rf'(?<![\w\\])"\w[^"\n]{{0,63}}"@(?:(?:[\w-]+{DOT})+{LAST}|\[[^\]\s"]{{2,60}}\])'),
     ),  # "a person"@host
     *((kind, re.compile(rf"{_START}{kind}[A-Z0-9]{{16}}(?![A-Z0-9])")) for kind in ("AKIA", "ASIA")),
     *((f"{kind}=", re.compile(rf"({_START}{kind}=)[0-9a-fA-F]{{16,}}")) for kind in ("v0", "v1")),
@@ -206,8 +204,3 @@ PARAMETER: Final = re.compile(
     rf"([?&;,][\w.%-]{{0,40}}?{_NAME}=(?:(?<!pwd=)|(?<=[?&;,]pwd=)))(?:'[^'\n]*'?|(?:\\(?![\"'])|[^&#\s\"<>\\])*+)",
     re.IGNORECASE,
 )
-MAIL: Final = re.compile(
-    r"(?![BEbe]')"  # what begins a text of Python's or SQL's
-    rf"[\w.\uff0e+!#$^~-][\w.\uff0e+!#$^~'-]*(?P<domain>{_AT}(?:(?:[\w-]+{_DOT})+{_LAST}|\[(?:IPv6:)?[0-9A-Fa-f.:]+\]))?"
-)
-ATS: Final = ("@", "\uff20", "\ufe6b", "u0040", "uff20", "ufe6b", "\\xef\\x")
