@@ -146,7 +146,7 @@ async def test_of_two_orders_at_once_one_gets_the_slot(database: Database) -> No
         slot = Slot(livemode=False, customer_id="lpc_1", stripe_customer_id="cus_1", product_id=product_id)
         wanted = Wanted(
             subscription_id=f"lps_{number}",
-            mark=f"lpo_{number}",
+            operation_reference=f"lpo_{number}",
             price_id="price_1",
             quantity=1,
             metadata={},

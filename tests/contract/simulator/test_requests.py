@@ -31,7 +31,7 @@ SAMPLES: dict[str, Any] = {
     "quantity": 2,
     "trial_days": 7,
     "usage": "off_session",
-    "mark": ("lean_payments_operation", "lpk_1"),
+    "metadatum": ("lean_payments_operation", "lpk_1"),
 }
 TYPES: dict[str, Any] = {
     "str": "id_123",

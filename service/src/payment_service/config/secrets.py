@@ -22,12 +22,12 @@ RECHECK_SECONDS = 1.0
 class Secret:
     """A secret value, fixed or from a file that may change."""
 
-    __slots__ = ("_checked", "_mark", "_parted", "_parts", "_path", "_value")
+    __slots__ = ("_checked", "_parted", "_parts", "_path", "_stat", "_value")
 
     def __init__(self, value: str = "", *, path: Path | None = None) -> None:
         self._value = value
         self._path = path
-        self._mark: tuple[int, ...] | None = None
+        self._stat: tuple[int, ...] | None = None
         self._checked = float("-inf")
         self._parted = ""
         self._parts: tuple[str, ...] = ()
@@ -61,14 +61,14 @@ class Secret:
         self._checked = time.monotonic()
         try:
             info = path.stat()
-            mark = (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
-            if mark == self._mark:
+            stat = (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
+            if stat == self._stat:
                 return
             self._value = path.read_text(encoding="utf-8").strip()
-            self._mark = mark
+            self._stat = stat
             hide(self._value)
         except (OSError, UnicodeDecodeError):
-            if self._mark is None:
+            if self._stat is None:
                 raise
 
 

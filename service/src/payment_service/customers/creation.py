@@ -67,7 +67,7 @@ class CustomerCreation:
                 metadata=request.metadata,
             )
             made = await store.insert_customer(
-                connection, wanted, mark=asked.mark, cause=asked.id, now=self._clock.now()
+                connection, wanted, operation_reference=asked.reference, cause=asked.id, now=self._clock.now()
             )
             if made is not None:
                 return Begun(CreatingCustomer(customer_id=made.id))

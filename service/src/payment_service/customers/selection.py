@@ -154,7 +154,7 @@ class Selection:
         await customer.KIND.write(connection, obj, provenance=fetched)
 
     async def choose(
-        self, connection: AsyncConnection, named: Named, *, imported: bool, cause: str, mark: str
+        self, connection: AsyncConnection, named: Named, *, imported: bool, cause: str, operation_reference: str
     ) -> Chosen:
         """Return the customer, made when there is none yet.
 
@@ -163,7 +163,7 @@ class Selection:
             named: how the request names it.
             imported: whether there can be no customer without a row.
             cause: id of the operation.
-            mark: of the operation.
+            operation_reference: what names it at Stripe.
 
         Raises:
             CustomerAmbiguous: several have the address.
@@ -188,17 +188,19 @@ class Selection:
             message = "there is no customer with this reference; give email too, or create: true for one without"
             listed = [{"field": "customer_reference", "message": message}]
             raise Unprocessable(f"customer_reference: {message}", errors=listed)
-        made = await self._insert(connection, named, cause=cause, mark=mark)
+        made = await self._insert(connection, named, cause=cause, operation_reference=operation_reference)
         if made is None and named.email is not None and named.by_address:
             if (found := await self._find(connection, named)) is not None:
                 return Chosen(found, new=False)  # of a request at the same moment
             await store.give_up_claim(connection, livemode=self._livemode, email=named.email)
-            made = await self._insert(connection, named, cause=cause, mark=mark)
+            made = await self._insert(connection, named, cause=cause, operation_reference=operation_reference)
         row = made or await self._find(connection, named)
         assert row is not None
         return Chosen(row, new=made is not None)
 
-    async def _insert(self, connection: AsyncConnection, named: Named, *, cause: str, mark: str) -> CustomerRow | None:
+    async def _insert(
+        self, connection: AsyncConnection, named: Named, *, cause: str, operation_reference: str
+    ) -> CustomerRow | None:
         wanted = store.NewCustomer(
             livemode=self._livemode,
             email=named.email,
@@ -207,7 +209,9 @@ class Selection:
             metadata={},
             unique_email=named.by_address,
         )
-        return await store.insert_customer(connection, wanted, mark=mark, cause=cause, now=self._clock.now())
+        return await store.insert_customer(
+            connection, wanted, operation_reference=operation_reference, cause=cause, now=self._clock.now()
+        )
 
     async def _find(self, connection: AsyncConnection, named: Named) -> CustomerRow | None:
         if named.reference is not None:

@@ -109,15 +109,16 @@ class NewCustomer(NamedTuple):
 
 
 async def insert_customer(
-    connection: AsyncConnection, wanted: NewCustomer, *, mark: str, cause: str, now: datetime
+    connection: AsyncConnection, wanted: NewCustomer, *, operation_reference: str, cause: str, now: datetime
 ) -> CustomerRow | None:
     """Insert a customer and return its row; None when another one holds the reference or, so made, the address.
 
-    Its id is made of the operation's `mark`: a retry that meets an older dump makes the same customer, for Stripe too.
+    Its id is made of the operation's reference: a retry that meets an older dump makes the same customer, also at
+    Stripe.
     """
     key = mail_key(wanted.email) if wanted.email else None
     values = {
-        "id": same_id("lpc", mark),
+        "id": same_id("lpc", operation_reference),
         "stripe_customer_id": None,
         "reference": wanted.reference,
         "email": wanted.email,

@@ -1,6 +1,6 @@
 """Subscriptions (docs.stripe.com/api/subscriptions/object).
 
-A row may be there before Stripe's object is: an operation of ours reserved it, and is found by its mark in the
+A row may be there before Stripe's object is: an operation of ours reserved it, and is found by its reference in the
 metadata, so that an event that arrives before our own recording meets the same row.
 """
 
@@ -63,8 +63,8 @@ async def plan(connection: AsyncConnection, told: Mapping[str, Sequence[Told]], 
     """Return what gives a subscription's state; a snapshot may show some of its items only."""
     unseen = {stripe_id: several for stripe_id, several in told.items() if stripe_id not in rows}
     for stripe_id, several in unseen.items():
-        for mark in {mark for one in several if (mark := _shown(one).mark) is not None}:
-            found = next(iter(await _ADOPT.run(connection, {"o_id": mark, "s_id": stripe_id})), None)
+        for reference in {reference for one in several if (reference := _shown(one).operation_reference) is not None}:
+            found = next(iter(await _ADOPT.run(connection, {"o_id": reference, "s_id": stripe_id})), None)
             if found is not None:
                 rows[stripe_id] = found._asdict()
     new = [one for stripe_id, several in unseen.items() if stripe_id not in rows for one in several]
@@ -91,8 +91,8 @@ async def record(connection: AsyncConnection, obj: JsonObject, *, provenance: Pr
     shown, stripe_id = read(obj, Subscription), str(obj["id"])
     one, key = Told(obj, shown, provenance), {"stripe_subscription_id": stripe_id}
     found: Row[*tuple[object, ...]] | None = None
-    if shown.mark is not None:
-        found = next(iter(await _ADOPT.run(connection, {"o_id": shown.mark, "s_id": stripe_id})), None)
+    if shown.operation_reference is not None:
+        found = next(iter(await _ADOPT.run(connection, {"o_id": shown.operation_reference, "s_id": stripe_id})), None)
     if found is None:
         found = await lock(connection, subscriptions, key)
     stored = None if found is None else found._asdict()
@@ -135,7 +135,7 @@ def _shown(told: Told) -> Subscription:
 async def _ordered_products(connection: AsyncConnection, rows: Iterable[Values], new: Sequence[Told]) -> dict[str, str]:
     """Return what was ordered by operation, where rows of earlier versions do not tell, and of those without a row."""
     wanted = {row["operation_id"] for row in rows if row["ordered_product_id"] is None} - {None}
-    wanted |= {mark for one in new if (mark := _shown(one).mark) is not None}
+    wanted |= {reference for one in new if (reference := _shown(one).operation_reference) is not None}
     if not wanted:
         return {}
     found = await connection.execute(_ORDERED, {"ids": sorted(wanted)})
@@ -189,11 +189,11 @@ def _of_a_new_one(one: Told, shown: Subscription, *, customers: Mapping[str, str
     The operation that made the latter is named, so that a retry of it gets this one.
     """
     customer = id_of(shown.customer) or ""
-    imported, restored = one.provenance.cause == IMPORT, shown.mark is not None
+    imported, restored = one.provenance.cause == IMPORT, shown.operation_reference is not None
     return {
         **first_seen(shown.products, now=one.provenance.now, imported=imported, restored=restored),
         "id": f"lps_{one.id.removeprefix('sub_')}",
-        "operation_id": shown.mark,
+        "operation_id": shown.operation_reference,
         "customer_id": customers.get(customer) or foreign_id(customer),
         "exclusive": False,
     }

@@ -10,7 +10,7 @@ from payment_service.mirror.kind import Columns, Shape
 from payment_service.storage.mirror import moment
 from payment_service.stripe_api.objects import Id, Integer, Metadata, Name, Seconds, id_of
 
-MARK: Final = "lean_payments_operation"
+OPERATION: Final = "lean_payments_operation"
 """In the metadata of subscriptions that are made here: names the operation."""
 
 
@@ -120,9 +120,9 @@ class Subscription(Shape, kw_only=True):
         }
 
     @property
-    def mark(self) -> str | None:
+    def operation_reference(self) -> str | None:
         """Names the operation of ours that made it."""
-        return (self.metadata or {}).get(MARK)
+        return (self.metadata or {}).get(OPERATION)
 
     @property
     def products(self) -> set[str]:

@@ -12,7 +12,7 @@ from payment_service.operations.state import State
 
 STRIPE_KEY_SECONDS: Final = 23 * 3600
 """Stripe may forget an idempotency key after 24 h (docs.stripe.com/api/idempotent_requests)."""
-MARK_DIGITS: Final = 32
+REFERENCE_DIGITS: Final = 32
 """128 bits in hexadecimal, as in our ids."""
 JSON: Final = "application/json"
 S_co = TypeVar("S_co", bound=State, covariant=True)
@@ -29,14 +29,14 @@ class IdempotencyKey:
     key: str
     fingerprint: bytes
 
-    def mark(self, lineage: str) -> str:
+    def operation_reference(self, lineage: str) -> str:
         """Name the request at Stripe: the same for each use of the key, also when the database has lost the first.
 
         `lineage` names the database and all its dumps (`storage/recovery.py`): others, which may share the Stripe
         account, have their own use of the same key.
         """
         bound = [lineage, self.principal, self.livemode, self.method, self.route, self.key]
-        return f"lpk_{hashlib.sha256(msgspec.json.encode(bound)).hexdigest()[:MARK_DIGITS]}"
+        return f"lpk_{hashlib.sha256(msgspec.json.encode(bound)).hexdigest()[:REFERENCE_DIGITS]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +67,12 @@ class Asked:
     request: dict[str, object]
     """The validated request in JSON types."""
     request_id: str | None
-    mark: str = ""
+    reference: str = ""
     """Names the operation at Stripe: made of the caller's key where one was sent, else the id."""
 
     def __post_init__(self) -> None:
         """Name an operation without a caller's key by its id."""
-        self.mark = self.mark or self.id
+        self.reference = self.reference or self.id
 
 
 class Begun(NamedTuple, Generic[S_co]):
@@ -103,7 +103,7 @@ class Operation(Asked, Generic[S_co]):
             livemode=asked.livemode,
             request=asked.request,
             request_id=asked.request_id,
-            mark=asked.mark,
+            reference=asked.reference,
             state=begun.state,
             response=begun.response,
             owner=owner,
@@ -122,4 +122,4 @@ class Operation(Asked, Generic[S_co]):
         `tries` counts answers that Stripe has saved as a fault and would only repeat.
         """
         tries = self.state.tries
-        return f"{self.mark}-{call}" + (f"-{tries}" if tries else "")
+        return f"{self.reference}-{call}" + (f"-{tries}" if tries else "")

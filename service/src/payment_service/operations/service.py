@@ -127,7 +127,7 @@ class Operations:
             livemode=livemode,
             request=request,
             request_id=request_id,
-            mark=key.mark(lineage) if key is not None else "",
+            reference=key.operation_reference(lineage) if key is not None else "",
         )
         async with self._database.transaction() as connection:
             earlier = None if key is None else await self._claim(connection, key, asked.id)

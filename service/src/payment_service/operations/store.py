@@ -94,7 +94,7 @@ async def insert_operation(
         {
             "id": operation.id,
             "kind": operation.kind,
-            "mark": operation.mark,
+            "mark": operation.reference,
             "principal": operation.principal,
             "livemode": operation.livemode,
             "request": operation.request,
@@ -242,7 +242,7 @@ def to_operation(row: Row[Any], *, now: datetime) -> Operation[State]:
         livemode=row.livemode,
         request=row.request,
         request_id=row.request_id,
-        mark=row.mark or "",
+        reference=row.mark or "",
         state=Stored(phase=row.phase, values=row.facts),
         owner=row.lease_owner or "",
         fence=row.fence,

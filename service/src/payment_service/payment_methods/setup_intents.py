@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.gateway import StripeGateway
 
-MARK: Final = f"{store.OURS}operation"
+OPERATION: Final = f"{store.OURS}operation"
 """In the metadata of setup intents that are made here: names the operation."""
 
 
@@ -86,7 +86,9 @@ class SetupIntentCreation:
         """Return the operation's setup intent as it is now, made unless an earlier try made it."""
         request, customer = _request_of(operation), operation.state.stripe_customer_id
         if not operation.stripe_keys_hold:
-            found = await calls.find_setup_intent(self._gateway, customer=customer, mark=(MARK, operation.mark))
+            found = await calls.find_setup_intent(
+                self._gateway, customer=customer, metadatum=(OPERATION, operation.reference)
+            )
             if found is not None:
                 return found
         return await calls.create_setup_intent(
@@ -94,7 +96,7 @@ class SetupIntentCreation:
             key=operation.stripe_key("setup_intent"),
             customer=customer,
             usage=request.usage,
-            metadata={**request.metadata, MARK: operation.mark},
+            metadata={**request.metadata, OPERATION: operation.reference},
         )
 
 

@@ -126,9 +126,9 @@ async def create_setup_intent(
     return await retrieve(gateway, "setup_intents", id_in(answer.object)) if answer.replayed else answer.object
 
 
-async def find_setup_intent(gateway: StripeGateway, *, customer: str, mark: tuple[str, str]) -> JsonObject | None:
-    """Return the customer's setup intent with this mark in its metadata (docs.stripe.com/api/setup_intents/list)."""
-    name, value = mark
+async def find_setup_intent(gateway: StripeGateway, *, customer: str, metadatum: tuple[str, str]) -> JsonObject | None:
+    """Return the customer's setup intent with this metadatum (docs.stripe.com/api/setup_intents/list)."""
+    name, value = metadatum
     after: str | None = None
     while True:
         page = await list_page(gateway, "setup_intents", customer=customer, starting_after=after)
@@ -178,7 +178,7 @@ async def list_subscriptions(gateway: StripeGateway, **params: object) -> Page:
     return await _page(gateway, "list_subscriptions", "subscriptions", params=params)
 
 
-async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, mark: str) -> JsonObject:
+async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, comment: str) -> JsonObject:
     """Cancel at once (docs.stripe.com/api/subscriptions/cancel).
 
     Stripe keeps no idempotency keys for DELETE, and an HTTP client may send it twice: the second finds nothing. The
@@ -187,13 +187,13 @@ async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, k
     Raises:
         StripeRejected: it had ended before.
     """
-    params = {"cancellation_details": {"comment": mark}}
+    params = {"cancellation_details": {"comment": comment}}
     path = ("subscriptions", subscription_id)
     try:
         return await gateway.request("cancel_subscription", "delete", *path, params=params, idempotency_key=key)
     except StripeRejected:
         obj = await retrieve_subscription(gateway, subscription_id)
-        if member(obj, "cancellation_details").get("comment") != mark:
+        if member(obj, "cancellation_details").get("comment") != comment:
             raise
         return obj
 

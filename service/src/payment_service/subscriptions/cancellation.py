@@ -103,7 +103,7 @@ class SubscriptionCancellation:
         key = operation.stripe_key("cancel")
         if at_period_end:
             return await calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
-        return await calls.cancel_subscription(self._gateway, stripe_id, key=key, mark=operation.mark)
+        return await calls.cancel_subscription(self._gateway, stripe_id, key=key, comment=operation.reference)
 
 
 def _request_of(asked: Asked) -> Cancel:

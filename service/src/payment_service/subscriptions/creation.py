@@ -169,7 +169,7 @@ class SubscriptionCreation:
         """Cancel an incomplete subscription, whoever is faster."""
         key = operation.stripe_key(call)
         try:
-            return await calls.cancel_subscription(self._gateway, stripe_id, key=key, mark=operation.mark)
+            return await calls.cancel_subscription(self._gateway, stripe_id, key=key, comment=operation.reference)
         except StripeRejected:
             obj = await calls.retrieve_subscription(self._gateway, stripe_id)
             if answer_of(obj).status not in TERMINAL:
@@ -205,7 +205,7 @@ class SubscriptionCreation:
         if request_of(operation).allow_multiple or made_now:
             return False
         customer, product = operation.state.customer, operation.state.product_id
-        other = await find_other_live(self._gateway, operation.mark, customer=customer, product=product)
+        other = await find_other_live(self._gateway, operation.reference, customer=customer, product=product)
         if other is None:
             return False
         await self._outcomes.refuse_as_live(operation, other)
@@ -224,7 +224,7 @@ class SubscriptionCreation:
     async def _create_at_stripe(self, operation: Creation) -> JsonObject:
         """Create the subscription, or find the one that an earlier try created under a key that is of no use now."""
         if not operation.stripe_keys_hold:
-            found = await find_by_operation(self._gateway, operation.mark, customer=operation.state.customer)
+            found = await find_by_operation(self._gateway, operation.reference, customer=operation.state.customer)
             if found is not None:
                 return found
         key = operation.stripe_key("subscription")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from payment_service.mirror.subscription_shape import MARK
+from payment_service.mirror.subscription_shape import OPERATION
 from payment_service.operations.schemas import Operation
 from payment_service.operations.state import Kind, State, convert
 from payment_service.payments.declines import Payer
@@ -112,7 +112,7 @@ def terms_of(operation: Creation) -> SubscriptionTerms:
         quantity=quantity_of(request, state),
         payment_method=state.payment_method,
         trial_days=request.trial_days,
-        metadata=request.metadata | {MARK: operation.mark},
+        metadata=request.metadata | {OPERATION: operation.reference},
     )
 
 

@@ -72,7 +72,9 @@ class Placement:
         """
         request = request_of(asked)
         named = Named(customer_id, request.customer_reference, request.email, request.name, request.create)
-        chosen = await self._selection.choose(connection, named, imported=imported, cause=asked.id, mark=asked.mark)
+        chosen = await self._selection.choose(
+            connection, named, imported=imported, cause=asked.id, operation_reference=asked.reference
+        )
         stripe_id = chosen.row.stripe_customer_id
         state = CreatingSubscription(
             phase="started" if stripe_id is None else "customer_ready",
@@ -100,7 +102,7 @@ class Placement:
             return Begun(state)
         slot, request = self._slot(state), request_of(asked)
         live = None if request.allow_multiple else await slots.find_live(connection, slot)
-        if live is not None and live.operation_id == asked.mark:  # a restored database has lost the operation
+        if live is not None and live.operation_id == asked.reference:  # a restored database has lost the operation
             assert live.stripe_subscription_id is not None  # what is live is Stripe's
             state.holder = Holder(id=live.id, stripe_id=live.stripe_subscription_id, ours=True)
             return Begun(state)
@@ -122,7 +124,7 @@ class Placement:
         request = request_of(asked)
         wanted = slots.Wanted(
             subscription_id=new_id("lps"),
-            mark=asked.mark,
+            operation_reference=asked.reference,
             price_id=state.price_id,
             quantity=quantity_of(request, state),
             metadata=request.metadata,

@@ -86,7 +86,7 @@ class Wanted(NamedTuple):
     """What is to take a slot."""
 
     subscription_id: str
-    mark: str
+    operation_reference: str
     """Of the operation that makes it."""
     price_id: str
     quantity: int | None
@@ -112,7 +112,7 @@ async def reserve(connection: AsyncConnection, slot: Slot, wanted: Wanted, *, no
     """
     values = slot._asdict() | {
         "id": wanted.subscription_id,
-        "operation_id": wanted.mark,
+        "operation_id": wanted.operation_reference,
         "ordered_product_id": slot.product_id,
         "price_id": wanted.price_id,
         "quantity": wanted.quantity,

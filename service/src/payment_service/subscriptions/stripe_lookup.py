@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.gateway import StripeGateway
 
 
-async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str) -> JsonObject | None:
-    """Return the subscription that an operation made, by its mark in the metadata.
+async def find_by_operation(gateway: StripeGateway, reference: str, *, customer: str) -> JsonObject | None:
+    """Return the subscription that an operation made, by its reference in the metadata.
 
     The customer's subscriptions are listed, because Stripe's search lags behind (docs.stripe.com/search).
     """
@@ -28,14 +28,14 @@ async def find_by_operation(gateway: StripeGateway, mark: str, *, customer: str)
             gateway, customer=customer, status="all", limit=100, starting_after=starting_after
         )
         for obj in page.objects:
-            if read(obj, Subscription).mark == mark:
+            if read(obj, Subscription).operation_reference == reference:
                 return obj
         if not page.has_more:
             return None
         starting_after = page.last_id
 
 
-async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, product: str) -> JsonObject | None:
+async def find_other_live(gateway: StripeGateway, reference: str, *, customer: str, product: str) -> JsonObject | None:
     """Return a live subscription of the customer to the product; None also when the operation has made its own.
 
     The list shows ten items of each subscription at most (docs.stripe.com/api/subscriptions/object).
@@ -46,7 +46,7 @@ async def find_other_live(gateway: StripeGateway, mark: str, *, customer: str, p
         page = await calls.list_page(gateway, "subscriptions", customer=customer, **after)
         for obj in page.objects:
             shown = read(obj, Subscription)
-            if shown.mark == mark:
+            if shown.operation_reference == reference:
                 return None
             if other is None and shown.status in LIVE_STATUSES and product in await _products(gateway, obj, shown):
                 other = obj
