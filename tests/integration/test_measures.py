@@ -21,7 +21,7 @@ from tests.unit.operator.world import SPEC, World
 
 from payment_operator.api.environment import Environment
 from payment_operator.api.measures import PrometheusMeasure, WebhookMeasure
-from payment_operator.clients.measures import ask_prometheus, ask_webhook
+from payment_operator.clients.measures import call_webhook, query_prometheus
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.model.pod import Pod, read_pod
 from payment_operator.observe.pods import PodWatch
@@ -74,7 +74,7 @@ async def prometheus(folder: Path) -> AsyncIterator[str]:
 
 async def asked(url: str, query: str, **bounds: Any) -> Measure:
     spec = msgspec.convert({"name": "age", "url": url, "query": query} | bounds, PrometheusMeasure)
-    return await ask_prometheus(spec, OBSERVED, revision=REVISION)
+    return await query_prometheus(spec, OBSERVED, revision=REVISION)
 
 
 async def test_a_query_passes_or_fails_by_its_bounds_and_nothing_else_is_a_pass(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ async def receiver(answer: Any) -> AsyncIterator[tuple[str, list[dict[str, Any]]
 
 async def hook(url: str) -> Measure:
     spec = WebhookMeasure(name="gate", url=url, metadata={"type": "load"}, timeout_seconds=1)
-    return await ask_webhook(spec, OBSERVED, revision=REVISION)
+    return await call_webhook(spec, OBSERVED, revision=REVISION)
 
 
 async def test_a_webhook_gets_flagger_s_form_and_its_status_is_the_answer() -> None:

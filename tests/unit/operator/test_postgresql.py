@@ -1,4 +1,4 @@
-"""What is told of a database URL that cannot be read: the fix, and no part of the password."""
+"""What is said of a database URL that cannot be read: the fix, and no part of the password."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.operator.world import World
 
 from payment_operator.backoff import Backoff
 from payment_operator.clients import postgresql
-from payment_operator.clients.postgresql import told
+from payment_operator.clients.postgresql import login_error
 from payment_operator.effects.database_roles import work_on_role
 from payment_operator.model.actions import Part, Patch, PrepareRole
 
@@ -35,8 +35,8 @@ async def test_a_password_that_breaks_its_url_is_told_to_nobody(password: str) -
 
 
 def test_a_wrong_setting_in_the_url_is_not_quoted() -> None:
-    assert READABLE in told(asyncpg.exceptions.ClientConfigurationError("got 'Ab3xyz'"))
+    assert READABLE in login_error(asyncpg.exceptions.ClientConfigurationError("got 'Ab3xyz'"))
 
 
 def test_a_refused_certificate_keeps_its_reason() -> None:
-    assert "self-signed" in told(ssl.SSLCertVerificationError(1, "self-signed certificate"))
+    assert "self-signed" in login_error(ssl.SSLCertVerificationError(1, "self-signed certificate"))

@@ -29,7 +29,7 @@ class Stripe:
     accounts: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    async def ask(self, key: str, method: str, url: str) -> Answer:
+    async def send(self, key: str, method: str, url: str) -> Answer:
         path = url.partition("/v1/")[2]
         self.asked.append((key, path))
         if path == "account":

@@ -40,14 +40,14 @@ def test_every_watch_that_is_begun_is_looked_at() -> None:
 def test_a_kind_that_an_upgrade_left_out_restarts_nothing_until_it_is_there() -> None:
     clock = Clock()
     seen = Pulse([PATH], Pace(), optional=[PATH], clock=clock)
-    seen.ask(PATH)
+    seen.request(PATH)
     seen.answered(PATH, status=404, kind=JSON)
     clock.now += 300
     assert not seen.problems()
-    seen.ask(PATH)
+    seen.request(PATH)
     seen.answered(PATH, status=200, kind=JSON)
     clock.now += 60
-    seen.ask(PATH)
+    seen.request(PATH)
     seen.answered(PATH, status=500, kind=JSON)
     assert "answered 500" in seen.problems()[0]
 
@@ -59,7 +59,7 @@ def test_only_requests_may_be_without_their_kind() -> None:
 def test_streams_that_the_api_server_ends_in_time_are_life() -> None:
     seen, clock = pulse()
     for _ in range(10):
-        assert seen.ask(PATH) == 0
+        assert seen.request(PATH) == 0
         seen.answered(PATH, status=200, kind=JSON)
         clock.now += 20
         assert not seen.problems()
@@ -69,7 +69,7 @@ def test_a_silent_stream_is_noticed_though_each_is_answered() -> None:
     seen, clock = pulse()
     found = []
     for _ in range(3):
-        seen.ask(PATH)
+        seen.request(PATH)
         seen.answered(PATH, status=200, kind=JSON)
         clock.now += 25
         found.append(bool(seen.problems()))
@@ -80,7 +80,7 @@ def test_a_silent_stream_is_noticed_though_each_is_answered() -> None:
 def test_streams_that_end_at_once_wait_and_prove_nothing() -> None:
     seen, clock = pulse()
     for _ in range(31):
-        clock.now += seen.ask(PATH)
+        clock.now += seen.request(PATH)
         seen.answered(PATH, status=200, kind=JSON)
         clock.now += 0.1
     assert clock.now > 1030, "not asked for without a pause"

@@ -131,7 +131,7 @@ class Acting(Executor):
             raise Lost
         return whole
 
-    async def _do(self, action: Action, now: Pass, part: Part) -> None:
+    async def _execute(self, action: Action, now: Pass, part: Part) -> None:
         if self._begun == self._survives:
             raise Lost
         self._begun += 1
@@ -139,7 +139,7 @@ class Acting(Executor):
             self._world.see(action)
         except Exception as error:
             raise Violated(repr(error)) from error
-        await super()._do(action, now, part)
+        await super()._execute(action, now, part)
 
     async def _work_on_role(self, action: PrepareRole | LockRole, now: Pass, part: Part) -> bool:
         done = await super()._work_on_role(action, now, part)

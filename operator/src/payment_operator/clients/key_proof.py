@@ -18,16 +18,16 @@ NOBODY: Final = "lean_payments_no_such_object"
 _WITHOUT_LIST: Final = frozenset({"balance"})
 
 
-class Asks(Protocol):
+class Sender(Protocol):
     """The way to Stripe."""
 
-    async def ask(self, key: str, method: str, url: str) -> Answer:
+    async def send(self, key: str, method: str, url: str) -> Answer:
         """Send one request; what goes wrong is an answer of status 0."""
         ...
 
 
 async def prove(
-    stripe: Asks, key: str, *, spec: Environment, in_use: str, account: str, fingerprint: str, now: datetime
+    stripe: Sender, key: str, *, spec: Environment, in_use: str, account: str, fingerprint: str, now: datetime
 ) -> KeyCheck:
     """Say whether the environment may use this key: of the account of the one in use, or of the remembered one."""
     reason, why = malformed(spec, key)
@@ -37,7 +37,7 @@ async def prove(
     if proof.opens:
         proof = Proof(
             proof.whose,
-            await _ask(stripe, key, spec, "GET", "balance"),
+            await _send(stripe, key, spec, "GET", "balance"),
             await _permissions(stripe, key, spec),
             wanted=wanted,
             present=await whose(stripe, in_use, spec) if in_use and not wanted else None,
@@ -47,25 +47,25 @@ async def prove(
     return KeyCheck(fingerprint, state, now, reason, why, account_of(proof.whose))
 
 
-async def whose(stripe: Asks, key: str, spec: Environment) -> Answer:
+async def whose(stripe: Sender, key: str, spec: Environment) -> Answer:
     """Ask whose a key is."""
-    return await _ask(stripe, key, spec, "GET", "account")
+    return await _send(stripe, key, spec, "GET", "account")
 
 
-async def _ask(stripe: Asks, key: str, spec: Environment, method: str, *segments: str, query: str = "") -> Answer:
-    return await stripe.ask(key, method, address(base_of(spec), *segments) + query)
+async def _send(stripe: Sender, key: str, spec: Environment, method: str, *segments: str, query: str = "") -> Answer:
+    return await stripe.send(key, method, address(base_of(spec), *segments) + query)
 
 
-async def _permissions(stripe: Asks, key: str, spec: Environment) -> dict[str, Answer]:
+async def _permissions(stripe: Sender, key: str, spec: Environment) -> dict[str, Answer]:
     own = MANAGING if spec.stripe.webhook.provider == "Managed" else ()
     wanted = tuple(dict.fromkeys([*spec.stripe.api_key.required_permissions, *own]))
     found = await asyncio.gather(*(_try(stripe, key, spec, permission) for permission in wanted))
     return dict(zip(wanted, found, strict=True))
 
 
-async def _try(stripe: Asks, key: str, spec: Environment, permission: str) -> Answer:
+async def _try(stripe: Sender, key: str, spec: Environment, permission: str) -> Answer:
     resource, _, access = permission.rpartition("_")
     collection = COLLECTIONS[resource].split("/")
     if access == "write":
-        return await _ask(stripe, key, spec, "POST", *collection, NOBODY)
-    return await _ask(stripe, key, spec, "GET", *collection, query="" if resource in _WITHOUT_LIST else "?limit=1")
+        return await _send(stripe, key, spec, "POST", *collection, NOBODY)
+    return await _send(stripe, key, spec, "GET", *collection, query="" if resource in _WITHOUT_LIST else "?limit=1")

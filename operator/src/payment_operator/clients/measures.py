@@ -27,7 +27,7 @@ class NoAnswer(Exception):
 FAULTS: Final = (NoAnswer, aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
-async def ask_prometheus(asked: PrometheusMeasure, observed: ClusterState, *, revision: str) -> Measure:
+async def query_prometheus(asked: PrometheusMeasure, observed: ClusterState, *, revision: str) -> Measure:
     """What a query says, against its bounds."""
     bounds = (("at least ", asked.min), ("at most ", asked.max))
     limit = ", ".join(f"{word}{bound}" for word, bound in bounds if bound is not None)
@@ -44,7 +44,7 @@ async def ask_prometheus(asked: PrometheusMeasure, observed: ClusterState, *, re
     return Measure(asked.name, "Failed", value_text, limit, evidence, f"{asked.name} is {value_text}, {limit} passes")
 
 
-async def ask_webhook(asked: WebhookMeasure, observed: ClusterState, *, revision: str) -> Measure:
+async def call_webhook(asked: WebhookMeasure, observed: ClusterState, *, revision: str) -> Measure:
     """Whether an address says that the revision is well: 2xx passes, any other answer fails."""
     owner, limit = observed.owner, "2xx"
     body = {

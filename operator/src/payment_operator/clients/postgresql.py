@@ -99,7 +99,7 @@ async def _connected(url: str, what: str, authority: str) -> AsyncIterator["asyn
                 target_session_attrs=SessionAttribute.read_write,
             )
     except _FAULTS as error:
-        raise DatabaseFault(f"{what}: {told(error)}") from error
+        raise DatabaseFault(f"{what}: {login_error(error)}") from error
     try:
         yield connection
     except DatabaseFault:
@@ -131,7 +131,7 @@ def _verifying(dsn: str, file: str) -> str:
     return f"{dsn}{'&' if given else '?'}{more}" if more else dsn
 
 
-def told(error: Exception) -> str:
+def login_error(error: Exception) -> str:
     """What may be told of a failed login: a URL that cannot be read is quoted in its error, the password with it."""
     if isinstance(error, ValueError) and not isinstance(error, OSError):  # a refused certificate is both
         return "its URL cannot be read: percent-encode special characters of the password"

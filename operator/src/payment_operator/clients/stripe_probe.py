@@ -15,7 +15,7 @@ class StripeProbe:
     def __init__(self, http: Stripe) -> None:
         self._http = http
 
-    async def ask(self, key: str, method: str, url: str) -> Answer:
+    async def send(self, key: str, method: str, url: str) -> Answer:
         """Send one request; what goes wrong is an answer of status 0."""
         try:
             status, body = await self._http.request(key, method, url, seconds=SECONDS)

@@ -60,11 +60,11 @@ def decide(observed: Observed) -> Decision:
     for name, concern in CONCERNS.items():
         _contained(turns[name], concern)
     status = report(release, progress)
-    told = [*faults.told(observed, status), *faults.held_up(observed, status)]
+    events = [*faults.failure_events(observed, status), *faults.waiting_events(observed, status)]
     others = [turns[name].decision for name in OTHERS]
     asked = [turns[REQUESTS].decision, *answers]
-    told_of = Part("faults", events=told)
-    return Decision([turns[UPKEEP].decision, *asked, release.decision, *others, told_of], status, staged)
+    faulty = Part("faults", events=events)
+    return Decision([turns[UPKEEP].decision, *asked, release.decision, *others, faulty], status, staged)
 
 
 def _contained(turn: Turn, decide_part: Callable[[Turn], T | None]) -> T | None:

@@ -33,10 +33,10 @@ def commit_record(service: Manifest, records: Mapping[str, ReleaseRecord], owner
     found, selector = written(service), selector_of(service)
     if found is not None and (found.to in records or found.selector(owner) == selector):
         return found
-    return _told(records, selected=selector.get(names.LABEL_REVISION, ""))
+    return _from_records(records, selected=selector.get(names.LABEL_REVISION, ""))
 
 
-def _told(records: Mapping[str, ReleaseRecord], *, selected: str) -> Cutover | None:
+def _from_records(records: Mapping[str, ReleaseRecord], *, selected: str) -> Cutover | None:
     """The revision that the records call active; of several the one that is selected, else the last switch's."""
     active = {digest: record for digest, record in records.items() if record.state == "Active"}
     if selected in records and (selected in active or not active):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from payment_operator.api.rotation import ApiKeyStatus
-from payment_operator.clients.key_proof import Asks, prove, whose
+from payment_operator.clients.key_proof import Sender, prove, whose
 from payment_operator.decide.rotation.staged_credentials import Keys, keys_of
 from payment_operator.decide.status.report import read
 from payment_operator.fingerprints import fingerprint
@@ -22,7 +22,7 @@ SETTLE: Final = timedelta(seconds=3)
 class CredentialsWatch:
     """The memory of one environment; all of it can be lost, for the status holds the last verdict on a key."""
 
-    stripe: Asks
+    stripe: Sender
     check: KeyCheck | None = None
     account: str = ""
     asked: datetime | None = None

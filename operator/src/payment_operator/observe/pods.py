@@ -8,7 +8,7 @@ from typing import Final
 
 from payment_operator import names
 from payment_operator.backoff import wait_after
-from payment_operator.clients.measures import ask_prometheus, ask_webhook
+from payment_operator.clients.measures import call_webhook, query_prometheus
 from payment_operator.clients.protocols import PodAdmin
 from payment_operator.decide.placement import Placement, baking
 from payment_operator.model.actions import PutToPod
@@ -106,7 +106,7 @@ class PodWatch:
         pods = _running(observed, active)
         former = _running(observed, placement.previous) if placement.previous is not None else []
         samples, asked = await asyncio.gather(
-            asyncio.gather(*(self._sample(pod) for pod in (*pods, *former))), self._ask(observed, active, pods)
+            asyncio.gather(*(self._sample(pod) for pod in (*pods, *former))), self._measures(observed, active, pods)
         )
         answers = dict(zip((*pods, *former), samples, strict=True))
         blue = [answer for pod in former if isinstance(answer := answers.pop(pod), Sample)]
@@ -120,12 +120,12 @@ class PodWatch:
         looks.take(answers, look, limits=observed.spec.release.bake)
         looks.at = observed.now
 
-    async def _ask(self, observed: ClusterState, active: Revision, pods: list[Pod]) -> list[Measure]:
+    async def _measures(self, observed: ClusterState, active: Revision, pods: list[Pod]) -> list[Measure]:
         """What others say of the revision; all are asked at once, each with its time-out."""
         bake, revision = observed.spec.release.bake, active.digest
         asked = [
-            *(ask_prometheus(entry, observed, revision=revision) for entry in bake.prometheus),
-            *(ask_webhook(entry, observed, revision=revision) for entry in bake.webhooks),
+            *(query_prometheus(entry, observed, revision=revision) for entry in bake.prometheus),
+            *(call_webhook(entry, observed, revision=revision) for entry in bake.webhooks),
         ]
         if observed.spec.release.probe_key_secret_ref is not None:
             asked.append(self._try_key(observed.probe_key, pods))

@@ -86,7 +86,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="store_true", help="print the version")
     verbs = top.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=Parser)
     _look(verbs)
-    _ask(verbs)
+    _request(verbs)
     _inspect(verbs)
     return top
 
@@ -208,7 +208,7 @@ def _look(verbs: "Verbs[Parser]") -> None:
     _verb(verbs, "history", "list the revisions that are remembered")
 
 
-def _ask(verbs: "Verbs[Parser]") -> None:
+def _request(verbs: "Verbs[Parser]") -> None:
     for name, help_, flag in (
         ("promote", "send traffic to green, the revision being released", "--revision"),
         ("approve", "let green through once its checks have passed", "--revision"),

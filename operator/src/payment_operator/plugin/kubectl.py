@@ -74,7 +74,7 @@ class Kubectl:
             ) from error
         return Done(code=done.returncode, out=done.stdout, complaint=done.stderr)
 
-    def ask(self, *arguments: str, stdin: str | None = None, seconds: float = SECONDS) -> str:
+    def checked(self, *arguments: str, stdin: str | None = None, seconds: float = SECONDS) -> str:
         """Run it and return what it printed.
 
         Raises:
@@ -91,7 +91,7 @@ class Kubectl:
         Raises:
             PluginError: it failed; the subclass says how.
         """
-        answer: Object = json.loads(self.ask("get", "--output=json", *arguments))
+        answer: Object = json.loads(self.checked("get", "--output=json", *arguments))
         return answer
 
     def get_what_is_allowed(self, *arguments: str) -> tuple[list[Object], list[PluginError]]:

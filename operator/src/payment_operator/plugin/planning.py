@@ -111,7 +111,7 @@ def _run(kubectl: Kubectl, job: Object, place: str, *, seconds: float) -> dict[s
     """Make the Job, wait for its answer, and remove it whatever happens."""
     name = job["metadata"]["name"]
     try:
-        kubectl.ask("create", "--filename=-", place, stdin=json.dumps(job))
+        kubectl.checked("create", "--filename=-", place, stdin=json.dumps(job))
     except KeyboardInterrupt:
         _remove(kubectl, name, place)  # it may exist already
         raise
@@ -125,7 +125,7 @@ def _run(kubectl: Kubectl, job: Object, place: str, *, seconds: float) -> dict[s
 
 def _remove(kubectl: Kubectl, name: str, place: str) -> None:
     try:
-        kubectl.ask("delete", "job", name, place, "--wait=false", "--ignore-not-found", seconds=_REMOVE_SECONDS)
+        kubectl.checked("delete", "job", name, place, "--wait=false", "--ignore-not-found", seconds=_REMOVE_SECONDS)
     except PluginError as error:
         Output.complain(f"Job {name} is left, Kubernetes removes it {KEPT_SECONDS} s after its end: {error}")
 
@@ -138,7 +138,7 @@ def _answer(kubectl: Kubectl, name: str, place: str, *, seconds: float) -> dict[
         for pod in pods:
             if pod["status"].get("phase") in {"Succeeded", "Failed"} or _own(pod).get("terminated"):
                 container = f"--container={names.JOB}"
-                return read(kubectl.ask("logs", pod["metadata"]["name"], container, place), pod)
+                return read(kubectl.checked("logs", pod["metadata"]["name"], container, place), pod)
             refuse_stuck(pod)
         time.sleep(_PAUSE_SECONDS)
     raise NoAnswer(

@@ -34,7 +34,7 @@ def send(kubectl: Kubectl, environment: Object, *, verb: str, details: dict[str,
         },
         "spec": spec,
     }
-    made = kubectl.ask("create", "--filename=-", "--output=jsonpath={.metadata.name}", stdin=json.dumps(request))
+    made = kubectl.checked("create", "--filename=-", "--output=jsonpath={.metadata.name}", stdin=json.dumps(request))
     return made.strip()
 
 
@@ -87,4 +87,4 @@ def patch(kubectl: Kubectl, environment: Object, change: Object) -> None:
     """
     metadata = environment["metadata"]
     place = (metadata["name"], f"--namespace={metadata['namespace']}")
-    kubectl.ask("patch", RESOURCE, *place, "--type=merge", f"--patch={json.dumps(change)}")
+    kubectl.checked("patch", RESOURCE, *place, "--type=merge", f"--patch={json.dumps(change)}")

@@ -44,7 +44,7 @@ def status_screen(status: Status, style: Style) -> list[str]:
     tone = _TONES[status.state]
     lines = [
         f"{style.paint(status.environment, 'bold')}  namespace {status.namespace}, Stripe mode {status.mode}",
-        style.paint(f"{style.mark(_MARKS[status.state])} {status.headline}", tone),
+        style.paint(f"{style.sign(_MARKS[status.state])} {status.headline}", tone),
     ]
     if status.detail and not status.steps:
         lines.append(f"  {_cut(status.detail)}")
@@ -82,12 +82,12 @@ def _side(side: Side, style: Style) -> Iterator[str]:
 
 def _pod(pod: Pod, style: Style) -> list[str]:
     restarts = f"{pod.restarts} restart{'' if pod.restarts == 1 else 's'}"
-    sign = style.mark("done" if pod.ready else "ahead")
+    sign = style.sign("done" if pod.ready else "ahead")
     return [f"{sign} {pod.name}", pod.component, pod.status, restarts, clock.duration(pod.age_seconds), pod.node]
 
 
 def _steps(steps: list[Step], style: Style) -> Iterator[str]:
-    rows = [[f"{style.mark(step.progress)} {step.name}", clock.duration(step.seconds), step.note] for step in steps]
+    rows = [[f"{style.sign(step.progress)} {step.name}", clock.duration(step.seconds), step.note] for step in steps]
     for line, step in zip(table(rows, indent="  "), steps, strict=True):
         yield style.paint(line, *_STEP_LOOKS[step.progress])
 
@@ -149,12 +149,12 @@ def plan_screen(plan: Plan, style: Style) -> list[str]:
         f"schema {plan.current or 'unknown'}, the image wants {plan.target or 'unknown'}",
     ]
     if not plan.pending:
-        return [*lines, style.paint(f"{style.mark('done')} Nothing to migrate.", "green")]
+        return [*lines, style.paint(f"{style.sign('done')} Nothing to migrate.", "green")]
     lines += ["", "pending:", *(f"  {entry}" for entry in plan.pending)]
     if plan.lint:
-        lines += ["", style.paint("lint:", "red"), *(f"  {style.mark('failed')} {entry}" for entry in plan.lint)]
+        lines += ["", style.paint("lint:", "red"), *(f"  {style.sign('failed')} {entry}" for entry in plan.lint)]
     else:
-        lines += ["", style.paint(f"{style.mark('done')} lint found nothing", "green")]
+        lines += ["", style.paint(f"{style.sign('done')} lint found nothing", "green")]
     if plan.sql:
         lines += ["", f"SQL ({plan.source}):", *(f"  {line}".rstrip() for line in plan.sql.strip().splitlines())]
     return lines

@@ -35,7 +35,7 @@ class Style:
             return text
         return f"{_OURS}[{';'.join(_CODES[look] for look in looks)}m{text}{_OURS}[0m"
 
-    def mark(self, name: str) -> str:
+    def sign(self, name: str) -> str:
         """Return a sign of one column."""
         return _MARKS[name][0 if self.unicode else 1]
 

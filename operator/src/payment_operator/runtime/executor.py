@@ -93,7 +93,7 @@ class Executor:
         if trouble.too_early(action, part.name, now=observed.now, secrets=secrets):
             return False
         try:
-            await self._do(action, now, part)
+            await self._execute(action, now, part)
         except Exception as error:
             if isinstance(error, Unreachable) or (isinstance(error, Conflict) and self.conflicts < MOST_CONFLICTS):
                 raise
@@ -105,7 +105,7 @@ class Executor:
         trouble.holds.done(write_of(action))
         return True
 
-    async def _do(self, action: Action, now: Pass, part: Part) -> None:
+    async def _execute(self, action: Action, now: Pass, part: Part) -> None:
         if isinstance(action, PutToPod):
             if (seconds := await self._observer.pods.put(now.observed, action)) is not None:
                 part.look_again(seconds)

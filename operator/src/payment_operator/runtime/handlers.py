@@ -92,7 +92,7 @@ def _trace(pulse: Pulse) -> aiohttp.TraceConfig:
     async def start(session: aiohttp.ClientSession, _: SimpleNamespace, given: aiohttp.TraceRequestStartParams) -> None:
         path = pulse.path(given.url.path)
         if path is not None and "watch" in given.url.query:
-            await asyncio.sleep(pulse.ask(path))
+            await asyncio.sleep(pulse.request(path))
             if session.closed:  # meanwhile: a new login ends the old one's requests
                 raise aiohttp.ClientConnectionError("the session was closed")
 

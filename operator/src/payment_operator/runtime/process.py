@@ -119,11 +119,11 @@ class Operator:
     def deleted(self, metadata: Manifest) -> None:
         """Say what a deleted environment leaves."""
         event = Event("Deleted", KEPT)
-        task = asyncio.create_task(self._say(metadata, event))
+        task = asyncio.create_task(self._publish(metadata, event))
         self._events.add(task)
         task.add_done_callback(self._events.discard)
 
-    async def _say(self, metadata: Manifest, event: Event) -> None:
+    async def _publish(self, metadata: Manifest, event: Event) -> None:
         log.info("%s: %s", event.reason, event.message, extra={"environment": metadata["name"]})
         try:
             await post_event(self.cluster, metadata, event, now=datetime.now(UTC))

@@ -74,7 +74,7 @@ class Pulse:
         """The watch that an address belongs to, if any; the API server may stand behind a prefix."""
         return next((path for path in self._watches if url_path.endswith(path)), None)
 
-    def ask(self, path: str) -> float:
+    def request(self, path: str) -> float:
         """A watch is about to be asked for: in how many seconds it may be."""
         now, watch = self._clock(), self._watches[path]
         self._end(watch, now)

@@ -67,7 +67,7 @@ async def test_keys_are_known_alive_and_have_permissions(stripe: InMemoryStripe)
     stripe.keys = {"good": Key("acct_1"), "old": Key(dead=True), "small": Key(lacks=frozenset({"events"}))}
     probe = StripeProbe(stripe)
     answers = {
-        (key, path): (await probe.ask(key, "GET", f"https://stripe.test/v1/{path}")).status
+        (key, path): (await probe.send(key, "GET", f"https://stripe.test/v1/{path}")).status
         for key in ("good", "old", "small", "made-up")
         for path in ("account", "events?limit=1")
     }
@@ -81,7 +81,7 @@ async def test_keys_are_known_alive_and_have_permissions(stripe: InMemoryStripe)
         ("made-up", "account"): 401,
         ("made-up", "events?limit=1"): 401,
     }
-    missing = await probe.ask("good", "POST", "https://stripe.test/v1/customers/nobody")
+    missing = await probe.send("good", "POST", "https://stripe.test/v1/customers/nobody")
     assert (missing.status, missing.code) == (404, "resource_missing")
 
 
@@ -101,7 +101,7 @@ async def test_no_answer_is_a_fault(stripe: InMemoryStripe) -> None:
     stripe.fails = lambda *_: (0, None)
     with pytest.raises(StripeFault, match="does not answer"):
         await StripeEndpoints(stripe).create(ACCOUNT, key="k", form=FORM)
-    assert (await StripeProbe(stripe).ask("k", "GET", "https://stripe.test/v1/account")).status == 0
+    assert (await StripeProbe(stripe).send("k", "GET", "https://stripe.test/v1/account")).status == 0
 
 
 def pod(component: str, *, running: bool = True) -> Pod:

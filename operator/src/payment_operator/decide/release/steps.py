@@ -53,7 +53,7 @@ def _next(turn: Turn, revision: Revision) -> Progress:
     if revision.record.state != "Releasing":
         turn.save(revision, revision.record.again(at=turn.observed.now))
         return Progress("Validate")
-    for step in (_refused, _plan, _expand, _ask_for_pods, _smoke, _hold, _still_proven, _scale):
+    for step in (_refused, _plan, _expand, _request_pods, _smoke, _hold, _still_proven, _scale):
         progress = step(turn, revision)
         if progress is not None:
             return progress
@@ -123,7 +123,7 @@ def _expand(turn: Turn, revision: Revision) -> Progress | None:
     return migrate(turn, revision, jobs.EXPAND)
 
 
-def _ask_for_pods(turn: Turn, revision: Revision) -> Progress | None:
+def _request_pods(turn: Turn, revision: Revision) -> Progress | None:
     """The step `deploy`: write down that the candidate is to run (the next upkeep applies it), and await its pods."""
     record = revision.record.step("deploy")
     if record.state == "Succeeded":

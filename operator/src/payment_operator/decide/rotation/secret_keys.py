@@ -72,10 +72,10 @@ def _write(turn: Turn, present: Values, wanted: Values) -> None:
     turn.decision.actions.append(Apply(manifest))
     turn.decision.look_again(AT_ONCE)
     if present:
-        turn.decision.emit_event("SecretKeyChanged", _told(observed, present, wanted))
+        turn.decision.emit_event("SecretKeyChanged", _change_message(observed, present, wanted))
 
 
-def _told(observed: Observed, present: Values, wanted: Values) -> str:
+def _change_message(observed: Observed, present: Values, wanted: Values) -> str:
     new, gone = ([fingerprint_of(observed, v) for v in one if v not in other] for one, other in _pairs(present, wanted))
     if new:
         return f"Pods learn the value {', '.join(new)} of SECRET_KEY; it signs when every one has it"

@@ -28,7 +28,7 @@ def failing(observed: Observed) -> Finding:
     return Finding("Failing", "True", reason, "; ".join(found[:NAMED]) + more + again)
 
 
-def told(observed: Observed, status: Manifest) -> list[Event]:
+def failure_events(observed: Observed, status: Manifest) -> list[Event]:
     """The Event of what fails, when it is another than what the status said before."""
     found = _entry(status)
     return [Event(found["reason"], found["message"], warning=True)] if new(status, than=observed.status) else []
@@ -40,7 +40,7 @@ def new(status: Manifest, *, than: Manifest) -> bool:
     return found.get("status") == "True" and not _same(found.get("message", ""), former.get("message", ""))
 
 
-def held_up(observed: Observed, status: Manifest) -> list[Event]:
+def waiting_events(observed: Observed, status: Manifest) -> list[Event]:
     """The Event of what keeps a step of a release, once a step and attempt."""
     found, former = status.get("candidate") or {}, observed.status.get("candidate") or {}
     same = all(found.get(part) == former.get(part) for part in ("hash", "step", "attempt"))

@@ -89,7 +89,7 @@ def _request(context: Context, environment: Object, revision: int | None, *, say
     operation = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
     message = operation.get("message") or says
     name = environment["metadata"]["name"]
-    lines = [f"{context.output.style.mark('done')} {name}: {verb}{f' {revision}' if revision else ''} done: {message}"]
+    lines = [f"{context.output.style.sign('done')} {name}: {verb}{f' {revision}' if revision else ''} done: {message}"]
     answer = operation | {"environment": name, "revision": revision}
     if not options.watch:
         lines.append(f"  watch it: kubectl payments status {name} -w{context.suffix}")
@@ -112,7 +112,7 @@ def _freeze(context: Context, verb: str, *, then: str) -> int:
     name = environment["metadata"]["name"]
     request = requesting.send(context.kubectl, environment, verb=verb, details={}, reason=options.reason)
     found = requesting.answer(context.kubectl, environment, request=request, seconds=options.timeout_answer)
-    lines = [f"{context.output.style.mark('done')} {name}: {verb} done: {found.get('message', '')}"]
+    lines = [f"{context.output.style.sign('done')} {name}: {verb} done: {found.get('message', '')}"]
     lines.append(f"  {then.format(name)}{context.suffix}")
     context.output.show(lines, found | {"environment": name})
     return 0
@@ -149,7 +149,7 @@ def _suspend(context: Context, *, wanted: bool) -> int:
     if not already:
         requesting.patch(context.kubectl, environment, {"spec": {"suspend": wanted}})
     style = context.output.style
-    lines = [f"{style.mark('done')} {name}: {'was ' + word + ' already' if already else word}"]
+    lines = [f"{style.sign('done')} {name}: {'was ' + word + ' already' if already else word}"]
     if wanted:
         lines.append("  the release stops before its next step; repairs and automatic rollbacks go on")
         lines.append(f"  go on: kubectl payments resume {name}{context.suffix}")

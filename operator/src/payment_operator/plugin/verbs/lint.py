@@ -55,7 +55,7 @@ def _screen(context: Context, found: list[dict[str, Any]], others: int) -> list[
     lines: list[str] = []
     for entry in found:
         wrong = entry["problems"]
-        head = f"{style.mark('failed' if wrong else 'done')} {entry['file']}: {entry['name']}"
+        head = f"{style.sign('failed' if wrong else 'done')} {entry['file']}: {entry['name']}"
         lines.append(style.paint(head, "red" if wrong else "green"))
         lines += [f"    {problem}" for problem in wrong]
     if others:

@@ -71,7 +71,9 @@ def _hash_of_revision(context: Context, environment: Object, revision: int) -> s
 
 
 def _refuse_nothing(context: Context, namespace: str, selector: str) -> None:
-    found = context.kubectl.ask("get", "pods", f"--namespace={namespace}", f"--selector={selector}", "--output=name")
+    found = context.kubectl.checked(
+        "get", "pods", f"--namespace={namespace}", f"--selector={selector}", "--output=name"
+    )
     if not found.strip():
         raise NotFound(
             "no pod matches: it never started, or it is gone with its logs",

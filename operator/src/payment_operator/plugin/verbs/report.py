@@ -44,7 +44,7 @@ def report(context: Context) -> int:
         raise WrongUsage(f"{path} exists already", fix="name another file: report --file FILE") from error
     except OSError as error:
         raise WrongUsage(f"{path} cannot be written: {error.strerror}", fix="report --file FILE") from error
-    lines = [f"{context.output.style.mark('done')} wrote {path}", *(f"    {inner}" for inner in sorted(contents))]
+    lines = [f"{context.output.style.sign('done')} wrote {path}", *(f"    {inner}" for inner in sorted(contents))]
     lines.append("secrets are removed; look through it before you send it")
     context.output.show(lines, {"file": str(path), "contents": sorted(contents)})
     return 0
@@ -99,6 +99,6 @@ def _operator(context: Context) -> Iterator[tuple[str, str]]:
 def _asked(context: Context, *arguments: str) -> str:
     """Return what kubectl prints, or why it does not: a report without one part is better than none."""
     try:
-        return redact(context.kubectl.ask(*arguments))
+        return redact(context.kubectl.checked(*arguments))
     except PluginError as error:
         return redact(f"not available: {error}\n{error.fix}\n")

@@ -73,7 +73,7 @@ def _rotate(context: Context, environment: Object) -> int:
             raise
         steps = by_hand.steps_of(environment, options.what, compromised=True)
         raise type(error)(str(error), fix="\n".join(filter(None, [error.fix, steps]))) from error
-    lines = [f"{context.output.style.mark('done')} {name}: rotate {options.what} done: {operation.get('message', '')}"]
+    lines = [f"{context.output.style.sign('done')} {name}: rotate {options.what} done: {operation.get('message', '')}"]
     lines += [f"  {line}" for line in _happens(context, environment)]
     watch = f"watch the release: kubectl payments status {name} -w"
     look = f"see how far it is: kubectl payments status {name}"
