@@ -42,7 +42,8 @@ async def filled(path: str, stack: Stack) -> str:
     made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa", allow_multiple=True)).json()
     found = await stack.until(partial(settled, stack))
     event = min(found, key=itemgetter("state", "id"))  # the same at each call: what is ignored is answered otherwise
-    return path.format(subscription_id=made["id"], event_id=event["id"])
+    cards = (await stack.client.get("/api/v1/payment-methods", params={"customer_id": made["customer_id"]})).json()
+    return path.format(subscription_id=made["id"], event_id=event["id"], payment_method_id=cards["data"][0]["id"])
 
 
 def test_the_document_knows_routes_of_both_kinds() -> None:
@@ -51,12 +52,15 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/admin/inbox/{event_id}/retry",
         "/api/v1/admin/reconcile",
         "/api/v1/customers",
+        "/api/v1/payment-methods/{payment_method_id}/detach",
+        "/api/v1/payment-methods/{payment_method_id}/set-default",
         "/api/v1/subscriptions/{subscription_id}/cancel",
     }
     assert set(routes(required=True)) == {
         "/api/v1/admin/inbox/replay",
         "/api/v1/admin/inbox/{event_id}/discard",
         "/api/v1/payments/create-subscription",
+        "/api/v1/setup-intents",
     }
 
 

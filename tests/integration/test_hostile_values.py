@@ -233,14 +233,7 @@ def chosen(place: Place, dice: random.Random) -> list[str | bytes]:
     return values if whole else dice.sample(values, SAMPLE[place.kind])
 
 
-@pytest.fixture(params=["postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """PostgreSQL only: production has no other."""
-    server = request.getfixturevalue("postgres_server")
-    url: str = server.new_database(template=request.getfixturevalue("migrated_template"))
-    return url
-
-
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # production has no other
 @pytest.mark.timeout(1800 if ALL else 300)
 async def test_hostile_values_are_4xx_and_reach_stripe_in_known_paths_only(
     database_url: str, capfd: pytest.CaptureFixture[str]
