@@ -26,7 +26,7 @@ SAMPLE: Final = frozenset(
         "test_inbox.test_events_of_one_object_are_claimed_by_one_worker_at_a_time",
         "test_inbox.test_workers_that_claim_at_the_same_moment_never_share_an_object",
         "test_order_independence.test_any_permutation_with_duplicates_and_losses_gives_the_rows_of_the_ordered_history",
-        "test_races.test_cancellations_of_one_subscription_at_the_same_moment_take_turns",
+        "test_event_races.test_cancellations_of_one_subscription_at_the_same_moment_take_turns",
         "test_reconcile.test_a_gap_longer_than_stripes_memory_starts_a_sweep_over_all_objects",
         "test_reconcile.test_an_hour_without_webhooks_loses_no_state",
         "test_reconcile.test_one_of_many_processes_runs_what_is_due",

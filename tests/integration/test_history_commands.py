@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from tests.integration.test_identity import ADDRESS, CARD, check_out, deaf, forget_import, idle
+from tests.integration.test_customer_identity import ADDRESS, CARD, check_out, deaf, forget_import, idle
 
 from payment_service.cli import main
 from payment_service.storage.tables import audit_log, subscriptions

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from prometheus_client import generate_latest
 from sqlalchemy import update
-from tests.integration.test_identity import deaf
+from tests.integration.test_customer_identity import deaf
 from tests.servers.hostile import HOSTILE, snapshot
 
 from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET

@@ -40,8 +40,8 @@ HOSTILE = ("tests/integration/test_hostile_values.py", "tests/contract/test_open
 PROPERTIES = (
     "tests/integration/test_order_independence.py",
     "tests/integration/test_idempotency_machine.py",
-    "tests/integration/test_no_second.py",
-    "tests/integration/test_oracle.py",
+    "tests/integration/test_no_second_subscription.py",
+    "tests/integration/test_mirror_by_reference.py",
 )
 
 

@@ -17,7 +17,7 @@ MODULES = [
     "tests/cluster/test_smoke.py",
     "tests/cluster/chart/test_upgrade.py",
     "tests/cluster/operator/test_releases.py",
-    "tests/cluster/operator/test_many.py",
+    "tests/cluster/operator/test_hundred_environments.py",
     "tests/cluster/plugin/test_verbs.py",
 ]
 
@@ -53,12 +53,12 @@ def test_a_machine_that_remembers_nothing_comes_to_every_module_first_within_as_
 def test_a_change_of_the_plugin_touches_its_own_modules_and_not_the_whole_operators() -> None:
     changed = ["operator/src/payment_operator/plugin/output.py"]
     assert is_touched("tests/cluster/plugin/test_verbs.py", changed=changed)
-    assert not is_touched("tests/cluster/operator/test_many.py", changed=changed)
+    assert not is_touched("tests/cluster/operator/test_hundred_environments.py", changed=changed)
 
 
 def test_a_change_of_a_helper_beside_the_tests_touches_the_modules_of_its_folder() -> None:
     changed = ["tests/cluster/operator/harness.py"]
-    assert is_touched("tests/cluster/operator/test_many.py", changed=changed)
+    assert is_touched("tests/cluster/operator/test_hundred_environments.py", changed=changed)
     assert not is_touched("tests/cluster/chart/test_upgrade.py", changed=changed)
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.test_identity import (
+from tests.integration.test_customer_identity import (
     ADDRESS,
     CARD,
     SQLITE,

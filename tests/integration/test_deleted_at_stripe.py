@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.test_identity import ADDRESS, CARD, SQLITE, deaf
+from tests.integration.test_customer_identity import ADDRESS, CARD, SQLITE, deaf
 from tests.servers.stack import OTHER_PRICE, PRICE
 
 from payment_service.storage.tables import customers, operations, prices, subscriptions
