@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import select
+from sqlalchemy import func, select
 from tests.servers.stack import development_settings
 
 from payment_service.clock import Clock
@@ -117,9 +117,11 @@ class Trial:
         self.books.begun[name], self.books.committed[name] = began, time.monotonic()
 
     async def _number(self, database: Database) -> None:
-        """Pass again and again, and be cut off anywhere."""
-        idle = 0
-        while idle < 3 or not self._written.is_set():
+        """Pass again and again, and be cut off anywhere, until every row has its number.
+
+        A pass that finds nothing is no end: the one before was cut off, and its connection holds the lock a while yet.
+        """
+        while not (self._written.is_set() and await self._all_numbered(database)):
             passing = asyncio.create_task(number_rows(database, clock=Clock()))
             if random.random() < 0.05 and not self._written.is_set():
                 await asyncio.sleep(random.uniform(0, 0.02))
@@ -127,7 +129,6 @@ class Trial:
             with suppress(asyncio.CancelledError):
                 passed = await passing
                 self.books.passes += passed is not None
-                idle = 0 if passed is not None and passed.numbered else idle + 1
                 await asyncio.sleep(0.01)
                 continue
             self.books.cut += 1
@@ -161,6 +162,11 @@ class Trial:
         """Return how many rows there are to be numbered in all."""
         async with database.read() as connection:
             return int((await connection.exec_driver_sql("SELECT count(*) FROM outbox")).scalar_one())
+
+    async def _all_numbered(self, database: Database) -> bool:
+        async with database.read() as connection:
+            last = (await connection.execute(select(func.max(feed.c.sequence)))).scalar_one()
+        return (last or 0) == await self._numbered(database)
 
     async def _close_books(self, database: Database) -> None:
         statement = "SELECT sequence, cause FROM feed JOIN outbox ON seq = outbox_seq ORDER BY sequence"
