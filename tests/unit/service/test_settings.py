@@ -101,6 +101,7 @@ def test_what_a_process_does_not_use_must_still_be_right() -> None:
         ("PAYMENTS_STRIPE_MODE", "sandbox"),
         ("PAYMENTS_ADMIN_PORT", "http"),
         ("PAYMENTS_DATABASE_POOL_SIZE", "1000000"),
+        ("PAYMENTS_MAX_BODY_BYTES", "1048577"),
         ("PAYMENTS_REQUIRE_IDEMPOTENCY_KEY", "maybe"),
         ("PAYMENTS_IDEMPOTENCY_RETENTION_HOURS", "1"),
         ("PAYMENTS_MISSPELT", "1"),
