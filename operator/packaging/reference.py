@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from payment_operator.api.column import Column
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/reference"
+LINE_CHARACTERS: Final = 120
 Schema = dict[str, Any]
 
 ENVIRONMENT: Final = """# PaymentEnvironment
@@ -97,8 +99,12 @@ def _default(field: Schema) -> str:
 
 def _rules(schema: Schema, said: str) -> str:
     lines = [f"The API server refuses what breaks one of these{said}.", ""]
-    lines += [f"- `{path or 'the resource'}`: {message}" for path, message in _messages("", schema)]
+    lines += [_filled(f"- `{path or 'the resource'}`: {message}") for path, message in _messages("", schema)]
     return "\n".join(lines)
+
+
+def _filled(item: str) -> str:
+    return textwrap.fill(item, LINE_CHARACTERS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _messages(path: str, schema: Schema) -> Iterator[tuple[str, str]]:
