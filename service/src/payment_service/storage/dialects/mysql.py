@@ -24,13 +24,14 @@ from payment_service.storage.dialects.mysql_connector import MySQLConnector
 from payment_service.storage.dialects.mysql_failures import READ_ONLY, MySQLFailures, error_number, is_duplicate
 from payment_service.storage.dialects.mysql_server import COLLATION
 from payment_service.storage.dialects.row_by_row import RowByRow
+from payment_service.storage.dialects.without_notifications import WithoutNotifications
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from sqlalchemy import Executable, Table
+    from sqlalchemy import Table
     from sqlalchemy.engine import Row
     from sqlalchemy.engine.interfaces import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
-    from payment_service.storage.dialects.interface import Subscription
     from payment_service.storage.statements import ChangeRows, InsertNew, RemoveRows, Upsert
 
 NAME: Final = "mysql"
@@ -48,7 +48,7 @@ _LOCKED: Final = "locks"
 _TAKE_LOCK: Final = text("SELECT GET_LOCK(:key, 0)")
 
 
-class MySQL(MySQLFailures, RowByRow):
+class MySQL(MySQLFailures, WithoutNotifications, RowByRow):
     """One server, or a primary with replicas."""
 
     name = NAME
@@ -161,16 +161,6 @@ class MySQL(MySQLFailures, RowByRow):
     ) -> frozenset[str] | None:
         """Tell nothing: open transactions are shown to logins with the privilege PROCESS only."""
         return None
-
-    def notification(self, channel: str) -> Executable:
-        """Nobody can subscribe."""
-        raise NotImplementedError(channel)
-
-    async def subscribe(
-        self, url: Secret, *, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
-    ) -> Subscription:
-        """There is nobody who could tell."""
-        raise NotImplementedError(channel)
 
 
 def _insert(table: Table) -> Any:

@@ -15,18 +15,18 @@ from sqlalchemy.ext.compiler import compiles
 
 from payment_service.storage.dialects.on_conflict import OnConflict
 from payment_service.storage.dialects.row_by_row import RowByRow
+from payment_service.storage.dialects.without_notifications import WithoutNotifications
 from payment_service.storage.expressions import Among, HasMember, ShareMember, TakesLock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from sqlalchemy import Executable, Table
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.sql.compiler import SQLCompiler
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
-    from payment_service.storage.dialects.interface import Subscription
     from payment_service.storage.statements import Upsert
 
 NAME: Final = "sqlite"
@@ -35,7 +35,7 @@ BUSY_SECONDS: Final = 15.0
 _UNAVAILABLE: Final = ("locked", "disk is full", "disk I/O", "readonly", "unable to open")
 
 
-class SQLite(OnConflict, RowByRow):
+class SQLite(OnConflict, WithoutNotifications, RowByRow):
     """One file, one writer at a time, no logins; workers of this process are woken in it."""
 
     name = NAME
@@ -137,16 +137,6 @@ class SQLite(OnConflict, RowByRow):
     ) -> frozenset[str] | None:
         """Return none: who asks within a transaction that writes is the only one."""
         return frozenset()
-
-    def notification(self, channel: str) -> Executable:
-        """Nobody can subscribe."""
-        raise NotImplementedError(channel)
-
-    async def subscribe(
-        self, url: Secret, *, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
-    ) -> Subscription:
-        """There is nobody who could tell."""
-        raise NotImplementedError(channel)
 
 
 def _configure(connection: Any, _record: object) -> None:
