@@ -28,7 +28,6 @@ SMALL = {"cursors"}
 """Tables of a few rows."""
 WALKED = {
     "ix_customers_erased_at": "partial: the customers whose erasure is not done",
-    "ix_events_group_key": "partial: events that wait",
     "ix_operations_lease_expires_at": "partial: unfinished operations",
 }
 """Indexes that are read as a whole, for they hold little."""
@@ -51,7 +50,8 @@ VALUES = {
     "facts": "jsonb_build_object('customer_id', 'customer_id_' || n, 'stripe_subscription_id', 'sub_' || n)",
     "created_at": "now() - interval '1 year'",
     "status": "'active'",
-    "state": "'applied'",
+    "state": "CASE n % 4 WHEN 0 THEN 'pending' ELSE 'applied' END",
+    "available_at": "now() + interval '1 year'",
 }
 OF_KIND = {"BIGINT": "0", "INTEGER": "0", "BOOLEAN": "false", "DATETIME": "now()", "JSON": "'{}'", "BLOB": "'x'"}
 
