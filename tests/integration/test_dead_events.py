@@ -11,7 +11,9 @@ from sqlalchemy import insert
 from tests.servers.hostile import HOSTILE, snapshot
 from tests.servers.laboratory import Laboratory, laboratory
 
+from payment_service.events.administration import InboxAdministration
 from payment_service.events.rows import row_of
+from payment_service.events.schemas import DiscardRequest
 from payment_service.storage.tables import customers, events
 
 if TYPE_CHECKING:
@@ -108,6 +110,22 @@ async def test_a_payload_of_another_event_than_its_row_is_not_applied(lab: Labor
     await lab.settle()
     assert [row["state"] for row in await lab.rows(events)] == ["dead"]
     assert await lab.rows(customers) == []
+
+
+async def test_a_full_reconciliation_takes_up_the_object_of_a_discarded_event(lab: Laboratory) -> None:
+    made = lab.simulator.routes.customers.create({"name": "Ada"})["id"]
+    await write(lab, [stored(lab, "evt_1", made, b"\xff")])
+    await lab.settle()
+    inbox = InboxAdministration(lab.parts.database, clock=lab.clock, livemode=False)
+    async with lab.parts.database.transaction() as connection:
+        await inbox.discard(connection, "evt_1", DiscardRequest(reason="not to be read"), actor="cli:test")
+    assert await lab.rows(customers) == []
+    lab.clock.advance(40 * 86400)  # Stripe lists no event of it any more
+    await lab.parts.reconciler.run(full=True)
+    await lab.settle()
+    assert [row["name"] for row in await lab.rows(customers)] == ["Ada"]
+    (kept,) = [row for row in await lab.rows(events) if row["id"] == "evt_1"]
+    assert (kept["state"], kept["payload"]) == ("discarded", b"\xff")
 
 
 def refusing(lab: Laboratory, object_id: str, status: int, error: dict[str, Any]) -> list[str]:
