@@ -58,6 +58,8 @@ def test_the_operations_are_those_we_promise() -> None:
         "detachPaymentMethod",
         "listCustomers",
         "listPrices",
+        "listFeedEvents",
+        "getFeedEvent",
         "listEvents",
         "getEvent",
         "retryEvent",

@@ -15,6 +15,7 @@ from payment_service.caching.redis import close as close_redis
 from payment_service.caching.redis import connect
 from payment_service.clock import Clock
 from payment_service.config.secrets import fingerprint
+from payment_service.feed.arrivals import Arrivals
 from payment_service.feed.sequencer import Sequencer
 from payment_service.health.admin import Sources, admin_app
 from payment_service.health.service import VERSION, Health
@@ -69,6 +70,7 @@ class Parts:
     inbox: Inbox
     worker: Worker
     sequencer: Sequencer
+    arrivals: Arrivals
     importer: Importer
     reconciler: Reconciler
     health: Health
@@ -84,6 +86,7 @@ class Parts:
     async def close(self) -> None:
         """Close connections."""
         await self.inbox.close()
+        await self.arrivals.close()
         await self.sequencer.close()
         await self.gateway.close()
         if self.invalidations is not None:
@@ -128,6 +131,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         reconciler=reconciler,
         worker=worker,
         sequencer=sequencer,
+        arrivals=Arrivals(database, sequencer, settings=settings.database, drain=drain),
         health=Health(database, gateway, drain=drain, clock=clock, recovery=recovery, redis=redis, account=account),
         access=Access(settings, database, clock=clock),
         limiter=limiter,
@@ -175,6 +179,8 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
 def services(parts: Parts) -> dict[str, object]:
     """Return what the handlers of the API ask for, by parameter name."""
     from payment_service.events.administration import InboxAdministration  # noqa: PLC0415 - as above
+    from payment_service.feed.readers import FeedReaders  # noqa: PLC0415 - as above
+    from payment_service.feed.service import Feed  # noqa: PLC0415 - as above
     from payment_service.operations.inspection import OperationInspection  # noqa: PLC0415 - only where the API is
 
     return {
@@ -189,6 +195,7 @@ def services(parts: Parts) -> dict[str, object]:
         "inbox_administration": InboxAdministration(
             parts.database, clock=parts.clock, livemode=parts.settings.stripe.livemode
         ),
+        "feed_readers": FeedReaders(Feed(parts.database, livemode=parts.settings.stripe.livemode), parts.arrivals),
         "operation_inspection": OperationInspection(parts.database, clock=parts.clock),
     }
 
@@ -209,8 +216,10 @@ def create_app(parts: Parts) -> Gate:
     from payment_service.ratelimit.limits import parse_networks  # noqa: PLC0415 - as above
 
     http = parts.settings.http
-    in_flight = InFlight(parts.settings.callers.requests_in_flight)
-    admission = Admission(access=parts.access, limiter=parts.limiter, in_flight=in_flight, settings=http)
+    in_flight, waiting = (InFlight(parts.settings.callers.requests_in_flight) for _ in range(2))
+    admission = Admission(
+        access=parts.access, limiter=parts.limiter, in_flight=in_flight, waiting=waiting, settings=http
+    )
     api = create_api(parts.settings, services=services(parts), admission=admission.middleware)
     application: ASGIApp = reading.SubscriptionReads(
         api, admission=admission.guard, subscriptions=parts.subscriptions, cache=parts.cache

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _GROUPS: Final = {
     "database": "payment_service.migrations.database_commands:database",
+    "events": "payment_service.feed.commands:events",
     "import": "payment_service.reconcile.commands:import_history",
     "inbox": "payment_service.events.commands:inbox",
     "keys": "payment_service.access.commands:keys",

@@ -30,7 +30,7 @@ from payment_service.http.problems import CONTENT_TYPE
 from payment_service.http.route_access import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from litestar import Litestar, Request
     from litestar.datastructures import State
@@ -42,14 +42,15 @@ _SECURITY_SCHEME: Final = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "lp_…",
-    "description": "An API key of this service (`payments keys create`), never Stripe's. Its scope is `read`, `write` "
-    "or `admin`; each includes the ones before it. Keys are not tenants: each reaches every customer. "
-    "In development the server may run without keys.",
+    "description": "An API key of this service (`payments keys create`), never Stripe's. Its scope is "
+    "`events:read`, `read`, `write` or `admin`; each includes the ones before it. Keys are not tenants: each reaches "
+    "every customer. In development the server may run without keys.",
 }
 _TAGS: Final = {
     "subscriptions": "What customers are subscribed to, as last heard from Stripe.",
     "payment methods": "What customers have saved to pay with, and how they save it.",
     "customers": "Whom subscriptions are for, by our id, Stripe's id or your own reference.",
+    "events": "What has changed, in one order without gaps.",
     "catalogue": "Prices of Stripe's catalogue that can be ordered.",
     "administration": "For operators: events received from Stripe, operations, and reconciliation with Stripe.",
 }
@@ -73,6 +74,10 @@ _HEADERS: Final[dict[str, tuple[str, dict[str, object]]]] = {
     ),
     "WWW-Authenticate": ("`Bearer` (RFC 9110, section 11.6.1).", {"const": "Bearer"}),
 }
+WEBHOOKS: Final = "webhooks"
+"""In the application's state: what it tells others unasked, by the type of event."""
+TOLD_MODELS: Final = "told_models"
+"""In the same: the types that these hold."""
 _LATER: Final = frozenset({429, 502, 503, 504})
 """Statuses whose answers may say when to try again; 409 does while another request runs."""
 
@@ -88,7 +93,7 @@ def completed(drawn: dict[str, object], *, api: Litestar) -> dict[str, object]:
     answers = {int(code) for path in described["paths"].values() for of in path.values() for code in of["responses"]}
     refusals = sorted(status for status in answers if status >= HTTPStatus.BAD_REQUEST)
     components = {
-        "schemas": _schemas(api),
+        "schemas": _schemas(api, api.state.get(TOLD_MODELS, ())),
         "responses": {_answer_name(status): _problem_answer(status) for status in refusals},
         "headers": {name: {"description": text, "schema": schema} for name, (text, schema) in _HEADERS.items()},
         "securitySchemes": {_SECURITY: _SECURITY_SCHEME},
@@ -105,7 +110,8 @@ def completed(drawn: dict[str, object], *, api: Litestar) -> dict[str, object]:
                 body = handler.parsed_data_field
                 operation["requestBody"]["required"] = body is not None and body.default is Empty
     tags = [{"name": name, "description": text} for name, text in _TAGS.items()]
-    return described | {"components": components, "tags": tags}
+    webhooks = {"webhooks": api.state.get(WEBHOOKS, {})}
+    return described | webhooks | {"components": components, "tags": tags}
 
 
 def _handlers(api: Litestar) -> Iterator[HTTPRouteHandler]:
@@ -116,9 +122,9 @@ def _handlers(api: Litestar) -> Iterator[HTTPRouteHandler]:
                 yield handler
 
 
-def _schemas(api: Litestar) -> dict[str, Any]:
+def _schemas(api: Litestar, told: Iterable[type[msgspec.Struct]]) -> dict[str, Any]:
     """Return msgspec's schemas of all types on the wire, with the docstrings of their fields."""
-    models: dict[str, type[msgspec.Struct]] = {}
+    models = {model.__name__: model for known in told for model in _models(known)}
     asked: set[str] = set()
     for handler in _handlers(api):
         asked |= {model.__name__ for model in _models(getattr(handler.parsed_data_field, "annotation", None))}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request, Response, Router
-from litestar.datastructures import State  # noqa: TC002 - Litestar reads the annotations
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
@@ -19,8 +19,10 @@ from litestar.static_files import create_static_files_router
 from payment_service import errors
 from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
-from payment_service.document import DocumentFile, DocumentPage
+from payment_service.document import TOLD_MODELS, WEBHOOKS, DocumentFile, DocumentPage
 from payment_service.events import admin_routes as inbox
+from payment_service.feed import routes as feed
+from payment_service.feed.document import models, webhooks
 from payment_service.health.service import VERSION
 from payment_service.http.failures import to_problem
 from payment_service.http.paging import provide_page
@@ -108,6 +110,7 @@ def create_api(settings: Settings, *, services: dict[str, object], admission: Ca
             Exception: _unexpected,
         },
         openapi_config=_openapi(),
+        state=State({WEBHOOKS: webhooks(), TOLD_MODELS: models()}),
         middleware=[admission, checking_parameters, partial(_telling_methods, methods)],
         request_max_body_size=settings.http.max_body_bytes,
         debug=False,
@@ -125,6 +128,7 @@ def _handlers() -> list[ControllerRouterHandler]:
         *customers.HANDLERS,
         *payment_methods.HANDLERS,
         *catalog.HANDLERS,
+        *feed.HANDLERS,
         *inbox.HANDLERS,
         *reconcile.HANDLERS,
         *operations.HANDLERS,

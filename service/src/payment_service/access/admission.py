@@ -7,7 +7,8 @@ A request is counted against its API key, or against its address when it has non
 share a proxy's address, and none may use up what the others may do. A limit that its handler declares is counted where
 the handler's work would begin (`subscriptions/limits.py`). Reads are counted by parts taken in advance
 (`ratelimit/leases.py`), so that a read from the cache needs no round trip at all. How many requests a caller has under
-way at once is bounded too (`ratelimit/in_flight.py`), by principal: two keys of one do not double its share.
+way at once is bounded too (`ratelimit/in_flight.py`), by principal: two keys of one do not double its share. Those that
+wait for events are bounded by the same number apart from the others, for they hold nothing while they wait.
 
 Neither holds for what is public: no webhook is refused because there are many.
 """
@@ -46,9 +47,12 @@ _REFUSED: Final = LIMITER_DECISIONS.labels("refused")
 class Admission:
     """Puts the principal into the scope of a request, or refuses it with 401, 403 or 429."""
 
-    def __init__(self, *, access: Access, limiter: Limiter, in_flight: InFlight, settings: HttpSettings) -> None:
+    def __init__(
+        self, *, access: Access, limiter: Limiter, in_flight: InFlight, waiting: InFlight, settings: HttpSettings
+    ) -> None:
         self._access = access
         self._in_flight = in_flight
+        self._waiting = waiting
         self._limiter = limiter
         self._leases = Leases(limiter)
         self._settings = settings
@@ -108,7 +112,8 @@ class Admission:
         scope["key_id"] = caller.key_id
         scope["principal"], scope["keyed"], scope["client_address"] = caller.principal, bool(caller.key_id), address
         kind, subject = ("key", caller.principal) if caller.key_id else ("address", address)
-        until_answered.enter_context(self._in_flight.one(kind, subject))
+        counted = self._waiting if access.waits else self._in_flight
+        until_answered.enter_context(counted.one(kind, subject))
         decision = scope["decision"] = await self._decide(caller, address, reading=scope["method"] in _READING)
         if decision is not None and not decision.allowed:
             raise TooManyRequests(

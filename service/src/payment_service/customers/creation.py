@@ -112,5 +112,6 @@ class CustomerCreationStep:
 
     async def _refuse(self, operation: Operation[CreatingCustomer], error: PaymentsError) -> None:
         async with self._steps.take(operation) as step:
-            await store.remove(step.connection, step.state.customer)
+            gone = step.state.customer
+            await store.remove(step.connection, gone, cause=operation.id, now=self._clock.now())
             step.response = refusal(error, operation)

@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from payment_service.customers.schemas import CustomerView
 from payment_service.http.paging import Order, read_page
 from payment_service.mail_addresses import mail_key
+from payment_service.storage.changed_rows import note
 from payment_service.storage.ids import new_id, same_id
 from payment_service.storage.mirror import write_outbox
 from payment_service.storage.statements import InsertNew
@@ -52,6 +53,7 @@ _GIVE_UP_CLAIM: Final = (
 """An earlier version does not do this when an address changes at Stripe."""
 _INSERT: Final = InsertNew(customers, returning=tuple(customers.c))
 _ID_TAKEN: Final = select(customers.c.id).where(customers.c.id == bindparam("id"))
+_TOLD: Final = ("id", "reference", "email", "name", "metadata", "livemode", "deleted", "created_at")
 _ORDER: Final = Order(
     noun="customer",
     key=(customers.c.created_at, customers.c.id),
@@ -140,6 +142,7 @@ async def insert_customer(
         row = await _INSERT.run(connection, values | {"id": new_id("lpc")})
     if row is None:
         return None
+    note(connection, customers.name, row.id)
     after = {name: values[name] for name in ("reference", "email", "name", "livemode")}
     await write_outbox(
         connection, object_type="customers", object_id=row.id, before=None, after=after, cause=cause, now=now
@@ -162,8 +165,14 @@ def to_view(row: CustomerRow) -> CustomerView:
     )
 
 
-async def remove(connection: AsyncConnection, customer_id: str) -> None:
+async def remove(connection: AsyncConnection, customer_id: str, *, cause: str, now: datetime) -> None:
     """Remove a customer that Stripe refused to make."""
-    await connection.execute(
-        delete(customers).where(customers.c.id == customer_id, customers.c.stripe_customer_id.is_(None))
+    refused = and_(customers.c.id == customer_id, customers.c.stripe_customer_id.is_(None))
+    row = (await connection.execute(select(customers).where(refused).with_for_update())).first()
+    if row is None:
+        return
+    before = {name: row._mapping[name] for name in _TOLD}  # noqa: SLF001 - see to_view
+    await write_outbox(  # first, for the database looks up whose personal fields these are
+        connection, object_type="customers", object_id=row.id, before=before, after=None, cause=cause, now=now
     )
+    await connection.execute(delete(customers).where(refused))

@@ -7,6 +7,10 @@ section 9.6) makes each client open its next connection, which reaches another p
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class DrainState:
@@ -17,18 +21,25 @@ class DrainState:
         """Answers carry `Connection: close`."""
         self.stopping = False
         """Readiness fails."""
+        self.on_closing: list[Callable[[], None]] = []
+        """Called when answers that last are to end, so that their clients go elsewhere."""
         self._since = 0.0
 
     def drain(self, *, on: bool) -> None:
         """Send clients elsewhere, or take them again unless the process stops; readiness stays as it is."""
-        self.closing_connections = on or self.stopping
+        self._close(on=on or self.stopping)
 
     def stop(self) -> None:
         """Begin to stop: readiness fails and connections close."""
         if not self.stopping:
             self._since = time.monotonic()
         self.stopping = True
-        self.closing_connections = True
+        self._close(on=True)
+
+    def _close(self, *, on: bool) -> None:
+        self.closing_connections = on
+        for tell in self.on_closing if on else ():
+            tell()
 
     def remaining(self, seconds: float) -> float:
         """Return how much of `seconds` is left since the process began to stop."""

@@ -3,7 +3,8 @@
 Paths that two programs may read differently are refused here, before anything else looks at them (`paths.py`).
 `/health*`, `/metrics` and the webhook route are plain ASGI callables found by one dictionary look-up; everything else
 goes to Litestar. Labels and security headers are those of the route that matched; what matches none is `unmatched`.
-The time of an answer holds no waiting for the caller's body: who sends it slowly does not make the service slow.
+The time of an answer holds no waiting for the caller's body, nor for the events that a caller waits for: neither
+makes the service slow.
 What was let in (`scope["admitted"]`) is counted apart: refusals of strangers, of whom there can be any number, neither
 raise nor hide a share of failures.
 """
@@ -167,6 +168,7 @@ class Gate:
         try:
             await self._answer(scope, receive_timed, send_marked)
         finally:
+            waited += scope.get("waited", 0.0)
             _count(scope, scope.get("path_template") or UNMATCHED, status, time.perf_counter() - started - waited)
 
     async def _answer(self, scope: RequestScope, receive: Receive, send: Send) -> None:

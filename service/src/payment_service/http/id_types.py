@@ -44,6 +44,9 @@ PATH_REFERENCE: Final = rf"^(?!\.{{1,2}}$){_SAFE}{{1,128}}{END}"
 """A reference that may stand in a path: every proxy reads it the same way; others are asked for by `?reference=`."""
 EVENT_TYPES: Final = rf"^[A-Za-z0-9._\[\]-]*\*?{END}"
 """docs.stripe.com/api/events/types; types of the v2 API hold brackets."""
+FEED_EVENT: Final = rf"^evt_[0-9a-f]{{24}}{END}"
+FEED_CURSOR: Final = rf"^(evt_[0-9a-f]{{24}}|latest){END}"
+FEED_TYPES: Final = rf"^[a-z_]+\.([a-z_]+|\*)(,[a-z_]+\.([a-z_]+|\*))*{END}"
 WORD: Final = rf"^[a-z][a-z_]*{END}"
 LINE: Final = rf"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*{END}"
 METADATA_KEY: Final = rf"^(?!lean_payments_)[^\[\]\u0000-\u001f\u007f-\u009f\u2028\u2029]*{END}"
@@ -67,6 +70,9 @@ FORMS: Final = {
     OBJECT: "Stripe's id of the object: letters, digits or . _ : @ -",
     PATH_REFERENCE: "letters, digits or . _ : @ -; ask for other references with ?reference=",
     EVENT_TYPES: "a type of event (invoice.paid), or how several begin and * (invoice.*)",
+    FEED_EVENT: "our id of an event: evt_ and 24 hexadecimal digits",
+    FEED_CURSOR: "our id of an event (evt_ and 24 hexadecimal digits), or latest",
+    FEED_TYPES: "types of events as invoice.paid or invoice.*, by commas",
     WORD: "lower-case letters and _",
     LINE: "one line without control characters",
     METADATA_KEY: "a key of metadata: one line without [ and ] that does not begin with lean_payments_ (reserved)",

@@ -46,6 +46,7 @@ _TITLES: Final = {
     403: "The API key lacks the scope",
     404: "Not found",
     409: "The request contradicts the present state",
+    410: "What was to follow is no longer kept",
     413: "The body is too large",
     415: "The body is not JSON",
     422: "Fields of the request are invalid",

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from payment_service.http.scope import RequestScope
 
-Scope = Literal["read", "write", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
+Scope = Literal["events:read", "read", "write", "admin"]
+SCOPES: Final[tuple[Scope, ...]] = ("events:read", "read", "write", "admin")
 """Each includes the ones before it."""
 Audience = Literal["clients", "browsers", "machines"]
 """Who reads the answers, which decides their security headers: programs of customers, people's browsers with pages,
@@ -47,10 +47,13 @@ class Access:
     reason: str = ""
     """Why anybody may."""
     audience: Audience = "clients"
+    waits: bool = False
+    """Whether its answers may last as long as the caller likes: they are counted apart from the caller's requests."""
     limit: str = ""
     """The name of the exact limit that counts what this route begins; empty: only the general ones do."""
 
 
+EVENTS: Final = Access(scope="events:read", waits=True)
 READ: Final = Access(scope="read")
 WRITE: Final = Access(scope="write")
 ADMIN: Final = Access(scope="admin")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # no type but a name for one: a worker need not load Litestar
         """Of the general limits."""
         code: str | None
         """Of the problem that was answered."""
+        waited: float
+        """Seconds that were spent waiting for what the caller waits for: no answer is slow by them."""
         reason: str | None
         """Why it was refused, in a word for the log."""
 

@@ -1,0 +1,96 @@
+"""What events say an object was then is what its row was when the change was committed."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.servers.histories import Account
+from tests.servers.laboratory import Laboratory, laboratory
+
+from payment_service.feed.catalogue import shown
+from payment_service.feed.kinds import BY_OBJECT_TYPE
+from payment_service.feed.service import Feed, Filters
+from payment_service.mirror.registry import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from payment_service.feed.schemas import FeedEvent
+
+ACTIONS = ("create customer", "change customer", "subscribe", "change subscription", "refund", "cancel", "check out")
+STEPS = 14
+LATER = {"stripe_customer_id", "customer_id"}
+"""Ids, which are told as they are now."""
+
+
+@pytest.fixture
+async def lab(database_url: str) -> AsyncIterator[Laboratory]:
+    async with laboratory(database_url) as running:
+        yield running
+
+
+async def all_events(lab: Laboratory) -> list[FeedEvent]:
+    await lab.parts.sequencer.number_all()
+    feed, found, after = Feed(lab.parts.database, livemode=False), [], None
+    while True:
+        page = (await feed.page(after=after, filters=Filters(), limit=7)).page
+        found += page.data
+        if not page.has_more:
+            return found
+        after = page.next
+
+
+async def present(lab: Laboratory) -> dict[str, dict[str, Any]]:
+    """Return all objects as the API shows them."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind in KINDS.values():
+        told = BY_OBJECT_TYPE[kind.table.name]
+        for row in await lab.rows(kind.table):
+            found[row["id"]] = shown(told, row) or {}
+    return found
+
+
+def without_ids(obj: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (obj or {}).items() if name not in LATER}
+
+
+async def test_each_event_shows_the_object_as_it_was_then(lab: Laboratory) -> None:
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    account = Account(lab.simulator, lab.clock, chance)
+    for _ in range(STEPS):
+        account.do(chance.choice(ACTIONS))
+    states: list[dict[str, dict[str, Any]]] = [{}]
+    for event in lab.history():
+        await lab.receive([event])
+        await lab.settle()
+        states.append(await present(lab))
+    events = await all_events(lab)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    for object_id in {event.object_id for event in events}:
+        mine = [without_ids(event.data.object) for event in events if event.object_id == object_id]
+        seen = [without_ids(state[object_id]) for state in states if object_id in state]
+        changes = [new for old, new in zip([{}, *seen], seen, strict=False) if new != old]
+        told = [new for old, new in zip([{}, *mine], mine, strict=False) if new != old]
+        assert [change for change in changes if change not in told] == [], (seed, object_id)
+        assert mine[-1] == seen[-1], (seed, object_id)
+
+
+async def test_previous_is_what_the_event_before_showed(lab: Laboratory) -> None:
+    chance = random.Random(7)
+    account = Account(lab.simulator, lab.clock, chance)
+    for action in ("create customer", "subscribe", "change subscription", "change customer", "cancel"):
+        account.do(action)
+    await lab.receive(lab.history())
+    await lab.settle()
+    last: dict[str, dict[str, Any]] = {}
+    for event in await all_events(lab):
+        was, now = last.get(event.object_id), event.data.object
+        assert now is not None
+        if was is None:
+            assert event.data.previous is None
+        else:
+            assert event.data.previous == {name: value for name, value in was.items() if now[name] != value}
+        last[event.object_id] = now
