@@ -48,6 +48,7 @@ def test_every_command_exists() -> None:
         "drain",
         "simulator",
         "keys",
+        "events",
         "secret-key",
         "config",
         "inbox",

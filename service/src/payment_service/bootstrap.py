@@ -108,17 +108,16 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     circuit = invalidations.circuit if invalidations else None
     recovery = Recovery(database, clock=clock, redis=redis, circuit=circuit, account=account)
     billing = build_billing(settings, database, gateway, limiter=limiter, recovery=recovery, clock=clock)
-    operations = billing.operations
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     worker, inbox, importer, reconciler = build_worker(
-        settings, database, gateway, operations=operations, recovery=recovery, sequencer=sequencer, clock=clock
+        settings, database, gateway, operations=billing.operations, recovery=recovery, sequencer=sequencer, clock=clock
     )
     return Parts(
         settings=settings,
         clock=clock,
         database=database,
         gateway=gateway,
-        operations=operations,
+        operations=billing.operations,
         recovery=recovery,
         catalog=billing.catalog,
         customers=billing.customers,

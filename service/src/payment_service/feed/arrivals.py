@@ -52,7 +52,7 @@ class Arrivals:
         self._waiting = 0
         self._watching: asyncio.Task[None] | None = None
         sequencer.on_numbered = self._woken.set
-        drain.on_closing.append(self._tell)
+        drain.on_closing.append(self._announce)
 
     @property
     def closing(self) -> bool:
@@ -74,7 +74,7 @@ class Arrivals:
             self._waiting -= 1
         return self._last > sequence and not self.closing
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -105,7 +105,7 @@ class Arrivals:
             return
         if last > self._last:
             self._last = last
-            self._tell()
+            self._announce()
 
     async def close(self) -> None:
         """End."""

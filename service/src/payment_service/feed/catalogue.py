@@ -7,7 +7,6 @@ event is called by the state that it has reached, so that whoever waits for `inv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -55,6 +54,8 @@ class EventKind:
     sample: Sample
     """A row as it may be."""
     rules: tuple[Rule, ...]
+    customer: str | None = None
+    """The column with Stripe's id of the customer whose row the view reads too, as `customer`; None: it reads none."""
     is_there: Callable[[State], bool] = lambda _state: True
     """Whether a row shows an object already: one may be reserved before Stripe is asked to make it."""
 
@@ -172,14 +173,6 @@ def plainly(shape: type[msgspec.Struct]) -> Callable[[State], msgspec.Struct]:
         return shape(**{name: state[name] for name in shape.__struct_fields__})
 
     return view
-
-
-class StateRow(SimpleNamespace):
-    """A state where a row is asked for."""
-
-    @property
-    def _mapping(self) -> dict[str, object]:
-        return vars(self)
 
 
 Shown = dict[str, object]

@@ -56,13 +56,15 @@ def example(kind: EventKind, rule: Rule) -> FeedEvent:
 
 def _webhook(kind: EventKind, rule: Rule) -> dict[str, object]:
     name = f"{kind.name}.{rule.type}"
-    data = {"type": "object", "properties": {"object": {"$ref": _SCHEMA.format(kind.shape.__name__)}}}
+    shape = {"type": "object", "properties": {"object": {"$ref": _SCHEMA.format(kind.shape.__name__)}}}
+    data = {"allOf": [{"$ref": _SCHEMA.format(FeedData.__name__)}, shape]}
     own = {"type": "object", "properties": {"type": {"const": name}, "data": data}}
     return {
         "post": {
             "operationId": "on" + "".join(part.title() for part in name.replace(".", "_").split("_")),
             "summary": rule.says,
             "tags": ["events"],
+            "security": [],
             "requestBody": {
                 "required": True,
                 "content": {

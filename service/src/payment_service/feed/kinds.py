@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from payment_service.catalog.schemas import PriceView
 from payment_service.customers.schemas import CustomerView
-from payment_service.customers.store import to_view as customer_view
-from payment_service.feed import shapes
+from payment_service.feed import shapes, views
 from payment_service.feed.catalogue import (
     DELETED,
     EventKind,
     Rule,
-    StateRow,
     always,
     became,
     both,
@@ -21,6 +19,7 @@ from payment_service.feed.catalogue import (
     emptied,
     filled,
     grew,
+    is_new,
     is_now,
     left,
     plainly,
@@ -34,6 +33,7 @@ from payment_service.feed.samples import (
     INVOICE_PAYMENT,
     PAIR,
     PAYMENT,
+    PAYMENT_METHOD,
     PRICE,
     PRODUCT,
     REFUND,
@@ -46,21 +46,23 @@ from payment_service.mirror.dispute import disputes
 from payment_service.mirror.invoice import invoices
 from payment_service.mirror.invoice_payment import invoice_payments
 from payment_service.mirror.payment_intent import payment_intents
+from payment_service.mirror.payment_method import payment_methods
 from payment_service.mirror.refund import refunds
 from payment_service.mirror.setup_intent import setup_intents
+from payment_service.payment_methods.schemas import PaymentMethodView, SetupIntentView
 from payment_service.storage.tables import customers, prices, products, subscriptions
 from payment_service.subscriptions.duplicates import EVENT
 from payment_service.subscriptions.schemas import SubscriptionView
-from payment_service.subscriptions.store import to_view as subscription_view
 
 if TYPE_CHECKING:
     import msgspec
     from sqlalchemy import Table
 
-    from payment_service.storage.rows import CustomerRow, SubscriptionRow
+    from payment_service.feed.states import State
 
 _LIVE: Final = {"status": "active"}
 _PAUSE: Final = {"pause_behavior": "void"}
+_DETACHED: Final[State] = {"stripe_customer_id": None, "card": {}, "billing_details": {}, "detached": True}
 
 
 def _kind(
@@ -83,7 +85,7 @@ _SUBSCRIPTION: Final = EventKind(
     name="subscription",
     noun="a subscription",
     table=subscriptions,
-    view=lambda state: subscription_view(cast("SubscriptionRow", StateRow(**state))),
+    view=views.subscription,
     shape=SubscriptionView,
     sample=SUBSCRIPTION,
     is_there=lambda state: state["status"] != "creating",
@@ -120,7 +122,7 @@ _CUSTOMER: Final = EventKind(
     name="customer",
     noun="a customer",
     table=customers,
-    view=lambda state: customer_view(cast("CustomerRow", StateRow(**state))),
+    view=views.customer,
     shape=CustomerView,
     sample=CUSTOMER,
     rules=(_deleted("a customer"), created("a customer")),
@@ -142,7 +144,36 @@ _PAYMENT_RULES: Final = (
         {"status": "requires_action"},
         {"status": "requires_confirmation"},
     ),
-    Rule("processing", "It is under way.", became("status", "processing"), {"status": "processing"}, {"status": "new"}),
+    Rule(
+        "processing",
+        "It is under way.",
+        became("status", "processing"),
+        {"status": "processing"},
+        {"status": "requires_confirmation"},
+    ),
+)
+_SETUP_INTENT: Final = EventKind(
+    name="setup_intent",
+    noun="the saving of a payment method",
+    table=setup_intents,
+    view=views.setup_intent,
+    shape=SetupIntentView,
+    sample=SETUP_INTENT,
+    customer="stripe_customer_id",
+    rules=(*_PAYMENT_RULES, created("the saving of a payment method", status="requires_payment_method")),
+)
+_PAYMENT_METHOD: Final = EventKind(
+    name="payment_method",
+    noun="a payment method",
+    table=payment_methods,
+    view=views.payment_method,
+    shape=PaymentMethodView,
+    sample=PAYMENT_METHOD,
+    customer="last_customer_id",
+    rules=(
+        Rule("detached", "It can never be used again.", filled("detached"), _DETACHED, {}),
+        Rule("attached", "A customer has saved it.", is_new, {}),
+    ),
 )
 
 KINDS: Final = (
@@ -193,15 +224,8 @@ KINDS: Final = (
         *_PAYMENT_RULES,
         created("a payment", status="requires_payment_method"),
     ),
-    _kind(
-        "setup_intent",
-        "the setting up of a payment method",
-        setup_intents,
-        shapes.SetupIntentView,
-        SETUP_INTENT,
-        *_PAYMENT_RULES,
-        created("the setting up of a payment method", status="requires_payment_method"),
-    ),
+    _SETUP_INTENT,
+    _PAYMENT_METHOD,
     _kind(
         "charge",
         "a charge",

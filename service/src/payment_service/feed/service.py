@@ -10,14 +10,15 @@ from payment_service.feed.catalogue import differing, shown
 from payment_service.feed.errors import CursorExpired, CursorUnknown
 from payment_service.feed.kinds import BY_OBJECT_TYPE
 from payment_service.feed.schemas import LATEST, FeedCause, FeedData, FeedEvent, FeedPage, event_id, place_of
-from payment_service.feed.states import Change, changes
+from payment_service.feed.states import Change, changes, state_at
+from payment_service.storage.tables import customers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.feed.catalogue import Shown
+    from payment_service.feed.catalogue import EventKind, Shown
     from payment_service.feed.schemas import CauseType
     from payment_service.feed.states import State, ToldChange
     from payment_service.feed.store import Name, Place
@@ -170,12 +171,21 @@ async def _build(connection: AsyncConnection, rows: Sequence[Place], *, livemode
         return []
     wanted = {(row.object_type, row.object_id) for row in rows}
     states = await store.objects(connection, wanted)
-    names: dict[Name, str] = {name: name[1] for name in wanted}
-    names |= {name: str(state["id"]) for name, state in states.items()}
-    told = await store.told(connection, names, since=min(row.seq for row in rows))
-    now = {(name[0], names[name]): state for name, state in states.items()}
+    states |= await store.objects(connection, _customers_of(states))
+    called: dict[Name, str] = {name: name[1] for name in wanted}
+    called |= {name: str(state["id"]) for name, state in states.items()}
+    told = await store.changes_of(connection, called, since=min(row.seq for row in rows))
+    now = {(name[0], called[name]): state for name, state in states.items()}
     made = {named: _changes(named[0], now.get(named), changed) for named, changed in told.items()}
-    return [_event(row, names[row.object_type, row.object_id], made, livemode=livemode) for row in rows]
+    history = _History(called, now, made)
+    return [_event(row, history, livemode=livemode) for row in rows]
+
+
+def _customers_of(states: Mapping[Name, State]) -> set[Name]:
+    """Return the names of the customers whose rows views read too."""
+    columns = {name: BY_OBJECT_TYPE[name[0]].customer for name in states}
+    found = {states[name][column] for name, column in columns.items() if column is not None}
+    return {(customers.name, str(stripe_id)) for stripe_id in found if stripe_id is not None}
 
 
 def _changes(object_type: str, now: State | None, told: Sequence[ToldChange]) -> dict[int, Change]:
@@ -185,30 +195,56 @@ def _changes(object_type: str, now: State | None, told: Sequence[ToldChange]) ->
     return changes(kind.table, now=now, told=told)
 
 
-def _event(row: Place, called: str, made: Mapping[Name, Mapping[int, Change]], *, livemode: bool) -> FeedEvent:
-    change = made.get((row.object_type, called), {}).get(row.seq, Change(None, None))
+class _History(NamedTuple):
+    """What is known of objects since the first row of a page."""
+
+    called: Mapping[Name, str]
+    """What each is called in what follows, by all of its names."""
+    now: Mapping[Name, State]
+    made: Mapping[Name, Mapping[int, Change]]
+
+    def change(self, row: Place, kind: EventKind) -> Change:
+        """Return the change that a row tells, each side with what the kind's view needs."""
+        before, after = self.made.get(self._named(row.object_type, row.object_id), {}).get(row.seq, Change(None, None))
+        if kind.table is None:
+            return Change(None, {"id": row.object_id, **(after or {})})
+        return kind.seen(Change(self._complete(row, kind, before), self._complete(row, kind, after)))
+
+    def _complete(self, row: Place, kind: EventKind, state: State | None) -> State | None:
+        """Return a state as of the time at which it was told, with its customer as that was then."""
+        if state is None:
+            return None
+        customer = None if kind.customer is None else self._customer(state[kind.customer], at=row.seq)
+        return {**state, "updated_at": row.created_at, "customer": customer}
+
+    def _customer(self, stripe_id: object, *, at: int) -> State | None:
+        named = self._named(customers.name, str(stripe_id))
+        return state_at(at, now=self.now.get(named), made=self.made.get(named, {}))
+
+    def _named(self, object_type: str, object_id: str) -> Name:
+        return object_type, self.called.get((object_type, object_id), object_id)
+
+
+def _event(row: Place, history: _History, *, livemode: bool) -> FeedEvent:
     kind = BY_OBJECT_TYPE.get(row.object_type)
+    change = Change(None, None)
     before: Shown | None = None
     after: Shown | None = {"id": row.object_id}
     name = OTHER
     if kind is not None:
-        change = kind.seen(change) if kind.table is not None else _as_found(row, change)
+        change = history.change(row, kind)
         before, after = shown(kind, change.before), shown(kind, change.after)
         name = kind.type_of(change, cause=row.cause)
     return FeedEvent(
         id=_id(row),
         type=name,
         sequence=row.sequence,
-        object_id=called,
+        object_id=history.called[row.object_type, row.object_id],
         data=FeedData(object=after, previous=differing(before, after)),
         cause=_cause(row.cause),
         created_at=row.created_at,
         livemode=bool((change.after or change.before or {}).get("livemode", livemode)),
     )
-
-
-def _as_found(row: Place, change: Change) -> Change:
-    return Change(None, {"id": row.object_id, **(change.after or {})})
 
 
 def _cause(cause: str) -> FeedCause:

@@ -108,21 +108,6 @@ class PaymentView(PaymentObjectView, kw_only=True):
     """Why the last try failed (docs.stripe.com/error-codes); null without one."""
 
 
-class SetupIntentView(PaymentObjectView, kw_only=True):
-    """The setting up of a payment method for later."""
-
-    stripe_customer_id: str | None
-    """Stripe's id of the customer; null without one."""
-    payment_method_id: str | None
-    """Stripe's id of what is set up; null without one."""
-    usage: str | None
-    """`on_session` or `off_session`; null without one."""
-    cancellation_reason: str | None
-    """Why it was canceled; null without one."""
-    last_error_code: str | None
-    """Why the last try failed (docs.stripe.com/error-codes); null without one."""
-
-
 class ChargeView(PaymentObjectView, kw_only=True):
     """A charge: one try of a payment."""
 

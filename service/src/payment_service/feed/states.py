@@ -67,6 +67,18 @@ def changes(table: Table, *, now: State | None, told: Sequence[ToldChange]) -> d
     return found
 
 
+def state_at(seq: int, *, now: State | None, made: Mapping[int, Change]) -> State | None:
+    """Return what an object was when the row `seq` of the outbox was written, which may tell of another.
+
+    Args:
+        seq: the number of that row.
+        now: as in `changes`.
+        made: the object's changes since then, by their numbers; earlier ones do not matter.
+    """
+    later = min((number for number in made if number > seq), default=None)
+    return now if later is None else made[later].before
+
+
 def _read(table: Table, told: Told) -> State:
     """Return columns in the types of a row; what the table has no more is left out."""
     return {name: _value(table, name, value) for name, value in told.items() if name in table.c}

@@ -118,7 +118,9 @@ async def objects(connection: AsyncConnection, wanted: Iterable[Name]) -> dict[N
     return found
 
 
-async def told(connection: AsyncConnection, names: Mapping[Name, str], *, since: int) -> dict[Name, list[ToldChange]]:
+async def changes_of(
+    connection: AsyncConnection, names: Mapping[Name, str], *, since: int
+) -> dict[Name, list[ToldChange]]:
     """Return what the outbox tells from a row on, ascending, by kind and object.
 
     Args:
