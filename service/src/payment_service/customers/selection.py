@@ -225,7 +225,7 @@ class Selection:
         return rows[0] if rows else None
 
 
-def unknown_customer() -> Unprocessable:
+def unknown_customer(field: str = "customer_id") -> Unprocessable:
     """Return the error that names the field."""
     message = "there is no such customer"
-    return Unprocessable(f"customer_id: {message}", errors=[{"field": "customer_id", "message": message}])
+    return Unprocessable(f"{field}: {message}", errors=[{"field": field, "message": message}])

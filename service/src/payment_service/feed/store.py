@@ -99,7 +99,9 @@ async def places(
 async def names_of(connection: AsyncConnection, object_id: str) -> set[str]:
     """Return the names under which the outbox may tell of an object given by our id or Stripe's."""
     names = {object_id}
-    for kind in (MIRRORED["subscription"], MIRRORED["customer"]):
+    for kind in MIRRORED.values():
+        if kind.key == "id":
+            continue
         for state in await _rows(connection, kind.table, key=kind.key, names=[object_id]):
             names |= {str(name) for name in (state["id"], state[kind.key]) if name}
     return names

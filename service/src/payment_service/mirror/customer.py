@@ -17,6 +17,7 @@ from payment_service.mirror.kind import DELETED, Columns, Kind, Shape
 from payment_service.mirror.person import foreign_id
 from payment_service.storage.mirror import State, lock, moment
 from payment_service.storage.tables import customers
+from payment_service.stripe_api.metadata import OURS, of_caller
 from payment_service.stripe_api.objects import Id, Metadata, Name, Seconds, id_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from payment_service.mirror.person import Person
     from payment_service.storage.rows import Values, WholeRow
 
-OUR_ID: Final = "lean_payments_customer"
-REFERENCE: Final = "lean_payments_reference"
+OUR_ID: Final = f"{OURS}customer"
+REFERENCE: Final = f"{OURS}reference"
 """In the metadata of customers that are made here."""
 _LONGEST_REFERENCE: Final = 255
 """Of one that was given here; what somebody writes into the metadata at Stripe may fit no index."""
@@ -85,7 +86,7 @@ class Customer(Shape, kw_only=True):
             "address_key": self.address_key,
             "name": self.name,
             "default_payment_method_id": id_of((self.invoice_settings or InvoiceSettings()).default_payment_method),
-            "metadata": {k: v for k, v in (self.metadata or {}).items() if not k.startswith("lean_payments_")},
+            "metadata": of_caller(self.metadata),
             "livemode": self.livemode,
             "deleted": False,
         }

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import UNSET, Struct, UnsetType
 
 from payment_service.mirror.kind import Columns, Shape
 from payment_service.storage.mirror import moment
+from payment_service.stripe_api.metadata import OPERATION, of_caller
 from payment_service.stripe_api.objects import Id, Integer, Metadata, Name, Seconds, id_of
-
-OPERATION: Final = "lean_payments_operation"
-"""In the metadata of subscriptions that are made here: names the operation."""
 
 
 class PriceOfItem(Struct):
@@ -115,7 +111,7 @@ class Subscription(Shape, kw_only=True):
             "current_period_end": moment(max(ends) if ends else self.current_period_end),
             "latest_invoice_id": id_of(self.latest_invoice),
             "items": [self._item(item) for item in self._all_items()],
-            "metadata": {k: v for k, v in (self.metadata or {}).items() if not k.startswith("lean_payments_")},
+            "metadata": of_caller(self.metadata),
             "livemode": self.livemode,
         }
 

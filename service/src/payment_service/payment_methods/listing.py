@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from payment_service.customers import store as customers
+from payment_service.customers.selection import unknown_customer
 from payment_service.errors import NotFound, Unprocessable
 from payment_service.mirror import payment_method
 from payment_service.payment_methods import store
@@ -76,9 +77,7 @@ class Listing:
         async with self._database.read() as connection:
             found = await customers.find(connection, livemode=self._livemode, customer_id=ours, reference=reference)
         if found is None:
-            message = "there is no such customer"
-            field = "customer_reference" if customer_id is None else "customer_id"
-            raise Unprocessable(f"{field}: {message}", errors=[{"field": field, "message": message}])
+            raise unknown_customer("customer_reference" if customer_id is None else "customer_id")
         return found
 
     async def complete(self, customer: CustomerRow, *, asker: Asker) -> bool:
@@ -118,9 +117,11 @@ class Listing:
     async def _is_here(self, customer: CustomerRow) -> bool:
         """Tell whether the customer's list was taken, and since the last gap."""
         at = customer.payment_methods_at
+        if at is None:
+            return False
         async with self._database.read() as connection:
             gap = await read_cursor(connection, payment_method.LISTS)
-        return at is not None and (gap is None or at >= datetime.fromisoformat(gap["since"]))
+        return gap is None or at >= datetime.fromisoformat(gap["since"])
 
     async def bring_all(self, stripe_customer_id: str) -> None:
         """Write what a customer has saved, and the customer; what is here and not listed is asked for by its id."""

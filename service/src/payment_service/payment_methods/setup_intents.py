@@ -17,6 +17,7 @@ from payment_service.payment_methods import store
 from payment_service.payment_methods.schemas import CreatedSetupIntent, CreateSetupIntent
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected
+from payment_service.stripe_api.metadata import OPERATION
 from payment_service.stripe_api.objects import id_in, read
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from payment_service.operations.steps import Steps
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.gateway import StripeGateway
-
-OPERATION: Final = f"{store.OURS}operation"
-"""In the metadata of setup intents that are made here: names the operation."""
 
 
 class CreatingSetupIntent(State, kw_only=True):

@@ -17,6 +17,7 @@ from payment_service.payment_methods.schemas import (
     SetupIntentView,
 )
 from payment_service.storage.tables import customers
+from payment_service.stripe_api.metadata import of_caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     StoredRow = Row[*tuple[object, ...]]
 
-OURS: Final = "lean_payments_"
-"""How the keys of metadata begin that are not the caller's."""
 _METHODS: Final = select(
     payment_methods,
     customers.c.id.label("customer_id"),
@@ -131,7 +130,7 @@ def to_view(row: StoredRow) -> PaymentMethodView:
         if details
         else None,
         allow_redisplay=values["allow_redisplay"],
-        metadata=_of_caller(values["metadata"]),
+        metadata=of_caller(values["metadata"]),
         livemode=values["livemode"],
         created_at=values["created_at"],
         as_of=values["updated_at"],
@@ -146,14 +145,10 @@ def to_setup_intent_view(row: StoredRow) -> SetupIntentView:
 def setup_intent_members(row: StoredRow) -> dict[str, Any]:
     """Return the members of the public view of a row."""
     values = row._mapping  # noqa: SLF001 - see to_view
-    ours = {"as_of": values["updated_at"], "metadata": _of_caller(values["metadata"])}
+    ours = {"as_of": values["updated_at"], "metadata": of_caller(values["metadata"])}
     return {name: ours.get(name, values.get(name)) for name in SetupIntentView.__struct_fields__}
 
 
 def _members(kind: type[CardView | BillingDetailsView | AddressView], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of a view, null where the row has none: another version may have written it."""
     return {name: stored.get(name) for name in kind.__struct_fields__}
-
-
-def _of_caller(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if not key.startswith(OURS)}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from payment_service.mirror.subscription_shape import OPERATION
 from payment_service.operations.schemas import Operation
 from payment_service.operations.state import Kind, State, convert
 from payment_service.payments.declines import Payer
 from payment_service.stripe_api.calls import SubscriptionTerms
+from payment_service.stripe_api.metadata import OPERATION
 from payment_service.subscriptions.schemas import CreateSubscription
 
 if TYPE_CHECKING:
