@@ -7,6 +7,7 @@ event is called by the state that it has reached, so that whoever waits for `inv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -181,11 +182,22 @@ _NONE: Final[Shown] = {}
 
 
 def shown(kind: EventKind, state: State | None) -> Shown | None:
-    """Return an object as the API shows it."""
+    """Return an object as the API shows it.
+
+    Raises:
+        Exception: it cannot be shown so: a member is missing or not as the shape says, or the view fails.
+    """
     if state is None:
         return None
-    built: Shown = msgspec.to_builtins(kind.view(state), builtin_types=())
+    body = msgspec.json.encode(kind.view(state))
+    _decoder(kind.shape).decode(body)
+    built: Shown = msgspec.json.decode(body)
     return built
+
+
+@cache
+def _decoder(shape: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+    return msgspec.json.Decoder(shape)
 
 
 def differing(before: Shown | None, after: Shown | None) -> Shown | None:

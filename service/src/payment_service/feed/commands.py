@@ -11,8 +11,9 @@ import msgspec
 from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form
 from payment_service.clock import Clock, isoformat
+from payment_service.feed.filters import Filters
 from payment_service.feed.sequencer import Sequencer
-from payment_service.feed.service import Feed, Filters
+from payment_service.feed.service import Feed
 from payment_service.http.id_types import FEED_CURSOR, FEED_EVENT, FEED_TYPES, OBJECT
 from payment_service.printing import echo, table
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from payment_service.feed.arrivals import Arrivals
+    from payment_service.feed.filters import Filters
     from payment_service.feed.schemas import FeedPage
-    from payment_service.feed.service import Feed, Filters
+    from payment_service.feed.service import Feed
     from payment_service.http.scope import RequestScope
 
 HEARTBEAT_SECONDS: Final = 15.0

@@ -11,9 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from litestar.response import Stream
 
+from payment_service.feed.filters import Filters
 from payment_service.feed.readers import FeedReaders
 from payment_service.feed.schemas import MAXIMUM_WAIT, FeedEvent, FeedPage
-from payment_service.feed.service import Filters
 from payment_service.http.id_types import FEED_CURSOR, FEED_EVENT, FEED_TYPES, MAXIMUM_CHARACTERS, OBJECT
 from payment_service.http.openapi import READING, problems
 from payment_service.http.route_access import EVENTS

@@ -10,7 +10,7 @@ import msgspec
 
 MAXIMUM_WAIT: Final = 30
 LATEST: Final = "latest"
-CauseType = Literal["operation", "stripe_event", "reconciliation", "fetch", "import", "subscription"]
+CauseType = Literal["operation", "stripe_event", "reconciliation", "fetch", "import", "subscription", "other"]
 FeedMembers = dict[str, Any]
 """Of an object in the API's shape, in JSON types."""
 _DIGITS: Final = 16
@@ -24,7 +24,8 @@ class FeedCause(msgspec.Struct, kw_only=True):
 
     type: CauseType
     """`operation`: a request to this API; `stripe_event`: a message of Stripe's; `reconciliation`: what none told of;
-    `fetch`: a look at Stripe in between; `import`: the history of the account; `subscription`: another one of it."""
+    `fetch`: a look at Stripe in between; `import`: the history of the account; `subscription`: another one of it;
+    `other`: what this version does not know."""
     id: str | None
     """Of the operation (`lpo_…`), Stripe's event (`evt_…`) or the subscription; null for others."""
 
@@ -34,9 +35,10 @@ class FeedData(msgspec.Struct, kw_only=True):
 
     object: FeedMembers | None
     """The object as it was then, in the shape in which the API shows it; null: it was removed. Personal fields of a
-    customer who was deleted at Stripe are null or empty."""
+    customer who was deleted at Stripe are null or empty. Of `other.updated`: the object's `id` and `kind` alone."""
     previous: FeedMembers | None
-    """The members that were different before, with what they were; null: there was no such object."""
+    """The members that were different before, with what they were, as far as that can be told; null: there was no such
+    object, or it cannot be shown."""
 
 
 class FeedEvent(msgspec.Struct, kw_only=True):
@@ -45,7 +47,7 @@ class FeedEvent(msgspec.Struct, kw_only=True):
     id: str
     """Of the event; give it as `after` to go on behind it."""
     type: str
-    """What happened: see the document's webhooks for all types."""
+    """What happened: see the document's webhooks for all types. `other.updated`: something that cannot be shown."""
     sequence: int
     """Its place in the feed: 1, 2, 3 …, without a gap and the same for every reader."""
     object_id: str

@@ -205,3 +205,13 @@ class SubscriptionPairView(msgspec.Struct, kw_only=True):
     """Stripe's id of its customer."""
     product_id: str
     """Stripe's id of the product."""
+
+
+class OtherView(msgspec.Struct, kw_only=True):
+    """An object that cannot be shown: what was written of it cannot be read, or another version wrote it."""
+
+    id: str
+    """Of the object: ours where it has one, else Stripe's. Read it by its route."""
+    kind: str
+    """How the types of its events begin, as `invoice`; another version's word for a kind that this one does not
+    know."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import bindparam, delete, func, or_, select
 
 from payment_service.feed.states import ToldChange, joined
 from payment_service.mirror.registry import KINDS as MIRRORED
+from payment_service.storage.column_types import lenient
 from payment_service.storage.feed_table import feed
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import outbox
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Table
+    from sqlalchemy import Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.feed.states import State
+    from payment_service.storage.column_types import Unreadable
 
 Name = tuple[str, str]
 """The outbox's names of the kind and of the object."""
@@ -32,12 +35,23 @@ _TRIM: Final = delete(feed).where(
     feed.c.outbox_seq < _OLDEST.scalar_subquery(),
 )
 """The row of the highest number stays whatever goes, for there is nothing above it."""
-_NAMED: Final = (feed.c.sequence, outbox.c.seq, outbox.c.object_type, outbox.c.object_id, outbox.c.created_at)
+_NAMED: Final = (
+    feed.c.sequence,
+    outbox.c.seq,
+    outbox.c.object_type,
+    outbox.c.object_id,
+    lenient(outbox.c.created_at, "created_at"),
+)
 _PLACES: Final = select(*_NAMED, outbox.c.cause).join(outbox, outbox.c.seq == feed.c.outbox_seq)
 _AT: Final = _PLACES.where(feed.c.sequence == bindparam("sequence"))
 _TOLD: Final = (
     select(
-        outbox.c.seq, outbox.c.object_type, outbox.c.object_id, outbox.c.before, outbox.c.after, personal_data.c.content
+        outbox.c.seq,
+        outbox.c.object_type,
+        outbox.c.object_id,
+        lenient(outbox.c.before, "before"),
+        lenient(outbox.c.after, "after"),
+        lenient(personal_data.c.content, "content"),
     )
     .join(personal_data, personal_data.c.id == outbox.c.personal_id, isouter=True)
     .where(outbox.c.object_id.in_(bindparam("ids", expanding=True)), outbox.c.seq >= bindparam("since"))
@@ -52,7 +66,7 @@ class Place(Protocol):
     seq: int
     object_type: str
     object_id: str
-    created_at: datetime
+    created_at: datetime | Unreadable
     cause: str
 
 
@@ -135,12 +149,17 @@ async def changes_of(
     for row in await connection.execute(_TOLD, values):
         called = names.get((row.object_type, row.object_id))
         if called is not None:
-            content: dict[str, Mapping[str, object]] = row.content or {}
-            sides = (joined(getattr(row, side), content.get(side)) for side in ("before", "after"))
+            sides = (joined(getattr(row, side), personal=row.content, side=side) for side in ("before", "after"))
             found[row.object_type, called].append(ToldChange(row.seq, *sides))
     return found
 
 
 async def _rows(connection: AsyncConnection, table: Table, *, key: str, names: Collection[str]) -> list[State]:
     named = or_(table.c.id.in_(names), table.c[key].in_(names))
-    return [dict(row._mapping) for row in await connection.execute(select(table).where(named))]  # noqa: SLF001 - SQLAlchemy's public name
+    statement = _whole(table).where(named)
+    return [dict(row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+@cache
+def _whole(table: Table) -> Select[Any]:
+    return select(*(lenient(column, column.name) for column in table.c))

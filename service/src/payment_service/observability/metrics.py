@@ -79,6 +79,12 @@ ERASURES_OVERDUE: Final = Gauge(
     "Customers deleted at Stripe over an hour ago of whom something is kept here still",
     registry=REGISTRY,
 )
+FEED_UNSHOWN: Final = Counter(
+    "payments_feed_unshown",
+    "Events of the feed that show less than they should, by the kind of their object; each once for a process",
+    ["kind"],
+    registry=REGISTRY,
+)
 DRIFT: Final = Counter("payments_drift", "Differences to Stripe that were repaired", ["object"], registry=REGISTRY)
 CACHE_REQUESTS: Final = Counter("payments_cache_requests", "Cache look-ups by result", ["result"], registry=REGISTRY)
 LIMITER_DECISIONS: Final = Counter(
