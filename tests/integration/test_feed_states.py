@@ -10,8 +10,9 @@ from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory
 
 from payment_service.feed.catalogue import shown
+from payment_service.feed.filters import Filters
 from payment_service.feed.kinds import BY_OBJECT_TYPE
-from payment_service.feed.service import Feed, Filters
+from payment_service.feed.service import Feed
 from payment_service.mirror.registry import KINDS
 from payment_service.storage.tables import customers
 
@@ -112,3 +113,72 @@ async def test_previous_is_what_the_event_before_showed(lab: Laboratory) -> None
                 name: value for name, value in known.items() if now[name] != value
             }
         last[event.object_id] = now
+
+
+def about(events: list[FeedEvent], object_id: str) -> list[FeedEvent]:
+    return [event for event in events if event.object_id == object_id]
+
+
+async def test_a_batch_that_changes_an_object_several_times_tells_each_change(lab: Laboratory) -> None:
+    catalog = lab.simulator.routes.catalog
+    price = Account(lab.simulator, lab.clock, random.Random(1)).price
+    product = lab.simulator.state.get("product", price["product"])
+    for change in ({"name": "Plus"}, {"name": "Max", "active": "false"}, {"name": "Max", "active": "true"}):
+        lab.clock.advance(2)
+        catalog.update_product(product, change)
+    history = [event for event in lab.history() if event["data"]["object"]["id"] == product["id"]]
+    await lab.receive(history)
+    assert await lab.parts.worker.apply_batch() == len(history) == 4
+    told = about(await all_events(lab), product["id"])
+    assert [(event.type, event.data.previous, event.cause.id) for event in told] == [
+        ("product.created", None, history[0]["id"]),
+        ("product.updated", {"name": "Pro"}, history[1]["id"]),
+        ("product.updated", {"name": "Plus", "active": True}, history[2]["id"]),
+        ("product.updated", {"active": False}, history[3]["id"]),
+    ]
+    shown_then = [event.data.object or {} for event in told]
+    assert [(obj["name"], obj["active"]) for obj in shown_then] == [
+        ("Pro", True),
+        ("Plus", True),
+        ("Max", False),
+        ("Max", True),
+    ]
+
+
+async def test_a_payment_method_is_told_with_the_customer_and_the_default_of_its_time(lab: Laboratory) -> None:
+    world = lab.simulator.routes
+    customer = world.customers.create({"email": "ada@example.com"})
+    first, second = (world.methods.attach(card, customer["id"]) for card in ("pm_card_visa", "pm_card_mastercard"))
+
+    def choose(method: dict[str, Any]) -> None:
+        lab.clock.advance(2)
+        world.customers.update(customer, {"invoice_settings": {"default_payment_method": method["id"]}})
+
+    def note(text: str) -> None:
+        lab.clock.advance(2)
+        world.methods.update(first, {"metadata": {"note": text}})
+
+    choose(first)
+    note("default")
+    choose(second)
+    note("not any more")
+    lab.clock.advance(2)
+    world.methods.detach(first)
+    for event in lab.history():
+        await lab.receive([event])
+        await lab.settle()
+    (owner,) = await lab.rows(customers)
+    told = about(await all_events(lab), first["id"])
+    objects = [event.data.object or {} for event in told]
+    assert [(obj["customer_id"], obj["is_default"], obj["metadata"].get("note")) for obj in objects] == [
+        (owner["id"], False, None),
+        (owner["id"], True, "default"),
+        (owner["id"], False, "not any more"),
+        (None, False, None),
+    ]
+    previous = [event.data.previous for event in told]
+    assert previous[0] is None
+    assert previous[1] == {"metadata": {}}
+    assert previous[3] is not None
+    assert previous[3]["customer_id"] == owner["id"]
+    assert "is_default" not in previous[3]
