@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import delete, func, insert, select
 from tests.servers.stack import development_settings
 
 from payment_service.clock import MovableClock
+from payment_service.feed.arrivals import Arrivals
+from payment_service.feed.errors import CursorExpired
+from payment_service.feed.filters import Filters
 from payment_service.feed.numbering import is_due, number_rows
+from payment_service.feed.readers import FeedReaders
 from payment_service.feed.sequencer import Sequencer
+from payment_service.feed.service import Feed
+from payment_service.http.drain import DrainState
 from payment_service.storage.cursors import read_cursor
 from payment_service.storage.database import Database
 from payment_service.storage.feed_table import POSITION, feed
-from payment_service.storage.tables import outbox
+from payment_service.storage.tables import cursors, outbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -118,4 +125,76 @@ async def test_a_backlog_is_numbered_in_its_order(database: Database) -> None:
         await write(connection, *names)
     assert await sequencer.number_all() == len(names)
     assert await told(database) == list(enumerate(names, start=1))
+    await sequencer.close()
+
+
+async def test_who_has_read_everything_goes_on_when_no_event_is_kept_any_more(database: Database) -> None:
+    if database.dialect.has_one_writer:
+        pytest.skip("its newest row is always kept: SQLite")
+    sequencer, reading = Sequencer(database, clock=MovableClock()), Feed(database, livemode=False)
+    async with database.transaction() as connection:
+        await write(connection, "a", "b")
+    await sequencer.number_all()
+    first, last = (await reading.page(after=None, filters=Filters(), limit=10)).page.data
+    async with database.transaction() as connection:
+        await connection.execute(delete(outbox))
+    await sequencer.trim()
+    nothing = (await reading.page(after=last.id, filters=Filters(), limit=10)).page
+    assert (nothing.data, nothing.has_more, nothing.next) == ([], False, last.id)
+    with pytest.raises(CursorExpired):
+        await reading.page(after=first.id, filters=Filters(), limit=10)
+    async with database.transaction() as connection:
+        await write(connection, "c")
+    await sequencer.number_all()
+    (event,) = (await reading.page(after=last.id, filters=Filters(), limit=10)).page.data
+    assert (event.sequence, event.object_id) == (3, "c")
+    await sequencer.close()
+
+
+async def restore(database: Database) -> None:
+    """Bring back the time before the first event."""
+    async with database.transaction() as connection:
+        for table in (feed, outbox, cursors):
+            await connection.execute(delete(table))
+
+
+async def test_readers_of_a_database_that_was_restored_wait_for_its_next_event(
+    database: Database, database_url: str
+) -> None:
+    settings = development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1").database
+    sequencer = Sequencer(database, clock=MovableClock())
+    arrivals = Arrivals(database, sequencer, settings=settings, drain=DrainState())
+    async with database.transaction() as connection:
+        await write(connection, "a", "b")
+    await sequencer.number_all()
+    assert await arrivals.beyond(1, seconds=30)
+    await restore(database)
+    async with asyncio.timeout(30):
+        while await arrivals.beyond(0, seconds=0.1):  # noqa: ASYNC110 - what is awaited tells nobody
+            await asyncio.sleep(0.1)
+    await arrivals.close()
+    await sequencer.close()
+
+
+@pytest.mark.parametrize("fault", ["away", "restored"])
+async def test_a_stream_ends_when_its_database_is_away_or_was_restored(
+    database: Database, database_url: str, fault: str
+) -> None:
+    settings = development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1").database
+    sequencer = Sequencer(database, clock=MovableClock())
+    arrivals = Arrivals(database, sequencer, settings=settings, drain=DrainState())
+    async with database.transaction() as connection:
+        await write(connection, "a")
+    await sequencer.number_all()
+    first = (await Feed(database, livemode=False).page(after=None, filters=Filters(), limit=10)).page
+    address = "postgresql://nobody@127.0.0.1:1/nothing"
+    nowhere = development_settings(database_url=address, stripe_url="http://127.0.0.1:1").database
+    read_from = Database.from_settings(nowhere) if fault == "away" else database
+    readers = FeedReaders(Feed(read_from, livemode=False), arrivals)
+    scope: Any = {}
+    stream = readers.stream(first, filters=Filters(), scope=scope)
+    assert first.data[0].id.encode() in await anext(stream)
+    await restore(database)
+    assert [part async for part in stream] == []
+    await read_from.close()
     await sequencer.close()

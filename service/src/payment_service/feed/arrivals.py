@@ -103,7 +103,7 @@ class Arrivals:
         except Exception as error:  # noqa: BLE001 - readers see the fault when they read
             log.warning("feed_unread", error=type(error).__name__)
             return
-        if last > self._last:
+        if last != self._last:  # lower in a database that was restored, whose next numbers are to be waited for
             self._last = last
             self._announce()
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from payment_service.feed.errors import CursorExpired
+from payment_service.feed.errors import CursorExpired, CursorUnknown
+from payment_service.storage.database import is_busy, is_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -56,8 +57,8 @@ class FeedReaders:
     async def stream(self, first: FeedPage, *, filters: Filters, scope: RequestScope) -> AsyncIterator[bytes]:
         """Yield events as they come, in the form of Server-Sent Events (html.spec.whatwg.org, section 9.2).
 
-        It ends when this process drains, or when the reader is so slow that what it has to read next is gone: its
-        client comes again with the last id that it has seen.
+        It ends when this process drains, when the reader is so slow that what it has to read next is gone, when the
+        database was restored or is away: its client comes again with the last id that it has seen, and is told.
         """
         page, until = first, -1
         while not self._arrivals.closing:
@@ -70,8 +71,12 @@ class FeedReaders:
                     continue
             try:
                 page, until = await self.feed.page(after=page.next, filters=filters, limit=STREAM_LIMIT)
-            except CursorExpired:
+            except (CursorExpired, CursorUnknown):
                 return
+            except Exception as error:
+                if is_unavailable(error) or is_busy(error):
+                    return
+                raise
 
 
 @contextmanager

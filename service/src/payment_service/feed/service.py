@@ -53,7 +53,10 @@ class Feed:
         async with self._database.read() as connection:
             last = await store.last_sequence(connection)
             start = await _start(connection, after, last=last)
-            return await self.read(connection, start=start, last=last, filters=filters, limit=limit)
+            found = await self.read(connection, start=start, last=last, filters=filters, limit=limit)
+        if found.page.next is None and after != LATEST:
+            found.page.next = after  # of the last event, which is kept no more
+        return found
 
     async def read(self, connection: AsyncConnection, *, start: int, last: int, filters: Filters, limit: int) -> Read:
         """Return events behind a place that is known to be of this feed."""
@@ -114,7 +117,7 @@ async def _start(connection: AsyncConnection, after: str | None, *, last: int) -
     place = place_of(after)
     if place > last:
         raise _unknown()
-    if first is None or place < first - 1:
+    if place < last if first is None else place < first - 1:
         raise CursorExpired("Events behind this one were removed: read the objects anew, and begin without after")
     row = await store.place_at(connection, place)
     if row is not None and id_of(row) != after:
