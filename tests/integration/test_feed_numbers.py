@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,4 +198,25 @@ async def test_a_stream_ends_when_its_database_is_away_or_was_restored(
     await restore(database)
     assert [part async for part in stream] == []
     await read_from.close()
+    await sequencer.close()
+
+
+async def test_a_wait_ends_when_the_pod_drains_and_none_begins_after_that(
+    database: Database, database_url: str
+) -> None:
+    settings = development_settings(database_url=database_url, stripe_url="http://127.0.0.1:1").database
+    sequencer, drain = Sequencer(database, clock=MovableClock()), DrainState()
+    arrivals = Arrivals(database, sequencer, settings=settings, drain=drain)
+    readers = FeedReaders(Feed(database, livemode=False), arrivals)
+    scope: Any = {}
+    wait = partial(readers.page, after=None, filters=Filters(), limit=10, wait=3_600, scope=scope)
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    drain.stop()
+    async with asyncio.timeout(60):
+        assert (await waiting).data == []
+        assert (await wait()).data == []
+    assert 0 < scope["waited"] < 60
+    await arrivals.close()
     await sequencer.close()
