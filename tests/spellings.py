@@ -43,6 +43,19 @@ def of_table(routes: PlainRoutes) -> Iterator[Route]:
             yield Route(method=method, template=route.path, access=route.access)
 
 
+def of_api(gate: Any) -> list[Route]:
+    """Every method of every route of the API port."""
+    application = gate.application
+    while hasattr(application, "_application"):  # the layers around the API
+        application = application._application
+    return [*of_litestar(application.api), *of_table(gate.routes)]
+
+
+def of_admin(port: Any) -> list[Route]:
+    """Every method of every route of the admin port."""
+    return list(of_table(port.routes))
+
+
 def refused_spellings(path: str) -> Iterator[str]:
     """Spellings that are no path of ours, whoever asks."""
     segments = path.split("/")[1:]

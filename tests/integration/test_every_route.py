@@ -13,8 +13,8 @@ from tests.spellings import (
     Route,
     Sent,
     ask,
-    of_litestar,
-    of_table,
+    of_admin,
+    of_api,
     other_spellings,
     refused_spellings,
 )
@@ -143,13 +143,6 @@ async def _fed(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
-def innermost(application: Any) -> Any:
-    """Return what stands behind the layers around the API."""
-    while hasattr(application, "_application"):
-        application = application._application
-    return application
-
-
 @pytest.fixture
 async def ports(stack: Stack) -> AsyncIterator[tuple[Port, Port]]:
     """The API port and the admin port of a process that answers for both kinds of processes."""
@@ -170,13 +163,13 @@ async def ports(stack: Stack) -> AsyncIterator[tuple[Port, Port]]:
     yield (
         Port(
             number=numbers[0],
-            routes=[*of_litestar(innermost(gate.application).api), *of_table(gate.routes)],
+            routes=of_api(gate),
             keys=keys,
             examples=examples,
         ),
         Port(
             number=numbers[1],
-            routes=list(of_table(admin.routes)),
+            routes=of_admin(admin),
             keys={**keys, "admin": TOKEN, "other": keys["admin"]},
             examples=examples,
         ),

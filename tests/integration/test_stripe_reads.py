@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.integration.test_every_route import innermost
 from tests.servers.stack import CREATE, PRICE, running_stack
-from tests.spellings import of_litestar, of_table
+from tests.spellings import of_api
 
 from payment_service.bootstrap import create_app
 
@@ -61,7 +60,7 @@ def of_stripe(template: str, number: int) -> str:
 
 async def test_all_get_routes_together_ask_stripe_no_more_than_the_limit(stack: Stack) -> None:
     gate: Any = create_app(stack.parts)
-    routes = [*of_litestar(innermost(gate.application).api), *of_table(gate.routes)]
+    routes = of_api(gate)
     audiences = {route.template: route.access.audience for route in routes if route.method == "GET"}
     assert {*ASKING, "/health", "/api/v1/customers/{customer_id}"} <= {*audiences}
     statuses: dict[str, Counter[int]] = {}

@@ -78,7 +78,7 @@ def create_api(settings: Settings, *, services: dict[str, object], admission: Ca
         admission: wraps each handler in what lets its callers in.
 
     Raises:
-        UndeclaredRoute: a route does not say who may call it.
+        UndeclaredRoute: a route does not say who may call it, or not what counts that it changes something.
     """
 
     async def provide_caller(request: Request[object, object, State]) -> Caller:

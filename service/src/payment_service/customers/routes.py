@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
 _EXAMPLE = {"email": "ada@example.com", "name": "Ada Lovelace", "reference": "user-1815"}
+NO_LIMIT: Final = "a customer tries no card, and a caller makes as many as it has: its key's limit of requests counts"
 _ABSENT: Final = CreateCustomer()
 """What an absent body says."""
 
@@ -31,7 +32,7 @@ _ABSENT: Final = CreateCustomer()
 @post(
     "/api/v1/customers",
     operation_id="createCustomer",
-    access=WRITE,
+    access=WRITE.uncounted(NO_LIMIT),
     summary="Create a customer",
     tags=["customers"],
     dto=JsonBody[CreateCustomer],

@@ -18,7 +18,7 @@ from payment_service.http.body import JsonBody
 from payment_service.http.id_types import EVENT, EVENT_TYPES, MAXIMUM_CHARACTERS, OBJECT
 from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
-from payment_service.http.route_access import ADMIN
+from payment_service.http.route_access import ADMIN, CREATES_NOTHING
 from payment_service.operations.immediate import run_at_once
 from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.operations.service import Operations
@@ -99,7 +99,7 @@ async def get_event(
 @post(
     f"{PATH}/{{event_id:str}}/retry",
     operation_id="retryEvent",
-    access=ADMIN,
+    access=ADMIN.uncounted(CREATES_NOTHING),
     summary="Apply an event now",
     tags=["administration"],
     dto=JsonBody[RetryRequest],
@@ -133,7 +133,7 @@ async def retry_event(
 
 @post(
     f"{PATH}/{{event_id:str}}/discard",
-    access=ADMIN,
+    access=ADMIN.uncounted(CREATES_NOTHING),
     operation_id="discardEvent",
     summary="Give up a dead event",
     tags=["administration"],
@@ -170,7 +170,7 @@ async def discard_event(
 
 @post(
     f"{PATH}/{{event_id:str}}/restore",
-    access=ADMIN,
+    access=ADMIN.uncounted(CREATES_NOTHING),
     operation_id="restoreEvent",
     summary="Take a discarded event back",
     tags=["administration"],
@@ -205,7 +205,7 @@ async def restore_event(
 @post(
     f"{PATH}/replay",
     operation_id="replayEvents",
-    access=ADMIN,
+    access=ADMIN.uncounted(CREATES_NOTHING),
     summary="Apply settled events again",
     tags=["administration"],
     dto=JsonBody[ReplayRequest],

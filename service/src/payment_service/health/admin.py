@@ -18,7 +18,7 @@ from payment_service.http.admin_token import derived_token
 from payment_service.http.body import LIMITS
 from payment_service.http.paths import check_path
 from payment_service.http.responses import read_body, refuse_websocket, respond, respond_problem, sole_header
-from payment_service.http.route_access import ADMIN, PlainRoute, PlainRoutes
+from payment_service.http.route_access import ADMIN, CREATES_NOTHING, PlainRoute, PlainRoutes
 from payment_service.http.scope import is_http, noted
 from payment_service.http.strict_json import NotStrictJson, decode
 from payment_service.ratelimit.in_flight import InFlight
@@ -143,7 +143,7 @@ def _changing(path: str, work: Callable[[T], Awaitable[dict[str, object]]], kind
         request = _decode(await read_body(receive, limit=MAXIMUM_BODY_BYTES), kind)
         await respond(send, 200, msgspec.json.encode(await work(request)))
 
-    return PlainRoute(path=path, methods=("PUT",), answer=answer, access=ADMIN)
+    return PlainRoute(path=path, methods=("PUT",), answer=answer, access=ADMIN.uncounted(CREATES_NOTHING))
 
 
 def _with_token(settings: Settings, in_flight: InFlight, answer: ASGIApp, access: Access) -> ASGIApp:  # noqa: ARG001 - one token, one scope

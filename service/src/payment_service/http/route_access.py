@@ -2,12 +2,13 @@
 
 A Litestar handler says it by `access=…` in its decorator, a plain ASGI route in the table that registers it. What acts
 is what decides: no text of a path is compared, so there is no other spelling of one that gets past. A route that says
-nothing keeps the process from starting.
+nothing keeps the process from starting. So does one that changes something and does not say which limit counts what it
+begins (`Access.counted`), or why none does (`Access.uncounted`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from payment_service.errors import MethodNotAllowed
@@ -15,7 +16,7 @@ from payment_service.http.responses import respond_problem
 from payment_service.http.scope import noted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from litestar import Litestar
     from litestar.handlers import BaseRouteHandler
@@ -32,10 +33,11 @@ Audience = Literal["clients", "browsers", "machines"]
 or probes, scrapers and Stripe, which look at none."""
 OPT: Final = "access"
 """The name under which a Litestar handler carries its declaration."""
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class UndeclaredRoute(Exception):
-    """A route says not who may call it."""
+    """A route says not who may call it, or not what counts that it changes something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,17 @@ class Access:
     waits: bool = False
     """Whether its answers may last as long as the caller likes: they are counted apart from the caller's requests."""
     limit: str = ""
-    """The name of the exact limit that counts what this route begins; empty: only the general ones do."""
+    """The name of the exact limit that counts what this route begins, see `payments/limits.py`; empty: none does."""
+    no_limit: str = ""
+    """Why none does, where the route changes something: the general limits of requests are enough for it."""
+
+    def counted(self, limit: str) -> Access:
+        """Return the declaration of a route that begins what a limit counts, for its handler to ask."""
+        return replace(self, limit=limit)
+
+    def uncounted(self, reason: str) -> Access:
+        """Return the declaration of a route that changes something and is counted by the general limits alone."""
+        return replace(self, no_limit=reason)
 
 
 EVENTS: Final = Access(scope="events:read", waits=True)
@@ -58,6 +70,8 @@ READ: Final = Access(scope="read")
 WRITE: Final = Access(scope="write")
 ADMIN: Final = Access(scope="admin")
 CREATE_LIMIT: Final = "create"
+SETUP_LIMIT: Final = "setup_intent"
+CREATES_NOTHING: Final = "it creates nothing at Stripe and tries no card"
 
 
 def public(reason: str, *, audience: Audience) -> Access:
@@ -102,7 +116,18 @@ def _required(path: str, handler: BaseRouteHandler) -> Access:
     if access is None or not hasattr(handler, "http_methods"):
         what = f"{', '.join(sorted(getattr(handler, 'http_methods', ('connections',))))} {path}"
         raise UndeclaredRoute(f"{what} ({handler.handler_name}): say who may call it, access=READ in its decorator")
+    _check_limit(path, handler.http_methods, access)
     return access
+
+
+def _check_limit(path: str, methods: Collection[str], access: Access) -> None:
+    """Hold a route that changes something to saying what counts it, or why nothing does; never both."""
+    changing = sorted({str(method) for method in methods} - _READING)
+    if changing and bool(access.limit) == bool(access.no_limit):
+        raise UndeclaredRoute(
+            f"{', '.join(changing)} {path}: say which limit counts what it begins, access=WRITE.counted(…), "
+            "or why none does, access=WRITE.uncounted(…)"
+        )
 
 
 def _demand(access: Access) -> int:
@@ -127,7 +152,7 @@ class PlainRoutes:
         guard: wraps the callable of a route that is not public in what lets its callers in.
 
     Raises:
-        UndeclaredRoute: one says not who may call it.
+        UndeclaredRoute: one says not who may call it, or not what counts it.
     """
 
     def __init__(self, routes: Iterable[PlainRoute], *, guard: Callable[[ASGIApp, Access], ASGIApp]) -> None:
@@ -136,6 +161,7 @@ class PlainRoutes:
         for route in self.declared:
             if not isinstance(route.access, Access):
                 raise UndeclaredRoute(f"{', '.join(route.methods)} {route.path}: say who may call it")
+            _check_limit(route.path, route.methods, route.access)
             answer = route.answer if route.access.scope is None else guard(route.answer, route.access)
             methods = self._paths.setdefault(route.path, {})
             methods.update(dict.fromkeys(route.methods, (answer, route.access)))

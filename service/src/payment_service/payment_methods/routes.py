@@ -13,9 +13,9 @@ from litestar.params import Body, PathParameter, QueryParameter
 from payment_service.errors import Unprocessable
 from payment_service.http.body import JsonBody
 from payment_service.http.id_types import CUSTOMER, LINE, MAXIMUM_CHARACTERS, METHOD_TYPE, PAYMENT_METHOD, SETUP_INTENT
-from payment_service.http.openapi import READING, WRITING, IdempotencyKeyHeader, problems
+from payment_service.http.openapi import READING, WRITING, EndUserAddressHeader, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
-from payment_service.http.route_access import READ, WRITE
+from payment_service.http.route_access import CREATES_NOTHING, READ, SETUP_LIMIT, WRITE
 from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.payment_methods.schemas import (
     CreatedSetupIntent,
@@ -49,7 +49,7 @@ PaymentMethodPath = Annotated[
 @post(
     "/api/v1/setup-intents",
     operation_id="createSetupIntent",
-    access=WRITE,
+    access=WRITE.counted(SETUP_LIMIT),
     summary="Begin to save a payment method",
     tags=["payment methods"],
     dto=JsonBody[CreateSetupIntent],
@@ -65,6 +65,7 @@ async def create_setup_intent(
     caller: NamedDependency[Caller],
     payment_methods: NamedDependency[PaymentMethods],
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+    end_user_address: EndUserAddressHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Create a setup intent: with its client secret the customer saves a payment method by Stripe.js."""
     return to_response(await payment_methods.create_setup_intent(data, caller=caller, key=bind_key(caller, data)))
@@ -158,7 +159,7 @@ async def get_payment_method(
 @post(
     "/api/v1/payment-methods/{payment_method_id:str}/set-default",
     operation_id="setDefaultPaymentMethod",
-    access=WRITE,
+    access=WRITE.uncounted(CREATES_NOTHING),
     summary="Make a payment method its customer's default",
     tags=["payment methods"],
     dto=JsonBody[SetDefaultPaymentMethod],
@@ -183,7 +184,7 @@ async def set_default_payment_method(
 @post(
     "/api/v1/payment-methods/{payment_method_id:str}/detach",
     operation_id="detachPaymentMethod",
-    access=WRITE,
+    access=WRITE.uncounted(CREATES_NOTHING),
     summary="Detach a payment method",
     tags=["payment methods"],
     dto=JsonBody[DetachPaymentMethod],

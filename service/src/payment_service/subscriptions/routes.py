@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 from litestar import Response, get, post
@@ -15,7 +14,7 @@ from payment_service.http.body import JsonBody
 from payment_service.http.id_types import CUSTOMER, MAXIMUM_CHARACTERS, OBJECT, SUBSCRIPTION
 from payment_service.http.openapi import READING, WRITING, EndUserAddressHeader, IdempotencyKeyHeader, problems
 from payment_service.http.paging import Page
-from payment_service.http.route_access import CREATE_LIMIT, READ, WRITE
+from payment_service.http.route_access import CREATE_LIMIT, CREATES_NOTHING, READ, WRITE
 from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
@@ -51,7 +50,7 @@ def _of(kind: str) -> QueryParameter:
 @post(
     CREATE_PATH,
     operation_id="createSubscription",
-    access=replace(WRITE, limit=CREATE_LIMIT),
+    access=WRITE.counted(CREATE_LIMIT),
     summary="Create a subscription",
     tags=["subscriptions"],
     dto=JsonBody[CreateSubscription],
@@ -121,7 +120,7 @@ async def list_subscriptions(
 @post(
     "/api/v1/subscriptions/{subscription_id:str}/cancel",
     operation_id="cancelSubscription",
-    access=WRITE,
+    access=WRITE.uncounted(CREATES_NOTHING),
     summary="Cancel a subscription",
     tags=["subscriptions"],
     dto=JsonBody[CancelSubscription],

@@ -1,18 +1,22 @@
-"""A route declares who may call it, or the process does not start."""
+"""A route declares who may call it, and what counts what it begins, or the process does not start."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from litestar import Litestar, Router, asgi, get, post, websocket
+from litestar import Litestar, Router, asgi, delete, get, patch, post, put, websocket
+from tests.spellings import of_admin, of_api
 
 from payment_service.access.schemas import ApiKey
-from payment_service.bootstrap import build, create_app
+from payment_service.bootstrap import build, create_admin, create_app
 from payment_service.clock import Clock
 from payment_service.config.settings import Settings
+from payment_service.customers import routes as customers
+from payment_service.events.routes import SIGNED
 from payment_service.http.route_access import (
     ADMIN,
+    CREATES_NOTHING,
     OPT,
     READ,
     SCOPES,
@@ -46,9 +50,19 @@ async def reading() -> None:
     """Declare."""
 
 
-@post("/read", access=ADMIN)
+@post("/read", access=ADMIN.uncounted("a test"))
 async def changing() -> None:
     """Declare more."""
+
+
+@post("/begun", access=WRITE)
+async def beginning() -> None:
+    """Say nothing of what counts that."""
+
+
+@post("/begun", access=WRITE.counted("create").uncounted("a test"))
+async def undecided() -> None:
+    """Say both."""
 
 
 @websocket("/socket", access=READ)
@@ -83,6 +97,55 @@ def test_an_application_with_a_handler_that_declares_nothing_does_not_start(monk
     monkeypatch.setattr(subscriptions, "HANDLERS", [*subscriptions.HANDLERS, silent])
     with pytest.raises(UndeclaredRoute, match="GET /silent"):
         create_app(parts)
+
+
+@pytest.mark.parametrize("handler", [beginning, undecided])
+def test_a_route_that_changes_something_says_what_counts_it_or_why_nothing_does(handler: Any) -> None:
+    with pytest.raises(UndeclaredRoute, match="POST /begun: say which limit counts"):
+        check_declared(app(reading, handler))
+
+
+@pytest.mark.parametrize("method", [put, patch, delete])
+def test_so_does_one_of_any_method_that_changes_something(method: Any) -> None:
+    async def changed() -> None:
+        """Say nothing of what counts that."""
+
+    with pytest.raises(UndeclaredRoute, match="say which limit counts"):
+        check_declared(app(method("/changed", access=WRITE, status_code=200)(changed)))
+
+
+def test_so_does_a_plain_route() -> None:
+    route = PlainRoute(path="/plain", methods=("GET", "PUT"), answer=answer, access=ADMIN)
+    with pytest.raises(UndeclaredRoute, match="PUT /plain: say which limit counts"):
+        PlainRoutes([route], guard=lambda given, _: given)
+
+
+def test_every_route_that_begins_something_at_stripe_is_counted_and_the_others_say_why_not() -> None:
+    parts = build(Settings.from_env({"DATABASE_URL": "sqlite:///never-opened.sqlite3"}), clock=Clock())
+    routes = [*of_api(create_app(parts)), *of_admin(create_admin(parts, worker=True))]
+    changing = [route for route in routes if route.method not in {"GET", "HEAD", "OPTIONS"}]
+    limits = {f"{route.method} {route.template}": route.access.limit or route.access.no_limit for route in changing}
+    assert limits == {
+        "POST /api/v1/payments/create-subscription": "create",
+        "POST /api/v1/setup-intents": "setup_intent",
+        "POST /api/v1/customers": customers.NO_LIMIT,
+        "POST /api/v1/webhooks/stripe": SIGNED.no_limit,
+        **dict.fromkeys(
+            [
+                "POST /api/v1/subscriptions/{subscription_id}/cancel",
+                "POST /api/v1/payment-methods/{payment_method_id}/set-default",
+                "POST /api/v1/payment-methods/{payment_method_id}/detach",
+                "POST /api/v1/admin/inbox/replay",
+                "POST /api/v1/admin/inbox/{event_id}/discard",
+                "POST /api/v1/admin/inbox/{event_id}/restore",
+                "POST /api/v1/admin/inbox/{event_id}/retry",
+                "POST /api/v1/admin/reconcile",
+                "PUT /drain",
+                "PUT /worker",
+            ],
+            CREATES_NOTHING,
+        ),
+    }
 
 
 def test_who_may_call_a_method_may_ask_for_the_methods() -> None:
