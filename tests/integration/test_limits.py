@@ -13,8 +13,8 @@ from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
 from payment_service.bootstrap import create_app
 from payment_service.observability import metrics
+from payment_service.payments.limits import CreationLimits
 from payment_service.storage.tables import operations
-from payment_service.subscriptions.limits import CreationLimits
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -27,7 +27,8 @@ def client_of(stack: Stack, *, address: str = "203.0.113.7", **http: Any) -> htt
     parts = stack.parts
     parts.settings = replace(parts.settings, http=replace(parts.settings.http, **http))
     parts.access = Access(parts.settings, parts.database, clock=stack.clock)
-    parts.subscriptions._limits = CreationLimits(parts.subscriptions._limits._declines, parts.settings.http)
+    limits = CreationLimits(parts.subscriptions._limits._declines, parts.settings.http)
+    parts.subscriptions._limits = parts.payment_methods._limits = limits
     transport = httpx.ASGITransport(app=create_app(parts), client=(address, 1))  # type: ignore[arg-type] # ASGI
     return httpx.AsyncClient(transport=transport, base_url="http://api")
 

@@ -19,13 +19,13 @@ from payment_service.payment_methods import changes, setup_intents
 from payment_service.payment_methods.listing import Listing
 from payment_service.payment_methods.service import PaymentMethods
 from payment_service.payments.declines import Declines
+from payment_service.payments.limits import CreationLimits
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.reads import StripeReads
 from payment_service.subscriptions import cancellation, creation_state
 from payment_service.subscriptions.creation import SubscriptionCreation
 from payment_service.subscriptions.creation_outcomes import CreationOutcomes
 from payment_service.subscriptions.gone import Restart
-from payment_service.subscriptions.limits import CreationLimits
 from payment_service.subscriptions.placement import Placement
 from payment_service.subscriptions.recorder import Recorder
 from payment_service.subscriptions.service import Subscriptions
@@ -50,6 +50,7 @@ class Billing(NamedTuple):
     customer_creation: CustomerCreation
     selection: Selection
     payment_methods: PaymentMethods
+    declines: Declines
     subscriptions: Subscriptions
 
 
@@ -70,7 +71,7 @@ def build_billing(
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     stripe_prices = StripePrices(database, gateway, clock=clock)
     catalog = Catalog(database, gateway, stripe_prices=stripe_prices, reads=reads, clock=clock, livemode=livemode)
-    declines = Declines(limiter, settings.declines, secret_key=settings.secret_key)
+    declines, limits = _limits(settings, limiter)
     placement = Placement(selection, clock=clock, livemode=livemode)
     steps = Steps(database, clock=clock, settings=settings.work)
     recorder = Recorder(database, gateway, clock=clock)
@@ -96,13 +97,18 @@ def build_billing(
         catalog=catalog,
         selection=selection,
         placement=placement,
-        limits=CreationLimits(declines, settings.http),
+        limits=limits,
         livemode=livemode,
     )
     listing = Listing(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
-    methods = PaymentMethods(database, operations=operations, listing=listing, livemode=livemode)
+    methods = PaymentMethods(database, operations=operations, listing=listing, limits=limits, livemode=livemode)
     creation = CustomerCreation(operations, clock=clock, livemode=livemode)
-    return Billing(operations, catalog, customers, creation, selection, methods, subscriptions)
+    return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions)
+
+
+def _limits(settings: Settings, limiter: Limiter) -> tuple[Declines, CreationLimits]:
+    declines = Declines(limiter, settings.declines, secret_key=settings.secret_key)
+    return declines, CreationLimits(declines, settings.http)
 
 
 def _of_payment_methods(

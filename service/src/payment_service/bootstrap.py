@@ -110,7 +110,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     billing = build_billing(settings, database, gateway, limiter=limiter, recovery=recovery, clock=clock)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
     worker, inbox, importer, reconciler = build_worker(
-        settings, database, gateway, operations=billing.operations, recovery=recovery, sequencer=sequencer, clock=clock
+        settings, database, gateway, billing=billing, recovery=recovery, sequencer=sequencer, clock=clock
     )
     return Parts(
         settings=settings,
@@ -203,7 +203,7 @@ def create_app(parts: Parts) -> Gate:
     """Return the ASGI application of the API port.
 
     Raises:
-        UndeclaredRoute: a route does not say who may call it.
+        UndeclaredRoute: a route does not say who may call it, or not what counts that it changes something.
     """
     from payment_service.access.admission import Admission  # noqa: PLC0415 - a worker has no API and need not load it
     from payment_service.events.routes import webhook_route  # noqa: PLC0415 - as above

@@ -238,7 +238,7 @@ class TooManyRequests(PaymentsError):
 
 
 class TooManyDeclines(TooManyRequests):
-    """Too many payments of this card, end user or API key were declined; nothing was charged."""
+    """Too many tries of this card, end user or API key were declined; nothing was charged."""
 
     code, title = "too_many_declines", "Too many payments were declined"
 

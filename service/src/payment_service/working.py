@@ -12,6 +12,7 @@ from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
 from payment_service.feed.sequencer import POLL_SECONDS, TRIM_SECONDS
 from payment_service.operations.people import MOVE_SECONDS, Mover
+from payment_service.payment_methods.setup_declines import SetupDeclines
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
@@ -20,10 +21,10 @@ from payment_service.storage.recovery import BEAT_SECONDS
 from payment_service.stripe_api.call_budget import StripeBudget
 
 if TYPE_CHECKING:
+    from payment_service.billing import Billing
     from payment_service.clock import Clock
     from payment_service.config.settings import Settings
     from payment_service.feed.sequencer import Sequencer
-    from payment_service.operations.service import Operations
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
     from payment_service.stripe_api.gateway import StripeGateway
@@ -34,7 +35,7 @@ def build_worker(
     database: Database,
     gateway: StripeGateway,
     *,
-    operations: Operations,
+    billing: Billing,
     recovery: Recovery,
     sequencer: Sequencer,
     clock: Clock,
@@ -69,7 +70,8 @@ def build_worker(
         database,
         gateway,
         budget=budget,
-        operations=operations,
+        declines=SetupDeclines(billing.declines, clock=clock),
+        operations=billing.operations,
         listener=Listener.to(database, settings=settings.database),
         clock=clock,
         settings=settings.work,

@@ -117,7 +117,9 @@ class SetupIntents:
         if succeeds:
             self._succeed(intent, self._methods.find(intent["payment_method"]))
         else:
+            method = self._methods.find(intent["payment_method"])
             intent |= {"status": "requires_payment_method", "payment_method": None, "next_action": None}
+            intent["last_setup_error"] = _not_authenticated() | {"payment_method": method}
             self._events.emit("setup_intent.setup_failed", intent)
         self._state.touch(intent)
         return str(intent["status"])
@@ -150,6 +152,16 @@ def _unexpected(intent: dict[str, Any], done: str) -> Exception:
         f"You cannot have this SetupIntent {done} because it has a status of {intent['status']}.",
         code="setup_intent_unexpected_state",
     )
+
+
+def _not_authenticated() -> dict[str, Any]:
+    """docs.stripe.com/error-codes#setup-intent-authentication-failure."""
+    fault = invalid(
+        "The latest attempt to set up the payment method has failed because authentication failed.",
+        code="setup_intent_authentication_failure",
+    )
+    error: dict[str, Any] = fault.body["error"]
+    return error
 
 
 def _nothing(*_: Any) -> None:

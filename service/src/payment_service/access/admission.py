@@ -5,7 +5,7 @@ It stands between the router and the handler, so what it goes by is the declarat
 
 A request is counted against its API key, or against its address when it has none (development): callers with a key
 share a proxy's address, and none may use up what the others may do. A limit that its handler declares is counted where
-the handler's work would begin (`subscriptions/limits.py`). Reads are counted by parts taken in advance
+the handler's work would begin (`payments/limits.py`). Reads are counted by parts taken in advance
 (`ratelimit/leases.py`), so that a read from the cache needs no round trip at all. How many requests a caller has under
 way at once is bounded too (`ratelimit/in_flight.py`), by principal: two keys of one do not double its share. Those that
 wait for events are bounded by the same number apart from the others, for they hold nothing while they wait.

@@ -25,7 +25,7 @@ class CallerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclineSettings:
-    """How many declined payments end in refusals, see `payments/declines.py`; 0: no limit."""
+    """How many declined cards end in refusals, see `payments/declines.py`; 0: no limit."""
 
     card_per_hour: int
     """`PAYMENTS_CARD_DECLINES_PER_HOUR`: of one card."""

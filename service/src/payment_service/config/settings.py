@@ -94,7 +94,8 @@ class HttpSettings:
     create_limit_by: str
     """`PAYMENTS_CREATE_LIMIT_BY`: `customer`, for requests with an API key, or `address` for all."""
     create_limit_per_minute: int
-    """`PAYMENTS_CREATE_LIMIT_PER_MINUTE`: subscriptions begun in any minute for one of these; 0: no limit."""
+    """`PAYMENTS_CREATE_LIMIT_PER_MINUTE`: subscriptions, and apart from them setup intents, begun in any minute for one
+    of these; 0: no limit."""
     address_limit_per_minute: int
     """`PAYMENTS_ADDRESS_LIMIT_PER_MINUTE`: API requests without a key, of one address; 0: no limit."""
     key_limit_per_minute: int

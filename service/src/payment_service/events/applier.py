@@ -25,6 +25,7 @@ from payment_service.events.snapshot_batch import write_snapshots
 from payment_service.events.snapshots import fetch_current, kind_of, snapshot_of
 from payment_service.mirror.registry import KINDS, label_of
 from payment_service.observability.metrics import EVENTS
+from payment_service.payment_methods.setup_declines import Failure
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of, see
 from payment_service.tasks import end
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from payment_service.events.snapshot_batch import Sorted
     from payment_service.json_types import JsonObject
     from payment_service.mirror.kind import Kind
+    from payment_service.payment_methods.setup_declines import SetupDeclines
     from payment_service.storage.database import Database
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -65,6 +67,7 @@ class Applier:
         database: the inbox and the mirror.
         gateway: fetches objects in doubt.
         budget: of such fetches.
+        declines: counts cards that events tell to be declined.
         clock: the time.
         settings: lease and attempts.
         owner: of the leases, unique among all workers.
@@ -76,6 +79,7 @@ class Applier:
         gateway: StripeGateway,
         *,
         budget: StripeBudget,
+        declines: SetupDeclines,
         clock: Clock,
         settings: WorkSettings,
         owner: str,
@@ -83,6 +87,7 @@ class Applier:
         self._database = database
         self._gateway = gateway
         self._budget = budget
+        self._declines = declines
         self._clock = clock
         self._settings = settings
         self._owner = owner
@@ -148,10 +153,13 @@ class Applier:
         async with self._database.transaction() as connection:
             await reopen(connection, [event.object for event in events])
             sorted_ = await write_snapshots(connection, events, now=now)
-            await self._let_follow(connection, [(event, snapshot_of(event)) for event in sorted_.applied])
+            shown = [(event, snapshot_of(event)) for event in sorted_.applied]
+            await self._let_follow(connection, shown)
+            declined = await self._declines.find(connection, _failures(shown))
             held = await self._settle(connection, sorted_, now=now)
         self._claims.report(sorted_.applied, "applied", held=held)
         self._claims.report(sorted_.ignored, "ignored", held=held)
+        await self._declines.count(declined, held=held)
 
     async def _settle(self, connection: AsyncConnection, told: Sorted, *, now: datetime) -> set[str]:
         """End events, and give those in doubt back for a moment; return those that this worker still held."""
@@ -214,10 +222,12 @@ class Applier:
                 await kind.write(connection, obj, provenance=fetched)
                 shown = [(event, obj if event.thin else snapshot_of(event)) for event in events]
                 await self._let_follow(connection, shown)
+                declined = await self._declines.find(connection, _failures(shown))
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
         except NeedsFetch:
             return False
         self._claims.report(events, "applied", held=held)
+        await self._declines.count(declined, held=held)
         return True
 
     async def _failed(self, events: list[InboxEvent], error: Exception) -> None:
@@ -246,6 +256,10 @@ class Applier:
                     error=verdict.reason,
                 )
             EVENTS.labels(label_of(event.type), "retry").inc()
+
+
+def _failures(shown: Iterable[tuple[InboxEvent, JsonObject]]) -> list[Failure]:
+    return [Failure(event.id, event.type, event.stripe_created, obj) for event, obj in shown]
 
 
 def _in_order(events: Iterable[InboxEvent]) -> list[InboxEvent]:

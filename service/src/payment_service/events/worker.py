@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.operations.service import Operations
+    from payment_service.payment_methods.setup_declines import SetupDeclines
     from payment_service.storage.database import Database
     from payment_service.storage.notifications import Listener
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -56,6 +57,7 @@ class Worker:
         database: the inbox and the mirror.
         gateway: fetches objects in doubt.
         budget: of calls to Stripe.
+        declines: counts cards that events tell to be declined.
         operations: interrupted ones are completed.
         listener: tells of new events.
         clock: the time.
@@ -70,6 +72,7 @@ class Worker:
         gateway: StripeGateway,
         *,
         budget: StripeBudget,
+        declines: SetupDeclines,
         operations: Operations,
         listener: Listener,
         clock: Clock,
@@ -83,7 +86,9 @@ class Worker:
         self._clock = clock
         self._settings = settings
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._applier = Applier(database, gateway, budget=budget, clock=clock, settings=settings, owner=owner)
+        self._applier = Applier(
+            database, gateway, budget=budget, declines=declines, clock=clock, settings=settings, owner=owner
+        )
         self.duties: Final = (Duty(OPERATIONS_SECONDS, operations.complete_expired), *duties)
         self._woken = woken
         self._doubted = asyncio.Event()

@@ -80,9 +80,9 @@ EndUserAddressHeader = Annotated[
     str | None,
     HeaderParameter(
         name="X-FAPI-Customer-IP-Address",
-        description="The IP address of the person who pays, if present: limits declined payments of that address. It "
-        "is counted as a hash for an hour, an IPv6 address by its /64, and neither stored nor logged. For example "
-        "`198.51.100.119`.",
+        description="The IP address of the person who pays or saves a card, if present: limits declined cards of that "
+        "address. It is counted as a hash for an hour, an IPv6 address by its /64, and neither stored nor logged. For "
+        "example `198.51.100.119`.",
         required=False,
         max_length=64,
     ),

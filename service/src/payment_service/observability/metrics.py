@@ -98,7 +98,7 @@ REFUSED_KEYS: Final = Counter(
 )
 DECLINES_REFUSED: Final = Counter(
     "payments_declines_refused",
-    "Payments refused because too many before them were declined: of a card, an end user, an API key",
+    "Payments and setup intents refused because too many before were declined: of a card, an end user, an API key",
     ["dimension"],
     registry=REGISTRY,
 )

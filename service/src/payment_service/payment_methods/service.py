@@ -20,6 +20,8 @@ from payment_service.payment_methods.schemas import (
     SetupIntentView,
 )
 from payment_service.payment_methods.setup_intents import CreatingSetupIntent
+from payment_service.payments.declines import Payer
+from payment_service.payments.limits import naming
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from payment_service.operations.service import Operations
     from payment_service.operations.state import Kind
     from payment_service.payment_methods.listing import Listing
+    from payment_service.payments.limits import CreationLimits
     from payment_service.storage.database import Database
     from payment_service.stripe_api.reads import Asker
 
@@ -37,10 +40,19 @@ if TYPE_CHECKING:
 class PaymentMethods:
     """Payment methods of one Stripe account and mode."""
 
-    def __init__(self, database: Database, *, operations: Operations, listing: Listing, livemode: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        operations: Operations,
+        listing: Listing,
+        limits: CreationLimits,
+        livemode: bool,
+    ) -> None:
         self._database = database
         self._operations = operations
         self._listing = listing
+        self._limits = limits
         self._livemode = livemode
 
     async def create_setup_intent(
@@ -49,22 +61,27 @@ class PaymentMethods:
         """Begin to save a payment method, or replay that.
 
         Raises:
+            BadRequest: what the caller passed on as the end user's address is none.
             Unprocessable: there is no such customer.
             Conflict: another request is making it at Stripe; soon that is done.
-            TooManyRequests: see `StripeReads`.
+            TooManyRequests: see `CreationLimits` and `StripeReads`.
             PaymentsError: a passing fault; the operation is completed later.
         """
+        end_user = self._limits.end_user(caller)
         if key is not None and (earlier := await self._operations.earlier(key)) is not None:
             return earlier
         customer = await self._listing.find_customer(
             request.customer_id, request.customer_reference, asker=caller.asker
         )
+        stripe_id = customer.stripe_customer_id
+        if stripe_id is None:
+            raise Conflict("Another request is making this customer at Stripe; try again", retry_after=1)
+        payer = Payer(caller.principal, None, end_user)
+        await self._limits.admit(caller, named=naming(customer_id=customer.id), payer=payer)
+        state = CreatingSetupIntent(customer_id=customer.id, stripe_customer_id=stripe_id, end_user=end_user)
 
         async def prepare(_: AsyncConnection, __: Asked) -> Begun[CreatingSetupIntent]:
-            if customer.stripe_customer_id is None:
-                raise Conflict("Another request is making this customer at Stripe; try again", retry_after=1)
-            stripe_id = customer.stripe_customer_id
-            return Begun(CreatingSetupIntent(customer_id=customer.id, stripe_customer_id=stripe_id))
+            return Begun(state)
 
         return await self._operations.run(
             setup_intents.KIND,

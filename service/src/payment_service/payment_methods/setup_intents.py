@@ -35,6 +35,8 @@ class CreatingSetupIntent(State, kw_only=True):
     customer_id: str
     """Our id."""
     stripe_customer_id: str
+    end_user: str | None = None
+    """A fingerprint of the end user's address."""
 
 
 class Secret(Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, select, update
 
@@ -16,11 +16,11 @@ from payment_service.payment_methods.schemas import (
     PaymentMethodView,
     SetupIntentView,
 )
-from payment_service.storage.tables import customers
+from payment_service.storage.tables import customers, operations
 from payment_service.stripe_api.metadata import of_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Row
@@ -56,12 +56,31 @@ _LISTED: Final = (
     .where(customers.c.stripe_customer_id == bindparam("customer"))
     .values(payment_methods_at=bindparam("at"))
 )
+_MAKERS: Final = select(operations.c.mark, operations.c.principal, operations.c.facts).where(
+    operations.c.finished,
+    operations.c.personal_id.is_(None),
+    operations.c.facts["customer_id"]
+    .as_string()
+    .in_(
+        select(customers.c.id).where(customers.c.stripe_customer_id.in_(bindparam("stripe_customers", expanding=True)))
+    ),
+    operations.c.mark.in_(bindparam("marks", expanding=True)),
+)
+"""By the index of the customer's operations, of which there are few."""
 _ORDER: Final = Order(
     noun="payment method",
     key=(payment_methods.c.created_at, payment_methods.c.id),
     ids=(payment_methods.c.id,),
     created=payment_methods.c.created_at,
 )
+
+
+class Maker(NamedTuple):
+    """Who asked for a setup intent, and for whom."""
+
+    principal: str
+    end_user: str | None
+    """A fingerprint of the end user's address."""
 
 
 async def get(connection: AsyncConnection, method_id: str, *, livemode: bool) -> StoredRow | None:
@@ -72,6 +91,17 @@ async def get(connection: AsyncConnection, method_id: str, *, livemode: bool) ->
 async def get_setup_intent(connection: AsyncConnection, setup_intent_id: str, *, livemode: bool) -> StoredRow | None:
     """Return a setup intent."""
     return (await connection.execute(_SETUP, {"id": setup_intent_id, "livemode": livemode})).first()
+
+
+async def find_makers(
+    connection: AsyncConnection, *, marks: Collection[str], stripe_customers: Collection[str]
+) -> dict[str | None, Maker]:
+    """Return who asked for what was made under these marks for these customers, as long as its key is kept."""
+    if not marks or not stripe_customers:
+        return {}
+    values = {"marks": sorted(marks), "stripe_customers": sorted(stripe_customers)}
+    rows = await connection.execute(_MAKERS, values)
+    return {row.mark: Maker(row.principal, row.facts.get("end_user")) for row in rows}
 
 
 async def list_page(

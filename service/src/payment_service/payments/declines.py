@@ -1,4 +1,4 @@
-"""Limits of declined payments, against card testing: trying stolen cards, each with a customer of its own.
+"""Limits of declined cards, against card testing: trying stolen cards, each with a customer of its own.
 
 Successes count against nothing here. Each dimension bears its own declines and no more:
 
@@ -11,6 +11,10 @@ Successes count against nothing here. Each dimension bears its own declines and 
 - **key**: the last resort, for callers that pass no address on. A busy shop has many declines, so they count only when
   they are also the larger part (`percent`) of all attempts, and for a minute only: it slows an attack down and lets
   the shop sell on as soon as it ebbs away.
+
+A setup intent tries a card without a charge, so whoever wants one is looked at as one who pays is; its card is unknown
+until the customer's browser confirms it with Stripe directly, as often as it likes. What fails then is counted when the
+event comes (`payment_methods/setup_declines.py`): once, and only where that is within the time that a limit counts.
 
 Declines are counted when they are known, so attempts under way side by side may exceed a limit by their number.
 Payments that the customer's browser confirms with Stripe directly do not pass here: Stripe's own protection sees them
@@ -36,20 +40,22 @@ if TYPE_CHECKING:
 
 HOUR: Final = 3600.0
 UNLIMITED: Final = 2**50
+COUNTED: Final = "declines_counted"
 CARD, END_USER, KEY, ATTEMPTS = "declines_card", "declines_end_user", "declines_key", "attempts_key"
 _WAYS_OUT: Final = {
     CARD: "This card was declined too often: try another one, or this one later",
-    END_USER: "Too many payments from this end user's address were declined: try again later",
-    KEY: "Too many payments of this API key were declined, as when stolen cards are tried: try again later",
+    END_USER: "Too many cards from this end user's address were declined: try again later",
+    KEY: "Too many cards of this API key were declined, as when stolen cards are tried: try again later",
 }
 
 
 class Payer(NamedTuple):
-    """Who tries to pay, and with what."""
+    """Who tries a card, and which."""
 
-    principal: str
-    payment_method: str
-    """As the request names it."""
+    principal: str | None
+    """None: it was not asked for here."""
+    payment_method: str | None
+    """As the request names it; None: not known yet."""
     end_user: str | None
     """A fingerprint of the end user's address, see `Declines.fingerprint`."""
 
@@ -93,33 +99,51 @@ class Declines:
         if fingerprint is None or not self._settings.card_per_hour:
             return
         decision = await self._limiter.check(self._card(fingerprint, amount=0))
-        if not decision.allowed:
+        if not decision.allowed and payer.payment_method is not None:
             await self._limiter.add(_refused_method(payer.payment_method, amount=1))
         _raise(decision)
 
     async def count(self, payer: Payer, fingerprint: str | None) -> None:
         """Count a decline in each dimension."""
-        settings = self._settings
-        rules: list[Rule] = []
-        if settings.key_per_minute:
-            rules.append(Rule(KEY, payer.principal, settings.key_per_minute))
-        if settings.card_per_hour:
-            subjects = (payer.payment_method, fingerprint) if fingerprint else (payer.payment_method,)
-            rules += [self._card(subject, amount=1) for subject in subjects]
-        if settings.end_user_per_hour and payer.end_user:
-            rules.append(self._end_user(payer.end_user, amount=1))
+        rules = self._counted(payer, fingerprint)
         if rules:
             await self._limiter.add(*rules)
+
+    async def count_once(self, event_id: str, payer: Payer, fingerprint: str | None, *, age_seconds: float) -> None:
+        """Count a decline that an event tells of, however often it does.
+
+        Args:
+            event_id: Stripe's id of the event.
+            payer: who tried the card.
+            fingerprint: of the card.
+            age_seconds: of the decline: a limit counts it where it counts that far back.
+        """
+        rules = [rule for rule in self._counted(payer, fingerprint) if age_seconds < rule.window_seconds]
+        if not rules:
+            return
+        once = Rule(COUNTED, event_id, 1, exact=True, window_seconds=HOUR)
+        await self._limiter.check(once, *(rule._replace(limit=UNLIMITED) for rule in rules))
+
+    def _counted(self, payer: Payer, fingerprint: str | None) -> list[Rule]:
+        settings = self._settings
+        rules: list[Rule] = []
+        if settings.key_per_minute and payer.principal is not None:
+            rules.append(Rule(KEY, payer.principal, settings.key_per_minute))
+        if settings.card_per_hour:
+            rules += [self._card(subject, amount=1) for subject in (payer.payment_method, fingerprint) if subject]
+        if settings.end_user_per_hour and payer.end_user:
+            rules.append(self._end_user(payer.end_user, amount=1))
+        return rules
 
     def _looked_at(self, payer: Payer) -> list[Rule]:
         settings = self._settings
         rules: list[Rule] = []
-        if settings.key_per_minute:
+        if settings.key_per_minute and payer.principal is not None:
             rules += [
                 Rule(ATTEMPTS, payer.principal, UNLIMITED),
                 Rule(KEY, payer.principal, settings.key_per_minute, amount=0, share=settings.key_percent),
             ]
-        if settings.card_per_hour:
+        if settings.card_per_hour and payer.payment_method is not None:
             rules += [self._card(payer.payment_method, amount=0), _refused_method(payer.payment_method, amount=0)]
         if settings.end_user_per_hour and payer.end_user:
             rules.append(self._end_user(payer.end_user, amount=0))

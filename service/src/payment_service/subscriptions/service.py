@@ -14,6 +14,8 @@ from payment_service.mirror.subscription import TERMINAL
 from payment_service.observability.metrics import PAYMENT_ATTEMPTS, PAYMENT_SECONDS
 from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
+from payment_service.payments.declines import Payer
+from payment_service.payments.limits import naming
 from payment_service.subscriptions import cancellation, creation_state, store
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from payment_service.operations.requests import Caller
     from payment_service.operations.schemas import Asked, IdempotencyKey, StoredResponse
     from payment_service.operations.service import Operations
+    from payment_service.payments.limits import CreationLimits
     from payment_service.storage.database import Database
-    from payment_service.subscriptions.limits import CreationLimits
     from payment_service.subscriptions.placement import Placement
 
 
@@ -79,7 +81,11 @@ class Subscriptions:
                 raise _takes_no_quantity()
             named = request.customer_id
             known = await self._selection.find_id(named, asker=caller.asker) if named else None
-            await self._limits.admit(request, caller=caller, customer=known, end_user=end_user)
+            await self._limits.admit(
+                caller,
+                named=naming(customer_id=known, reference=request.customer_reference, email=request.email),
+                payer=_payer(request, principal=caller.principal, end_user=end_user),
+            )
 
             address = request.address_alone
             imported = address is not None and await self._selection.refresh_address(address)
@@ -166,6 +172,12 @@ class Subscriptions:
             key=key,
             prepare=prepare,
         )
+
+
+def _payer(request: CreateSubscription, *, principal: str, end_user: str | None) -> Payer | None:
+    """Return whose card is charged; None without a payment method, for then nothing is charged here."""
+    method = request.payment_method_id
+    return None if method is None else Payer(principal, method, end_user)
 
 
 def _takes_no_quantity() -> Unprocessable:

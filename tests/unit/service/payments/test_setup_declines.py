@@ -1,0 +1,97 @@
+"""Which events tell of a declined card, and what they count for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from payment_service.config.caller_settings import DeclineSettings
+from payment_service.config.secrets import Secret
+from payment_service.errors import TooManyDeclines
+from payment_service.payment_methods.setup_declines import Failure, is_decline
+from payment_service.payments.declines import HOUR, Declines, Payer
+from payment_service.ratelimit.limiter import WINDOW_SECONDS, LocalLimiter
+
+if TYPE_CHECKING:
+    from payment_service.json_types import JsonObject
+
+LIMITS = DeclineSettings(card_per_hour=1, end_user_per_hour=1, key_per_minute=1, key_percent=1)
+FAILED = "setup_intent.setup_failed"
+CARD_ERROR: JsonObject = {"type": "card_error", "code": "card_declined"}
+
+
+@pytest.fixture
+def declines() -> Declines:
+    return Declines(LocalLimiter(), LIMITS, secret_key=Secret("x" * 32))
+
+
+async def refuses(declines: Declines, payer: Payer) -> bool:
+    try:
+        await declines.admit(payer)
+    except TooManyDeclines:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("event_type", "error", "counts"),
+    [
+        (FAILED, CARD_ERROR, True),
+        (f"v1.{FAILED}", CARD_ERROR, True),
+        ("setup_intent.succeeded", CARD_ERROR, False),
+        ("reconcile.setup_intent", CARD_ERROR, False),
+        (FAILED, {"type": "invalid_request_error", "code": "setup_intent_authentication_failure"}, False),
+        (FAILED, None, False),
+        (FAILED, {}, False),
+        (FAILED, "card_error", False),
+        (FAILED, {"type": ["card_error"]}, False),
+    ],
+)
+def test_a_failure_counts_where_stripe_says_that_the_card_was_declined(
+    event_type: str, error: Any, *, counts: bool
+) -> None:
+    assert is_decline(Failure("evt_1", event_type, 0, {"last_setup_error": error})) is counts
+
+
+@pytest.mark.parametrize(
+    ("age", "key", "end_user", "card"),
+    [
+        (0, True, True, True),
+        (WINDOW_SECONDS - 1, True, True, True),
+        (WINDOW_SECONDS, False, True, True),
+        (HOUR - 1, False, True, True),
+        (HOUR, False, False, False),
+        (-5, True, True, True),
+    ],
+)
+async def test_what_was_declined_before_the_time_that_a_limit_counts_is_not_counted(
+    declines: Declines, age: float, *, key: bool, end_user: bool, card: bool
+) -> None:
+    payer = Payer("shop", "pm_1", "someone")
+    await declines.count_once("evt_1", payer, None, age_seconds=age)
+    assert await refuses(declines, Payer("shop", None, None)) is key
+    assert await refuses(declines, Payer("other", None, "someone")) is end_user
+    assert await refuses(declines, Payer("other", "pm_1", None)) is card
+
+
+async def test_an_event_counts_once_and_another_one_again() -> None:
+    declines = Declines(
+        LocalLimiter(),
+        DeclineSettings(card_per_hour=2, end_user_per_hour=0, key_per_minute=0, key_percent=50),
+        secret_key=Secret("x" * 32),
+    )
+    payer = Payer(None, "pm_1", None)
+    for _ in range(3):
+        await declines.count_once("evt_1", payer, "finger", age_seconds=0)
+    assert not await refuses(declines, Payer("shop", "pm_1", None))
+    await declines.count_once("evt_2", payer, "finger", age_seconds=0)
+    assert await refuses(declines, Payer("shop", "pm_1", None))
+    with pytest.raises(TooManyDeclines):
+        await declines.admit_card(Payer("shop", "pm_2", None), "finger")
+
+
+async def test_what_was_made_elsewhere_counts_for_its_card_alone(declines: Declines) -> None:
+    await declines.count_once("evt_1", Payer(None, "pm_1", None), None, age_seconds=0)
+    assert await refuses(declines, Payer("shop", "pm_1", None))
+    assert not await refuses(declines, Payer("shop", None, "someone"))
