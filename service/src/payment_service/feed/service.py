@@ -50,10 +50,13 @@ class Feed:
             CursorUnknown: the place is not of this feed.
             Unprocessable: there is no such type.
         """
+        removed = True
         async with self._database.read() as connection:
-            last = await store.last_sequence(connection)
-            start = await _start(connection, after, last=last)
-            found = await self.read(connection, start=start, last=last, filters=filters, limit=limit)
+            while removed:  # when retention went past the place as the page was read, it may lack events
+                last = await store.last_sequence(connection)
+                start = await _start(connection, after, last=last)
+                found = await self.read(connection, start=start, last=last, filters=filters, limit=limit)
+                removed = _is_removed(start, first=await store.first_kept(connection), last=last)
         if found.page.next is None and after != LATEST:
             found.page.next = after  # of the last event, which is kept no more
         return found
@@ -117,12 +120,17 @@ async def _start(connection: AsyncConnection, after: str | None, *, last: int) -
     place = place_of(after)
     if place > last:
         raise _unknown()
-    if place < last if first is None else place < first - 1:
+    if _is_removed(place, first=first, last=last):
         raise CursorExpired("Events behind this one were removed: read the objects anew, and begin without after")
     row = await store.place_at(connection, place)
     if row is not None and id_of(row) != after:
         raise _unknown()
     return place
+
+
+def _is_removed(place: int, *, first: int | None, last: int) -> bool:
+    """Tell whether events behind a place were removed, of which the first that is kept has this number."""
+    return place < (last if first is None else first - 1)
 
 
 def _unknown() -> CursorUnknown:
