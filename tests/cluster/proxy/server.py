@@ -128,10 +128,11 @@ class CuttingProxy(ABC):
         self._cut = Cut(len(self._writes) + number, when, run)
 
     def wait_for_cut(self, *, seconds: float) -> Write | None:
-        """Wait for the planned cut and return its write; None when there were fewer writes in that time."""
+        """Wait for the planned cut and return its write; None when there were fewer writes in that time: it is off."""
         cut = self._cut
         assert cut is not None, "no cut is planned"
         if not cut.done.wait(seconds):
+            self._cut = None
             return None
         if cut.error is not None:
             raise cut.error

@@ -128,6 +128,7 @@ def test_a_client_with_fewer_writes_is_not_cut(proxy: ApiProxy, namespace: Names
     proxy.cut(2, "before", lambda: pytest.fail("it has one write only"))
     assert Client(proxy, namespace.name).create("alone").end() == 0
     assert proxy.wait_for_cut(seconds=0.1) is None
+    assert Client(proxy, namespace.name).create("later").end() == 0  # nothing is left of the cut
 
 
 def test_an_error_of_the_callback_reaches_the_test(proxy: ApiProxy, namespace: Namespace) -> None:
