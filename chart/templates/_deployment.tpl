@@ -52,7 +52,8 @@ spec:
           startupProbe:
             {{- include "lean-payments.probe" (dict "path" "live" "port" .port) | nindent 12 }}
             periodSeconds: 2
-            failureThreshold: 30
+            {{- /* five minutes: to kill what starts slowly on a busy node makes it start again */}}
+            failureThreshold: 150
           readinessProbe:
             {{- include "lean-payments.probe" (dict "path" "ready" "port" .port) | nindent 12 }}
             periodSeconds: 5

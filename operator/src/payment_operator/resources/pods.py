@@ -204,7 +204,8 @@ def _container(spec: Environment, component: str, revision: str, env: list[Manif
         "command": ["payments", "serve" if api else "worker"],
         "ports": ports,
         "env": env,
-        "startupProbe": _probe("live", probed) | {"periodSeconds": 2, "failureThreshold": 30},
+        # five minutes: to kill what starts slowly, because the node has much to do, makes it start again and more to do
+        "startupProbe": _probe("live", probed) | {"periodSeconds": 2, "failureThreshold": 150},
         "readinessProbe": _probe("ready", probed) | {"periodSeconds": 5, "failureThreshold": 2},
         "livenessProbe": _probe("live", probed) | {"periodSeconds": 10, "failureThreshold": 6},
         "terminationMessagePolicy": "FallbackToLogsOnError",  # what a crash said reaches the status
