@@ -109,7 +109,8 @@ def test_the_docs_page_loads_nothing_from_another_host(base_url: str) -> None:
 
 
 def test_the_served_document_is_the_checked_in_one(base_url: str) -> None:
-    assert httpx.get(f"{base_url}/docs/openapi.json").json() == json.loads(CHECKED_IN.read_text())
+    # drawn when it is first asked for, which takes its time on a crowded machine
+    assert httpx.get(f"{base_url}/docs/openapi.json", timeout=60).json() == json.loads(CHECKED_IN.read_text())
 
 
 def test_the_example_of_create_subscription_works(base_url: str) -> None:
