@@ -55,7 +55,7 @@ types: $(READY)
 	@$(RUN)/mypy
 
 unit: $(READY) # few examples of each property: `make test` tries them all
-	@HYPOTHESIS_PROFILE=few $(RUN)/pytest -q tests/unit
+	@HYPOTHESIS_PROFILE=few $(RUN)/pytest -q --numprocesses 2 tests/unit
 
 .PHONY: test
 test: $(READY) ## All tests whose parts are at hand; what is skipped is listed with the command that enables it

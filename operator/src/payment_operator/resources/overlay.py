@@ -32,11 +32,13 @@ def holds(live: Any, wanted: Any) -> bool:
 
     An empty value equals an absent one and quantities are compared as numbers, as the API server stores them.
     """
+    if live == wanted:
+        return True
     if isinstance(wanted, dict):
         return isinstance(live, dict | None) and all(holds(_comparable(live or {}, k, v), v) for k, v in wanted.items())
     if isinstance(wanted, list):
         return _holds_items(live or [], wanted)
-    return live == wanted or (not live and not wanted) or _same_quantity(live, wanted)
+    return (not live and not wanted) or _same_quantity(live, wanted)
 
 
 def _comparable(live: dict[str, Any], name: str, wanted: Any) -> Any:
