@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import update
+from tests.registered import registered
 from tests.servers.canaries import whole
 from tests.servers.histories import Account
 from tests.servers.laboratory import Laboratory, laboratory, seen
@@ -149,19 +150,17 @@ async def test_a_poison_event_blocks_nothing_and_is_dead_at_once(lab: Laboratory
     assert row["settled_at"] is not None
 
 
-async def test_an_event_that_meets_a_fault_of_ours_is_dead_after_the_last_attempt(
-    lab: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_event_that_meets_a_fault_of_ours_is_dead_after_the_last_attempt(lab: Laboratory) -> None:
     async def broken(*_: Any, **__: Any) -> Any:
         raise LookupError
 
-    monkeypatch.setitem(KINDS, "product", replace(KINDS["product"], planned=broken))
     await lab.receive([told(lab, "evt_1", {"id": "prod_1", "object": "product"})])
-    for attempt in range(1, 13):
-        await lab.parts.worker.apply_batch()
-        (row,) = await lab.rows(events)
-        assert (row["state"], row["attempts"]) == ("dead" if attempt == 12 else "pending", attempt)
-        lab.clock.advance(601)
+    with registered(replace(KINDS["product"], planned=broken)):
+        for attempt in range(1, 13):
+            await lab.parts.worker.apply_batch()
+            (row,) = await lab.rows(events)
+            assert (row["state"], row["attempts"]) == ("dead" if attempt == 12 else "pending", attempt)
+            lab.clock.advance(601)
     assert (row["last_error"], row["settled_at"] is None) == ("LookupError", False)
 
 

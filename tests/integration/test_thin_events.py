@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import stripe
 import stripe.events
+from tests.registered import registered
 from tests.servers.canaries import whole
 from tests.servers.histories import Account, unsaved
 from tests.servers.laboratory import Laboratory, laboratory, seen
@@ -177,11 +178,10 @@ async def test_what_is_not_ours_is_kept_and_says_why(lab: Laboratory, changes: d
 
 
 async def test_a_hint_that_was_kept_before_its_kind_was_known_is_fetched_when_it_is_applied_again(
-    lab: Laboratory, monkeypatch: pytest.MonkeyPatch
+    lab: Laboratory,
 ) -> None:
     made = lab.simulator.routes.customers.create({"name": "Ada"})["id"]
-    with monkeypatch.context() as earlier:
-        earlier.delitem(KINDS, "customer")
+    with registered(without=("customer",)):
         await lab.receive([hint(lab, "evt_1", customer(made))])
     assert [row["last_error"] for row in await lab.rows(events)] == ["not_mirrored"]
     inbox = InboxAdministration(lab.parts.database, clock=lab.clock, livemode=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text, select
+from tests.registered import registered
 from tests.servers.stack import development_settings
 
 from payment_service.clock import Clock
@@ -33,7 +34,7 @@ from payment_service.stripe_api.gateway import StripeGateway
 from payment_service.stripe_api.objects import Id, Integer, id_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from payment_service.events.schemas import InboxEvent
@@ -107,8 +108,9 @@ OBJECT: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "voucher", VOUCHER)
+def voucher() -> Iterator[None]:
+    with registered(VOUCHER):
+        yield
 
 
 @pytest.fixture
@@ -229,3 +231,12 @@ async def test_drift_and_erasure_know_what_of_it_is_personal(database: Database)
     assert (row.note, row.amount) == (None, 500)
     assert differs(VOUCHER, row, OBJECT)
     assert not differs(VOUCHER, row, OBJECT, erased=True)
+
+
+def test_the_order_of_the_kinds_stays_what_it_is() -> None:
+    before = list(KINDS)
+    with registered(without=("customer",)):
+        assert "customer" not in KINDS
+    assert list(KINDS) == before
+    with pytest.raises(TypeError):
+        del KINDS["customer"]  # type: ignore[attr-defined] # a read-only mapping

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from payment_service.mirror import (
     charge,
@@ -20,7 +21,12 @@ from payment_service.mirror import (
     subscription,
 )
 
-KINDS: Final = {
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from payment_service.mirror.kind import Kind
+
+_REGISTERED: Final = {
     kind.name: kind
     for kind in (
         customer.KIND,
@@ -38,7 +44,9 @@ KINDS: Final = {
         checkout_session.KIND,
     )
 }
-"""By the object's `object` member. Rows are locked in this order, so that two workers never wait for each other."""
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(_REGISTERED)
+"""By the object's `object` member. Rows are locked in this order, so that two workers never wait for each other, and
+a sweep walks in it: so it is read-only, for what is taken out and put back stands last."""
 
 
 def event_types() -> tuple[str, ...]:
