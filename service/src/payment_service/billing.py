@@ -15,7 +15,8 @@ from payment_service.mirror import customer, payment_method, setup_intent
 from payment_service.operations.recorder import ObjectRecorder
 from payment_service.operations.service import Operations, driver
 from payment_service.operations.steps import Steps
-from payment_service.payment_methods import changes, setup_intents
+from payment_service.operations.unattended import Unattended
+from payment_service.payment_methods import changes, setup_cancellation, setup_intents
 from payment_service.payment_methods.listing import Listing
 from payment_service.payment_methods.service import PaymentMethods
 from payment_service.payments.declines import Declines
@@ -45,6 +46,7 @@ class Billing(NamedTuple):
     """The parts."""
 
     operations: Operations
+    unattended: Unattended
     catalog: Catalog
     customers: Customers
     customer_creation: CustomerCreation
@@ -102,8 +104,17 @@ def build_billing(
     )
     listing = Listing(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
     methods = PaymentMethods(database, operations=operations, listing=listing, limits=limits, livemode=livemode)
-    creation = CustomerCreation(operations, clock=clock, livemode=livemode)
-    return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions)
+    return Billing(
+        operations=operations,
+        unattended=Unattended(database, clock=clock, recovery=recovery, settings=settings.work),
+        catalog=catalog,
+        customers=customers,
+        customer_creation=CustomerCreation(operations, clock=clock, livemode=livemode),
+        selection=selection,
+        payment_methods=methods,
+        declines=declines,
+        subscriptions=subscriptions,
+    )
 
 
 def _limits(settings: Settings, limiter: Limiter) -> tuple[Declines, CreationLimits]:
@@ -134,6 +145,7 @@ def _of_payment_methods(
     setups = ObjectRecorder(database, kind=setup_intent.KIND, retrieve=setup, clock=clock)
     return (
         driver(setup_intents.KIND, setup_intents.SetupIntentCreation(gateway, setups, steps).handle)
+        | driver(setup_cancellation.KIND, setup_cancellation.SetupCancellation(gateway, setups, steps).handle)
         | driver(changes.DETACH, changing.detach)
         | driver(changes.SET_DEFAULT, changing.set_default)
     )

@@ -12,7 +12,7 @@ from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
 from payment_service.feed.sequencer import POLL_SECONDS, TRIM_SECONDS
 from payment_service.operations.people import MOVE_SECONDS, Mover
-from payment_service.payment_methods.setup_declines import SetupDeclines
+from payment_service.payment_methods.browser_declines import BrowserDeclines
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
@@ -70,7 +70,7 @@ def build_worker(
         database,
         gateway,
         budget=budget,
-        declines=SetupDeclines(billing.declines, clock=clock),
+        declines=BrowserDeclines(billing.declines, billing.unattended, clock=clock, livemode=settings.stripe.livemode),
         operations=billing.operations,
         listener=Listener.to(database, settings=settings.database),
         clock=clock,

@@ -31,6 +31,8 @@ class DeclineSettings:
     """`PAYMENTS_CARD_DECLINES_PER_HOUR`: of one card."""
     end_user_per_hour: int
     """`PAYMENTS_END_USER_DECLINES_PER_HOUR`: of one address that the caller passes on."""
+    setup_intent_per_hour: int
+    """`PAYMENTS_SETUP_INTENT_DECLINES_PER_HOUR`: of one setup intent, which is canceled then."""
     key_per_minute: int
     """`PAYMENTS_KEY_DECLINES_PER_MINUTE`: of one API key's principal, when they are also the larger part."""
     key_percent: int
@@ -59,6 +61,7 @@ def read_declines(reader: EnvironmentReader, *, development: bool) -> DeclineSet
     return DeclineSettings(
         card_per_hour=limit("PAYMENTS_CARD_DECLINES_PER_HOUR", 5),
         end_user_per_hour=limit("PAYMENTS_END_USER_DECLINES_PER_HOUR", 20),
+        setup_intent_per_hour=limit("PAYMENTS_SETUP_INTENT_DECLINES_PER_HOUR", 5),
         key_per_minute=limit("PAYMENTS_KEY_DECLINES_PER_MINUTE", 30),
         key_percent=reader.integer("PAYMENTS_KEY_DECLINES_PERCENT", 50, minimum=1, maximum=100),
     )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _EXAMPLE = {"email": "ada@example.com", "name": "Ada Lovelace", "reference": "user-1815"}
 NO_LIMIT: Final = "a customer tries no card, and a caller makes as many as it has: its key's limit of requests counts"
+"""The limits of creations count for the customer that a request names (`payments/limits.py`), and this one names none
+yet: counted for the caller they would stop whoever imports its customers. What many cost is one call to Stripe each,
+and of those a caller has no more under way at once than it may have requests (`ratelimit/in_flight.py`)."""
 _ABSENT: Final = CreateCustomer()
 """What an absent body says."""
 

@@ -25,7 +25,7 @@ from payment_service.events.snapshot_batch import write_snapshots
 from payment_service.events.snapshots import fetch_current, kind_of, snapshot_of
 from payment_service.mirror.registry import KINDS, label_of
 from payment_service.observability.metrics import EVENTS
-from payment_service.payment_methods.setup_declines import Failure
+from payment_service.payment_methods.browser_declines import FAILED, Failure
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of, see
 from payment_service.tasks import end
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from payment_service.events.snapshot_batch import Sorted
     from payment_service.json_types import JsonObject
     from payment_service.mirror.kind import Kind
-    from payment_service.payment_methods.setup_declines import SetupDeclines
+    from payment_service.payment_methods.browser_declines import BrowserDeclines
     from payment_service.storage.database import Database
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -67,7 +67,7 @@ class Applier:
         database: the inbox and the mirror.
         gateway: fetches objects in doubt.
         budget: of such fetches.
-        declines: counts cards that events tell to be declined.
+        declines: counts cards that browsers tried, as events tell.
         clock: the time.
         settings: lease and attempts.
         owner: of the leases, unique among all workers.
@@ -79,7 +79,7 @@ class Applier:
         gateway: StripeGateway,
         *,
         budget: StripeBudget,
-        declines: SetupDeclines,
+        declines: BrowserDeclines,
         clock: Clock,
         settings: WorkSettings,
         owner: str,
@@ -259,7 +259,8 @@ class Applier:
 
 
 def _failures(shown: Iterable[tuple[InboxEvent, JsonObject]]) -> list[Failure]:
-    return [Failure(event.id, event.type, event.stripe_created, obj) for event, obj in shown]
+    """Return what failed: of most batches nothing."""
+    return [Failure(event.id, event.type, event.stripe_created, obj) for event, obj in shown if event.type in FAILED]
 
 
 def _in_order(events: Iterable[InboxEvent]) -> list[InboxEvent]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.config.settings import WorkSettings
     from payment_service.operations.service import Operations
-    from payment_service.payment_methods.setup_declines import SetupDeclines
+    from payment_service.payment_methods.browser_declines import BrowserDeclines
     from payment_service.storage.database import Database
     from payment_service.storage.notifications import Listener
     from payment_service.stripe_api.call_budget import StripeBudget
@@ -57,7 +57,7 @@ class Worker:
         database: the inbox and the mirror.
         gateway: fetches objects in doubt.
         budget: of calls to Stripe.
-        declines: counts cards that events tell to be declined.
+        declines: counts cards that browsers tried, as events tell.
         operations: interrupted ones are completed.
         listener: tells of new events.
         clock: the time.
@@ -72,7 +72,7 @@ class Worker:
         gateway: StripeGateway,
         *,
         budget: StripeBudget,
-        declines: SetupDeclines,
+        declines: BrowserDeclines,
         operations: Operations,
         listener: Listener,
         clock: Clock,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from payment_service.operations.schemas import Asked, StoredResponse
 
 _REFUSED: Final = 400
+_OF_WORKERS: Final = {"cancel_setup_intent": "worker:card_testing"}
+"""Who acts in operations that nobody asked for."""
 
 
 async def record_outcome(
@@ -36,7 +38,7 @@ async def record_outcome(
     details = {"operation": operation.id, "request_id": operation.request_id, "status": response.status}
     await audit_log.record(
         connection,
-        actor=audit_log.api_actor(operation.principal),
+        actor=_OF_WORKERS.get(operation.kind) or audit_log.api_actor(operation.principal),
         action=f"{noun}.{verb}",
         object_type=noun if done else "operation",
         object_id=str(answer.get("id", operation.id)) if done else operation.id,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, select, update
 
-from payment_service.http.paging import Order, read_page
+from payment_service.http import paging
 from payment_service.mirror.payment_method import payment_methods
 from payment_service.mirror.setup_intent import setup_intents
 from payment_service.payment_methods.schemas import (
@@ -21,12 +22,9 @@ from payment_service.stripe_api.metadata import of_caller
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
 
     from sqlalchemy.engine import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from payment_service.http.paging import Page
 
     StoredRow = Row[*tuple[object, ...]]
 
@@ -67,7 +65,28 @@ _MAKERS: Final = select(operations.c.mark, operations.c.principal, operations.c.
     operations.c.mark.in_(bindparam("marks", expanding=True)),
 )
 """By the index of the customer's operations, of which there are few."""
-_ORDER: Final = Order(
+_ORDERS_OF: Final = tuple(
+    select(
+        operations.c.principal,
+        operations.c.facts,
+        operations.c.response_status,
+        operations.c.created_at,
+        customers.c.stripe_customer_id,
+    )
+    .join_from(operations, customers, operations.c.facts["customer_id"].as_string() == customers.c.id)
+    .where(
+        customers.c.stripe_customer_id.in_(bindparam("stripe_customers", expanding=True)),
+        operations.c.kind == "create_subscription",
+        operations.c.created_at >= bindparam("since"),
+        condition,
+    )
+    for condition in (and_(operations.c.finished, operations.c.personal_id.is_(None)), ~operations.c.finished)
+)
+"""By the index of the customer's operations, and by that of the unfinished ones, of which there are few."""
+_REFUSED: Final = 400
+_SKEW_SECONDS: Final = 300
+"""How far Stripe's clock may be from ours."""
+_ORDER: Final = paging.Order(
     noun="payment method",
     key=(payment_methods.c.created_at, payment_methods.c.id),
     ids=(payment_methods.c.id,),
@@ -76,11 +95,27 @@ _ORDER: Final = Order(
 
 
 class Maker(NamedTuple):
-    """Who asked for a setup intent, and for whom."""
+    """Who asked for what hands a client secret out, and for whom."""
 
     principal: str
     end_user: str | None
     """A fingerprint of the end user's address."""
+
+
+class Order(NamedTuple):
+    """A subscription that was asked for here."""
+
+    maker: Maker
+    secret: bool
+    """Whether it was answered with the subscription, which a browser may have to pay; else not, or not yet."""
+    payment_method: str | None
+    """What its operation charges itself, as Stripe names it."""
+    at: float
+    """When it was asked for, with some margin, in seconds."""
+
+    def was_paid_at(self, moment: float, *, within: float) -> bool:
+        """Tell whether a payment at `moment` may be its first, which is waited for so many seconds."""
+        return self.at <= moment <= self.at + within + 2 * _SKEW_SECONDS
 
 
 async def get(connection: AsyncConnection, method_id: str, *, livemode: bool) -> StoredRow | None:
@@ -104,8 +139,28 @@ async def find_makers(
     return {row.mark: Maker(row.principal, row.facts.get("end_user")) for row in rows}
 
 
+async def find_orders(
+    connection: AsyncConnection, stripe_customers: Collection[str], *, since: float
+) -> dict[str, list[Order]]:
+    """Return the subscriptions that were asked for since a moment for these customers, by Stripe's id of each."""
+    found: dict[str, list[Order]] = {}
+    if not stripe_customers:
+        return found
+    moment = datetime.fromtimestamp(since - _SKEW_SECONDS, tz=UTC)
+    for statement in _ORDERS_OF:
+        for row in await connection.execute(statement, {"stripe_customers": sorted(stripe_customers), "since": moment}):
+            order = Order(
+                Maker(row.principal, row.facts.get("end_user")),
+                row.response_status is not None and row.response_status < _REFUSED,
+                row.facts.get("payment_method"),
+                row.created_at.timestamp() - _SKEW_SECONDS,
+            )
+            found.setdefault(row.stripe_customer_id, []).append(order)
+    return found
+
+
 async def list_page(
-    connection: AsyncConnection, *, livemode: bool, page: Page, customer_id: str | None, kind: str | None
+    connection: AsyncConnection, *, livemode: bool, page: paging.Page, customer_id: str | None, kind: str | None
 ) -> tuple[Sequence[StoredRow], bool]:
     """Return a page of what customers have now, newest first, and whether there are more.
 
@@ -125,7 +180,7 @@ async def list_page(
     if kind is not None:
         statement = statement.where(payment_methods.c.type == kind)
     among = (payment_methods.c.livemode == livemode,)
-    rows, more = await read_page(connection, statement, order=_ORDER, page=page, among=among)
+    rows, more = await paging.read_page(connection, statement, order=_ORDER, page=page, among=among)
     return rows, more
 
 

@@ -13,12 +13,14 @@ Successes count against nothing here. Each dimension bears its own declines and 
   the shop sell on as soon as it ebbs away.
 
 A setup intent tries a card without a charge, so whoever wants one is looked at as one who pays is; its card is unknown
-until the customer's browser confirms it with Stripe directly, as often as it likes. What fails then is counted when the
-event comes (`payment_methods/setup_declines.py`): once, and only where that is within the time that a limit counts.
+until the customer's browser confirms it with Stripe directly, as often as it likes, and so is that of a first payment
+which waits for the browser. What fails then is counted when the event comes (`payment_methods/browser_declines.py`):
+once, and only where that is within the time that a limit counts. A setup intent of ours has a limit of its own, at
+which it is canceled. Beside that, what a browser tries with one secret is stopped by Stripe's own protection alone
+(docs.stripe.com/disputes/prevention/card-testing).
 
-Declines are counted when they are known, so attempts under way side by side may exceed a limit by their number.
-Payments that the customer's browser confirms with Stripe directly do not pass here: Stripe's own protection sees them
-(docs.stripe.com/disputes/prevention/card-testing). While Redis is away nothing is refused.
+Declines are counted when they are known, so attempts under way side by side may exceed a limit by their number. While
+Redis is away nothing is refused, and nothing canceled.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 HOUR: Final = 3600.0
 UNLIMITED: Final = 2**50
 COUNTED: Final = "declines_counted"
+SETUP_INTENT: Final = "declines_setup_intent"
 CARD, END_USER, KEY, ATTEMPTS = "declines_card", "declines_end_user", "declines_key", "attempts_key"
 _WAYS_OUT: Final = {
     CARD: "This card was declined too often: try another one, or this one later",
@@ -109,7 +112,15 @@ class Declines:
         if rules:
             await self._limiter.add(*rules)
 
-    async def count_once(self, event_id: str, payer: Payer, fingerprint: str | None, *, age_seconds: float) -> None:
+    async def count_once(
+        self,
+        event_id: str,
+        payer: Payer,
+        fingerprint: str | None,
+        *,
+        age_seconds: float,
+        setup_intent: str | None = None,
+    ) -> None:
         """Count a decline that an event tells of, however often it does.
 
         Args:
@@ -117,12 +128,22 @@ class Declines:
             payer: who tried the card.
             fingerprint: of the card.
             age_seconds: of the decline: a limit counts it where it counts that far back.
+            setup_intent: of ours, that tried the card.
         """
-        rules = [rule for rule in self._counted(payer, fingerprint) if age_seconds < rule.window_seconds]
+        counted = self._counted(payer, fingerprint)
+        if setup_intent is not None and self._settings.setup_intent_per_hour:
+            counted.append(self._setup_intent(setup_intent, amount=1))
+        rules = [rule for rule in counted if age_seconds < rule.window_seconds]
         if not rules:
             return
         once = Rule(COUNTED, event_id, 1, exact=True, window_seconds=HOUR)
         await self._limiter.check(once, *(rule._replace(limit=UNLIMITED) for rule in rules))
+
+    async def is_used_up(self, setup_intent: str) -> bool:
+        """Return whether a setup intent tried so many cards that it is to be canceled."""
+        if not self._settings.setup_intent_per_hour:
+            return False
+        return not (await self._limiter.check(self._setup_intent(setup_intent, amount=0))).allowed
 
     def _counted(self, payer: Payer, fingerprint: str | None) -> list[Rule]:
         settings = self._settings
@@ -151,6 +172,10 @@ class Declines:
 
     def _card(self, subject: str, *, amount: int) -> Rule:
         return Rule(CARD, subject, self._settings.card_per_hour, exact=True, amount=amount, window_seconds=HOUR)
+
+    def _setup_intent(self, subject: str, *, amount: int) -> Rule:
+        limit = self._settings.setup_intent_per_hour
+        return Rule(SETUP_INTENT, subject, limit, exact=True, amount=amount, window_seconds=HOUR)
 
     def _end_user(self, subject: str, *, amount: int) -> Rule:
         return Rule(END_USER, subject, self._settings.end_user_per_hour, exact=True, amount=amount, window_seconds=HOUR)

@@ -126,6 +126,12 @@ async def create_setup_intent(
     return await retrieve(gateway, "setup_intents", id_in(answer.object)) if answer.replayed else answer.object
 
 
+async def cancel_setup_intent(gateway: StripeGateway, setup_intent_id: str, *, key: str) -> JsonObject:
+    """Cancel a setup intent that has not ended (docs.stripe.com/api/setup_intents/cancel)."""
+    path = ("setup_intents", setup_intent_id, "cancel")
+    return await gateway.request("cancel_setup_intent", "post", *path, idempotency_key=key)
+
+
 async def find_setup_intent(gateway: StripeGateway, *, customer: str, metadatum: tuple[str, str]) -> JsonObject | None:
     """Return the customer's setup intent with this metadatum (docs.stripe.com/api/setup_intents/list)."""
     name, value = metadatum
