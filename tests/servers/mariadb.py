@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import ServerProcess, free_port, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +99,7 @@ class MariaDBServer:
     def remove(self) -> None:
         """Stop and remove the data."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
     def url(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
         """Return the address of a database."""

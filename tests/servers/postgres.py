@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import psutil  # type: ignore[import-untyped]
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import ServerProcess, free_port, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +140,7 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop and remove the data."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
     def pause(self) -> None:
         """Freeze the postmaster."""
