@@ -15,7 +15,6 @@ from payment_service.mirror import customer, payment_method, setup_intent
 from payment_service.operations.recorder import ObjectRecorder
 from payment_service.operations.service import Operations, driver
 from payment_service.operations.steps import Steps
-from payment_service.operations.unattended import Unattended
 from payment_service.payment_methods import changes, setup_cancellation, setup_intents
 from payment_service.payment_methods.listing import Listing
 from payment_service.payment_methods.service import PaymentMethods
@@ -46,7 +45,6 @@ class Billing(NamedTuple):
     """The parts."""
 
     operations: Operations
-    unattended: Unattended
     catalog: Catalog
     customers: Customers
     customer_creation: CustomerCreation
@@ -104,17 +102,8 @@ def build_billing(
     )
     listing = Listing(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
     methods = PaymentMethods(database, operations=operations, listing=listing, limits=limits, livemode=livemode)
-    return Billing(
-        operations=operations,
-        unattended=Unattended(database, clock=clock, recovery=recovery, settings=settings.work),
-        catalog=catalog,
-        customers=customers,
-        customer_creation=CustomerCreation(operations, clock=clock, livemode=livemode),
-        selection=selection,
-        payment_methods=methods,
-        declines=declines,
-        subscriptions=subscriptions,
-    )
+    creation = CustomerCreation(operations, clock=clock, livemode=livemode)
+    return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions)
 
 
 def _limits(settings: Settings, limiter: Limiter) -> tuple[Declines, CreationLimits]:

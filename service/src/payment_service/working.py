@@ -12,6 +12,7 @@ from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
 from payment_service.feed.sequencer import POLL_SECONDS, TRIM_SECONDS
 from payment_service.operations.people import MOVE_SECONDS, Mover
+from payment_service.operations.unattended import Unattended
 from payment_service.payment_methods.browser_declines import BrowserDeclines
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
@@ -55,6 +56,7 @@ def build_worker(
     )
     importer = Importer(database, gateway, budget=budget, clock=clock, livemode=settings.stripe.livemode)
     erasure = Erasure(database, steps=(partial(forget_events, clock=clock),), waits=waits, clock=clock)
+    unattended = Unattended(database, clock=clock, recovery=recovery, settings=settings.work)
     duties = (
         Duty(POLL_SECONDS, sequencer.look),
         Duty(TRIM_SECONDS, sequencer.trim),
@@ -70,7 +72,7 @@ def build_worker(
         database,
         gateway,
         budget=budget,
-        declines=BrowserDeclines(billing.declines, billing.unattended, clock=clock, livemode=settings.stripe.livemode),
+        declines=BrowserDeclines(billing.declines, unattended, clock=clock, livemode=settings.stripe.livemode),
         operations=billing.operations,
         listener=Listener.to(database, settings=settings.database),
         clock=clock,
