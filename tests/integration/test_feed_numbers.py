@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+PATIENT_SECONDS = 600
+"""After which each database is asked for what is missing: MariaDB's statements of two minutes and less have ended."""
 ROW = {"object_type": "thing", "before": None, "after": None, "cause": "c", "created_at": datetime.now(tz=UTC)}
 
 
@@ -81,8 +83,9 @@ async def test_a_row_that_is_committed_late_has_its_number_then(database: Databa
         async with database.transaction() as connection:
             await write(connection, "quick")
         await number_rows(database, clock=clock)
-        clock.advance(5)
-        await number_rows(database, clock=clock)
+        clock.advance(PATIENT_SECONDS)
+        for _ in range(2):  # who writes is asked for, and still writes
+            await number_rows(database, clock=clock)
         assert await told(database) == [(1, "quick")]
         assert await missing(database)
     assert await number_rows(database, clock=clock) == (1, False)
@@ -99,7 +102,7 @@ async def test_the_number_of_a_row_that_was_rolled_back_is_given_up(database: Da
     async with database.transaction() as connection:
         await write(connection, "a")
     await number_rows(database, clock=clock)
-    clock.advance(5)
+    clock.advance(PATIENT_SECONDS)
     await number_rows(database, clock=clock)
     assert await missing(database) == []
     assert await told(database) == [(1, "a")]
@@ -111,7 +114,8 @@ async def test_what_is_past_its_retention_loses_its_number_and_the_count_goes_on
         await write(connection, "a", "b", "c")
     assert await sequencer.number_all() == 3
     async with database.transaction() as connection:
-        await connection.execute(delete(outbox).where(outbox.c.seq < select(func.max(outbox.c.seq)).scalar_subquery()))
+        last = (await connection.execute(select(func.max(outbox.c.seq)))).scalar_one()
+        await connection.execute(delete(outbox).where(outbox.c.seq < last))
     await sequencer.trim()
     async with database.transaction() as connection:
         await write(connection, "d")

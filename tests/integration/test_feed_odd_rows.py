@@ -28,7 +28,7 @@ SIZES = (1, 7, 100)
 @pytest.fixture
 async def rows(stack: Stack) -> list[Row]:
     database = stack.parts.database
-    made = odd_rows.mixed(sqlite=database.dialect.name == "sqlite")
+    made = odd_rows.mixed(database.dialect.name)
     async with database.transaction() as connection:
         await odd_rows.write(connection, made, now=stack.clock.now())
     await stack.parts.sequencer.number_all()

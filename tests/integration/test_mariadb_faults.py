@@ -93,6 +93,17 @@ async def test_a_killed_connection_is_unavailable_and_the_next_is_another(
         await lock(connection, "a")
 
 
+async def test_a_connection_that_the_server_has_ended_meanwhile_is_not_handed_out(
+    database: Database, mariadb_server: MariaDBServer
+) -> None:
+    async with database.transaction() as connection:
+        number = (await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one()
+    mariadb_server.execute(f"KILL CONNECTION {number}")
+    await asyncio.sleep(0.5)
+    async with database.transaction() as connection:
+        assert (await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one() != number
+
+
 async def test_a_server_that_became_read_only_is_left_until_it_takes_writes(
     database: Database, mariadb_server: MariaDBServer
 ) -> None:

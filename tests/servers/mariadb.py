@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROGRAM: Final = Path("/usr/sbin/mariadbd")
 FAST: Final = {"innodb-flush-log-at-trx-commit": "0", "innodb-doublewrite": "0", "sync-binlog": "0"}
 DURABLE: Final = {"innodb-flush-log-at-trx-commit": "1"}
+TLS: Final = {"ssl-cert": "server.crt", "ssl-key": "server.key", "require-secure-transport": "ON"}
+"""Of the certificate that it was given, from the folder of its data; only the socket is taken in plain text."""
 USER: Final = "payments"
 PASSWORD: Final = "mariadb-password"
 
@@ -71,6 +73,15 @@ class MariaDBServer:
             f"CREATE USER {USER}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
             f"GRANT ALL ON *.* TO {USER}@'127.0.0.1' WITH GRANT OPTION;\n"
         )
+
+    def take_certificate(self, certificate: Path, key: Path) -> None:
+        """Have it where the settings `TLS` name it: call it before the start."""
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            target = self.folder / "data" / name
+            shutil.copy(source, target)
+            target.chmod(0o600)
+            if user := server_user():
+                shutil.chown(target, user, "nogroup")
 
     def start(self) -> None:
         """Start and wait until it takes queries."""

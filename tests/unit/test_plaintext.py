@@ -8,7 +8,7 @@ import pytest
 
 from payment_operator import plaintext as operators
 from payment_service.config import plaintext
-from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear
+from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear, verified
 
 
 def test_service_and_operator_hold_the_same_file() -> None:
@@ -66,6 +66,22 @@ def test_this_machine_needs_no_encryption(url: str) -> None:
 )
 def test_any_host_elsewhere_counts(url: str, host: str) -> None:
     assert database_in_the_clear(url).endswith(f" to {host}")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mariadb://app:pass@db/shop", ""),
+        ("mariadb://app:pass@db/shop?ssl-mode=VERIFY_CA", ""),
+        ("mysql://app:pass@db/shop?ssl-mode=DISABLED", "ssl-mode=DISABLED to db"),
+        ("mariadb+asyncmy://app:pass@localhost,db-2:3307/shop?ssl-mode=Preferred", "ssl-mode=Preferred to db-2"),
+        ("mariadb://app:pass@127.0.0.1/shop?ssl-mode=DISABLED", ""),
+    ],
+)
+def test_mariadb_is_encrypted_unless_its_address_says_otherwise(url: str, told: str) -> None:
+    assert database_in_the_clear(url, unsaid="disable") == told
+    assert verified(url).startswith("ssl-mode=VERIFY_IDENTITY")
+    assert verified("postgresql://db/shop").startswith("sslmode=verify-full")
 
 
 def test_what_libpq_takes_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:

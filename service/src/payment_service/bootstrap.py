@@ -163,7 +163,8 @@ def _database(settings: Settings, invalidations: Invalidations | None, *, clock:
         if invalidations is not None:
             _forget_subscriptions(invalidations, changes)
 
-    database = Database.from_settings(settings.database, on_change=changed)
+    bell = invalidations.client if invalidations else None
+    database = Database.from_settings(settings.database, on_change=changed, bell=bell)
     sequencer = Sequencer(database, clock=clock)
     return database, sequencer
 

@@ -136,12 +136,20 @@ def config() -> None:
 
 
 @config.command()
-def check() -> None:
+@click.option("--connect", is_flag=True, help="Also log in to each database, and look whether it is fit.")
+def check(*, connect: bool) -> None:
     """Print every problem of the settings, and what they are. Secrets are masked; nothing is started."""
-    from payment_service.config.report import report  # noqa: PLC0415 - loaded for this command only
+    from payment_service.cli_settings import SETTINGS_REFUSED, unfit_databases  # noqa: PLC0415 - for this command only
+    from payment_service.config.report import report  # noqa: PLC0415 - as above
 
-    for name, value in report(_settings()):
+    settings = _settings()
+    for name, value in report(settings):
         echo(f"{name} = {value}")
+    problems = asyncio.run(unfit_databases(settings)) if connect else []
+    for problem in problems:
+        echo(problem, err=True)
+    if problems:
+        sys.exit(SETTINGS_REFUSED)
     echo("The settings are usable.")
 
 

@@ -6,15 +6,16 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from payment_service.config.checks import NEEDED
+from payment_service.config.checks import NEEDED, database_urls
 from payment_service.config.settings import Settings
 from payment_service.errors import PaymentsError, SettingsError
 from payment_service.http.failures import to_problem
 from payment_service.observability.logging import configure_logging
+from payment_service.observability.redaction import redact
 from payment_service.printing import Failed, echo
-from payment_service.storage.database import Database, is_busy, is_unavailable
+from payment_service.storage.database import Database, create_engine, is_busy, is_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -65,3 +66,22 @@ def with_database(
         if not (is_busy(error) or is_unavailable(error)):
             raise
         raise Failed(to_problem(error).detail) from error
+
+
+async def unfit_databases(settings: Settings) -> list[str]:
+    """Log in at every address of a database; return what each that cannot be used says, by setting."""
+    problems = []
+    for name, url in database_urls(settings):
+        if not url:
+            continue
+        replica = url is settings.database.replica_url
+        engine = create_engine(url, settings=settings.database, application_name="payments-config", replica=replica)
+        try:
+            async with engine.connect():
+                pass
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises is the answer
+            said = error.orig if isinstance(error, DBAPIError) else error
+            problems.append(redact(f"{name}: {str(said) or type(said).__name__}"))
+        finally:
+            await engine.dispose()
+    return problems

@@ -67,6 +67,20 @@ def test_a_database_in_plain_text_is_refused_by_name_with_the_fix(setting: str, 
     assert problems({setting: PLAIN}, database=database | {"allowPlaintext": True}) == []
 
 
+def test_mariadb_is_taken_encrypted_and_in_plain_text_is_told_its_own_fix() -> None:
+    address = "mariadb://app:secret-word@db-1,db-2/payments"
+    assert problems({"DATABASE_URL": address}) == []
+    (told,) = problems({"DATABASE_URL": f"{address}?ssl-mode=DISABLED"})
+    assert told.startswith("DATABASE_URL: ssl-mode=DISABLED to db-1 may be unencrypted; set ssl-mode=VERIFY_IDENTITY")
+
+
+def test_a_rotation_of_roles_is_refused_where_the_database_is_mariadb() -> None:
+    rotation = {"mode": "AlternatingRoles", "roles": ["a", "b"], "adminSecretRef": {"name": "payments"}}
+    found = {"DATABASE_URL": "mariadb://app@db/payments", "DATABASE_ADMIN_URL": f"{PLAIN}?sslmode=require"}
+    (told,) = problems(found, database={"rotation": rotation})
+    assert told.startswith("DATABASE_URL: spec.database.rotation alternates roles of PostgreSQL")
+
+
 @pytest.mark.parametrize("setting", ["DATABASE_URL", "REDIS_URL"])
 def test_no_part_of_a_password_is_told_as_a_host(setting: str) -> None:
     scheme = "redis" if setting == "REDIS_URL" else "postgresql"

@@ -67,7 +67,14 @@ def test_what_a_process_does_not_use_must_still_be_right() -> None:
     ("name", "value"),
     [
         ("DATABASE_URL", "sqlite:///payments.sqlite3"),
-        ("DATABASE_URL", "mysql://db/payments"),
+        ("DATABASE_URL", "oracle://db/payments"),
+        ("DATABASE_URL", "mariadb://payments@db"),
+        ("DATABASE_URL", "mariadb://payments@db/payments?ssl-mode=DISABLED"),
+        ("DATABASE_URL", "mysql://payments@db/payments?ssl-mode=preferred"),
+        ("DATABASE_URL", "mariadb://payments@db/payments?sslmode=verify-full"),
+        ("DATABASE_URL", "mariadb://payments:p/w@db/payments"),
+        ("DATABASE_REPLICA_URL", "mariadb://payments@db/payments"),
+        ("DATABASE_MIGRATION_URL", "mariadb://owner@db/payments"),
         ("DATABASE_REPLICA_URL", "sqlite:///replica.sqlite3"),
         ("REDIS_URL", "memcached://cache"),
         ("STRIPE_SECRET_KEY", "pk_live_publishable"),
@@ -114,6 +121,19 @@ def test_an_unsafe_setting_is_refused_by_name(name: str, value: str) -> None:
 def test_networks_of_proxies_are_accepted() -> None:
     proxies = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,127.0.0.0/8,130.211.0.0/22,fd00::/8,2606:4700::/32"
     assert len(Settings.from_env(PRODUCTION | {"PAYMENTS_TRUSTED_PROXIES": proxies}).http.trusted_proxies) == 8
+
+
+@pytest.mark.parametrize("mode", ["", "?ssl-mode=VERIFY_IDENTITY", "?ssl-mode=verify_ca", "?ssl-mode=REQUIRED"])
+def test_mariadb_on_several_hosts_is_accepted(mode: str) -> None:
+    address = f"mariadb://payments:secret@db-1,db-2:3307/payments{mode}"
+    assert Settings.from_env(PRODUCTION | {"DATABASE_URL": address}).production
+
+
+def test_mariadb_in_plain_text_is_told_how_it_is_encrypted() -> None:
+    (said,) = problems(DATABASE_URL="mariadb://payments@127.0.0.1,db-2/payments?ssl-mode=DISABLED")
+    assert said.startswith("DATABASE_URL: ssl-mode=DISABLED to db-2 may be unencrypted; set ssl-mode=VERIFY_IDENTITY")
+    here = {"DATABASE_URL": "mariadb://payments@127.0.0.1/payments"}
+    assert Settings.from_env(PRODUCTION | here).production
 
 
 def test_plain_text_is_accepted_where_a_setting_says_so() -> None:

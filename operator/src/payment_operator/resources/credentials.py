@@ -13,7 +13,7 @@ import msgspec
 from payment_operator import names
 from payment_operator.api.environment import Environment
 from payment_operator.api.fields import SecretRef
-from payment_operator.plaintext import VERIFY, database_in_the_clear, misread, redis_in_the_clear
+from payment_operator.plaintext import VERIFY, database_in_the_clear, is_mariadb, misread, redis_in_the_clear, verified
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.secret_keys import SECRET_KEY, secret_key_problems, split
 
@@ -28,6 +28,7 @@ HOT: Final = frozenset({WEBHOOK, SECRET_KEY, MIGRATION, ADMIN_URL})
 """Settings whose change is no release: pods, Jobs or the operator read them anew."""
 _OR: Final = "or where the network itself encrypts spec."
 _ALLOW: Final = ".allowPlaintext: true"
+_ROLES: Final = "spec.database.rotation alternates roles of PostgreSQL; with MariaDB set its mode to None"
 _FORM: Final = re.compile(r"[A-Za-z0-9_]{8,255}")
 _PREFIXES: Final = {"Test": ("sk_test_", "rk_test_"), "Live": ("sk_live_", "rk_live_")}
 
@@ -137,6 +138,7 @@ def _authority(spec: Environment, found: Manifest | None) -> tuple[str, list[str
 def _checked(spec: Environment, values: dict[str, str]) -> tuple[str, ...]:
     addresses = (DATABASE, REPLICA, MIGRATION, ADMIN_URL, "REDIS_URL")
     wrong = [f"{name}: {found}" for name in addresses if (found := misread(values.get(name, "")))]
+    wrong += [f"{name}: {_ROLES}" for name in values if ADMIN_URL in values and is_mariadb(values[name])]
     return (*(wrong or _in_the_clear(spec, values)), *secret_key_problems(split(values[SECRET_KEY])))
 
 
@@ -145,8 +147,9 @@ def _in_the_clear(spec: Environment, values: dict[str, str]) -> Iterator[str]:
     if not spec.database.allow_plaintext:
         unsaid = VERIFY if spec.database.ca else ""
         for setting in (DATABASE, REPLICA, MIGRATION, ADMIN_URL):
-            if found := database_in_the_clear(values.get(setting, ""), unsaid=unsaid):
-                fix = f"set sslmode=verify-full (or require), {_OR}database{_ALLOW}"
+            url = values.get(setting, "")
+            if found := database_in_the_clear(url, unsaid=unsaid):
+                fix = f"set {verified(url)}, {_OR}database{_ALLOW}"
                 yield f"{setting}: {found} may be unencrypted; {fix}"
     if not spec.redis.allow_plaintext and (found := redis_in_the_clear(values["REDIS_URL"])):
         yield f"REDIS_URL: {found} is unencrypted; use rediss://, {_OR}redis{_ALLOW}"

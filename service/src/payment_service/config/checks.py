@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear
+from payment_service.config.plaintext import database_in_the_clear, misread, redis_in_the_clear, verified
 from payment_service.http.addresses import parse_network, too_wide
 from payment_service.observability.tracing import available
 from payment_service.storage import dialects
@@ -25,13 +26,14 @@ PLAINTEXT: Final = ("database", "redis")
 """What `PAYMENTS_ALLOW_PLAINTEXT` may name."""
 _ALLOW: Final = "where the network itself encrypts PAYMENTS_ALLOW_PLAINTEXT="
 STRIPE_HOST: Final = "api.stripe.com"
+_SERVER: Final = "set postgresql://user:password@host:5432/database (or mariadb://)"
 _ENVIRONMENT_NAME: Final = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 _ENVIRONMENT_UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _STRIPE_KEY = re.compile(r"^(?:sk|rk)_(?P<mode>test|live)_\w+$")
 
 
 NEEDED: Final[dict[str, tuple[Callable[[Settings], Secret], str]]] = {
-    "DATABASE_URL": (lambda s: s.database.url, "set postgresql://user:password@host:5432/database"),
+    "DATABASE_URL": (lambda s: s.database.url, _SERVER),
     "REDIS_URL": (
         lambda s: s.redis_url,
         "set rediss://host:6379/0 (or rediss+cluster://, rediss+sentinel://)",
@@ -127,7 +129,7 @@ def secret_key_problems(values: tuple[str, ...]) -> Iterator[str]:
 
 def check_database(settings: Settings) -> Iterator[str]:
     """Production needs a server: a file serves one process."""
-    for name, secret in _database_urls(settings):
+    for name, secret in database_urls(settings):
         yield from _database_url_problems(name, secret.reveal(), production=settings.production)
 
 
@@ -139,12 +141,10 @@ def _database_url_problems(name: str, url: str, *, production: bool) -> Iterator
     except dialects.UnsupportedDatabase as error:
         yield f"{name}: {error}"
         return
-    if production and dialect.is_server and not dialect.is_promised:
-        yield f"{name}: {dialect.title} is for development so far; use postgresql://"
-    elif dialect.is_server and (wrong := misread(url)):
+    if dialect.is_server and (wrong := misread(url) or dialect.misread(url)):
         yield f"{name}: {wrong}"
     elif production and not dialect.is_server:
-        yield f"{name}: SQLite is for development; set postgresql://user:password@host:5432/database"
+        yield f"{name}: SQLite is for development; {_SERVER}"
 
 
 def check_redis(settings: Settings) -> Iterator[str]:
@@ -158,6 +158,19 @@ def check_redis(settings: Settings) -> Iterator[str]:
         yield f"REDIS_URL: {wrong}"
 
 
+def check_one_kind(settings: Settings) -> Iterator[str]:
+    """All addresses are of one database: what one kind has written, another cannot read, lag or migrate."""
+    kinds: dict[str, str] = {}
+    for name, secret in database_urls(settings):
+        with suppress(dialects.UnsupportedDatabase):
+            if url := secret.reveal():
+                kinds[name] = dialects.of_url(url).title
+    first = kinds.get("DATABASE_URL")
+    for name, kind in kinds.items():
+        if first and kind != first:
+            yield f"{name}: {kind}, but DATABASE_URL is {first}; both are addresses of one database"
+
+
 def check_plaintext(settings: Settings) -> Iterator[str]:
     """No password and nobody's data crosses a network unencrypted in production, unless a setting says that it may."""
     allowed = settings.allow_plaintext
@@ -166,16 +179,17 @@ def check_plaintext(settings: Settings) -> Iterator[str]:
     if not settings.production:
         return
     if "database" not in allowed:
-        for name, secret in _database_urls(settings):
+        for name, secret in database_urls(settings):
             url = secret.reveal()
             if not misread(url) and (found := database_in_the_clear(url)):
-                yield f"{name}: {found} may be unencrypted; set sslmode=verify-full (or require), or {_ALLOW}database"
+                yield f"{name}: {found} may be unencrypted; set {verified(url)}, or {_ALLOW}database"
     url = settings.redis_url.reveal()
     if "redis" not in allowed and not misread(url) and (found := redis_in_the_clear(url)):
         yield f"REDIS_URL: {found} is unencrypted; use rediss:// (rediss+cluster, rediss+sentinel), or {_ALLOW}redis"
 
 
-def _database_urls(settings: Settings) -> Iterator[tuple[str, Secret]]:
+def database_urls(settings: Settings) -> Iterator[tuple[str, Secret]]:
+    """Yield the settings that hold addresses of the database, and their values."""
     database = settings.database
     yield "DATABASE_URL", database.url
     yield "DATABASE_REPLICA_URL", database.replica_url
@@ -228,6 +242,7 @@ def check_environment(settings: Settings) -> Iterator[str]:
 
 CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_database,
+    check_one_kind,
     check_redis,
     check_plaintext,
     check_stripe_key,

@@ -15,6 +15,9 @@ ENCRYPTING: Final = frozenset({"require", "verify-ca", "verify-full"})
 offers no TLS (postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION)."""
 VERIFY: Final = "verify-full"
 """What an address means that names no mode, where the authority of the server's certificate is given."""
+MARIADB: Final = frozenset({"mysql", "mariadb"})
+MARIADB_PLAIN: Final = frozenset({"disabled", "preferred"})
+"""What MariaDB's addresses call it; one that names no mode is verified (`storage/dialects/mysql_address.py`)."""
 REDIS_IN_THE_CLEAR: Final = frozenset({"redis", "redis+cluster", "redis+sentinel"})
 
 
@@ -31,12 +34,16 @@ def misread(url: str) -> str:
 
 
 def database_in_the_clear(url: str, *, unsaid: str = "") -> str:
-    """Return what is wrong with a PostgreSQL address, such as `sslmode=prefer to db.example.com`; empty: nothing.
+    """Return what is wrong with a database's address, such as `sslmode=prefer to db.example.com`; empty: nothing.
 
-    Unix sockets and this machine's own addresses leave no wire to listen on. `unsaid` is the mode of an address that
-    names none; empty: what this process's environment says.
+    Unix sockets and this machine's own addresses leave no wire to listen on. `unsaid` is the mode of a PostgreSQL
+    address that names none; empty: what this process's environment says.
     """
     query = parse_qs(url.partition("?")[2].partition("#")[0])
+    if is_mariadb(url):
+        said = [mode for mode in query.get("ssl-mode", []) if mode.lower() in MARIADB_PLAIN]
+        away = [host for host in _hosts(url) if not is_here(host)]
+        return f"ssl-mode={said[0]} to {away[0]}" if said and away else ""
     mode = (query.get("sslmode") or [unsaid or os.environ.get("PGSSLMODE") or "prefer"])[-1]
     if mode in ENCRYPTING:
         return ""
@@ -44,6 +51,16 @@ def database_in_the_clear(url: str, *, unsaid: str = "") -> str:
     hosts = named or (["a service file's host"] if "service" in query else [os.environ.get("PGHOST", "")])
     away = [host for host in hosts if not is_here(host)]
     return f"sslmode={mode} to {away[0]}" if away else ""
+
+
+def verified(url: str) -> str:
+    """Return what an address of a database says when its server is to be verified, or at least to encrypt."""
+    return "ssl-mode=VERIFY_IDENTITY (or REQUIRED)" if is_mariadb(url) else f"sslmode={VERIFY} (or require)"
+
+
+def is_mariadb(url: str) -> bool:
+    """Whether an address is MariaDB's."""
+    return url.partition("://")[0].partition("+")[0] in MARIADB
 
 
 def redis_in_the_clear(url: str) -> str:

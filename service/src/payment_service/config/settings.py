@@ -33,10 +33,11 @@ DEVELOPMENT_WEBHOOK_SECRET = "whsec_development"  # noqa: S105 - the in-process 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
-    """PostgreSQL (or SQLite in development)."""
+    """PostgreSQL or MariaDB (or SQLite in development)."""
 
     url: Secret
-    """`DATABASE_URL`: `postgresql://user:password@host1,host2:5432/name?sslmode=verify-full`, or `sqlite:///file`."""
+    """`DATABASE_URL`: `postgresql://user:password@host1,host2:5432/name?sslmode=verify-full`,
+    `mariadb://user:password@host1,host2:3306/name?ssl-mode=VERIFY_IDENTITY`, or `sqlite:///file`."""
     replica_url: Secret
     """`DATABASE_REPLICA_URL`: serves reads that may lag; empty: the primary serves them."""
     migration_url: Secret

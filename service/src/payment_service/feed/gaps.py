@@ -8,7 +8,7 @@ ones that were writing at any moment after it was found missing.
 from __future__ import annotations
 
 import bisect
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 Range = tuple[int, int]
 """The first and the last of numbers in a row."""
-ASK_AFTER_SECONDS: Final = 1.0
-"""Most missing numbers come by themselves; who writes is asked for the others."""
-BLIND_SECONDS: Final = 86_400.0
-"""Where nobody tells who writes: no transaction of ours, nor of the servers' defaults, lasts for a day."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,32 +45,32 @@ def without(ranges: Iterable[Range], found: Sequence[int]) -> tuple[Range, ...]:
     return tuple(left)
 
 
-def asks(missing: Iterable[Missing], *, now: float) -> bool:
-    """Tell whether it is time to ask who writes."""
-    return any(now - part.since >= ASK_AFTER_SECONDS for part in missing)
+def asks(missing: Iterable[Missing], *, patience: float, now: float) -> bool:
+    """Tell whether it is time to ask who writes: most missing numbers come by themselves before."""
+    return any(now - part.since >= patience for part in missing)
 
 
 def settle(
-    missing: Iterable[Missing], found: Sequence[int], *, writers: frozenset[str] | None, now: float
+    missing: Iterable[Missing], found: Sequence[int], *, writers: frozenset[str] | None, patience: float, now: float
 ) -> tuple[Missing, ...]:
     """Return what is still missing.
 
     Args:
         missing: what was before.
         found: what has come of it, ascending, as seen after `writers` were asked for.
-        writers: who writes, if that was asked and could be told.
+        writers: who writes; None: that was not asked.
+        patience: for how many seconds a number is waited for, before it counts who writes.
         now: the present time, in seconds since the epoch.
     """
-    settled = (_settle(part, found, writers=writers, now=now) for part in missing)
+    settled = (_settle(part, found, writers=writers, old=now - part.since >= patience) for part in missing)
     return tuple(part for part in settled if part is not None)
 
 
-def _settle(part: Missing, found: Sequence[int], *, writers: frozenset[str] | None, now: float) -> Missing | None:
+def _settle(part: Missing, found: Sequence[int], *, writers: frozenset[str] | None, old: bool) -> Missing | None:
     ranges = without(part.ranges, found)
     may_come = part.writers
-    if writers is not None and now - part.since >= ASK_AFTER_SECONDS:
+    if writers is not None and old:
         may_come = tuple(sorted(writers if may_come is None else writers.intersection(may_come)))
-    forgotten = may_come is None and now - part.since >= BLIND_SECONDS
-    if not ranges or may_come == () or forgotten:
+    if not ranges or may_come == ():
         return None
     return Missing(since=part.since, ranges=ranges, writers=may_come)

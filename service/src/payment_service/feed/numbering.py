@@ -9,7 +9,7 @@ reads, and a row has the same one for ever (docs/decisions/0010-one-order-of-eve
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.feed.gaps import Range
     from payment_service.storage.database import Database
+    from payment_service.storage.dialects.interface import Look
 
 BATCH: Final = 2_000
 """Rows of one pass at most, late ones aside."""
@@ -94,13 +95,12 @@ async def _pass(connection: AsyncConnection, position: Position, *, clock: Clock
     The three looks stand in this order: who had ended before the first is seen by the second and third; and whatever
     was committed before a row of the second began is seen by the second or the third.
     """
-    now, writers = clock.timestamp(), None
-    if gaps.asks(position.missing, now=now):
-        writers = await dialect_of(connection).open_writers(connection, outbox)
+    now, look = clock.timestamp(), partial(_find_late, [part for group in position.missing for part in group.ranges])
+    patience, writers = await _writers(connection, position, look=look, now=now)
     fresh = list((await connection.execute(_NEW, {"seen": position.seen})).scalars())
-    late = await _find_late(connection, [part for group in position.missing for part in group.ranges])
+    late = await look(connection)
     seqs = [*late, *fresh]
-    left = gaps.settle(position.missing, late, writers=writers, now=now)
+    left = gaps.settle(position.missing, late, writers=writers, patience=patience, now=now)
     if passed_by := gaps.between(position.seen, fresh):
         left = (*left, Missing(since=now, ranges=passed_by))
     reached = Position(sequence=position.sequence + len(seqs), seen=fresh[-1] if fresh else position.seen, missing=left)
@@ -112,7 +112,20 @@ async def _pass(connection: AsyncConnection, position: Position, *, clock: Clock
     return Passed(len(seqs), more=len(fresh) == BATCH)
 
 
-async def _find_late(connection: AsyncConnection, ranges: Sequence[Range]) -> list[int]:
+async def _writers(
+    connection: AsyncConnection, position: Position, *, look: Look, now: float
+) -> tuple[float, frozenset[str] | None]:
+    """Return for how long numbers are waited for, and who writes where some are missing for longer."""
+    if not position.missing:
+        return 0.0, None
+    dialect = dialect_of(connection)
+    patience = await dialect.patience(connection)
+    if not gaps.asks(position.missing, patience=patience, now=now):
+        return patience, None
+    return patience, await dialect.open_writers(connection, outbox, rows=look)
+
+
+async def _find_late(ranges: Sequence[Range], connection: AsyncConnection) -> list[int]:
     """Return the rows that have come of missing numbers, ascending."""
     found: list[int] = []
     for part in _parts(ranges):

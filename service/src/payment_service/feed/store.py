@@ -6,13 +6,14 @@ from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sqlalchemy import bindparam, delete, func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
 from payment_service.feed.states import ToldChange, joined
 from payment_service.mirror.registry import KINDS as MIRRORED
 from payment_service.storage.column_types import lenient
 from payment_service.storage.feed_table import feed
 from payment_service.storage.personal_tables import personal_data
+from payment_service.storage.statements import RemoveRows
 from payment_service.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ Name = tuple[str, str]
 _LAST: Final = select(func.coalesce(func.max(feed.c.sequence), 0))
 _OLDEST: Final = select(func.min(outbox.c.seq))
 _FIRST_KEPT: Final = select(func.min(feed.c.sequence)).where(feed.c.outbox_seq >= _OLDEST.scalar_subquery())
-_TRIM: Final = delete(feed).where(
-    feed.c.sequence.in_(select(feed.c.sequence).order_by(feed.c.sequence).limit(bindparam("limit"))),
-    feed.c.outbox_seq < _OLDEST.scalar_subquery(),
+_TRIM: Final = RemoveRows(
+    feed,
+    select(feed.c.sequence).order_by(feed.c.sequence).limit(bindparam("limit")),
+    where=(feed.c.outbox_seq < _OLDEST.scalar_subquery(),),
 )
 """The row of the highest number stays whatever goes, for there is nothing above it."""
 _NAMED: Final = (
@@ -84,7 +86,7 @@ async def first_kept(connection: AsyncConnection) -> int | None:
 
 async def trim(connection: AsyncConnection, *, limit: int) -> int:
     """Remove at most so many numbers of rows that are past their retention, and return how many."""
-    return (await connection.execute(_TRIM, {"limit": limit})).rowcount
+    return await _TRIM.run(connection, {"limit": limit})
 
 
 async def place_at(connection: AsyncConnection, sequence: int) -> Place | None:

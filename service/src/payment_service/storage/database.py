@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from payment_service.caching.redis import RedisClient
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
     from payment_service.shares import Share
@@ -56,6 +57,7 @@ class Database:
             because the database's own waiting polls and sleeps.
         replica: serves `read(may_lag=True)`; while it cannot be reached, or is None, the engine itself does.
         on_change: called after each commit with the rows that it changed.
+        bell: the Redis that tells other processes what a database without notifications cannot; None: nobody does.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Database:
         *,
         replica: AsyncEngine | None = None,
         on_change: Callable[[set[Change]], None] | None = None,
+        bell: RedisClient | None = None,
     ) -> None:
         self.engine = engine
+        self.bell = bell
         self._replica = replica
         self._shares, self._replica_shares = _shares(engine), _shares(replica)
         self._replica_away_until = float("-inf")
@@ -82,15 +86,16 @@ class Database:
         *,
         application_name: str = "payments",
         on_change: Callable[[set[Change]], None] | None = None,
+        bell: RedisClient | None = None,
     ) -> Database:
         """Build the pool that `settings` describe; nothing connects yet."""
         engine = create_engine(settings.url, settings=settings, application_name=application_name)
         if not settings.replica_url:
-            return cls(engine, on_change=on_change)
+            return cls(engine, on_change=on_change, bell=bell)
         replica = create_engine(
             settings.replica_url, settings=settings, application_name=application_name, replica=True
         )
-        return cls(engine, replica=replica, on_change=on_change)
+        return cls(engine, replica=replica, on_change=on_change, bell=bell)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

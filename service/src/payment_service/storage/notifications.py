@@ -1,5 +1,6 @@
-"""LISTEN and NOTIFY: wake the workers when events were stored, and who waits for events of ours.
+"""LISTEN and NOTIFY, or Redis: wake the workers when events were stored, and who waits for events of ours.
 
+Where the database tells nobody, as MariaDB, Redis does.
 They save waiting only (postgresql.org/docs/current/sql-notify.html): who misses one finds the row at the next poll. So
 a notification is sent beside the transaction, not in it, where it would let one commit at a time through; and at most
 one is under way in a process.
@@ -18,6 +19,7 @@ from payment_service.tasks import begin, end
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from payment_service.caching.redis import RedisClient
     from payment_service.config.settings import DatabaseSettings
     from payment_service.storage.database import Database
     from payment_service.storage.dialects.interface import Subscription
@@ -35,7 +37,7 @@ log = structlog.get_logger("payments")
 
 
 class Notifier:
-    """Tells those who listen that there is something to do; does nothing where a database tells nobody."""
+    """Tells those who listen that there is something to do; does nothing where nobody would tell."""
 
     def __init__(self, database: Database, *, channel: str = CHANNEL) -> None:
         self._database = database
@@ -45,7 +47,7 @@ class Notifier:
 
     def notify(self) -> None:
         """Send soon; the caller does not wait."""
-        if not self._database.dialect.notifies:
+        if not (self._database.dialect.notifies or self._database.bell):
             return
         self._wanted = True
         if self._sending is None:
@@ -56,6 +58,8 @@ class Notifier:
         if self._database.dialect.notifies:
             async with self._database.read() as connection:
                 await connection.execute(self._database.dialect.notification(self._channel))
+        elif self._database.bell is not None:
+            await self._database.bell.publish(self._channel, "")
 
     async def _send_wanted(self) -> None:
         try:
@@ -78,37 +82,42 @@ class Listener:
     """Calls back for every notification, on a connection of its own that is opened again when it breaks.
 
     Args:
-        subscribe: opens a connection, given what to call; None: there is nothing to listen to.
+        listen: calls back, given what to call, until the event, or raises when the connection breaks; None: there is
+            nothing to listen to.
     """
 
-    def __init__(self, subscribe: Callable[[Callable[[], None]], Awaitable[Subscription]] | None) -> None:
-        self._subscribe = subscribe
+    def __init__(self, listen: Callable[[Callable[[], None], asyncio.Event], Awaitable[None]] | None) -> None:
+        self._listen = listen
 
     @classmethod
     def to(cls, database: Database, *, settings: DatabaseSettings, channel: str = CHANNEL) -> Listener:
-        """Listen to a database, if it tells anybody."""
-        if not database.dialect.notifies:
-            return cls(None)
-
-        def subscribe(wake: Callable[[], None]) -> Awaitable[Subscription]:
-            return database.dialect.subscribe(settings.url, settings=settings, channel=channel, wake=wake)
-
-        return cls(subscribe)
+        """Listen to a database, or to the Redis beside it, if either tells anybody."""
+        if database.dialect.notifies:
+            return cls(partial(_listen, partial(_subscribe, database, settings, channel)))
+        return cls(None if database.bell is None else partial(_listen_to_redis, database.bell, channel))
 
     async def run(self, wake: Callable[[], None], *, stopping: asyncio.Event) -> None:
         """Listen until `stopping`."""
-        while self._subscribe is not None and not stopping.is_set():
+        while self._listen is not None and not stopping.is_set():
             try:
-                await _listen(partial(self._subscribe, wake), wake, stopping)
+                await self._listen(wake, stopping)
             except Exception as error:  # noqa: BLE001 - the polling makes up for it
                 log.warning("listening_interrupted", error=type(error).__name__)
                 await _wait(stopping, RECONNECT_SECONDS)
 
 
+def _subscribe(
+    database: Database, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
+) -> Awaitable[Subscription]:
+    return database.dialect.subscribe(settings.url, settings=settings, channel=channel, wake=wake)
+
+
 async def _listen(
-    subscribe: Callable[[], Awaitable[Subscription]], wake: Callable[[], None], stopping: asyncio.Event
+    subscribe: Callable[[Callable[[], None]], Awaitable[Subscription]],
+    wake: Callable[[], None],
+    stopping: asyncio.Event,
 ) -> None:
-    subscription = await subscribe()
+    subscription = await subscribe(wake)
     try:
         wake()
         checks = 0
@@ -118,6 +127,39 @@ async def _listen(
                 await subscription.check()
     finally:
         subscription.end()
+
+
+async def _listen_to_redis(
+    client: RedisClient, channel: str, wake: Callable[[], None], stopping: asyncio.Event
+) -> None:
+    hearing, stopped = begin(_hear(client, channel, wake)), begin(stopping.wait())
+    try:
+        await asyncio.wait((hearing, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if hearing.done():
+            hearing.result()
+    finally:
+        await end((hearing, stopped))
+
+
+async def _hear(client: RedisClient, channel: str, wake: Callable[[], None]) -> None:
+    """Call back for what comes, the subscription itself too: what was told before is not heard any more.
+
+    Raises:
+        TimeoutError: a ping was not answered for `LOOK_SECONDS`.
+    """
+    await client.initialize()  # a cluster's client must know its nodes before it can subscribe
+    async with client.pubsub() as heard:
+        await heard.subscribe(channel)
+        asked = False
+        while True:
+            message = await heard.get_message(ignore_subscribe_messages=False, timeout=LOOK_SECONDS)
+            if message is None:
+                if asked:
+                    raise TimeoutError
+                await heard.ping()
+            elif message["type"] != "pong":
+                wake()
+            asked = message is None
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -11,7 +11,6 @@ import pytest
 
 from payment_service.config.secrets import Secret
 from payment_service.config.settings import Settings
-from payment_service.errors import SettingsError
 from payment_service.storage import dialects
 from payment_service.storage.dialects.mysql_address import BadAddress, read_address, tls_context
 from payment_service.storage.dialects.mysql_connector import MySQLConnector
@@ -80,22 +79,25 @@ def test_each_mode_holds_the_handshake_to_what_it_says(mode: str, verifies: ssl.
     assert tls_context(read_address(f"{LOGIN}host/shop?ssl-mode=DISABLED")) is None
 
 
-@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
-def test_production_refuses_what_is_not_finished(scheme: str) -> None:
-    address = {"DATABASE_URL": f"{scheme}://payments@host/shop"}
-    Settings.from_env({"ENVIRONMENT": "development", **address}, needs=())
-    with pytest.raises(SettingsError) as refused:
-        Settings.from_env({"ENVIRONMENT": "production", **address}, needs=())
-    assert "DATABASE_URL: MySQL or MariaDB is for development so far; use postgresql://" in refused.value.problems
+def test_the_authority_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the chart's `database.ca` gives it to every container; an address that names one has its own."""
+    monkeypatch.setenv("PGSSLROOTCERT", "/nowhere/ca.crt")
+    with pytest.raises(FileNotFoundError):
+        tls_context(read_address(f"{LOGIN}host/shop"))
+    monkeypatch.setenv("PGSSLROOTCERT", "")
+    with pytest.raises(FileNotFoundError):
+        tls_context(read_address(f"{LOGIN}host/shop?ssl-ca=/nowhere/ca.crt"))
+    assert tls_context(read_address(f"{LOGIN}host/shop"))
 
 
 def test_a_session_is_strict_in_utc_and_gives_up_after_the_client() -> None:
     settings = Settings.from_env({}, needs=()).database
     connector = MySQLConnector(Secret(f"{LOGIN}host/shop"), settings=settings, application_name="test")
-    maria, other = (" ".join(connector._session(maria=maria)) for maria in (True, False))
-    assert all("STRICT_ALL_TABLES" in said and "time_zone='+00:00'" in said for said in (maria, other))
-    assert "max_statement_time=20.0" in maria
-    assert "max_execution_time=20000" in other
+    said = " ".join(connector._session())
+    assert "STRICT_ALL_TABLES" in said
+    assert "time_zone='+00:00'" in said
+    assert "innodb_lock_wait_timeout=5, lock_wait_timeout=5" in said
+    assert "max_statement_time=20.0" in said
 
 
 @pytest.fixture

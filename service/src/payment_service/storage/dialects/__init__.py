@@ -1,4 +1,4 @@
-"""Where databases differ: one interface, and the implementations of PostgreSQL, SQLite and MySQL beside each other.
+"""Where databases differ: one interface, and the implementations of PostgreSQL, SQLite and MariaDB beside each other.
 
 A `Database` is made with one of them (`storage/database.py`); statements find it by their connection
 (`storage/statements.py`, `storage/expressions.py`). Nothing outside of `storage` and `migrations` asks which one it is.
@@ -41,7 +41,7 @@ def of_url(url: str) -> Dialect:
     """
     scheme = scheme_of(url)
     if scheme not in _BY_SCHEME:
-        raise UnsupportedDatabase(f"the scheme {scheme!r} is not supported; use postgresql://")
+        raise UnsupportedDatabase(f"the scheme {scheme!r} is not supported; use postgresql:// or mariadb://")
     return _BY_SCHEME[scheme]
 
 

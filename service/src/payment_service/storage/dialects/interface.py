@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     )
 
 
+class Look(Protocol):
+    """A look at rows, over whichever connection."""
+
+    def __call__(self, connection: AsyncConnection) -> Awaitable[Collection[int]]:
+        """Return their numbers."""
+        ...
+
+
 class Subscription(Protocol):
     """A connection of its own over which the server tells of notifications."""
 
@@ -58,11 +66,6 @@ class Dialect(Protocol):
     @property
     def schemes(self) -> frozenset[str]:
         """What its addresses begin with, without a driver's suffix."""
-        ...
-
-    @property
-    def is_promised(self) -> bool:
-        """Whether all of the service works on it; what is not is refused by name."""
         ...
 
     @property
@@ -113,6 +116,10 @@ class Dialect(Protocol):
     @property
     def place(self) -> Executable | None:
         """Asks for `system`, `database` and `timeline`, which differ after a restore; None: it cannot tell."""
+        ...
+
+    def misread(self, url: str) -> str:
+        """Return what is wrong with an address, without its password; empty: nothing that is known beforehand."""
         ...
 
     def create_engine(
@@ -187,10 +194,19 @@ class Dialect(Protocol):
         """Remove rows, and return how many."""
         ...
 
-    async def open_writers(self, connection: AsyncConnection, table: Table) -> frozenset[str] | None:
-        """Return names of the transactions that may have written to a table and have not ended; None: it cannot tell.
+    async def patience(self, connection: AsyncConnection) -> float:
+        """Return for how many seconds a transaction may have a table's number before `open_writers` shows it."""
+        ...
+
+    async def open_writers(self, connection: AsyncConnection, table: Table, *, rows: Look) -> frozenset[str]:
+        """Return names of the transactions that may have written to a table and have not ended.
 
         What a transaction that is not among them has written can be seen by every later statement.
+
+        Args:
+            connection: of a transaction.
+            table: the table.
+            rows: finds the rows in question, by a connection; who has not written one of them need not be told of.
         """
         ...
 

@@ -1,7 +1,6 @@
-"""MySQL and MariaDB, by asyncmy.
+"""MariaDB, by asyncmy; MySQL, which speaks the same protocol, is refused when it answers (`mysql_server.py`).
 
-For development so far: `config/checks.py` refuses their addresses in production. SQLAlchemy's package of the same name
-is loaded where it is needed: it takes 6 MB.
+SQLAlchemy's package is called by MySQL's name. It is loaded where it is needed: it takes 6 MB.
 
 "Insert unless it is there" is an INSERT whose error is looked at, for one that fails takes back itself alone here, not
 the transaction. A plain one that meets a row keeps a shared lock of it, and of two that do so neither can lock the row
@@ -19,7 +18,7 @@ from sqlalchemy import bindparam, delete, event, exc, null, select, text, tuple_
 from sqlalchemy.ext.compiler import compiles
 
 from payment_service.storage.dialects import servers
-from payment_service.storage.dialects.mysql_address import SCHEMES
+from payment_service.storage.dialects.mysql_address import SCHEMES, BadAddress, read_address
 from payment_service.storage.dialects.mysql_connector import MySQLConnector
 from payment_service.storage.dialects.mysql_failures import READ_ONLY, MySQLFailures, error_number, is_duplicate
 from payment_service.storage.dialects.mysql_server import COLLATION
@@ -40,11 +39,14 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
+    from payment_service.storage.dialects.interface import Look
     from payment_service.storage.statements import ChangeRows, InsertNew, RemoveRows, Upsert
 
 NAME: Final = "mysql"
 _LOCKED: Final = "locks"
 """In a connection's `info`: it holds locks that outlive the transaction."""
+_LONGEST: Final = text("SELECT @@max_statement_time")
+_STATEMENTS: Final = 6
 _TAKE_LOCK: Final = text("SELECT GET_LOCK(:key, 0)")
 
 
@@ -52,9 +54,8 @@ class MySQL(MySQLFailures, WithoutNotifications, RowByRow):
     """One server, or a primary with replicas."""
 
     name = NAME
-    title = "MySQL or MariaDB"
+    title = "MariaDB"
     schemes = SCHEMES
-    is_promised = False
     is_server = True
     has_roles = False
     has_one_writer = False
@@ -69,6 +70,14 @@ class MySQL(MySQLFailures, WithoutNotifications, RowByRow):
     def __init__(self) -> None:
         self._built: WeakKeyDictionary[InsertNew | Upsert, Any] = WeakKeyDictionary()
 
+    def misread(self, url: str) -> str:
+        """Return what is wrong with an address."""
+        try:
+            read_address(url)
+        except BadAddress as error:
+            return str(error)
+        return ""
+
     def create_engine(
         self, url: Secret, *, settings: DatabaseSettings, application_name: str, replica: bool, pool_size: int | None
     ) -> AsyncEngine:
@@ -76,6 +85,7 @@ class MySQL(MySQLFailures, WithoutNotifications, RowByRow):
         connector = MySQLConnector(url, settings=settings, application_name=application_name, replica=replica)
         engine = servers.pool("mysql+asyncmy", connector, size=pool_size or settings.pool_size)
         event.listen(engine.sync_engine, "handle_error", _discard_demoted)
+        event.listen(engine.sync_engine, "checkout", _discard_closed)
         event.listen(engine.sync_engine, "before_cursor_execute", _note_locks)
         event.listen(engine.sync_engine, "reset", _release_locks)
         return engine
@@ -154,13 +164,27 @@ class MySQL(MySQLFailures, WithoutNotifications, RowByRow):
         these = tuple_(*keys).in_([tuple(row) for row in found])
         return (await connection.execute(delete(statement.table).where(*statement.where, these), values)).rowcount
 
+    async def patience(self, connection: AsyncConnection) -> float:
+        """Return the time within which a statement that takes numbers has written its rows, or has failed.
+
+        It is several times the longest that this process lets one last: another may be set otherwise.
+        """
+        return _STATEMENTS * float((await connection.execute(_LONGEST)).scalar_one())
+
     async def open_writers(
         self,
-        connection: AsyncConnection,  # noqa: ARG002 - the interface's signature
-        table: Table,  # noqa: ARG002 - likewise
-    ) -> frozenset[str] | None:
-        """Tell nothing: open transactions are shown to logins with the privilege PROCESS only."""
-        return None
+        connection: AsyncConnection,
+        table: Table,  # noqa: ARG002 - the interface's signature
+        *,
+        rows: Look,
+    ) -> frozenset[str]:
+        """Look for what is written and not committed: who writes is told to logins with the privilege PROCESS only.
+
+        Each row stands for its transaction.
+        """
+        async with connection.engine.connect() as seeing:
+            found = await rows(await seeing.execution_options(isolation_level="READ UNCOMMITTED"))
+        return frozenset(map(str, found))
 
 
 def _insert(table: Table) -> Any:
@@ -205,6 +229,12 @@ def _discard_demoted(context: ExceptionContext) -> None:
     """Treat a connection to a server that has become read-only as lost, so that the pool finds the new primary."""
     if isinstance(context.original_exception, Exception) and error_number(context.original_exception) in READ_ONLY:
         context.is_disconnect = True
+
+
+def _discard_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Make the pool connect anew instead of handing out what the server has ended; asks the server nothing."""
+    if connection.driver_connection._stream_broken:  # noqa: SLF001 - asyncmy offers no other way
+        raise exc.DisconnectionError
 
 
 def _note_locks(connection: Any, _cursor: object, statement: str, *_: object) -> None:

@@ -1,12 +1,14 @@
-"""Reads `mysql://user:password@host1,host2:3306/name?ssl-mode=VERIFY_IDENTITY`, or the same with `mariadb://`.
+"""Reads `mariadb://user:password@host1,host2:3306/name?ssl-mode=VERIFY_IDENTITY`, or the same with `mysql://`.
 
 The words are those of the servers' own clients (dev.mysql.com/doc/refman/8.4/en/connection-options.html).
 `PREFERRED`, their default, is refused: it falls back to plain text when the server, or who stands between, offers no
-TLS. An address that says nothing is verified, unless every host is this machine.
+TLS. An address that says nothing is verified, unless every host is this machine. Where the chart's `database.ca` gives
+every container the authority of the database's certificate, in PostgreSQL's variable, an address need not name it.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -17,6 +19,8 @@ DEFAULT_PORT: Final = 3306
 HIGHEST_PORT: Final = 65_535
 DISABLED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY = "DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"
 SSL_MODES: Final = (DISABLED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY)
+AUTHORITY: Final = "PGSSLROOTCERT"
+"""The variable in which the chart names the authority (postgresql.org/docs/current/libpq-envars.html)."""
 SSL_FILES: Final = ("ssl-ca", "ssl-cert", "ssl-key")
 
 
@@ -33,7 +37,7 @@ class Address(NamedTuple):
     database: str
     ssl_mode: str
     ca: str | None = None
-    """A file with the authorities that are trusted; None: the system's."""
+    """A file with the authorities that are trusted; None: what `AUTHORITY` names, else the system's."""
     certificate: str | None = None
     key: str | None = None
 
@@ -78,7 +82,7 @@ def tls_context(address: Address) -> ssl.SSLContext | None:
     """
     if address.ssl_mode == DISABLED:
         return None
-    context = ssl.create_default_context(cafile=address.ca)
+    context = ssl.create_default_context(cafile=address.ca or os.environ.get(AUTHORITY) or None)
     context.check_hostname = address.ssl_mode == VERIFY_IDENTITY
     if address.ssl_mode == REQUIRED:
         context.verify_mode = ssl.CERT_NONE

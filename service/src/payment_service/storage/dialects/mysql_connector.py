@@ -1,13 +1,14 @@
-"""Connects to MySQL or MariaDB: the hosts of an address in turn, each with a time limit of its own."""
+"""Connects to MariaDB: the hosts of an address in turn, each with a time limit of its own."""
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from payment_service.storage.dialects.mysql_address import read_address, tls_context
 from payment_service.storage.dialects.mysql_failures import REFUSED_LOGIN, error_number
-from payment_service.storage.dialects.mysql_server import COLLATION, VARIABLES, UnsuitableServer, problems, question
+from payment_service.storage.dialects.mysql_server import COLLATION, QUESTION, UnsuitableServer, problems, takes_writes
 
 if TYPE_CHECKING:
     from payment_service.config.secrets import Secret
@@ -59,14 +60,17 @@ class MySQLConnector:
         Raises:
             NoServerTakesWrites: no host does.
             UnsuitableServer: the only host is not set up as it must be.
+            TimeoutError: the only host does not answer.
             Exception: what the driver raises for a refused login, or for the only host.
         """
         address = read_address(self._url.reveal())
         hosts = sorted(address.hosts, key=lambda host: host != self._last_good)
+        seconds = max(LEAST_HOST_SECONDS, CONNECT_TIMEOUT_SECONDS / len(hosts))
         reasons, spare = [], None
         for host in hosts:
             try:
-                connection, writable = await self._open(address, host)
+                async with asyncio.timeout(seconds):  # the driver's own ends before the server's first word
+                    connection, writable = await self._open(address, host)
             except Exception as error:
                 if len(hosts) == 1 or error_number(error) in REFUSED_LOGIN:
                     raise
@@ -97,41 +101,39 @@ class MySQLConnector:
             ssl=tls_context(address),
             charset="utf8mb4",
             client_flag=FOUND_ROWS,
-            connect_timeout=max(LEAST_HOST_SECONDS, CONNECT_TIMEOUT_SECONDS / len(address.hosts)),
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=self._limit,
             program_name=self._application_name,
         )
         try:
             async with connection.cursor() as cursor:
-                for statement in self._session(maria="MariaDB" in connection.get_server_info()):
-                    await cursor.execute(statement)
                 writable = await _takes_writes(cursor)
+                for statement in self._session():
+                    await cursor.execute(statement)
         except BaseException:
             connection.close()
             raise
         return connection, writable
 
-    def _session(self, *, maria: bool) -> tuple[str, ...]:
+    def _session(self) -> tuple[str, ...]:
         """Return what a session begins with. Pure."""
-        seconds = self._limit + SERVER_GRACE_SECONDS
-        limit = f"max_statement_time={seconds}" if maria else f"max_execution_time={round(seconds * 1000)}"
-        idle = f", idle_transaction_timeout={IDLE_IN_TRANSACTION_SECONDS}" if maria else ""
+        limit = self._limit + SERVER_GRACE_SECONDS
         return (
             f"SET NAMES utf8mb4 COLLATE {COLLATION}",
             f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', sql_notes=0",
-            f"SET SESSION innodb_lock_wait_timeout={self._lock_seconds}, {limit}{idle}",
-            f"SET SESSION lock_wait_timeout={self._lock_seconds}",
+            f"SET SESSION innodb_lock_wait_timeout={self._lock_seconds}, lock_wait_timeout={self._lock_seconds}",
+            f"SET SESSION max_statement_time={limit}, idle_transaction_timeout={IDLE_IN_TRANSACTION_SECONDS}",
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         )
 
 
 async def _takes_writes(cursor: Any) -> bool:
     """Tell it; raises UnsuitableServer."""
-    await cursor.execute(question())
-    found = dict(zip(VARIABLES, await cursor.fetchone(), strict=True))
+    await cursor.execute(QUESTION)
+    found = dict(await cursor.fetchall())
     if wrong := list(problems(found)):
         raise UnsuitableServer("; ".join(wrong))
-    return not found["read_only"]
+    return takes_writes(found)
 
 
 def _close(connection: Any | None) -> None:

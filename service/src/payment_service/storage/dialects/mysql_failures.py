@@ -1,4 +1,4 @@
-"""What MySQL's and MariaDB's errors mean (mariadb.com/docs/server/reference/error-codes)."""
+"""What MariaDB's errors mean (mariadb.com/docs/server/reference/error-codes)."""
 
 from __future__ import annotations
 

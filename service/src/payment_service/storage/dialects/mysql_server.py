@@ -25,38 +25,49 @@ VARIABLES: Final = (
     "log_bin",
     "binlog_format",
     "max_allowed_packet",
+    "auto_increment_increment",
+    "wsrep_on",
 )
 """System variables that a new connection asks for (mariadb.com/docs/server/server-management/variables-and-modes)."""
+QUESTION: Final = f"SHOW VARIABLES WHERE Variable_name IN ({', '.join(map(repr, VARIABLES))})"
+"""Unlike `SELECT @@…` it is no error where a server has none of the name: `wsrep_on` is an option of the build."""
 
 
 class UnsuitableServer(ConnectionError):
     """The server cannot be used as it is set up; the message says what to change."""
 
 
-def question() -> str:
-    """Return the statement that asks for `VARIABLES`. Pure."""
-    return f"SELECT {', '.join(f'@@{name}' for name in VARIABLES)}"
+def takes_writes(found: Mapping[str, str]) -> bool:
+    """Tell whether a server takes writes, given its `VARIABLES`; newer ones know several ways not to. Pure."""
+    return found["read_only"] == "OFF"
 
 
-def problems(found: Mapping[str, object]) -> Iterator[str]:
+def problems(found: Mapping[str, str]) -> Iterator[str]:
     """Say what is wrong with a server, and how it is mended. Pure.
 
     Args:
-        found: the values of `VARIABLES`.
+        found: the values of `VARIABLES`, as `QUESTION` answers.
     """
-    version = str(found["version"])
+    version = found["version"]
     numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
     if "MariaDB" not in version or numbers < OLDEST:
         yield f"version {version}: MariaDB from 10.6 on is needed"
         return
-    if str(found["default_storage_engine"]).lower() != "innodb":
+    if found["default_storage_engine"].lower() != "innodb":
         yield f"default_storage_engine={found['default_storage_engine']} has no transactions: set it to InnoDB"
     if found["collation_database"] != COLLATION:
         yield (
             f"the database's collation {found['collation_database']} takes different ids for the same: "
             f"ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE {COLLATION}, before payments migrate"
         )
-    if found["log_bin"] and str(found["binlog_format"]).upper() == "STATEMENT":
+    if found["log_bin"] == "ON" and found["binlog_format"] == "STATEMENT":
         yield "binlog_format=STATEMENT cannot replicate READ COMMITTED: set it to ROW or MIXED"
-    if int(str(found["max_allowed_packet"])) < LEAST_PACKET_BYTES:
+    if int(found["max_allowed_packet"]) < LEAST_PACKET_BYTES:
         yield f"max_allowed_packet={found['max_allowed_packet']}: set it to {LEAST_PACKET_BYTES} or more"
+    if found.get("wsrep_on") == "ON":
+        yield "wsrep_on=ON: Galera's nodes do not know each other's locks: use one primary with replicas"
+    if int(found["auto_increment_increment"]) != 1:
+        yield (
+            f"auto_increment_increment={found['auto_increment_increment']} is for several servers that write: "
+            "use one primary, and set it to 1"
+        )

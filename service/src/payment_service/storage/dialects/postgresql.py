@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
+    from payment_service.storage.dialects.interface import Look
     from payment_service.storage.statements import Upsert
 
 NAME: Final = "postgresql"
@@ -53,7 +54,6 @@ class PostgreSQL(PostgreSQLFailures, PostgreSQLBatches, OnConflict):
     name = NAME
     title = "PostgreSQL"
     schemes = frozenset({"postgresql", "postgres"})
-    is_promised = True
     is_server = True
     has_roles = True
     has_one_writer = False
@@ -69,6 +69,10 @@ class PostgreSQL(PostgreSQLFailures, PostgreSQLBatches, OnConflict):
     def __init__(self) -> None:
         super().__init__(postgresql.insert)
         self._batches: dict[Upsert, str] = {}
+
+    def misread(self, url: str) -> str:  # noqa: ARG002 - the interface's signature
+        """Nothing: its driver reads what libpq does, and says the rest when it connects."""
+        return ""
 
     def create_engine(
         self, url: Secret, *, settings: DatabaseSettings, application_name: str, replica: bool, pool_size: int | None
@@ -115,7 +119,17 @@ class PostgreSQL(PostgreSQLFailures, PostgreSQLBatches, OnConflict):
         arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, start=1))
         return f"INSERT INTO {statement.table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}{change}"  # noqa: S608 - names of ours
 
-    async def open_writers(self, connection: AsyncConnection, table: Table) -> frozenset[str] | None:
+    async def patience(self, connection: AsyncConnection) -> float:  # noqa: ARG002 - the interface's signature
+        """Return a second: most that is missing comes by itself, and the lock is taken before the number."""
+        return 1.0
+
+    async def open_writers(
+        self,
+        connection: AsyncConnection,
+        table: Table,
+        *,
+        rows: Look,  # noqa: ARG002 - the interface's signature
+    ) -> frozenset[str]:
         """Return the virtual ids of the transactions that hold the lock of writers."""
         return frozenset((await connection.execute(_WRITERS, {"name": table.name})).scalars())
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from payment_service.config.secrets import Secret
     from payment_service.config.settings import DatabaseSettings
+    from payment_service.storage.dialects.interface import Look
     from payment_service.storage.statements import Upsert
 
 NAME: Final = "sqlite"
@@ -41,7 +42,6 @@ class SQLite(OnConflict, WithoutNotifications, RowByRow):
     name = NAME
     title = "SQLite"
     schemes = frozenset({NAME})
-    is_promised = True
     is_server = False
     has_roles = False
     has_one_writer = True
@@ -55,6 +55,10 @@ class SQLite(OnConflict, WithoutNotifications, RowByRow):
 
     def __init__(self) -> None:
         super().__init__(sqlite.insert)
+
+    def misread(self, url: str) -> str:  # noqa: ARG002 - the interface's signature
+        """Nothing: it is a path."""
+        return ""
 
     def create_engine(
         self,
@@ -130,11 +134,17 @@ class SQLite(OnConflict, WithoutNotifications, RowByRow):
         await self.put_all(connection, statement, rows)
         await connection.commit()
 
+    async def patience(self, connection: AsyncConnection) -> float:  # noqa: ARG002 - the interface's signature
+        """Return a second."""
+        return 1.0
+
     async def open_writers(
         self,
         connection: AsyncConnection,  # noqa: ARG002 - the interface's signature
         table: Table,  # noqa: ARG002 - likewise
-    ) -> frozenset[str] | None:
+        *,
+        rows: Look,  # noqa: ARG002 - likewise
+    ) -> frozenset[str]:
         """Return none: who asks within a transaction that writes is the only one."""
         return frozenset()
 
