@@ -199,7 +199,7 @@ async def test_a_payment_needs_no_further_call_to_stripe_for_its_cards_fingerpri
         assert await testing.codes("pm_card_visa") == ["paid"], "the price is known by now"
         before = testing.stripe_calls()
         assert await testing.codes("pm_card_visa") == ["paid"]
-        assert testing.stripe_calls() - before == 4, "customers with the address, customer, attaching, subscription"
+        assert testing.stripe_calls() - before == 3, "customers with the address, customer with its card, subscription"
 
 
 async def test_in_development_test_cards_are_declined_all_day(database: Path) -> None:

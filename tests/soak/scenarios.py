@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tests.servers.stack import OTHER_PRICE
+
 CREATE = "/api/v1/payments/create-subscription"
-AMOUNT = 2900
+AMOUNT, OTHER_AMOUNT = 2900, 900
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +20,13 @@ class Scenario:
     """Of the request; the customer's address is added."""
     first: dict[str, Any] | None = None
     """Body of a create-subscription request that is made before, undisturbed."""
-    call: Literal["create", "cancel", "save", "choose", "detach"] = "create"
-    """A creation; or what is done with the subscription that `first` made, its customer or its customer's card."""
+    call: Literal["create", "cancel", "save", "choose", "detach", "known"] = "create"
+    """A creation; or what is done with the subscription that `first` made, its customer or its customer's card: `known`
+    orders with it."""
     status: int
     """Of the answer."""
-    subscription: str
-    """Status of the one subscription at Stripe."""
+    subscription: str | None
+    """Status of each subscription at Stripe; None: there is none, nor a customer."""
     charges: list[int] = field(default_factory=list)
     """Amounts that were charged, in minor units."""
 
@@ -32,6 +35,7 @@ class Scenario:
 
 
 CARD = {"payment_method_id": "pm_card_visa"}
+OTHER = CARD | {"price_id": OTHER_PRICE}
 OF_METHODS: tuple[tuple[Literal["save", "choose", "detach"], str], ...] = (
     ("save", "setup intents"),
     ("choose", "defaults"),
@@ -52,6 +56,16 @@ SCENARIOS = {
             body={"payment_method_id": "pm_card_chargeCustomerFail"},
             status=402,
             subscription="canceled",
+        ),
+        Scenario(name="refused", body={"payment_method_id": "pm_card_chargeDeclined"}, status=402, subscription=None),
+        Scenario(
+            name="known",
+            first=OTHER,
+            call="known",
+            body={},
+            status=201,
+            subscription="active",
+            charges=[OTHER_AMOUNT, AMOUNT],
         ),
         Scenario(name="trial", body={**CARD, "trial_days": 14}, status=201, subscription="trialing"),
         Scenario(name="resumed", first={}, body=CARD, status=200, subscription="active", charges=[AMOUNT]),

@@ -66,8 +66,7 @@ def build_billing(
     """Build the parts."""
     livemode = settings.stripe.livemode
     reads = StripeReads(limiter, settings.callers)
-    history = History(database, gateway, clock=clock)
-    selection = Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
+    selection = _selection(database, gateway, reads, clock=clock, livemode=livemode)
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     stripe_prices = StripePrices(database, gateway, clock=clock)
     catalog = Catalog(database, gateway, stripe_prices=stripe_prices, reads=reads, clock=clock, livemode=livemode)
@@ -76,9 +75,10 @@ def build_billing(
     steps = Steps(database, clock=clock, settings=settings.work)
     recorder = Recorder(database, gateway, clock=clock)
     creating = SubscriptionCreation(
+        database,
         gateway,
         customers,
-        outcomes=CreationOutcomes(recorder, steps, placement=placement, declines=declines),
+        outcomes=CreationOutcomes(recorder, steps, customers=customers, placement=placement, declines=declines),
         restart=Restart(selection, placement, steps),
         declines=declines,
         stripe_prices=stripe_prices,
@@ -104,6 +104,13 @@ def build_billing(
     methods = PaymentMethods(database, operations=operations, listing=listing, limits=limits, livemode=livemode)
     creation = CustomerCreation(operations, clock=clock, livemode=livemode)
     return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions)
+
+
+def _selection(
+    database: Database, gateway: StripeGateway, reads: StripeReads, *, clock: Clock, livemode: bool
+) -> Selection:
+    history = History(database, gateway, clock=clock)
+    return Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
 
 
 def _limits(settings: Settings, limiter: Limiter) -> tuple[Declines, CreationLimits]:

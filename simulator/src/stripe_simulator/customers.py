@@ -57,12 +57,9 @@ class Customers:
         return customer
 
     def _set(self, customer: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        default = nested(params, "invoice_settings").get("default_payment_method")
-        param = "invoice_settings[default_payment_method]"
-        chosen = self._methods.owned(default, customer["id"], param=param)["id"] if default else None
-        if params.get("payment_method"):
-            method = self._methods.attach(params["payment_method"], customer["id"])
-            self._state.touch(method)
+        tax_exempt = choice(params, "tax_exempt", {"none", "exempt", "reverse"}, default=customer["tax_exempt"])
+        balance = integer(params, "balance", default=customer["balance"])
+        chosen = self._attach(customer, params)
         previous = change(customer, params, _TEXTS)
         if "preferred_locales" in params:
             customer["preferred_locales"] = listed(params, "preferred_locales")
@@ -72,14 +69,29 @@ class Customers:
             shipping = nested(params, "shipping")
             address = _EMPTY_ADDRESS | nested(shipping, "address")
             customer["shipping"] = shipping | {"address": address} if shipping else None
-        customer["tax_exempt"] = choice(
-            params, "tax_exempt", {"none", "exempt", "reverse"}, default=customer["tax_exempt"]
-        )
-        customer["balance"] = integer(params, "balance", default=customer["balance"])
+        customer |= {"tax_exempt": tax_exempt, "balance": balance}
         if "default_payment_method" in nested(params, "invoice_settings"):
             previous["invoice_settings"] = dict(customer["invoice_settings"])
             customer["invoice_settings"]["default_payment_method"] = chosen
         return previous
+
+    def _attach(self, customer: dict[str, Any], params: dict[str, Any]) -> str | None:
+        """Attach the payment method that is given, and return the id of the default that is given.
+
+        It may be the one that is attached by the same call, also by the name of a test card
+        (docs.stripe.com/api/customers/create#create_customer-payment_method).
+        """
+        given = params.get("payment_method")
+        default = nested(params, "invoice_settings").get("default_payment_method")
+        chosen: str | None = None
+        if default and default != given:
+            param = "invoice_settings[default_payment_method]"
+            chosen = self._methods.owned(default, customer["id"], param=param)["id"]
+        if given:
+            method = self._methods.attach(given, customer["id"])
+            self._state.touch(method)
+            chosen = method["id"] if default == given else chosen
+        return chosen
 
     def retrieve(self, customer_id: str) -> dict[str, Any]:
         """Return a customer, a deleted one too (docs.stripe.com/api/customers/delete)."""

@@ -44,6 +44,31 @@ async def test_a_detached_card_is_nobodys_and_never_used_again(stripe: Stripe) -
     assert (await stripe.call("POST", f"customers/{customer}", **default)).error["code"] == "resource_missing"
 
 
+@pytest.mark.parametrize("named", ["pm_card_visa", None], ids=["test card", "id"])
+async def test_a_customer_is_created_with_a_card_as_the_default_in_one_call(stripe: Stripe, named: str | None) -> None:
+    card = named or (await stripe.make("payment_methods", type="card", **{"card[token]": "tok_visa"}))["id"]
+    default = {"payment_method": card, "invoice_settings[default_payment_method]": card}
+    made = await stripe.make("customers", **default, **{"expand[0]": "invoice_settings.default_payment_method"})
+    method = made["invoice_settings"]["default_payment_method"]
+    assert (method["object"], method["customer"], method["card"]["last4"]) == ("payment_method", made["id"], "4242")
+    (listed,) = (await stripe.call("GET", f"customers/{made['id']}/payment_methods")).body["data"]
+    assert listed["id"] == method["id"]
+    assert (await stripe.event_types())[-2:] == ["payment_method.attached", "customer.created"]
+
+
+@pytest.mark.parametrize("case", ["refused", "unknown", "another's", "another default"])
+async def test_a_customer_whose_card_is_refused_is_not_created(stripe: Stripe, case: str) -> None:
+    _, others = await saved(stripe)
+    before = len((await stripe.call("GET", "customers")).body["data"])
+    card = {"refused": "pm_card_chargeDeclined", "unknown": "pm_no", "another's": others}.get(case, "pm_card_visa")
+    default = others if case == "another default" else card
+    params = {"payment_method": card, "invoice_settings[default_payment_method]": default}
+    reply = await stripe.call("POST", "customers", **params)
+    assert reply.status == (402 if case == "refused" else 400), reply.body
+    assert len((await stripe.call("GET", "customers")).body["data"]) == before
+    assert (await stripe.call("GET", f"payment_methods/{others}")).body["customer"] is not None
+
+
 async def test_detaching_the_default_changes_the_customer_and_says_so(stripe: Stripe) -> None:
     customer, card = await saved(stripe)
     await stripe.make(f"payment_methods/{card}/detach")

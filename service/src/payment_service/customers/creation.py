@@ -8,7 +8,6 @@ import msgspec
 
 from payment_service.customers import store
 from payment_service.errors import CustomerExists, PaymentDeclined, PaymentsError
-from payment_service.mirror import customer
 from payment_service.operations.schemas import Asked, Begun, IdempotencyKey, Operation, StoredResponse
 from payment_service.operations.service import Operations, refusal
 from payment_service.operations.state import Kind, State
@@ -100,12 +99,12 @@ class CustomerCreationStep:
         """Create Stripe's customer, record it, answer: there is one phase alone."""
         customer_id = operation.state.customer
         try:
-            stripe_id = await self._customers.create_at_stripe(customer_id, tries=operation.state.tries)
+            made = await self._customers.create_at_stripe(customer_id, tries=operation.state.tries)
         except (StripeRejected, PaymentDeclined) as error:
             await self._refuse(operation, error)
             return
         async with self._steps.take(operation) as step:
-            await customer.set_stripe_id(step.connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
+            await self._customers.record_stripe_id(step.connection, customer_id, stripe_id=made.stripe_id)
             row = await store.find(step.connection, livemode=self._livemode, customer_id=customer_id)
             assert row is not None
             step.response = StoredResponse.of(201, store.to_view(row))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from payment_service.customers import store
 from payment_service.customers.schemas import CustomerList
-from payment_service.errors import NotFound
+from payment_service.errors import NotFound, StripeKeySpent
 from payment_service.http.paging import read_listed
 from payment_service.mirror import customer
 from payment_service.operations.schemas import STRIPE_KEY_SECONDS
@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.customers.schemas import CustomerView
     from payment_service.http.paging import Page
+    from payment_service.json_types import JsonObject
     from payment_service.storage.database import Database
     from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
 
 CLOCK_SKEW_SECONDS: Final = 300
 """How far Stripe's clock may be behind ours."""
+
+
+class MadeAtStripe(NamedTuple):
+    """The customer that Stripe made for ours."""
+
+    stripe_id: str
+    method: JsonObject | None = None
+    """The payment method that was attached with it; None: none was, or an earlier call may have done it."""
 
 
 class Customers:
@@ -73,33 +82,57 @@ class Customers:
 
         return await read_listed(self._database, read)
 
-    async def create_at_stripe(self, customer_id: str, *, tries: int) -> str:
-        """Create Stripe's customer for ours, or find the one that an earlier try created, and return Stripe's id.
+    async def create_at_stripe(
+        self, customer_id: str, *, tries: int, payment_method: str | None = None
+    ) -> MadeAtStripe:
+        """Create Stripe's customer for ours, or find the one that an earlier try created.
 
-        The idempotency key is made of our customer's id, so operations that run side by side make one customer.
-        `tries` counts the keys that Stripe only answers with a saved fault.
+        The idempotency key is made of our customer's id, so operations that run side by side make one customer. When
+        one of them sends a payment method along, Stripe refuses the key of the later one, who then finds what the first
+        one made.
+
+        Args:
+            customer_id: our id.
+            tries: counts the keys that Stripe only answers with a saved fault.
+            payment_method: is attached in the same call, of the operation alone that made the row.
+
+        Raises:
+            NotFound: there is no such row any more.
+            StripeDeclined: the bank refuses the payment method; there is no customer at Stripe.
+            StripeKeySpent: there is none under this key.
         """
         async with self._database.read() as connection:
             row = await store.find(connection, livemode=self._livemode, customer_id=customer_id)
         if row is None:
             raise NotFound(f"There is no customer {customer_id}")
         if row.stripe_customer_id is not None:
-            return str(row.stripe_customer_id)
+            return MadeAtStripe(row.stripe_customer_id)
         if tries or (self._clock.now() - row.created_at).total_seconds() > STRIPE_KEY_SECONDS:
             found = await self._find_at_stripe(row)
             if found is not None:
-                return found
+                return MadeAtStripe(found)
+        try:
+            obj = await self._create(row, tries=tries, payment_method=payment_method)
+        except StripeKeySpent:
+            found = await self._find_at_stripe(row)
+            if found is None:
+                raise
+            return MadeAtStripe(found)
+        method = member(member(obj, "invoice_settings"), "default_payment_method") if payment_method else None
+        return MadeAtStripe(id_in(obj), method or None)
+
+    async def _create(self, row: CustomerRow, *, tries: int, payment_method: str | None) -> JsonObject:
         metadata = dict(row._mapping["metadata"]) | {customer.OUR_ID: row.id}  # noqa: SLF001 - see to_view
         if row.reference is not None:
             metadata[customer.REFERENCE] = row.reference
-        obj = await calls.create_customer(
+        return await calls.create_customer(
             self._gateway,
             key=f"{row.id}-create" + (f"-{tries}" if tries else ""),
             email=row.email,
             name=row.name,
             metadata=metadata,
+            payment_method=payment_method,
         )
-        return id_in(obj)
 
     async def _find_at_stripe(self, row: CustomerRow) -> str | None:
         """Return the id of the customer that was made for ours: Stripe's search lags, its lists do not."""
@@ -112,3 +145,7 @@ class Customers:
     async def record_stripe_id(self, connection: AsyncConnection, customer_id: str, *, stripe_id: str) -> None:
         """Record the customer that Stripe made for ours."""
         await customer.set_stripe_id(connection, customer_id, stripe_id=stripe_id, now=self._clock.now())
+
+    async def remove_refused(self, connection: AsyncConnection, customer_id: str, *, cause: str) -> None:
+        """Remove a customer that Stripe refused to make; one that Stripe has stays."""
+        await store.remove(connection, customer_id, cause=cause, now=self._clock.now())

@@ -41,6 +41,12 @@ _METHODS: Final = select(
 _METHOD: Final = _METHODS.where(
     payment_methods.c.id == bindparam("id"), payment_methods.c.livemode == bindparam("livemode")
 )
+_CARD: Final = select(payment_methods.c.card).where(
+    payment_methods.c.id == bindparam("id"),
+    payment_methods.c.stripe_customer_id == bindparam("customer"),
+    payment_methods.c.livemode == bindparam("livemode"),
+    payment_methods.c.type == "card",
+)
 _ATTACHED: Final = select(payment_methods.c.id).where(payment_methods.c.stripe_customer_id == bindparam("customer"))
 _SETUP: Final = (
     select(setup_intents, customers.c.id.label("customer_id"))
@@ -182,6 +188,15 @@ async def list_page(
     among = (payment_methods.c.livemode == livemode,)
     rows, more = await paging.read_page(connection, statement, order=_ORDER, page=page, among=among)
     return rows, more
+
+
+async def card_of(
+    connection: AsyncConnection, method_id: str, *, stripe_customer_id: str, livemode: bool
+) -> str | None:
+    """Return Stripe's fingerprint of a card that this customer has, as far as it is known here; None: it is not."""
+    wanted = {"id": method_id, "customer": stripe_customer_id, "livemode": livemode}
+    card: dict[str, str | None] | None = (await connection.execute(_CARD, wanted)).scalar_one_or_none()
+    return card.get("fingerprint") if card else None
 
 
 async def attached_to(connection: AsyncConnection, stripe_customer_id: str) -> set[str]:

@@ -26,10 +26,28 @@ class SubscriptionTerms(NamedTuple):
 
 
 async def create_customer(
-    gateway: StripeGateway, *, key: str, email: str | None, name: str | None, metadata: Mapping[str, str]
+    gateway: StripeGateway,
+    *,
+    key: str,
+    email: str | None,
+    name: str | None,
+    metadata: Mapping[str, str],
+    payment_method: str | None = None,
 ) -> JsonObject:
-    """Create a customer (docs.stripe.com/api/customers/create)."""
-    params = {"email": email, "name": name, "metadata": dict(metadata)}
+    """Create a customer (docs.stripe.com/api/customers/create), if asked with a payment method in the same call.
+
+    That becomes the default of the customer's invoices, for Stripe shows what it has attached there alone: expanded.
+
+    Raises:
+        StripeDeclined: the bank refuses the payment method; there is no customer.
+    """
+    params: dict[str, object] = {"email": email, "name": name, "metadata": dict(metadata)}
+    if payment_method is not None:
+        params |= {
+            "payment_method": payment_method,
+            "invoice_settings": {"default_payment_method": payment_method},
+            "expand": ["invoice_settings.default_payment_method"],
+        }
     return await gateway.request("create_customer", "post", "customers", params=params, idempotency_key=key)
 
 

@@ -1,12 +1,27 @@
 """Drives the operation `create_subscription`.
 
 ```
-started → customer_ready → payment_method_attached → [place_ready →] finished
-                                                   └→ declined → finished
+started → [customer_ready →] payment_method_attached → [place_ready →] finished
+                ↑                                    ├→ declined → finished
+                └────────────────────────────────────┘ Stripe denies that the customer has it
 ```
 Each arrow is one short transaction; the calls to Stripe lie between them. The row with the status `creating` holds the
 slot of customer and product from the first transaction on (see `slots`). An incomplete subscription in that slot is
 resumed when it is for the same price and quantity, else cancelled and replaced.
+
+The operation that makes a customer sends the payment method along (`method_goes_along`): Stripe creates and attaches in
+one call. When the bank refuses it there is no customer, neither at Stripe nor here. Whoever finds the row meanwhile
+makes the same customer without one: the key at Stripe, made of the row's id, lets the first call alone act, and the
+later one finds what it made (`Customers.create_at_stripe`); where that was refused, the row is gone and another one is
+chosen or made.
+
+A card whose row here says that the customer has it is not attached again. That row is as fresh as the events: a card
+detached a moment ago, or while events were lost, is refused by Stripe when the subscription is created, before
+anything is charged. Then it is attached after all (`attach`), which Stripe refuses too unless the customer may have it.
+
+An operation of an earlier version lacks both facts and is completed as it was begun, under the same keys with the same
+parameters. An earlier version reads neither, so it leaves an operation alone (`operation_unreadable`) that holds one:
+before its customer is made, and in the rare case of `attach`. From then on both versions go on with both's.
 """
 
 from __future__ import annotations
@@ -17,12 +32,14 @@ import structlog
 
 from payment_service.errors import (
     Conflict,
+    NotFound,
     PaymentMethodRequired,
     PaymentsError,
     TooManyDeclines,
     Unprocessable,
 )
 from payment_service.mirror.subscription import TERMINAL
+from payment_service.payment_methods import store as payment_methods
 from payment_service.payments.declines import Declines, card_fingerprint
 from payment_service.storage.tables import LIVE_STATUSES
 from payment_service.stripe_api import calls
@@ -34,7 +51,7 @@ from payment_service.subscriptions.creation_state import (
     request_of,
     terms_of,
 )
-from payment_service.subscriptions.gone import is_of_customer, name_field
+from payment_service.subscriptions.gone import is_of_customer, is_of_method, name_field
 from payment_service.subscriptions.placement import charge_nothing_unnamed
 from payment_service.subscriptions.stripe_lookup import declined_reason, find_by_operation, find_other_live
 
@@ -43,6 +60,7 @@ if TYPE_CHECKING:
     from payment_service.customers.service import Customers
     from payment_service.json_types import JsonObject
     from payment_service.operations.steps import Steps
+    from payment_service.storage.database import Database
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.creation_outcomes import CreationOutcomes
     from payment_service.subscriptions.creation_state import Creation
@@ -58,6 +76,7 @@ class SubscriptionCreation:
 
     def __init__(
         self,
+        database: Database,
         gateway: StripeGateway,
         customers: Customers,
         *,
@@ -67,6 +86,7 @@ class SubscriptionCreation:
         stripe_prices: StripePrices,
         steps: Steps,
     ) -> None:
+        self._database = database
         self._gateway = gateway
         self._outcomes = outcomes
         self._restart = restart
@@ -102,7 +122,13 @@ class SubscriptionCreation:
                 assert_never(unknown)
 
     async def _refuse_or_begin_again(self, operation: Creation, error: StripeRejected) -> None:
-        """End the operation with Stripe's refusal, unless it says that the customer is gone and another will do."""
+        """End the operation with Stripe's refusal, unless something else than what was tried will do.
+
+        That is another customer where this one is gone, and attaching where a payment method was taken for attached.
+        """
+        if is_of_method(error) and operation.state.phase == "place_ready" and not operation.state.attach:
+            await self._outcomes.attach_after_all(operation)
+            return
         refused: PaymentsError = error
         if is_of_customer(error) and operation.state.stripe_customer_id is not None:
             try:
@@ -114,29 +140,67 @@ class SubscriptionCreation:
         await self._outcomes.refuse(operation, refused)
 
     async def _make_customer(self, operation: Creation) -> None:
-        customer_id = operation.state.customer_id
-        stripe_id = await self._customers.create_at_stripe(customer_id, tries=operation.state.tries)
+        customer_id, state = operation.state.customer_id, operation.state
+        method = request_of(operation).payment_method_id if state.method_goes_along else None
+        try:
+            made = await self._customers.create_at_stripe(customer_id, tries=state.tries, payment_method=method)
+        except NotFound:  # it was of another operation, whose card the bank refused
+            await self._choose_again(operation)
+            return
+        refused = None if made.method is None else await self._refusal_of(operation, made.method)
         async with self._steps.take(operation) as step:
-            step.state.stripe_customer_id, step.state.phase = stripe_id, "customer_ready"
-            await self._customers.record_stripe_id(step.connection, customer_id, stripe_id=stripe_id)
+            step.state.stripe_customer_id, step.state.phase = made.stripe_id, "customer_ready"
+            step.state.method_goes_along = False
+            if made.method is not None and refused is None:
+                step.state.payment_method, step.state.card = id_in(made.method), card_fingerprint(made.method)
+                step.state.phase = "payment_method_attached"
+            await self._customers.record_stripe_id(step.connection, customer_id, stripe_id=made.stripe_id)
+        if refused is not None:
+            raise refused
+
+    async def _refusal_of(self, operation: Creation, method: JsonObject) -> TooManyDeclines | None:
+        try:
+            await self._declines.admit_card(payer_of(operation), card_fingerprint(method))
+        except TooManyDeclines as error:
+            return error
+        return None
+
+    async def _choose_again(self, operation: Creation) -> None:
+        try:
+            await self._restart.choose_again(operation)
+        except (Conflict, Unprocessable) as error:
+            await self._outcomes.refuse(operation, error)
 
     async def _attach_payment_method(self, operation: Creation) -> None:
-        request = request_of(operation)
-        if request.payment_method_id is None:
+        """Attach what the request names, unless the customer has it already as far as is known here."""
+        method = request_of(operation).payment_method_id
+        if method is None:
             await charge_nothing_unnamed(self._gateway, operation)
             operation.state.phase = "payment_method_attached"
             return
-        attached = await calls.attach_payment_method(
-            self._gateway,
-            request.payment_method_id,
-            key=operation.stripe_key("attach"),
-            customer=operation.state.customer,
-        )
-        card = card_fingerprint(attached)
+        card = await self._known_card(operation, method)
+        if card is None:
+            key, customer = operation.stripe_key("attach"), operation.state.customer
+            attached = await calls.attach_payment_method(self._gateway, method, key=key, customer=customer)
+            method, card = id_in(attached), card_fingerprint(attached)
         await self._declines.admit_card(payer_of(operation), card)
         async with self._steps.take(operation) as step:
-            step.state.payment_method, step.state.card = id_in(attached), card
+            step.state.payment_method, step.state.card = method, card
             step.state.phase = "payment_method_attached"
+
+    async def _known_card(self, operation: Creation, method: str) -> str | None:
+        """Return the fingerprint of a card that need not be attached.
+
+        What an incomplete subscription is paid with is attached in any case: paying its invoice with what was detached
+        is refused in no other way than where it is not open any more.
+        """
+        state = operation.state
+        if state.attach or state.holder is not None:
+            return None
+        async with self._database.read() as connection:
+            return await payment_methods.card_of(
+                connection, method, stripe_customer_id=state.customer, livemode=operation.livemode
+            )
 
     async def _take_slot(self, operation: Creation) -> None:
         """Deal with an incomplete subscription that holds the slot, if there is one."""

@@ -18,6 +18,7 @@ from payment_service.subscriptions.creation_state import Declined, payer_of
 from payment_service.subscriptions.store import to_created
 
 if TYPE_CHECKING:
+    from payment_service.customers.service import Customers
     from payment_service.errors import PaymentsError
     from payment_service.json_types import JsonObject
     from payment_service.operations.steps import Steps
@@ -32,7 +33,10 @@ log = structlog.get_logger("payments")
 class CreationOutcomes:
     """Records them, and counts them."""
 
-    def __init__(self, recorder: Recorder, steps: Steps, *, placement: Placement, declines: Declines) -> None:
+    def __init__(
+        self, recorder: Recorder, steps: Steps, *, customers: Customers, placement: Placement, declines: Declines
+    ) -> None:
+        self._customers = customers
         self._recorder = recorder
         self._placement = placement
         self._steps = steps
@@ -92,6 +96,16 @@ class CreationOutcomes:
 
         await self._recorder.until_current(obj, write)
 
+    async def attach_after_all(self, operation: Creation) -> None:
+        """Let the payment method be attached which Stripe denies that the customer has; nothing was charged.
+
+        Outgoing keys change with `tries`: under the former ones Stripe may have saved that.
+        """
+        async with self._steps.take(operation) as step:
+            step.state.payment_method = step.state.card = None
+            step.state.attach, step.state.phase = True, "customer_ready"
+            step.state.tries += 1
+
     async def succeed(self, operation: Creation, obj: JsonObject, *, status: int) -> None:
         """Answer with the subscription."""
 
@@ -106,8 +120,13 @@ class CreationOutcomes:
         await self._recorder.until_current(obj, write)
 
     async def refuse(self, operation: Creation, error: PaymentsError) -> None:
-        """End the operation with Stripe's refusal; the reserved slot is given back."""
+        """End the operation with Stripe's refusal; the reserved slot is given back.
+
+        A customer that it made and Stripe did not goes too: a later request makes one of its own.
+        """
         async with self._steps.take(operation) as step:
+            if step.state.phase == "started" and step.state.new_customer:
+                await self._customers.remove_refused(step.connection, step.state.customer_id, cause=operation.id)
             if reserved := step.state.subscription_id:
                 await slots.release(step.connection, reserved)
             step.response = refusal(error, operation)

@@ -54,6 +54,8 @@ class CreatingSubscription(State, kw_only=True):
     """The price owes nothing at first."""
     new_customer: bool = False
     """The operation made the customer: nobody else can have given it a subscription."""
+    method_goes_along: bool = False
+    """Stripe's customer is created with the payment method that the request names, in one call; until that is done."""
     by_address: bool = False
     """The address alone selected a customer who was there before."""
     stripe_customer_id: str | None = None
@@ -62,9 +64,11 @@ class CreatingSubscription(State, kw_only=True):
     subscription_id: str | None = None
     """Our id of the row that holds the slot for it."""
     payment_method: str | None = None
-    """Attached; known from `payment_method_attached` on, where the request names one."""
+    """The customer's; known from `payment_method_attached` on, where the request names one."""
     card: str | None = None
     """Stripe's fingerprint of it."""
+    attach: bool = False
+    """Stripe denied that the customer has it, whatever its row says: it must be attached."""
     stripe_subscription_id: str | None = None
     """Of the one that was declined."""
     declined: Declined | None = None

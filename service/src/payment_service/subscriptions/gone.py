@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from payment_service.catalog.service import Price
 from payment_service.customers.selection import unknown_customer
@@ -21,9 +21,18 @@ if TYPE_CHECKING:
     from payment_service.subscriptions.placement import Placement
 
 
+_DEFAULT: Final = "invoice_settings"
+"""Holds the payment method a second time when a customer is created with one."""
+
+
 def is_of_customer(error: StripeRejected) -> bool:
     """Tell whether Stripe says that the customer is not there."""
     return error.stripe_code == MISSING and error.param == "customer"
+
+
+def is_of_method(error: StripeRejected) -> bool:
+    """Tell whether Stripe says that the customer does not have the subscription's payment method."""
+    return error.stripe_code == MISSING and error.param == "default_payment_method"
 
 
 async def name_field(error: StripeRejected, operation: Creation, stripe_prices: StripePrices) -> None:
@@ -49,6 +58,8 @@ def _is_of_attaching(error: StripeRejected, operation: Creation) -> bool:
 
     Such is one that was detached, or is another customer's (docs.stripe.com/api/payment_methods/attach).
     """
+    if operation.state.phase == "started":
+        return operation.state.method_goes_along and (error.param or _DEFAULT).startswith(_DEFAULT)
     attaching = operation.state.phase == "customer_ready" and request_of(operation).payment_method_id is not None
     return attaching and not is_of_customer(error)
 
@@ -72,9 +83,21 @@ class Restart:
             StripeRejected: a live account does not know the customer: no proof (see `Selection.refresh`).
             PaymentsError: the request names the customer by id, or `Placement.place` refuses; the slot is still held.
         """
-        request, former = request_of(operation), operation.state
-        if await self._selection.refresh(former.customer):
+        if await self._selection.refresh(operation.state.customer):
             return False
+        await self._choose(operation, tries=operation.state.tries + 1)
+        return True
+
+    async def choose_again(self, operation: Creation) -> None:
+        """Choose or make another customer where the row of the former one is gone; Stripe never made it.
+
+        Raises:
+            PaymentsError: as `begin_again`.
+        """
+        await self._choose(operation, tries=operation.state.tries)
+
+    async def _choose(self, operation: Creation, *, tries: int) -> None:
+        request, former = request_of(operation), operation.state
         if request.customer_id is not None:
             raise unknown_customer()
         address = request.address_alone
@@ -92,6 +115,5 @@ class Restart:
                 customer_id=None,
                 imported=imported,
                 end_user=former.end_user,
-                tries=former.tries + 1,
+                tries=tries,
             )
-        return True

@@ -86,6 +86,7 @@ class Placement:
             metered=price.metered,
             due_later=not price.due_at_once,
             new_customer=chosen.new,
+            method_goes_along=chosen.new and request.payment_method_id is not None,
             by_address=named.by_address and not chosen.new,
             stripe_customer_id=stripe_id,
         )

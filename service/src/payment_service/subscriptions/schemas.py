@@ -43,7 +43,8 @@ class CreateSubscription(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tru
     quantity: Annotated[int, Meta(ge=1, le=999_999)] = 1
     """Seats or units; a metered price takes none: leave it out there."""
     payment_method_id: PaymentMethodId | None = None
-    """Charged at once; without it the answer holds a client secret to confirm with."""
+    """Charged at once; of a new customer also the default of its invoices from then on. Without it the answer holds a
+    client secret to confirm with."""
     trial_days: Annotated[int, Meta(ge=1, le=MAXIMUM_TRIAL_DAYS)] | None = None
     """Days before the first charge."""
     metadata: Metadata = {}

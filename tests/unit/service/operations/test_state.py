@@ -35,6 +35,8 @@ ROWS: list[tuple[Kind[Any], str, dict[str, Any]]] = [
     (CREATE, "customer_ready", PLACED | {"stripe_customer_id": "cus_1", "holder": HELD | {"same": False}}),
     (CREATE, "customer_ready", PLACED | {"stripe_customer_id": "cus_1", "holder": HELD | {"ours": True}}),
     (CREATE, "payment_method_attached", PLACED | {"stripe_customer_id": "cus_1", "payment_method": "pm_1"}),
+    (CREATE, "started", PLACED | {"new_customer": True, "method_goes_along": True}),
+    (CREATE, "customer_ready", PLACED | {"stripe_customer_id": "cus_1", "attach": True, "tries": 1}),
     (CREATE, "place_ready", PLACED | {"stripe_customer_id": "cus_1", "metered": True, "tries": 2}),
     (
         CREATE,
@@ -42,7 +44,7 @@ ROWS: list[tuple[Kind[Any], str, dict[str, Any]]] = [
         PLACED | {"stripe_customer_id": "cus_1", "stripe_subscription_id": "sub_1", "declined": DECLINED, "card": "f"},
     ),
 ]
-"""As the version before typed states wrote them."""
+"""As the version before typed states wrote them, and as this one does."""
 
 
 @pytest.mark.parametrize(("kind", "phase", "facts"), ROWS)
