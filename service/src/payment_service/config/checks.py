@@ -22,7 +22,7 @@ MINIMUM_SECRET_KEY_CHARACTERS: Final = 32
 MINIMUM_DISTINCT_CHARACTERS: Final = 8
 MAXIMUM_SECRET_KEYS: Final = 5
 """Each costs a refused key one more HMAC."""
-PLAINTEXT: Final = ("database", "redis")
+PLAINTEXT: Final = ("database", "redis", "webhooks")
 """What `PAYMENTS_ALLOW_PLAINTEXT` may name."""
 _ALLOW: Final = "where the network itself encrypts PAYMENTS_ALLOW_PLAINTEXT="
 STRIPE_HOST: Final = "api.stripe.com"
@@ -223,6 +223,15 @@ def check_trusted_proxies(settings: Settings) -> Iterator[str]:
             )
 
 
+def check_webhook_networks(settings: Settings) -> Iterator[str]:
+    """Each must be a network."""
+    for text in settings.deliveries.allowed_networks:
+        try:
+            parse_network(text)
+        except ValueError:
+            yield f"PAYMENTS_WEBHOOK_ALLOWED_NETWORKS: {text!r} is not a network; write for example 10.96.0.0/12"
+
+
 def check_tracing(settings: Settings) -> Iterator[str]:
     """The libraries are an extra."""
     if settings.tracing and not available():
@@ -251,6 +260,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_secret_key,
     check_allowed_origins,
     check_trusted_proxies,
+    check_webhook_networks,
     check_tracing,
     check_environment,
 )

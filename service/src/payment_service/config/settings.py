@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from payment_service.config.caller_settings import CallerSettings, DeclineSettings, read_callers, read_declines
 from payment_service.config.checks import CHECKS, NEEDED, missing
+from payment_service.config.delivery_settings import DeliverySettings, read_deliveries
 from payment_service.config.environment import EnvironmentReader, read_env_file
 from payment_service.config.work_settings import WorkSettings as WorkSettings  # noqa: PLC0414 - imported from here
 from payment_service.config.work_settings import read_work
@@ -124,10 +125,12 @@ class Settings:
     callers: CallerSettings
     declines: DeclineSettings
     work: WorkSettings
+    deliveries: DeliverySettings
     redis_url: Secret
     """`REDIS_URL`: `rediss://`, `rediss+cluster://`, `rediss+sentinel://`, or `redis…` for plain text; else empty."""
     allow_plaintext: tuple[str, ...]
-    """`PAYMENTS_ALLOW_PLAINTEXT`: `database`, `redis`: may be reached unencrypted on another host in production."""
+    """`PAYMENTS_ALLOW_PLAINTEXT`: `database`, `redis`, `webhooks`: may be reached, or sent, unencrypted on another host
+    in production."""
     secret_key: Secret
     """`SECRET_KEY`: values of at least 32 characters; the first signs API keys, each verifies (docs/contracts.md)."""
     log_level: str
@@ -188,6 +191,7 @@ def _read(reader: EnvironmentReader) -> Settings:
         callers=read_callers(reader, development=development),
         declines=read_declines(reader, development=development),
         work=read_work(reader),
+        deliveries=read_deliveries(reader, development=development),
         redis_url=reader.secret("REDIS_URL"),
         allow_plaintext=reader.items("PAYMENTS_ALLOW_PLAINTEXT"),
         secret_key=reader.secret("SECRET_KEY", DEVELOPMENT_SECRET_KEY if development else ""),
