@@ -1,14 +1,21 @@
-"""Programs of others read the document: a linter, a generator of clients, a compiler, and the client then works."""
+"""Programs of others read the document: a linter, a generator of clients, a compiler, and the client then works.
+
+And a library of theirs verifies webhooks, as a receiver in JavaScript does.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.requirements import require
+
+from payment_service.deliveries.signing import make_secret, signed_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +45,15 @@ globalThis.Stripe = () => ({
 });
 """
 """As much of a browser, and of Stripe.js, as the page uses."""
+RECEIVER = """
+import { Webhook } from "standardwebhooks";
+const [body, headers, ...secrets] = process.argv.slice(2);
+for (const secret of secrets) {
+  let said = "refused";
+  try { said = new Webhook(secret).verify(body, JSON.parse(headers)).name; } catch {}
+  console.log(said);
+}
+"""
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
@@ -90,3 +106,17 @@ def test_the_page_for_browsers_confirms_what_the_answer_holds(kind: str, called:
     )
     answer = subprocess.run([str(node), tmp_path / "page.mjs"], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.split() == ["POST", "/subscribe", "secret_1", "#payment", called, "http://shop/welcome"]
+
+
+@pytest.mark.usefixtures("tool")
+def test_receivers_in_javascript_verify_webhooks_with_either_secret_of_a_rotation(tmp_path: Path) -> None:
+    old, new, other = (make_secret() for _ in range(3))
+    body = json.dumps({"name": "Zoë"}, ensure_ascii=False)
+    headers = signed_headers(webhook_id="evt_1", timestamp=int(time.time()), body=body.encode(), secrets=[new, old])
+    (tmp_path / "receiver.mjs").write_text(RECEIVER)
+    (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
+    node = shutil.which("node")
+    assert node is not None
+    program = [node, tmp_path / "receiver.mjs", body, json.dumps(headers), old, new, other]
+    answer = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout.split() == ["Zoë", "Zoë", "refused"]

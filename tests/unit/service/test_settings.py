@@ -104,6 +104,8 @@ def test_what_a_process_does_not_use_must_still_be_right() -> None:
         ("PAYMENTS_TRUSTED_PROXIES", "10.0.0.0/7"),
         ("PAYMENTS_TRUSTED_PROXIES", "::ffff:0:0/96"),
         ("PAYMENTS_TRUSTED_PROXIES", "2000::/3"),
+        ("PAYMENTS_WEBHOOK_ALLOWED_NETWORKS", "app.internal"),
+        ("PAYMENTS_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8,10.0.0.0/33"),
         ("LOG_LEVEL", "LOUD"),
         ("PAYMENTS_STRIPE_MODE", "sandbox"),
         ("PAYMENTS_ADMIN_PORT", "http"),

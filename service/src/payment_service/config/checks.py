@@ -22,7 +22,7 @@ MINIMUM_SECRET_KEY_CHARACTERS: Final = 32
 MINIMUM_DISTINCT_CHARACTERS: Final = 8
 MAXIMUM_SECRET_KEYS: Final = 5
 """Each costs a refused key one more HMAC."""
-PLAINTEXT: Final = ("database", "redis", "webhooks")
+PLAINTEXT: Final = ("database", "redis")
 """What `PAYMENTS_ALLOW_PLAINTEXT` may name."""
 _ALLOW: Final = "where the network itself encrypts PAYMENTS_ALLOW_PLAINTEXT="
 STRIPE_HOST: Final = "api.stripe.com"

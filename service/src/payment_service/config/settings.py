@@ -129,8 +129,7 @@ class Settings:
     redis_url: Secret
     """`REDIS_URL`: `rediss://`, `rediss+cluster://`, `rediss+sentinel://`, or `redis…` for plain text; else empty."""
     allow_plaintext: tuple[str, ...]
-    """`PAYMENTS_ALLOW_PLAINTEXT`: `database`, `redis`, `webhooks`: may be reached, or sent, unencrypted on another host
-    in production."""
+    """`PAYMENTS_ALLOW_PLAINTEXT`: `database`, `redis`: may be reached unencrypted on another host in production."""
     secret_key: Secret
     """`SECRET_KEY`: values of at least 32 characters; the first signs API keys, each verifies (docs/contracts.md)."""
     log_level: str

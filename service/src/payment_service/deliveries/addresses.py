@@ -74,8 +74,9 @@ class Rules:
 
     def allow(self, address: Address) -> bool:
         """Tell whether a webhook may be sent to `address`."""
-        if address in _TRANSLATED:  # to be judged as where it ends
-            address = IPv4Address(int(address) & 0xFFFFFFFF)
+        if address in _TRANSLATED:  # judged as where it ends, which must be public (RFC 6052, section 3.1)
+            ends_at = IPv4Address(int(address) & 0xFFFFFFFF)
+            return _is_public(ends_at) and not _in_any(ends_at, _NEVER)
         if address != _LOOPBACK and _in_any(address, _NEVER):
             return False
         return _in_any(address, self.networks) or _is_public(address)
@@ -84,7 +85,7 @@ class Rules:
 def read_rules(settings: Settings) -> Rules:
     """Return the rules that the settings state."""
     return Rules(
-        plain_http=not settings.production or "webhooks" in settings.allow_plaintext,
+        plain_http=settings.deliveries.allow_http,
         networks=tuple(parse_network(text) for text in settings.deliveries.allowed_networks),
     )
 

@@ -82,7 +82,7 @@ class CheckedResolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def connector(rules: Rules, *, look_up: LookUp, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
+def connector(rules: Rules, *, resolver: CheckedResolver, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
     """Return the one connector of a sender; it sets no limit, for receivers that hang would use it up."""
 
     def open_checked(entry: AddrInfoType) -> socket.socket:
@@ -94,7 +94,7 @@ def connector(rules: Rules, *, look_up: LookUp, tls: ssl.SSLContext | bool) -> a
         return socket.socket(family, kind, protocol)
 
     return aiohttp.TCPConnector(
-        resolver=CheckedResolver(rules, look_up=look_up),
+        resolver=resolver,
         socket_factory=open_checked,
         ttl_dns_cache=CACHE_SECONDS,
         keepalive_timeout=KEPT_SECONDS,

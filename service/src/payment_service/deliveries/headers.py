@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 MAXIMUM_HEADERS: Final = 10
 MAXIMUM_CHARACTERS: Final = 1024
-_ALLOWED: Final = re.compile(r"authorization|x-[a-z0-9-]{1,62}")
-_FORBIDDEN: Final = re.compile(r"x-(?:forwarded|real-ip|original|rewrite|http-method|method-override|envoy|amz).*")
+_CASELESS: Final = re.ASCII | re.IGNORECASE  # without the first, U+212A is a "k"
+_ALLOWED: Final = re.compile(r"authorization|x-[a-z0-9-]{1,62}", _CASELESS)
+_FORBIDDEN: Final = re.compile(
+    r"x-(?:forwarded|real-ip|original|rewrite|http-method|method-override|envoy|amz).*", _CASELESS
+)
 """What proxies believe of each other."""
 _VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
@@ -31,7 +34,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
     if len({name.lower() for name in headers}) < len(headers):
         raise UnsafeHeader("A header is given twice")
     for name, value in headers.items():
-        if not _ALLOWED.fullmatch(name.lower()) or _FORBIDDEN.fullmatch(name.lower()):
+        if not _ALLOWED.fullmatch(name) or _FORBIDDEN.fullmatch(name):
             raise UnsafeHeader(f"The header {name[:64]!r} is not one of Authorization and X-…")
         if len(value) > MAXIMUM_CHARACTERS or not _VALUE.fullmatch(value):
             raise UnsafeHeader(f"The value of {name} is not 1 to {MAXIMUM_CHARACTERS} characters of visible ASCII")

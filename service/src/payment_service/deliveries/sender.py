@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import aiohttp
 
 from payment_service.deliveries.addresses import AddressRefused
-from payment_service.deliveries.connections import connector, look_up
+from payment_service.deliveries.connections import CheckedResolver, connector, look_up
 from payment_service.deliveries.headers import check_headers
 from payment_service.deliveries.schedule import parse_retry_after
 from payment_service.deliveries.signing import signed_headers
@@ -82,7 +82,7 @@ class Sender:
     ) -> None:
         self._rules = rules
         self._version = version
-        self._look_up = look_up
+        self._resolver = CheckedResolver(rules, look_up=look_up)
         self._tls = tls
         self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
@@ -114,16 +114,17 @@ class Sender:
         check_headers(headers or {})
         signed = signed_headers(webhook_id=webhook_id, timestamp=timestamp, body=body, secrets=secrets)
         started = time.monotonic()
-        outcome, reason, status, retry_after = await self._attempt(url, body, {**(headers or {}), **signed})
+        now = datetime.fromtimestamp(timestamp, UTC)
+        outcome, reason, status, retry_after = await self._attempt(url, body, {**(headers or {}), **signed}, now=now)
         return Answer(outcome, reason, status, retry_after, time.monotonic() - started)
 
     async def close(self) -> None:
-        """Close the connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        """Close the connections, for good."""
+        if self._session is not None:
+            await self._session.close()
+        await self._resolver.close()
 
-    async def _attempt(self, text: str, body: bytes, headers: dict[str, str]) -> _Result:
+    async def _attempt(self, text: str, body: bytes, headers: dict[str, str], *, now: datetime) -> _Result:
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
             url = parse_url(text, rules=self._rules)
@@ -134,14 +135,14 @@ class Sender:
             if reason is None:
                 raise
             return "retry", reason, None, None
-        result = _judge(response)
+        result = _judge(response, now=now)
         await _read_rest(response, deadline=deadline)
         return result
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=connector(self._rules, look_up=self._look_up, tls=self._tls),
+                connector=connector(self._rules, resolver=self._resolver, tls=self._tls),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 headers={
                     "Accept-Encoding": "identity",
@@ -161,14 +162,14 @@ class Sender:
 _Result = tuple[Outcome, Reason, int | None, float | None]
 
 
-def _judge(response: aiohttp.ClientResponse) -> _Result:
+def _judge(response: aiohttp.ClientResponse, *, now: datetime) -> _Result:
     """Say what the head of an answer means."""
     status = response.status
     if status // 100 == 2:  # noqa: PLR2004 - the class of success
         return "delivered", "ok", status, None
     if status == HTTPStatus.GONE:
         return "gone", "status", status, None
-    retry_after = parse_retry_after(response.headers.get("Retry-After"), now=datetime.now(UTC))
+    retry_after = parse_retry_after(response.headers.get("Retry-After"), now=now)
     return "retry", "redirect" if status // 100 == 3 else "status", status, retry_after  # noqa: PLR2004 - redirection
 
 
