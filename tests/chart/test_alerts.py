@@ -167,6 +167,14 @@ CASES: dict[str, tuple[Series, Series]] = {
         ours("payments_duplicate_subscriptions", "0x240"),
     ),
     "PaymentsErasuresOverdue": (ours("payments_erasures_overdue", "1x240"), ours("payments_erasures_overdue", "0x240")),
+    "PaymentsWebhooksUndelivered": (
+        ours("payments_webhook_oldest_undelivered_seconds", "0+60x240"),
+        ours("payments_webhook_oldest_undelivered_seconds", "900x240"),
+    ),
+    "PaymentsWebhookEndpointFailing": (
+        ours("payments_webhook_endpoints", "1x240", ',state="failing"'),
+        ours("payments_webhook_endpoints", "1x240", ',state="disabled"'),
+    ),
     "PaymentsRecovering": (ours("payments_recovering", "1x240"), ours("payments_recovering", "0x240")),
     "PaymentsDrift": (
         ours("payments_drift_total", per_minute(1), ',object="invoice"'),

@@ -49,6 +49,8 @@ def test_every_command_exists() -> None:
         "simulator",
         "keys",
         "events",
+        "endpoints",
+        "deliveries",
         "secret-key",
         "config",
         "inbox",

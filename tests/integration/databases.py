@@ -11,6 +11,8 @@ from typing import Final
 BOTH: Final = ("sqlite", "postgresql")
 SAMPLE: Final = frozenset(
     {
+        "test_webhook_deliveries.test_what_a_killed_worker_held_is_sent_by_another",
+        "test_webhook_deliveries.test_what_fails_keeps_its_object_waiting_and_no_other",
         "test_create_subscription.test_a_card_is_charged_and_the_subscription_is_active",
         "test_erasure.test_nothing_personal_is_left_of_a_customer_deleted_at_stripe",
         "test_erasure.test_killed_at_any_commit_it_ends_later",

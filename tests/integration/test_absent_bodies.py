@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import update
 from tests.documented import DOCUMENT
 
+from payment_service.endpoints import queue
+from payment_service.endpoints.service import TEST
 from payment_service.storage.tables import events
+from payment_service.storage.webhook_tables import webhook_endpoints
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -22,13 +27,14 @@ NONE: list[dict[str, str]] = [
 """What clients say of a body that they do not send; the last is `curl -d ''`."""
 
 
-def routes(*, required: bool) -> list[str]:
-    return [
-        path
+def routes(*, required: bool) -> dict[str, str]:
+    """Return the paths, each with its method."""
+    return {
+        path: method
         for path, operations in DOCUMENT["paths"].items()
-        for operation in operations.values()
+        for method, operation in operations.items()
         if operation.get("requestBody", {}).get("required") is required
-    ]
+    }
 
 
 async def settled(stack: Stack) -> list[dict[str, Any]]:
@@ -43,7 +49,18 @@ async def filled(path: str, stack: Stack) -> str:
     found = await stack.until(partial(settled, stack))
     event = min(found, key=itemgetter("state", "id"))  # the same at each call: what is ignored is answered otherwise
     cards = (await stack.client.get("/api/v1/payment-methods", params={"customer_id": made["customer_id"]})).json()
-    return path.format(subscription_id=made["id"], event_id=event["id"], payment_method_id=cards["data"][0]["id"])
+    hook = (await stack.client.post("/api/v1/webhook-endpoints", json={"url": "https://shop.example.com/"})).json()
+    async with stack.parts.database.transaction() as connection:
+        later = update(webhook_endpoints).where(webhook_endpoints.c.id == hook["id"])
+        await connection.execute(later.values(resume_at=stack.clock.now() + timedelta(days=1)))
+        delivery_id = await queue.add_test(connection, hook["id"], event_type=TEST, now=stack.clock.now())
+    return path.format(
+        subscription_id=made["id"],
+        event_id=event["id"],
+        payment_method_id=cards["data"][0]["id"],
+        webhook_endpoint_id=hook["id"],
+        webhook_delivery_id=delivery_id,
+    )
 
 
 def test_the_document_knows_routes_of_both_kinds() -> None:
@@ -55,19 +72,25 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/payment-methods/{payment_method_id}/detach",
         "/api/v1/payment-methods/{payment_method_id}/set-default",
         "/api/v1/subscriptions/{subscription_id}/cancel",
+        "/api/v1/webhook-endpoints/{webhook_endpoint_id}",
+        "/api/v1/webhook-endpoints/{webhook_endpoint_id}/rotate-secret",
+        "/api/v1/webhook-endpoints/{webhook_endpoint_id}/test",
+        "/api/v1/webhook-deliveries/{webhook_delivery_id}/retry",
+        "/api/v1/webhook-deliveries/{webhook_delivery_id}/skip",
     }
     assert set(routes(required=True)) == {
         "/api/v1/admin/inbox/replay",
         "/api/v1/admin/inbox/{event_id}/discard",
         "/api/v1/payments/create-subscription",
         "/api/v1/setup-intents",
+        "/api/v1/webhook-endpoints",
     }
 
 
 async def test_no_body_is_answered_as_an_empty_object_is(stack: Stack) -> None:
-    for path in routes(required=False):
+    for path, method in routes(required=False).items():
         asked: list[dict[str, Any]] = [{"json": {}}, *({"headers": told} for told in NONE)]
-        answers = [await stack.client.post(await filled(path, stack), **request) for request in asked]
+        answers = [await stack.client.request(method, await filled(path, stack), **request) for request in asked]
         outcomes = {(answer.status_code, answer.json().get("code")) for answer in answers}
         assert len(outcomes) == 1, (path, outcomes)
         assert not {status for status, _ in outcomes} & {400, 415, 422}, (path, outcomes)

@@ -141,7 +141,7 @@ def test_the_simulator_keeps_its_state_in_a_file(tmp_path: Path) -> None:
     [
         (("inb",), "inbox"),
         (("inbox", "list", "--sta"), "--state"),
-        (("keys", "create", "--scope", ""), "events:read read write admin"),
+        (("keys", "create", "--scope", ""), "events:read read endpoints:write write admin"),
     ],
 )
 def test_bash_completes_after_the_line_of_the_readme(words: tuple[str, ...], offered: str) -> None:

@@ -125,6 +125,8 @@ async def _examples(stack: Stack) -> dict[str, str]:
     event, *_ = await stack.until(lambda: stack.rows(events))
     operation, *_ = await stack.rows(operations)
     told, *_ = await stack.until(lambda: _fed(stack))
+    hook = (await stack.client.post("/api/v1/webhook-endpoints", json={"url": "http://127.0.0.1:9/"})).json()
+    delivery = (await stack.client.post(f"/api/v1/webhook-endpoints/{hook['id']}/test", json={})).json()
     return {
         "subscription_id": created["id"],
         "customer_id": created["customer_id"],
@@ -133,6 +135,8 @@ async def _examples(stack: Stack) -> dict[str, str]:
         "operation_id": operation["id"],
         "setup_intent_id": setup["id"],
         "payment_method_id": method["id"],
+        "webhook_endpoint_id": hook["id"],
+        "webhook_delivery_id": delivery["id"],
         "reference": REFERENCE,
         "file_path": "swagger-ui.css",
     }
@@ -252,6 +256,8 @@ async def test_the_right_key_opens_every_route_that_is_not_public(ports: tuple[P
             for route in port.routes
             if route.access.scope is not None
         ]
-        for sent, status, body in await ask(port.number, requests):
+        removing = [sent for sent in requests if sent.method == "DELETE"]  # after all others: what is gone is 404
+        answers = await ask(port.number, [sent for sent in requests if sent not in removing])
+        for sent, status, body in [*answers, *await ask(port.number, removing)]:
             assert status in {200, 201, 202, 204, 400, 409, 422}, (sent.plainly(), body)
             assert status < 300 or sent.method not in {"GET", "OPTIONS"}, (sent.plainly(), body)

@@ -17,7 +17,7 @@ TABLES = schema.metadata
 PERSONAL = {kind.table: kind.personal for kind in KINDS.values()}
 PLAIN = re.compile(
     r"(.*_)?id|(.*_)?(status|type|kind|phase|state|source|mode|interval|currency|version|scope|value|behavior)"
-    r"|origin|number|billing_reason|reason|failure_reason|paused_reason|cancellation_reason|usage|mark|method|route"
+    r"|origin|number|billing_reason|reason|disabled_reason|failure_reason|paused_reason|cancellation_reason|usage|mark|method|route"
     r"|lease_owner|cause|action|revision|response_content_type|database_role|lookup_key|group_key|allow_redisplay|failure_code|last_error_code"
 )
 """Ids, words of Stripe's lists and ours: short texts that nobody fills in about a person."""

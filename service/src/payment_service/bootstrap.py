@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from payment_service.customers.creation import CustomerCreation
     from payment_service.customers.selection import Selection
     from payment_service.customers.service import Customers
+    from payment_service.endpoints.deliverer import Deliverer
     from payment_service.events.service import Inbox
     from payment_service.events.worker import Worker
     from payment_service.http.gate import Gate
@@ -70,6 +71,7 @@ class Parts:
     inbox: Inbox
     worker: Worker
     sequencer: Sequencer
+    deliverer: Deliverer
     arrivals: Arrivals
     importer: Importer
     reconciler: Reconciler
@@ -85,6 +87,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close connections."""
+        await self.deliverer.close()
         await self.inbox.close()
         await self.arrivals.close()
         await self.sequencer.close()
@@ -100,8 +103,7 @@ class Parts:
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Build the parts of a process; nothing connects yet."""
-    clock, drain = clock or Clock(), DrainState()
-    gateway = StripeGateway(settings.stripe)
+    clock, drain, gateway = clock or Clock(), DrainState(), StripeGateway(settings.stripe)
     redis, limiter, invalidations = _redis(settings)
     database, sequencer = _database(settings, invalidations, clock=clock)
     account = partial(_account, settings)
@@ -109,7 +111,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     recovery = Recovery(database, clock=clock, redis=redis, circuit=circuit, account=account)
     billing = build_billing(settings, database, gateway, limiter=limiter, recovery=recovery, clock=clock)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
-    worker, inbox, importer, reconciler = build_worker(
+    worker, inbox, importer, reconciler, deliverer = build_worker(
         settings, database, gateway, billing=billing, recovery=recovery, sequencer=sequencer, clock=clock
     )
     return Parts(
@@ -130,6 +132,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         reconciler=reconciler,
         worker=worker,
         sequencer=sequencer,
+        deliverer=deliverer,
         arrivals=Arrivals(database, sequencer, settings=settings.database, drain=drain),
         health=Health(database, gateway, drain=drain, clock=clock, recovery=recovery, redis=redis, account=account),
         access=Access(settings, database, clock=clock),
@@ -178,6 +181,8 @@ def _forget_subscriptions(invalidations: Invalidations, changed: set[Change]) ->
 
 def services(parts: Parts) -> dict[str, object]:
     """Return what the handlers of the API ask for, by parameter name."""
+    from payment_service.endpoints.building import build_endpoints  # noqa: PLC0415 - as above
+    from payment_service.endpoints.people import WebhookDeliveries  # noqa: PLC0415 - as above
     from payment_service.events.administration import InboxAdministration  # noqa: PLC0415 - as above
     from payment_service.feed.readers import FeedReaders  # noqa: PLC0415 - as above
     from payment_service.feed.service import Feed  # noqa: PLC0415 - as above
@@ -196,6 +201,10 @@ def services(parts: Parts) -> dict[str, object]:
             parts.database, clock=parts.clock, livemode=parts.settings.stripe.livemode
         ),
         "feed_readers": FeedReaders(Feed(parts.database, livemode=parts.settings.stripe.livemode), parts.arrivals),
+        "webhook_endpoints": build_endpoints(parts.settings, parts.database, clock=parts.clock),
+        "webhook_deliveries": WebhookDeliveries(
+            parts.database, clock=parts.clock, livemode=parts.settings.stripe.livemode
+        ),
         "operation_inspection": OperationInspection(parts.database, clock=parts.clock),
     }
 

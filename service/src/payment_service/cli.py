@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _GROUPS: Final = {
     "database": "payment_service.migrations.database_commands:database",
+    "deliveries": "payment_service.endpoints.delivery_commands:deliveries",
+    "endpoints": "payment_service.endpoints.commands:endpoints",
     "events": "payment_service.feed.commands:events",
     "import": "payment_service.reconcile.commands:import_history",
     "inbox": "payment_service.events.commands:inbox",

@@ -43,13 +43,14 @@ _SECURITY_SCHEME: Final = {
     "scheme": "bearer",
     "bearerFormat": "lp_…",
     "description": "An API key of this service (`payments keys create`), never Stripe's. Its scope is "
-    "`events:read`, `read`, `write` or `admin`; each includes the ones before it. Keys are not tenants: each reaches "
-    "every customer. In development the server may run without keys.",
+    "`events:read`, `read`, `endpoints:write`, `write` or `admin`; each includes the ones before it. Keys are not "
+    "tenants: each reaches every customer. In development the server may run without keys.",
 }
 _TAGS: Final = {
     "subscriptions": "What customers are subscribed to, as last heard from Stripe.",
     "payment methods": "What customers have saved to pay with, and how they save it.",
     "customers": "Whom subscriptions are for, by our id, Stripe's id or your own reference.",
+    "webhook endpoints": "Whom events are sent to, and how that goes.",
     "events": "What has changed, in one order without gaps.",
     "catalogue": "Prices of Stripe's catalogue that can be ordered.",
     "administration": "For operators: events received from Stripe, operations, and reconciliation with Stripe.",

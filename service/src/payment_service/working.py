@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from payment_service.customers.erasure import ERASE_SECONDS, Erasure
+from payment_service.endpoints.building import build_deliverer
 from payment_service.events.forgetting import forget_events, waits
 from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
 from payment_service.feed.sequencer import POLL_SECONDS, TRIM_SECONDS
+from payment_service.health.service import VERSION
 from payment_service.operations.people import MOVE_SECONDS, Mover
 from payment_service.operations.unattended import Unattended
 from payment_service.payment_methods.browser_declines import BrowserDeclines
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from payment_service.billing import Billing
     from payment_service.clock import Clock
     from payment_service.config.settings import Settings
+    from payment_service.endpoints.deliverer import Deliverer
     from payment_service.feed.sequencer import Sequencer
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
@@ -40,7 +43,7 @@ def build_worker(
     recovery: Recovery,
     sequencer: Sequencer,
     clock: Clock,
-) -> tuple[Worker, Inbox, Importer, Reconciler]:
+) -> tuple[Worker, Inbox, Importer, Reconciler, Deliverer]:
     """Build the parts; the worker listens when the database can notify."""
     budget = StripeBudget(database, clock=clock, per_second=settings.work.stripe_calls_per_second)
     woken = asyncio.Event()
@@ -55,18 +58,19 @@ def build_worker(
         announce=inbox.announce,
     )
     importer = Importer(database, gateway, budget=budget, clock=clock, livemode=settings.stripe.livemode)
-    erasure = Erasure(database, steps=(partial(forget_events, clock=clock),), waits=waits, clock=clock)
     unattended = Unattended(database, clock=clock, recovery=recovery, settings=settings.work)
+    deliverer = build_deliverer(settings, database, version=VERSION, clock=clock)
     duties = (
         Duty(POLL_SECONDS, sequencer.look),
         Duty(TRIM_SECONDS, sequencer.trim),
         Duty(MOVE_SECONDS, Mover(database, clock=clock, settings=settings.work).move_due),
-        Duty(ERASE_SECONDS, erasure.run_due),
+        Duty(ERASE_SECONDS, _erasure(database, clock=clock).run_due),
         Duty(CHECK_SECONDS, importer.run_due),
         Duty(RECONCILE_CHECK_SECONDS, reconciler.run_due),
         Duty(WATCH_SECONDS, reconciler.watch),
         Duty(BEAT_SECONDS, recovery.beat),
         Duty(STEP_SECONDS, Recovering(database, recovery, clock=clock).step),
+        *(Duty(seconds, work) for seconds, work in deliverer.duties),
     )
     worker = Worker(
         database,
@@ -80,4 +84,9 @@ def build_worker(
         woken=woken,
         duties=duties,
     )
-    return worker, inbox, importer, reconciler
+    return worker, inbox, importer, reconciler, deliverer
+
+
+def _erasure(database: Database, *, clock: Clock) -> Erasure:
+    """Build what removes the traces of customers who were deleted at Stripe."""
+    return Erasure(database, steps=(partial(forget_events, clock=clock),), waits=waits, clock=clock)

@@ -29,6 +29,11 @@ STRIPE_HOST: Final = "api.stripe.com"
 _SERVER: Final = "set postgresql://user:password@host:5432/database (or mariadb://)"
 _ENVIRONMENT_NAME: Final = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 _ENVIRONMENT_UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_TELLS: Final = {
+    "SECRET_KEY": "payments secret-key status",
+    "WEBHOOK_SIGNING_KEY": "payments endpoints list",
+}
+"""The command that tells which values of a setting are needed."""
 _STRIPE_KEY = re.compile(r"^(?:sk|rk)_(?P<mode>test|live)_\w+$")
 
 
@@ -105,26 +110,29 @@ def check_secret_key(settings: Settings) -> Iterator[str]:
         yield from secret_key_problems(values)
 
 
-def secret_key_problems(values: tuple[str, ...]) -> Iterator[str]:
-    """Say what is wrong with the values of `SECRET_KEY`, by their places; none of them is told."""
+def check_signing_key(settings: Settings) -> Iterator[str]:
+    """Receivers trust what is signed with what is derived from it; who sends no webhooks needs none."""
+    if settings.production and (values := settings.deliveries.signing_key.parts()):
+        yield from secret_key_problems(values, name="WEBHOOK_SIGNING_KEY")
+
+
+def secret_key_problems(values: tuple[str, ...], *, name: str = "SECRET_KEY") -> Iterator[str]:
+    """Say what is wrong with the values of a setting, by their places; none of them is told."""
     if not values:
-        yield f"SECRET_KEY: needs at least {MINIMUM_SECRET_KEY_CHARACTERS} characters; make one: openssl rand -hex 32"
+        yield f"{name}: needs at least {MINIMUM_SECRET_KEY_CHARACTERS} characters; make one: openssl rand -hex 32"
     if len(values) > MAXIMUM_SECRET_KEYS:
-        yield (
-            f"SECRET_KEY: {len(values)} values, at most {MAXIMUM_SECRET_KEYS}; "
-            "payments secret-key status tells which may go"
-        )
+        yield (f"{name}: {len(values)} values, at most {MAXIMUM_SECRET_KEYS}; {_TELLS[name]} tells which may go")
     if len(set(values)) < len(values):
         yield "SECRET_KEY: a value stands in it twice; remove one of them"
     for place, value in enumerate(values, start=1):
         which = f"value {place} of {len(values)}, separated by commas, " if len(values) > 1 else ""
         if len(value) < MINIMUM_SECRET_KEY_CHARACTERS:
             yield (
-                f"SECRET_KEY: {which}needs at least {MINIMUM_SECRET_KEY_CHARACTERS} characters; "
+                f"{name}: {which}needs at least {MINIMUM_SECRET_KEY_CHARACTERS} characters; "
                 "make one: openssl rand -hex 32"
             )
         elif len(set(value)) < MINIMUM_DISTINCT_CHARACTERS or value.startswith("development-only"):
-            yield f"SECRET_KEY: {which}is too weak; make one: openssl rand -hex 32"
+            yield f"{name}: {which}is too weak; make one: openssl rand -hex 32"
 
 
 def check_database(settings: Settings) -> Iterator[str]:
@@ -261,6 +269,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[str]], ...]] = (
     check_allowed_origins,
     check_trusted_proxies,
     check_webhook_networks,
+    check_signing_key,
     check_tracing,
     check_environment,
 )

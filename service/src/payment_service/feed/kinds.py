@@ -29,6 +29,7 @@ from payment_service.feed.samples import (
     CHECKOUT,
     CUSTOMER,
     DISPUTE,
+    ENDPOINT,
     INVOICE,
     INVOICE_PAYMENT,
     PAIR,
@@ -40,6 +41,7 @@ from payment_service.feed.samples import (
     SETUP_INTENT,
     SUBSCRIPTION,
 )
+from payment_service.feed.shapes import DISABLED
 from payment_service.mirror.charge import charges
 from payment_service.mirror.checkout_session import checkout_sessions
 from payment_service.mirror.dispute import disputes
@@ -175,6 +177,7 @@ _PAYMENT_METHOD: Final = EventKind(
         Rule("attached", "A customer has saved it.", is_new, {}),
     ),
 )
+_NOTHING_SENT: Final = Rule("disabled", "It answered 410, or failed for five days: nothing is sent to it.", always, {})
 
 KINDS: Final = (
     _SUBSCRIPTION,
@@ -286,6 +289,8 @@ KINDS: Final = (
         PAIR,
         Rule("found", "A person has two live subscriptions to one product, unasked.", always, {}),
     ),
+    _kind("webhook_endpoint", "a webhook endpoint", None, shapes.DisabledEndpointView, ENDPOINT, _NOTHING_SENT),
 )
-BY_OBJECT_TYPE: Final = {EVENT if kind.table is None else kind.table.name: kind for kind in KINDS}
+_TELLS: Final = {"subscription_duplicate": EVENT, "webhook_endpoint": DISABLED}
+BY_OBJECT_TYPE: Final = {_TELLS[kind.name] if kind.table is None else kind.table.name: kind for kind in KINDS}
 """By the outbox's name of what a row tells of."""

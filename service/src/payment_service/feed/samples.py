@@ -202,6 +202,7 @@ PRICE: Final[Row] = {
     "deleted": False,
     "livemode": True,
 }
+ENDPOINT: Final[Row] = {"id": "lpw_0199c0de", "reason": "failing", "failing_since": AT.isoformat()}
 PAIR: Final[Row] = {
     "id": "lps_0199c0df",
     "subscription_id": "lps_0199c0df",

@@ -13,7 +13,7 @@ from payment_service.feed.history import read_history
 from payment_service.feed.schemas import LATEST, FeedEvent, FeedPage, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -80,6 +80,11 @@ class Feed:
         edge = rows[-1] if more else await store.place_at(connection, until)
         cursor = None if edge is None else id_of(edge)
         return Read(FeedPage(data=events, has_more=until < last, next=cursor), until)
+
+    async def at(self, connection: AsyncConnection, sequences: Collection[int]) -> dict[int, FeedEvent]:
+        """Return the events at these places that are kept, by place."""
+        made = await self._make(connection, await store.places_at(connection, sequences))
+        return {one.event.sequence: one.event for one in made}
 
     async def get(self, wanted: str) -> FeedEvent:
         """Return one event.

@@ -6,8 +6,12 @@ Members without a value are null. Amounts are integers in the currency's minor u
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
+
+DISABLED: Final = "webhook_endpoint.disabled"
+"""The outbox's name of what rows about webhook endpoints tell."""
 
 
 class StripeObjectView(msgspec.Struct, kw_only=True):
@@ -205,6 +209,17 @@ class SubscriptionPairView(msgspec.Struct, kw_only=True):
     """Stripe's id of its customer."""
     product_id: str
     """Stripe's id of the product."""
+
+
+class DisabledEndpointView(msgspec.Struct, kw_only=True):
+    """A webhook endpoint to which nothing is sent any more, though nobody has asked for that."""
+
+    id: str
+    """Our id of it (`lpw_…`)."""
+    reason: str
+    """`gone`: it answered 410; `failing`: nothing was delivered for five days."""
+    failing_since: str | None
+    """When the first of the failures was that no success came after; null without one."""
 
 
 class OtherView(msgspec.Struct, kw_only=True):

@@ -46,6 +46,7 @@ _NAMED: Final = (
 )
 _PLACES: Final = select(*_NAMED, outbox.c.cause).join(outbox, outbox.c.seq == feed.c.outbox_seq)
 _AT: Final = _PLACES.where(feed.c.sequence == bindparam("sequence"))
+_AMONG: Final = _PLACES.where(feed.c.sequence.in_(bindparam("sequences", expanding=True))).order_by(feed.c.sequence)
 _TOLD: Final = (
     select(
         outbox.c.seq,
@@ -92,6 +93,11 @@ async def trim(connection: AsyncConnection, *, limit: int) -> int:
 async def place_at(connection: AsyncConnection, sequence: int) -> Place | None:
     """Return what has this number."""
     return (await connection.execute(_AT, {"sequence": sequence})).first()
+
+
+async def places_at(connection: AsyncConnection, sequences: Collection[int]) -> Sequence[Place]:
+    """Return what has these numbers and is kept, ascending."""
+    return (await connection.execute(_AMONG, {"sequences": list(sequences)})).all()
 
 
 async def places(

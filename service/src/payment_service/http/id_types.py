@@ -36,6 +36,8 @@ EVENT: Final = _prefixed("evt", "rec", "unreadable")
 """Of Stripe's, of those that reconciliation makes, and of signed bodies that name no id."""
 PAYMENT_METHOD: Final = _prefixed("pm", "card", "src")
 SETUP_INTENT: Final = _prefixed("seti")
+WEBHOOK_ENDPOINT: Final = _prefixed("lpw")
+WEBHOOK_DELIVERY: Final = _prefixed("lpd")
 METHOD_TYPE: Final = rf"^[a-z][a-z0-9_]*{END}"
 """docs.stripe.com/api/payment_methods/object#payment_method_object-type."""
 OBJECT: Final = rf"^(?!\.{{1,2}}$){_SAFE}+{END}"
@@ -46,6 +48,7 @@ EVENT_TYPES: Final = rf"^[A-Za-z0-9._\[\]-]*\*?{END}"
 """docs.stripe.com/api/events/types; types of the v2 API hold brackets."""
 FEED_EVENT: Final = rf"^evt_[0-9a-f]{{24}}{END}"
 FEED_CURSOR: Final = rf"^(evt_[0-9a-f]{{24}}|latest){END}"
+FEED_TYPE: Final = rf"^[a-z_]+\.([a-z_]+|\*){END}"
 FEED_TYPES: Final = rf"^[a-z_]+\.([a-z_]+|\*)(,[a-z_]+\.([a-z_]+|\*))*{END}"
 WORD: Final = rf"^[a-z][a-z_]*{END}"
 LINE: Final = rf"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*{END}"
@@ -66,12 +69,15 @@ FORMS: Final = {
     EVENT: "Stripe's id of an event: evt_ and letters or digits",
     PAYMENT_METHOD: "Stripe's id of a payment method: pm_…, card_… or src_…",
     SETUP_INTENT: "Stripe's id of a setup intent: seti_ and letters or digits",
+    WEBHOOK_ENDPOINT: "our id of a webhook endpoint: lpw_ and letters or digits",
+    WEBHOOK_DELIVERY: "our id of a webhook delivery: lpd_ and letters or digits",
     METHOD_TYPE: "a type of payment method in Stripe's words: lower-case letters, digits and _",
     OBJECT: "Stripe's id of the object: letters, digits or . _ : @ -",
     PATH_REFERENCE: "letters, digits or . _ : @ -; ask for other references with ?reference=",
     EVENT_TYPES: "a type of event (invoice.paid), or how several begin and * (invoice.*)",
     FEED_EVENT: "our id of an event: evt_ and 24 hexadecimal digits",
     FEED_CURSOR: "our id of an event (evt_ and 24 hexadecimal digits), or latest",
+    FEED_TYPE: "a type of events as invoice.paid, or invoice.*",
     FEED_TYPES: "types of events as invoice.paid or invoice.*, by commas",
     WORD: "lower-case letters and _",
     LINE: "one line without control characters",

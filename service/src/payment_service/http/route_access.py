@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from payment_service.http.scope import RequestScope
 
-Scope = Literal["events:read", "read", "write", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = ("events:read", "read", "write", "admin")
+Scope = Literal["events:read", "read", "endpoints:write", "write", "admin"]
+SCOPES: Final[tuple[Scope, ...]] = ("events:read", "read", "endpoints:write", "write", "admin")
 """Each includes the ones before it."""
 Audience = Literal["clients", "browsers", "machines"]
 """Who reads the answers, which decides their security headers: programs of customers, people's browsers with pages,
@@ -67,6 +67,7 @@ class Access:
 
 EVENTS: Final = Access(scope="events:read", waits=True)
 READ: Final = Access(scope="read")
+ENDPOINTS: Final = Access(scope="endpoints:write")
 WRITE: Final = Access(scope="write")
 ADMIN: Final = Access(scope="admin")
 CREATE_LIMIT: Final = "create"

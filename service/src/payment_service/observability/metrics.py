@@ -85,6 +85,32 @@ FEED_UNSHOWN: Final = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "payments_webhook_attempts",
+    "Attempts to send an event to a webhook endpoint, by outcome and reason",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
+WEBHOOK_SECONDS: Final = Histogram(
+    "payments_webhook_attempt_duration_seconds",
+    "How long attempts to send an event took",
+    buckets=_LATENCY,
+    registry=REGISTRY,
+)
+WEBHOOK_OLDEST: Final = Gauge(
+    "payments_webhook_oldest_undelivered_seconds",
+    "Age of the oldest event that waits to be sent to an enabled webhook endpoint",
+    registry=REGISTRY,
+)
+WEBHOOK_ENDPOINTS: Final = Gauge(
+    "payments_webhook_endpoints", "Webhook endpoints: working, failing or disabled", ["state"], registry=REGISTRY
+)
+WEBHOOKS_DISABLED: Final = Counter(
+    "payments_webhook_endpoints_disabled",
+    "Webhook endpoints disabled by this service: gone (410) or failing (for five days)",
+    ["reason"],
+    registry=REGISTRY,
+)
 DRIFT: Final = Counter("payments_drift", "Differences to Stripe that were repaired", ["object"], registry=REGISTRY)
 CACHE_REQUESTS: Final = Counter("payments_cache_requests", "Cache look-ups by result", ["result"], registry=REGISTRY)
 LIMITER_DECISIONS: Final = Counter(

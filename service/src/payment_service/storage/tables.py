@@ -260,7 +260,7 @@ api_keys = Table(
     Column("former_digest", LargeBinary, comment="under the value that it was known by before, or by the second one"),
     Column("former_value", Text, comment="id of the SECRET_KEY value that former_digest is under"),
     Column("mac_value", Text, comment="id of the SECRET_KEY value that the key's own MAC is under"),
-    Column("scope", Text, nullable=False, comment="events:read, read, write or admin"),
+    Column("scope", Text, nullable=False, comment="events:read, read, endpoints:write, write or admin"),
     Column("livemode", Boolean, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
@@ -268,7 +268,7 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_api_keys_former_digest", "former_digest"),
     Index("ix_api_keys_principal", "principal"),
-    CheckConstraint("scope IN ('events:read', 'read', 'write', 'admin')", name="ck_api_keys_scope"),
+    CheckConstraint("scope IN ('events:read', 'read', 'endpoints:write', 'write', 'admin')", name="ck_api_keys_scope"),
 )
 
 audit_log = Table(

@@ -1,0 +1,1 @@
+"""Webhook endpoints: whom events are sent to, and how that goes."""

@@ -1,0 +1,284 @@
+"""Sends what waits for one endpoint, while this worker holds it.
+
+Deliveries about one object go one after the other: the next begins when the one before is delivered, given up or
+skipped. Those about different objects go at once, up to a bound, so an event that an endpoint cannot take keeps the
+others about its object waiting and nothing else. Who holds an endpoint waits for nobody: its place and its attempts are
+its own, and only the database is shared, a few statements at a time.
+
+**A crash loses nothing.** Where the feed was looked at, and what was found wanted, commit together; a delivery is
+settled after its answer. So after a kill some are sent once more, with the same `webhook-id`, and none is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+import structlog
+
+from payment_service.deliveries.sender import Answer
+from payment_service.endpoints import queue, store
+from payment_service.endpoints.disabling import disable
+from payment_service.endpoints.errors import SigningKeyMissing
+from payment_service.endpoints.outcomes import TRIP, Health, outcome, removed
+from payment_service.endpoints.queue import LeaseLost
+from payment_service.endpoints.reading import made_test, read_ahead
+from payment_service.endpoints.rows import current, former
+from payment_service.feed import store as feed_store
+from payment_service.observability.metrics import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS, WEBHOOKS_DISABLED
+from payment_service.storage.database import is_busy, is_unavailable
+from payment_service.tasks import begin, end
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+    from random import Random
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.clock import Clock
+    from payment_service.deliveries.sender import Sender
+    from payment_service.endpoints.rows import DeliveryRow, EndpointRow
+    from payment_service.endpoints.secrets import SigningKeys
+    from payment_service.feed.schemas import FeedEvent
+    from payment_service.feed.service import Feed
+    from payment_service.storage.database import Database
+
+AT_ONCE: Final = 8
+"""Attempts of one endpoint."""
+BACKLOG: Final = 10_000
+"""Deliveries that may be pending for one endpoint; until there are fewer, the feed is looked at no further for it."""
+FULL_SECONDS: Final = 30.0
+"""Until an endpoint with so many is looked at again."""
+LEASE_SECONDS: Final = 60.0
+RENEW_SECONDS: Final = 10.0
+HOLD_SECONDS: Final = 30.0
+"""Then the endpoint is given back, so that others have their turn where there are more than a worker can hold."""
+UNSIGNED_SECONDS: Final = 60.0
+"""Until an endpoint is tried again whose secret cannot be derived."""
+
+log = structlog.get_logger("payments")
+
+
+class Tools(NamedTuple):
+    """What all holders of a process share."""
+
+    database: Database
+    feed: Feed
+    sender: Sender
+    keys: SigningKeys
+    clock: Clock
+    random: Random
+    livemode: bool
+    owner: str
+    """Of the leases."""
+    turn: asyncio.Semaphore
+    """To the database: those who send leave connections to those who apply events."""
+    stopping: asyncio.Event
+
+
+class Tried(NamedTuple):
+    """An attempt that has ended."""
+
+    delivery: DeliveryRow
+    answer: Answer | None
+    """None: its event is kept no more."""
+    began: datetime
+
+
+class Hold:
+    """One endpoint, for as long as this worker holds it."""
+
+    def __init__(self, endpoint_id: str, tools: Tools) -> None:
+        self._id = endpoint_id
+        self._tools = tools
+        self._under_way: dict[asyncio.Task[Tried], str] = {}
+        """With the objects that the attempts are about."""
+        self._health = Health()
+        self._full = False
+
+    async def run(self) -> None:
+        """Send what is due, then give the endpoint back; whatever fails costs no other endpoint anything."""
+        try:
+            await self._work()
+        except LeaseLost:
+            return
+        except Exception as error:
+            if is_unavailable(error) or is_busy(error):
+                log.warning("webhooks_interrupted", endpoint=self._id, error=type(error).__name__)
+            else:
+                log.exception("webhooks_failed", endpoint=self._id)
+        finally:
+            await end(self._under_way)
+
+    async def _work(self) -> None:
+        until = time.monotonic() + HOLD_SECONDS
+        row = await self._step({})
+        self._health = Health.of(row)
+        try:
+            while True:
+                if time.monotonic() < until and not self._tools.stopping.is_set() and self._may_send:
+                    row = await self._begin(row)
+                if not self._under_way:
+                    break
+                ended, _ = await asyncio.wait(
+                    self._under_way, timeout=RENEW_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                row = await self._settle(ended)
+        finally:
+            await end(self._under_way)
+            await self._release()
+
+    @property
+    def _may_send(self) -> bool:
+        return self._health.resume_at is None and self._health.disabled is None
+
+    async def _begin(self, row: EndpointRow) -> EndpointRow:
+        """Begin as many attempts as there is room for."""
+        room = (1 if self._health.failures >= TRIP else AT_ONCE) - len(self._under_way)
+        if room <= 0 or not (secrets := self._secrets(row)):
+            return row
+        found = await self._due(room)
+        if len(found) < room:
+            row, looked = await self._look_ahead(row)
+            found = await self._due(room) if looked else found
+        for delivery, event in found:
+            task = begin(self._attempt(row, delivery, event, secrets=secrets))
+            self._under_way[task] = delivery.object_id
+        return row
+
+    def _secrets(self, row: EndpointRow) -> list[str]:
+        """Return what deliveries are signed with, the newest first; nothing is sent unsigned."""
+        try:
+            secrets = [self._tools.keys.reveal(current(row))]
+        except SigningKeyMissing as error:
+            log.warning("webhooks_unsigned", endpoint=self._id, error=str(error))
+            self._health = self._health._replace(resume_at=self._now() + timedelta(seconds=UNSIGNED_SECONDS))
+            return []
+        before = former(row, now=self._now())
+        if before is not None:
+            try:
+                secrets.append(self._tools.keys.reveal(before))
+            except SigningKeyMissing:
+                log.warning("webhooks_without_former_secret", endpoint=self._id)
+        return secrets
+
+    async def _due(self, room: int) -> list[tuple[DeliveryRow, FeedEvent | None]]:
+        """Return deliveries to be tried now, each with its event; None: that is kept no more."""
+        busy = set(self._under_way.values())
+        async with self._tools.turn, self._tools.database.read() as connection:
+            rows = await queue.due(connection, self._id, now=self._now(), without=busy, limit=room)
+            sequences = [row.sequence for row in rows if row.sequence is not None]
+            events = await self._tools.feed.at(connection, sequences) if sequences else {}
+        tests = {row.id: made_test(row, livemode=self._tools.livemode) for row in rows if row.sequence is None}
+        return [(row, tests.get(row.id) if row.sequence is None else events.get(row.sequence)) for row in rows]
+
+    async def _look_ahead(self, row: EndpointRow) -> tuple[EndpointRow, bool]:
+        """Let the next events of the feed wait that the endpoint wants; tell whether there were any to look at."""
+        async with self._tools.turn, self._tools.database.read() as connection:
+            last = await feed_store.last_sequence(connection)
+            self._full = await queue.backlog(connection, self._id, limit=BACKLOG) >= BACKLOG
+            if row.reached == last or self._full:
+                return row, False
+            reached, wanted = await read_ahead(connection, self._tools.feed, row, last=last)
+        async with self._tools.turn, self._tools.database.transaction() as connection:
+            due = {"due_at": self._now()} if wanted else {}  # for whoever takes over, should this worker be killed
+            row = await self._renew(connection, {"reached": reached, **due})
+            await queue.add(connection, self._id, wanted, now=self._now())
+        return row, True
+
+    async def _attempt(
+        self, row: EndpointRow, delivery: DeliveryRow, event: FeedEvent | None, *, secrets: Sequence[str]
+    ) -> Tried:
+        began = self._now()
+        if event is None:
+            return Tried(delivery, None, began)
+        try:
+            answer = await self._tools.sender.send(
+                url=row.url,
+                webhook_id=delivery.event_id,
+                timestamp=int(self._tools.clock.timestamp()),
+                body=msgspec.json.encode(event),
+                secrets=secrets,
+            )
+        except Exception:
+            log.exception("webhook_not_sent", endpoint=self._id, delivery=delivery.id)
+            answer = Answer("retry", "broken", None, None, (self._now() - began).total_seconds())
+        return Tried(delivery, answer, began)
+
+    async def _settle(self, ended: Iterable[asyncio.Task[Tried]]) -> EndpointRow:
+        """Write what came of attempts, and prolong the lease."""
+        now, tried = self._now(), [task.result() for task in ended]
+        results: dict[str, dict[str, object]] = {}
+        health = self._health
+        for delivery, answer, began in tried:
+            if answer is None:
+                results[delivery.id] = removed(delivery, now=now)
+                continue
+            once, random = delivery.sequence is None, self._tools.random
+            results[delivery.id] = outcome(delivery, answer, began=began, now=now, random=random, once=once)
+            health = health.after(answer, now=now, random=random)
+        row = await self._step(_of_health(health) if tried else {}, results=results, health=health)
+        for task in ended:
+            del self._under_way[task]
+        self._report(tried, results)
+        self._health = health
+        return row
+
+    def _report(self, tried: Iterable[Tried], results: Mapping[str, Mapping[str, object]]) -> None:
+        for delivery, answer, _ in tried:
+            if answer is not None:
+                WEBHOOK_ATTEMPTS.labels(answer.outcome, answer.reason).inc()
+                WEBHOOK_SECONDS.observe(answer.seconds)
+            if results[delivery.id]["state"] == "failed":
+                reason = results[delivery.id]["last_error"]
+                log.warning("webhook_given_up", endpoint=self._id, delivery=delivery.id, reason=reason)
+
+    async def _step(
+        self,
+        values: dict[str, object],
+        *,
+        results: dict[str, dict[str, object]] | None = None,
+        health: Health | None = None,
+    ) -> EndpointRow:
+        """Do one transaction under the lease.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        async with self._tools.turn, self._tools.database.transaction() as connection:
+            row = await self._renew(connection, values)
+            await queue.settle(connection, results or {})
+            if health is not None and health.disabled is not None:
+                await disable(connection, row, reason=health.disabled, now=self._now())
+        if health is not None and health.disabled is not None:
+            WEBHOOKS_DISABLED.labels(health.disabled).inc()
+            log.warning("webhook_endpoint_disabled", endpoint=self._id, reason=health.disabled)
+        return row
+
+    async def _renew(self, connection: AsyncConnection, values: dict[str, object]) -> EndpointRow:
+        until = self._now() + timedelta(seconds=LEASE_SECONDS)
+        return await queue.renew(connection, self._id, owner=self._tools.owner, until=until, values=values)
+
+    async def _release(self) -> None:
+        """Give the endpoint back, with when it is to be looked at again."""
+        now = self._now()
+        async with self._tools.turn, self._tools.database.transaction() as connection:
+            if not await queue.release(connection, self._id, owner=self._tools.owner):
+                return
+            due_at = await queue.next_due(connection, self._id)
+            resume_at = self._health.resume_at or now
+            if self._full:
+                full = now + timedelta(seconds=FULL_SECONDS)
+                resume_at = max(resume_at, full if due_at is None else min(full, due_at))
+            await store.change(connection, self._id, {"due_at": due_at, "resume_at": resume_at}, now=now)
+
+    def _now(self) -> datetime:
+        return self._tools.clock.now()
+
+
+def _of_health(health: Health) -> dict[str, object]:
+    return {"failures": health.failures, "failing_since": health.failing_since}

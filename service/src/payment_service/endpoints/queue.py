@@ -1,0 +1,283 @@
+"""SQL of what is sent: who holds an endpoint, what is due there, what became of it.
+
+Every statement of a holder is fenced: it changes the endpoint's row under the holder's lease first, and whoever lost
+the lease, or whose endpoint was disabled or removed, is told by `LeaseLost` and has changed nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, or_, select, update
+
+from payment_service.http.paging import Order, read_page
+from payment_service.storage.ids import new_id
+from payment_service.storage.webhook_tables import PENDING, webhook_deliveries, webhook_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.endpoints.rows import DeliveryRow, EndpointRow, ListedDelivery
+    from payment_service.feed.schemas import FeedEvent
+    from payment_service.http.paging import Page
+
+TEST_PREFIX: Final = "evt_test"
+_endpoints, _deliveries = webhook_endpoints, webhook_deliveries
+_earlier: Final = _deliveries.alias("earlier")
+_AHEAD: Final = and_(
+    _earlier.c.endpoint_id == _deliveries.c.endpoint_id,
+    _earlier.c.object_id == _deliveries.c.object_id,
+    _earlier.c.state == PENDING,
+    _earlier.c.sequence < _deliveries.c.sequence,
+)
+"""The deliveries about the same object that go before."""
+_FIRST: Final = (
+    _deliveries.c.endpoint_id == bindparam("endpoint_id"),
+    _deliveries.c.state == PENDING,
+    ~exists(select(1).where(_AHEAD)),
+)
+"""The condition on those deliveries that nothing goes before."""
+_NEXT_DUE: Final = select(func.min(_deliveries.c.due_at)).where(*_FIRST)
+_BACKLOG: Final = select(func.count()).select_from(
+    select(literal(1))
+    .where(_deliveries.c.endpoint_id == bindparam("endpoint_id"), _deliveries.c.state == PENDING)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_SETTLE: Final = (
+    update(_deliveries)
+    .where(_deliveries.c.id == bindparam("of"), _deliveries.c.state == PENDING)
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in (
+                "state",
+                "attempts",
+                "due_at",
+                "last_status",
+                "last_error",
+                "last_ms",
+                "attempted_at",
+                "settled_at",
+            )
+        }
+    )
+)
+_WAITS_FOR: Final = (
+    select(_earlier.c.id).where(_AHEAD).order_by(_earlier.c.sequence).limit(1).scalar_subquery().label("waits_for")
+)
+_LISTED: Final = select(_deliveries, _WAITS_FOR)
+_ORDER: Final = Order(
+    noun="webhook delivery",
+    key=(_deliveries.c.created_at, _deliveries.c.id),
+    ids=(_deliveries.c.id,),
+    created=_deliveries.c.created_at,
+)
+
+
+class LeaseLost(Exception):
+    """The endpoint is held by another worker, or was disabled or removed."""
+
+
+class Claim(NamedTuple):
+    """What a worker wants to take: endpoints that have something to do and that nobody holds."""
+
+    owner: str
+    """Of the lease, unique among all workers."""
+    now: datetime
+    until: datetime
+    """When the lease ends unless it is renewed."""
+    livemode: bool
+    last: int
+    """The sequence of the newest event."""
+    held: tuple[str, ...]
+    """Those that the worker holds already, however long ago it has renewed their leases."""
+    limit: int
+
+
+def _claimable(wanted: Claim) -> Select[Any]:
+    statement = (
+        select(_endpoints.c.id)
+        .where(_endpoints.c.enabled, _endpoints.c.livemode == wanted.livemode, _endpoints.c.resume_at <= wanted.now)
+        .where(or_(_endpoints.c.lease_until.is_(None), _endpoints.c.lease_until <= wanted.now))
+        .where(or_(_endpoints.c.reached != wanted.last, _endpoints.c.due_at <= wanted.now))
+        .order_by(_endpoints.c.resume_at)
+        .limit(wanted.limit)
+    )
+    return statement.where(_endpoints.c.id.not_in(wanted.held)) if wanted.held else statement
+
+
+async def waits(connection: AsyncConnection, wanted: Claim) -> bool:
+    """Tell whether there is anything to claim."""
+    return (await connection.execute(_claimable(wanted))).first() is not None
+
+
+async def claim(connection: AsyncConnection, wanted: Claim) -> list[str]:
+    """Take endpoints; return their ids."""
+    chosen = _claimable(wanted).with_for_update(skip_locked=True)
+    found = list((await connection.execute(chosen)).scalars())
+    if found:
+        lease = {"lease_owner": wanted.owner, "lease_until": wanted.until}
+        await connection.execute(update(_endpoints).where(_endpoints.c.id.in_(found)).values(lease))
+    return found
+
+
+async def renew(
+    connection: AsyncConnection, endpoint_id: str, *, owner: str, until: datetime, values: Mapping[str, object]
+) -> EndpointRow:
+    """Prolong a lease, change the endpoint, and return it as it is then.
+
+    Raises:
+        LeaseLost: see there.
+    """
+    held = (_endpoints.c.id == endpoint_id, _endpoints.c.lease_owner == owner)
+    statement = update(_endpoints).where(*held, _endpoints.c.enabled).values({"lease_until": until, **values})
+    if not (await connection.execute(statement)).rowcount:
+        raise LeaseLost(endpoint_id)
+    found: Any = (await connection.execute(select(_endpoints).where(*held))).first()
+    row: EndpointRow = found
+    return row
+
+
+async def release(connection: AsyncConnection, endpoint_id: str, *, owner: str) -> bool:
+    """Give a lease back, if it is still held; nobody else changes the endpoint until the transaction ends."""
+    statement = update(_endpoints).where(_endpoints.c.id == endpoint_id, _endpoints.c.lease_owner == owner)
+    return bool((await connection.execute(statement.values({"lease_owner": None, "lease_until": None}))).rowcount)
+
+
+async def add(connection: AsyncConnection, endpoint_id: str, events: Sequence[FeedEvent], *, now: datetime) -> None:
+    """Let events wait to be sent; their ids are in the events' order, which lists show."""
+    ids = sorted(new_id("lpd") for _ in events)
+    rows = [
+        _row(delivery_id, endpoint_id, event_id=event.id, event_type=event.type, object_id=event.object_id, now=now)
+        | {"sequence": event.sequence}
+        for delivery_id, event in zip(ids, events, strict=True)
+    ]
+    if rows:
+        await connection.execute(insert(_deliveries), rows)
+
+
+async def add_test(connection: AsyncConnection, endpoint_id: str, *, event_type: str, now: datetime) -> str:
+    """Let a test event wait to be sent; return the delivery's id."""
+    delivery_id, event_id = new_id("lpd"), new_id(TEST_PREFIX)
+    row = _row(delivery_id, endpoint_id, event_id=event_id, event_type=event_type, object_id=endpoint_id, now=now)
+    await connection.execute(insert(_deliveries), [row])
+    return delivery_id
+
+
+def _row(
+    delivery_id: str, endpoint_id: str, *, event_id: str, event_type: str, object_id: str, now: datetime
+) -> dict[str, object]:
+    return {
+        "id": delivery_id,
+        "endpoint_id": endpoint_id,
+        "sequence": None,
+        "event_id": event_id,
+        "event_type": event_type,
+        "object_id": object_id,
+        "state": PENDING,
+        "due_at": now,
+        "created_at": now,
+    }
+
+
+async def due(
+    connection: AsyncConnection, endpoint_id: str, *, now: datetime, without: Collection[str], limit: int
+) -> list[DeliveryRow]:
+    """Return deliveries that are due and that no other of their object goes before, those of some objects left out."""
+    statement = select(_deliveries).where(*_FIRST, _deliveries.c.due_at <= now)
+    if without:
+        statement = statement.where(_deliveries.c.object_id.not_in(without))
+    statement = statement.order_by(_deliveries.c.due_at, _deliveries.c.sequence).limit(limit)
+    rows: Any = (await connection.execute(statement, {"endpoint_id": endpoint_id})).all()
+    return list(rows)
+
+
+async def settle(connection: AsyncConnection, results: Mapping[str, Mapping[str, object]]) -> None:
+    """Write what came of attempts, by delivery; what a person has settled meanwhile stays as it is."""
+    rows = [{"of": of, **{f"new_{name}": value for name, value in values.items()}} for of, values in results.items()]
+    if rows:
+        await connection.execute(_SETTLE, rows)
+
+
+async def next_due(connection: AsyncConnection, endpoint_id: str) -> datetime | None:
+    """Return when something is due next that nothing goes before."""
+    found: datetime | None = (await connection.execute(_NEXT_DUE, {"endpoint_id": endpoint_id})).scalar_one()
+    return found
+
+
+async def backlog(connection: AsyncConnection, endpoint_id: str, *, limit: int) -> int:
+    """Return how many deliveries are pending, counted up to a limit."""
+    found: int = (await connection.execute(_BACKLOG, {"endpoint_id": endpoint_id, "limit": limit})).scalar_one()
+    return found
+
+
+async def find(connection: AsyncConnection, delivery_id: str, *, livemode: bool) -> ListedDelivery | None:
+    """Return a delivery."""
+    statement = _LISTED.where(_deliveries.c.id == delivery_id, _of_mode(livemode=livemode))
+    row: Any = (await connection.execute(statement)).first()
+    found: ListedDelivery | None = row
+    return found
+
+
+async def list_page(
+    connection: AsyncConnection, *, livemode: bool, page: Page, wanted: Mapping[str, str | None]
+) -> tuple[Sequence[ListedDelivery], bool]:
+    """Return a page of deliveries, newest first, and whether there are more.
+
+    Args:
+        connection: to read from.
+        livemode: Stripe's mode.
+        page: that was asked for.
+        wanted: what columns are to hold; None: anything.
+
+    Raises:
+        UnknownCursor: the page is to begin at no delivery.
+    """
+    conditions = [_deliveries.c[name] == value for name, value in wanted.items() if value is not None]
+    among = (_of_mode(livemode=livemode),)
+    found: Any
+    found, more = await read_page(connection, _LISTED.where(*conditions), order=_ORDER, page=page, among=among)
+    rows: Sequence[ListedDelivery] = found
+    return rows, more
+
+
+async def move(
+    connection: AsyncConnection, delivery_id: str, *, among: Collection[str], values: Mapping[str, object]
+) -> bool:
+    """Change a delivery if it is in one of these states; tell whether it was."""
+    statement = update(_deliveries).where(_deliveries.c.id == delivery_id, _deliveries.c.state.in_(among))
+    return bool((await connection.execute(statement.values(dict(values)))).rowcount)
+
+
+async def measure(connection: AsyncConnection, *, livemode: bool) -> tuple[datetime | None, dict[str, int]]:
+    """Return since when the oldest delivery waits, of those of enabled endpoints, and how many endpoints do how."""
+    ours = _endpoints.c.livemode == livemode
+    enabled = exists(select(1).where(_endpoints.c.id == _deliveries.c.endpoint_id, _endpoints.c.enabled, ours))
+    waiting = select(func.min(_deliveries.c.created_at)).where(_deliveries.c.state == PENDING, enabled)
+    oldest: datetime | None = (await connection.execute(waiting)).scalar_one()
+    states = dict.fromkeys(("working", "failing", "disabled"), 0)
+    for is_enabled, since in await connection.execute(
+        select(_endpoints.c.enabled, _endpoints.c.failing_since).where(ours)
+    ):
+        states["disabled" if not is_enabled else "working" if since is None else "failing"] += 1
+    return oldest, states
+
+
+async def trim(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Remove some deliveries that were settled before a moment, or whose endpoint is gone; return how many."""
+    orphaned = ~exists(select(1).where(_endpoints.c.id == _deliveries.c.endpoint_id))
+    removed = 0
+    for condition in (_deliveries.c.settled_at < before, orphaned):
+        chosen = list((await connection.execute(select(_deliveries.c.id).where(condition).limit(limit))).scalars())
+        if chosen:
+            removed += (await connection.execute(delete(_deliveries).where(_deliveries.c.id.in_(chosen)))).rowcount
+    return removed
+
+
+def _of_mode(*, livemode: bool) -> ColumnElement[bool]:
+    return exists(select(1).where(_endpoints.c.id == _deliveries.c.endpoint_id, _endpoints.c.livemode == livemode))

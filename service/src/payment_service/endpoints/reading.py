@@ -1,0 +1,55 @@
+"""Reads the feed for one endpoint, and makes the events that are of no feed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from payment_service.endpoints.filters import about, known_types
+from payment_service.feed import store
+from payment_service.feed.filters import Filters
+from payment_service.feed.schemas import FeedCause, FeedData, FeedEvent
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.endpoints.rows import DeliveryRow, EndpointRow
+    from payment_service.feed.service import Feed
+
+PAGE: Final = 100
+"""Events that are looked at at once."""
+
+log = structlog.get_logger("payments")
+
+
+async def read_ahead(
+    connection: AsyncConnection, feed: Feed, row: EndpointRow, *, last: int
+) -> tuple[int, list[FeedEvent]]:
+    """Return how far the feed was looked at, and what the endpoint wants of that.
+
+    What was removed since, as past its retention, is passed by, and so is what a restored database does not have.
+    """
+    first = await store.first_kept(connection)
+    start = max(min(row.reached, last), last if first is None else first - 1)
+    if start != row.reached:
+        log.warning("webhooks_passed_by", endpoint=row.id, reached=row.reached, next=start + 1)
+    types = known_types(row.event_types)
+    if types is None:
+        return last, []
+    read = await feed.read(connection, start=start, last=last, filters=Filters(types=types), limit=PAGE)
+    return read.until, await about(connection, read.page.data, metadata=row.customer_metadata)
+
+
+def made_test(row: DeliveryRow, *, livemode: bool) -> FeedEvent:
+    """Return an event that says nothing but that it can be sent."""
+    return FeedEvent(
+        id=row.event_id,
+        type=row.event_type,
+        sequence=0,
+        object_id=row.object_id,
+        data=FeedData(object=None, previous=None),
+        cause=FeedCause(type="other", id=None),
+        created_at=row.created_at,
+        livemode=livemode,
+    )
