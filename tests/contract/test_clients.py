@@ -117,6 +117,6 @@ def test_receivers_in_javascript_verify_webhooks_with_either_secret_of_a_rotatio
     (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
     node = shutil.which("node")
     assert node is not None
-    program = [node, tmp_path / "receiver.mjs", body, json.dumps(headers), old, new, other]
+    program = [node, str(tmp_path / "receiver.mjs"), body, json.dumps(headers), old, new, other]
     answer = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.split() == ["Zoë", "Zoë", "refused"]

@@ -16,7 +16,7 @@ from payment_service.deliveries.signing import BadSecret, make_secret, parse_sec
 
 @given(
     key=st.binary(min_size=24, max_size=64),
-    content=st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), st.integers()),
+    content=st.dictionaries(st.text(), st.integers()),
 )
 def test_receivers_verify_what_is_signed(key: bytes, content: dict[str, int]) -> None:
     secret = "whsec_" + b64encode(key).decode()
