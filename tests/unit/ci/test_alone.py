@@ -25,6 +25,7 @@ def test_unsteady():
 def whatever_runs_this(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CI_STARTED", "ALONE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they are most of what a start takes
 
 
 def alone(folder: Path, source: str) -> subprocess.CompletedProcess[str]:

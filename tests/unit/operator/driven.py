@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tests.unit.operator.turns import Turns
 from tests.unit.operator.world import OWNER, World
 from tests.unit.operator.world_api import Manifest, Store, allow
 
@@ -50,18 +51,25 @@ class Driven(Reconciler):
         )
 
     async def passes(self, count: int, *, seconds: float = 5) -> list[Exception]:
-        """Make passes; return what they died of."""
+        """Let time go by in steps with a pass in each in which anything can happen; return what passes died of."""
         died: list[Exception] = []
+        turns = Turns(self.world)
         for _ in range(count):
-            self.world.sync()
-            try:
-                await self((self.world.owner.namespace, self.world.owner.name))
-            except Exception as error:  # noqa: BLE001 - what a pass dies of is the question
-                died.append(error)
-            self.world.synced()
-            self.world.progress()
+            if not turns.idle():
+                turns.made(await self._turn(died))
             self.world.now += timedelta(seconds=seconds)
         return died
+
+    async def _turn(self, died: list[Exception]) -> float | None:
+        again: float | None = 0
+        self.world.sync()
+        try:
+            again = await self((self.world.owner.namespace, self.world.owner.name))
+        except Exception as error:  # noqa: BLE001 - what a pass dies of is the question
+            died.append(error)
+        self.world.synced()
+        self.world.progress()
+        return again
 
     def told(self, reason: str) -> list[str]:
         """The messages of Events with this reason."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tests.unit.operator.turns import live
 from tests.unit.operator.world import OWNER, World
 from tests.unit.operator.world_objects import is_ready
 
@@ -112,10 +112,7 @@ class SecretKeyWorld(World):
         return decision
 
     def live_through(self, *, passes: int = 30, seconds: float = 30) -> None:
-        for _ in range(passes):
-            self.operate()
-            self.progress()
-            self.now += timedelta(seconds=seconds)
+        live(self, passes=passes, seconds=lambda _: seconds)
 
     def reported(self) -> dict[str, Any]:
         found: dict[str, Any] = self.status["rotation"]["secretKey"]

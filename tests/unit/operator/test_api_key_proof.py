@@ -89,8 +89,7 @@ async def test_a_good_key_that_does_not_tell_its_account_is_taken_and_that_is_sa
 
 
 async def test_the_account_of_a_key_in_use_is_asked_for_until_it_is_known() -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     world.status["rotation"]["apiKey"].pop("account", None)
     stripe = Stripe({OLD: Answer(0)})
     watch = CredentialsWatch(stripe)

@@ -163,8 +163,7 @@ async def test_a_concern_that_raises_stops_no_other(monkeypatch: pytest.MonkeyPa
     def broken(_: Turn) -> None:
         raise ZeroDivisionError("of all things")
 
-    world = World()
-    world.settle()
+    world = World.serving()
     monkeypatch.setitem(decision.CONCERNS, "webhook", broken)
     monkeypatch.setattr(decision, "STAGES", (broken,))
     driven = Driven(world)

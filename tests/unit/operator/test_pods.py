@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.unit.operator.turns import live
 from tests.unit.operator.world import World
 
 from payment_operator import names
@@ -73,8 +74,7 @@ def upto(world: World, step: str) -> None:
 
 
 def held(*, attempts: int = 1) -> World:
-    world = World()
-    world.settle()
+    world = World.serving()
     release = world.spec["release"] | {"promotion": "Manual", "smoke": {"attempts": attempts}}
     world.change(image="registry/payments:2", release=release)
     upto(world, "Hold")
@@ -128,10 +128,7 @@ def test_a_smoke_job_that_a_drain_evicts_is_run_again_and_counts_as_nothing(evic
     world = Drained()
     world.evictions = evictions
     world.spec = copy.deepcopy(world.spec) | {"release": world.spec["release"] | {"smoke": {"attempts": 1}}}
-    for _ in range(80):
-        world.operate()
-        world.progress()
-        world.now += timedelta(seconds=5)
+    live(world, passes=80, seconds=lambda _: 5)
     assert world.active() == image
     made = [name for name in world.jobs_made if "smoke" in name]
     assert len(made) == (4 if image else 11)

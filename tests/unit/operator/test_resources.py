@@ -252,8 +252,7 @@ def test_harmless_templates_are_taken() -> None:
 
 
 def test_a_refused_spec_is_no_release_and_stops_nothing_that_serves() -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     seen = replace(world.observe(), unsafe=("spec.api.podTemplate.spec.hostNetwork",))
     roles, decision = assign(seen, staged_of(seen)), decide(seen)
     assert (roles.desired, roles.candidate, roles.fresh) == ("", None, False)

@@ -78,8 +78,7 @@ def _begun(passes: int) -> Callable[[], World]:
 
     def copied() -> World:
         if not kept:
-            world = World()
-            world.settle()
+            world = World.serving()
             if passes:
                 world.change(image=NEW)
                 for _ in range(passes):

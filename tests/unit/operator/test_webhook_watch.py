@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.operator.webhook_world import WebhookWorld, managed
+from tests.unit.operator.webhook_world import WebhookWorld, rested
 
 from payment_operator.clients.stripe_endpoints import StripeEndpoints
 from payment_operator.decide.decision import decide
@@ -64,7 +64,7 @@ class Silent:
 @pytest.fixture
 def world() -> WebhookWorld:
     """A rotation whose overlap has passed."""
-    made = managed().at_rest()
+    made = rested()
     made.ask("rotate", secret="webhook")
     made.live_through(passes=100, until=lambda: made.observe().webhook_record.step == "Overlapping")
     made.live_through(passes=100, until=lambda: made.observe().webhook_record.verified)
@@ -145,7 +145,7 @@ async def test_a_change_that_failed_is_not_forgotten_with_a_list_that_does_not(w
 
 
 async def test_a_list_that_failed_at_rest_is_asked_for_again_without_waiting_for_a_minute() -> None:
-    world = managed().at_rest()
+    world = rested()
     watch, answers, seen = await look(world, down=True)
     assert seen.webhook.unlisted is not None
     world.now += timedelta(seconds=2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 
+from tests.unit.operator.turns import Turns
 from tests.unit.operator.world import OWNER, Lost, World
 from tests.unit.operator.world_objects import is_ready
 from tests.unit.operator.world_operator import Violated
@@ -190,11 +193,12 @@ class WebhookWorld(World):
 
     def live_through(self, *, passes: int = 80, until: Callable[[], bool] = lambda: False) -> None:
         """Passes of operators that may die in each."""
+        turns = Turns(self)
         for _ in range(passes):
             again = 1.0
             with suppress(Lost, Conflict):
-                again = self.operate().again_after or 60
-            self.progress()
+                turns.take()
+                again = turns.again or 60
             self.now += timedelta(seconds=min(again, 120))
             if until():
                 return
@@ -204,7 +208,7 @@ class WebhookWorld(World):
         ready = self.conditions().get("Ready", {}).get("status") == "True"
         return ready and self.rotation().get("state") == "Current" and len(self.stripe.endpoints) == 1
 
-    def at_rest(self) -> WebhookWorld:
+    def at_rest(self) -> Self:
         """Live until it is calm."""
         self.live_through(passes=400, until=self.calm)
         return self
@@ -212,6 +216,16 @@ class WebhookWorld(World):
     def rotation(self) -> dict[str, Any]:
         found: dict[str, Any] = (self.status.get("rotation") or {}).get("webhook") or {}
         return found
+
+
+@cache
+def _rested() -> WebhookWorld:
+    return managed().at_rest()
+
+
+def rested() -> WebhookWorld:
+    """Return an environment that serves, with its first endpoint."""
+    return copy.deepcopy(_rested())
 
 
 def managed(**fields: Any) -> WebhookWorld:

@@ -13,9 +13,10 @@ import itertools
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
+from tests.unit.operator.turns import Turns
 from tests.unit.operator.world_api import SOURCE_SECRET, Kept, Pods, Store
 from tests.unit.operator.world_objects import JOB, endpoint_slice, is_ready, make_pod
 from tests.unit.operator.world_operator import Lost, Operator, nothing_around, run, scripted
@@ -62,6 +63,7 @@ SOURCE = {
     "STRIPE_SECRET_KEY": "sk_test_1",
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
 }
+_SERVING: dict[type[World], Any] = {}
 PLAN = {"current": 2, "target": 2, "pending": [], "runnable": [], "findings": []}
 
 
@@ -317,22 +319,33 @@ class World:
 
     # whole stretches
 
+    def begin(self) -> None:
+        """Live until the first revision serves."""
+        self.settle()
+
+    @classmethod
+    def serving(cls) -> Self:
+        """Return an environment that serves its first revision; such a world is made once and then copied."""
+        if cls not in _SERVING:
+            _SERVING[cls] = cls()
+            _SERVING[cls].begin()
+        found: Self = copy.deepcopy(_SERVING[cls])
+        return found
+
     def settle(self, *, passes: int = 200) -> Decision:
         """Let everything happen until nothing more does; time flies."""
-        quiet = 0
+        quiet, turns = 0, Turns(self)
         for _ in range(passes):
             before = self.writes
-            decision = self.operate()
-            self.progress()
+            turns.take()
             if self.writes > before:
                 quiet = 0
                 continue
             quiet += 1
-            self.now += timedelta(seconds=max(decision.again_after or 60, 60))
-            if quiet > 3 and decision.again_after is None:
-                return decision
-            if quiet > 25:
-                return decision
+            again = turns.again
+            self.now += timedelta(seconds=max(again or 60, 60))
+            if quiet > (3 if again is None else 25):
+                return self.decision
         raise AssertionError(f"not settled: {json.dumps(self.status, indent=1)}")
 
     # what tests ask

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.examples import examples
 from tests.unit.operator.world import OWNER, Lost, World
 
@@ -45,14 +45,10 @@ class Watched(World):
 class Releases(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world = Watched()
+        self.world = Watched.serving()
         self.attempts: dict[str, int] = {}
         self.asked = False
         self.old: Observed | None = None
-
-    @initialize()
-    def serve(self) -> None:
-        self.world.settle()
 
     # people
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.unit.operator.turns import live
 from tests.unit.operator.world import World
 
 from payment_operator.resources.release_record import stamp
@@ -15,9 +16,7 @@ OLD, NEW = "sk_test_1", "sk_test_2"
 @pytest.fixture
 def world() -> World:
     """An environment that serves its first revision."""
-    made = World()
-    made.settle()
-    return made
+    return World.serving()
 
 
 def put(world: World, **values: str) -> None:
@@ -50,12 +49,8 @@ def test_a_good_key_becomes_a_version_and_is_released(world: World) -> None:
 
 def test_after_the_bake_people_are_told_which_key_can_be_revoked(world: World) -> None:
     put(world, STRIPE_SECRET_KEY=NEW)
-    told: list[str] = []
-    for _ in range(150):
-        decision = world.operate()
-        told += [event.message for event in decision.events if event.reason == "OldKeyReplaced"]
-        world.progress()
-        world.now += timedelta(seconds=decision.again_after or 30)
+    decisions = live(world, passes=150, seconds=lambda again: again or 30)
+    told = [event.message for made in decisions for event in made.events if event.reason == "OldKeyReplaced"]
     assert len(told) == 1
     assert "ending in st_1, can be revoked" in told[0]
     assert rotation(world)["revocable"] == "st_1"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.examples import examples
+from tests.unit.operator.turns import Turns, live
 from tests.unit.operator.world import SOURCE, SPEC, Lost, World
 
 from payment_operator import names
@@ -33,16 +35,21 @@ LOGINS = {
 }
 
 
-def made() -> World:
-    return World(spec=copy.deepcopy(SPEC) | {"database": copy.deepcopy(DATABASE)}, source=dict(SOURCE) | LOGINS)
+@dataclass
+class Rotating(World):
+    """An environment with alternating roles."""
+
+    spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC | {"database": DATABASE}))
+    source: dict[str, str] | None = field(default_factory=lambda: SOURCE | LOGINS)
+
+    def begin(self) -> None:
+        go_on(self, passes=40)
 
 
 @pytest.fixture
 def world() -> World:
     """An environment with rotation that serves its first revision with the source's own login."""
-    found = made()
-    go_on(found, passes=40)
-    return found
+    return Rotating.serving()
 
 
 def url_in_use(world: World) -> str:
@@ -51,13 +58,8 @@ def url_in_use(world: World) -> str:
 
 
 def go_on(world: World, *, passes: int = 120, seconds: float | None = None) -> list[str]:
-    told: list[str] = []
-    for _ in range(passes):
-        decision = world.operate()
-        told += [event.reason for event in decision.events]
-        world.progress()
-        world.now += timedelta(seconds=seconds or min(decision.again_after or 30, 60))
-    return told
+    decisions = live(world, passes=passes, seconds=lambda again: seconds or min(again or 30, 60))
+    return [event.reason for decision in decisions for event in decision.events]
 
 
 def due(world: World) -> None:
@@ -125,12 +127,11 @@ def test_nothing_but_the_operator_s_own_secrets_hold_a_password(world: World) ->
 
 def test_the_rollback_works_while_the_former_role_is_kept(world: World) -> None:
     due(world)
-    for _ in range(200):
-        decision = world.operate()
-        world.progress()
-        if (world.status.get("previous") or {}).get("rollbackable") and world.status["stable"] == 2:
-            break
-        world.now += timedelta(seconds=min(decision.again_after or 5, 5))
+
+    def kept() -> bool:
+        return bool((world.status.get("previous") or {}).get("rollbackable") and world.status["stable"] == 2)
+
+    live(world, passes=200, seconds=lambda again: min(again or 5, 5), until=kept)
     assert rotation(world)["state"] == "Retaining"
     world.ask("rollback")
     go_on(world, passes=40, seconds=1)
@@ -186,7 +187,7 @@ def test_a_record_that_is_deleted_is_made_again(world: World) -> None:
 
 
 def test_the_roles_that_administer_and_migrate_are_never_locked() -> None:
-    world = made()
+    world = Rotating()
     assert world.source is not None
     world.source |= {"DATABASE_URL": "postgresql://owner:owner-word@db/payments"}
     world.database["owner"] = ("owner-word", True)
@@ -198,7 +199,7 @@ def test_the_roles_that_administer_and_migrate_are_never_locked() -> None:
     assert "DatabaseRoleKept" in told
 
 
-class Dying(World):
+class Dying(Rotating):
     """The operator dies between the work on a role and its record, when told to."""
 
     dies = False
@@ -214,12 +215,7 @@ class AnyCrash(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        first = made()
-        self.world = Dying(spec=first.spec, source=first.source)
-
-    @initialize()
-    def serve(self) -> None:
-        go_on(self.world, passes=40)
+        self.world = Dying.serving()
 
     @rule(survives=st.integers(0, 8))
     def crash(self, survives: int) -> None:
@@ -283,10 +279,10 @@ class AnyCrash(RuleBasedStateMachine):
         for behaviour in self.world.behaviours.values():
             behaviour.exit_codes = {}
         self.world.ask("retry")
+        turns = Turns(self.world)
         for _ in range(300):
             with suppress(Conflict):
-                self.world.operate()
-            self.world.progress()
+                turns.take()
             self.world.now += timedelta(seconds=30)
         record = self.world.observe().role_rotation
         if record is not None and self.world.status["rotation"]["database"]["state"] == "Current":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.operator import turns
 from tests.unit.operator.driven import Driven, Store
 from tests.unit.operator.world import World
 
@@ -18,10 +18,7 @@ QUOTA = 'pods "x" is forbidden: exceeded quota: team, requested: limits.memory=2
 
 
 def live(world: World, *, passes: int, seconds: int = 30) -> None:
-    for _ in range(passes):
-        world.operate()
-        world.progress()
-        world.now += timedelta(seconds=seconds)
+    turns.live(world, passes=passes, seconds=lambda _: seconds)
 
 
 class Vanishing(World):
@@ -80,8 +77,7 @@ def test_a_plan_that_never_answers_is_given_up() -> None:
 
 @pytest.mark.parametrize("mode", ["Overlap", "Atomic"])
 def test_an_environment_of_no_replicas_takes_one_image_after_the_other(mode: str) -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     cutover = {"mode": mode, "overlapSeconds": 10}
     world.change(replicas=0, release=world.spec["release"] | {"cutover": cutover})
     world.settle()
@@ -108,8 +104,7 @@ async def test_services_that_are_refused_end_the_release_with_the_cause() -> Non
 
 
 def test_a_candidate_that_is_unready_after_its_deploy_is_given_up() -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     world.change(image=NEW)
     for _ in range(40):
         world.operate()
@@ -127,8 +122,7 @@ def test_a_candidate_that_is_unready_after_its_deploy_is_given_up() -> None:
 
 
 def test_pods_on_a_lost_node_end_the_release_and_not_the_operator() -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     world.change(image=NEW)
     world.settle()
     world.change(image="registry/payments:3")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.operator.decide.test_database_rotation import DATABASE, LOGINS, due, rotation, url_in_use
+from tests.unit.operator.turns import Turns
 from tests.unit.operator.world import SOURCE, SPEC, World
 
 from payment_operator.decide.placement import assign
@@ -24,6 +26,11 @@ NEW_KEY = "sk_test_2"
 @pytest.fixture
 def world() -> World:
     """An environment with alternating roles that keeps no history and serves its first revision."""
+    return copy.deepcopy(_served())
+
+
+@cache
+def _served() -> World:
     release = SPEC["release"] | {"revisionHistoryLimit": 1}
     spec = copy.deepcopy(SPEC) | {"database": copy.deepcopy(DATABASE), "release": release}
     made = World(spec=spec, source=dict(SOURCE) | LOGINS)
@@ -33,14 +40,13 @@ def world() -> World:
 
 def live(world: World, *, passes: int = 150, until: Callable[[], Any] = lambda: False) -> set[str]:
     """Let time pass, and return the images that had traffic."""
-    served = set()
+    served, turns = set(), Turns(world)
     for _ in range(passes):
-        decision = world.operate()
-        world.progress()
-        served.add(world.active())
+        if turns.take() is not None:
+            served.add(world.active())
         if until():
             break
-        world.now += timedelta(seconds=min(decision.again_after or 10, 10))
+        world.now += timedelta(seconds=min(turns.again or 10, 10))
     return served
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.operator import turns
 from tests.unit.operator.decide.test_database_rotation import DATABASE, LOGINS, due, rotation, url_in_use
 from tests.unit.operator.world import SOURCE, SPEC, World
 
@@ -24,6 +26,11 @@ OLD, NEW = "sk_test_1", "sk_test_2"
 @pytest.fixture
 def world() -> World:
     """An environment with alternating roles, held releases and a retention of a day, that serves."""
+    return copy.deepcopy(_served())
+
+
+@cache
+def _served() -> World:
     spec = copy.deepcopy(SPEC) | {"database": copy.deepcopy(DATABASE), "release": RELEASE}
     made = World(spec=spec, source=dict(SOURCE) | LOGINS)
     live(made, passes=40)
@@ -31,12 +38,7 @@ def world() -> World:
 
 
 def live(world: World, *, passes: int = 300, until: Callable[[], Any] = lambda: False) -> None:
-    for _ in range(passes):
-        decision = world.operate()
-        world.progress()
-        if until():
-            return
-        world.now += timedelta(seconds=min(decision.again_after or 10, 10))
+    turns.live(world, passes=passes, seconds=lambda again: min(again or 10, 10), until=until)
 
 
 def leak(world: World, what: str) -> None:

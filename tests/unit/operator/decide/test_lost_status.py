@@ -66,8 +66,7 @@ def roll_back(world: World) -> None:
 
 def done(change: Callable[[World], None], *, lost: bool) -> list[list[Action]]:
     """What each pass does, less the Events."""
-    world = World()
-    world.settle()
+    world = World.serving()
     change(world)
     passes = []
     for _ in range(45):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.operator import turns
 from tests.unit.operator.world import OWNER, World
 
 from payment_operator import names
@@ -24,20 +25,16 @@ BY_HAND = {
 
 def switched(policy: str | None = None, *, live: bool = False) -> World:
     """An environment in the retention after its second release."""
-    world = World()
-    world.settle()
+    world = World.serving()
     changes = {"onOverride": policy} if policy else {}
     if live:  # the schema forbids the change, not the types: keys of the world are test keys
         world.spec["stripe"] = world.spec["stripe"] | {"mode": "Live"}
         world.source = dict(world.source or {}) | {"STRIPE_SECRET_KEY": "sk_live_1"}
     world.change(image=SECOND, release=world.spec["release"] | changes)
-    for _ in range(200):
-        world.operate()
-        world.progress()
-        world.now += timedelta(seconds=2)
-        if world.active() == SECOND and world.status["stable"] == 2:
-            return world
-    raise AssertionError(world.status)
+    turns.live(world, passes=200, seconds=lambda _: 2, until=lambda: world.status["stable"] == 2)
+    world.now += timedelta(seconds=2)
+    assert world.active() == SECOND, world.status
+    return world
 
 
 def digest_of(world: World, number: int) -> str:
@@ -56,11 +53,11 @@ def to_blue(world: World) -> None:
 
 def pass_time(world: World, *, minutes: int = 20) -> None:
     """Time passes; at no moment is the Service without a ready pod."""
-    for _ in range(minutes * 2):
-        world.operate()
-        world.progress()
+
+    def look() -> None:
         assert world.selected(world.service()["spec"]["selector"])
-        world.now += timedelta(seconds=30)
+
+    turns.live(world, passes=minutes * 2, seconds=lambda _: 30, until=look)
 
 
 @pytest.mark.parametrize("chosen", [{"policy": "Hold"}, {"live": True}])
@@ -139,10 +136,7 @@ def test_adopt_makes_the_chosen_revision_the_active_one_and_releases_the_other_n
 def test_a_selector_that_names_no_revision_moves_nothing(policy: str, selector: dict[str, str]) -> None:
     world = switched(policy)
     select(world, selector)
-    for _ in range(40):
-        world.operate()
-        world.progress()
-        world.now += timedelta(seconds=30)
+    turns.live(world, passes=40, seconds=lambda _: 30)
     assert world.service()["spec"]["selector"] == selector
     assert len(world.populated()) == 2
     assert world.conditions()["TrafficOverridden"]["status"] == "True"

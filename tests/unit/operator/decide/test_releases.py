@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.operator.turns import live
 from tests.unit.operator.world import World
 
 from payment_operator import names
@@ -17,8 +18,7 @@ FIRST, SECOND, THIRD = (f"registry/payments:{number}" for number in (1, 2, 3))
 @pytest.fixture
 def world() -> World:
     """An environment that serves its first revision."""
-    made = World()
-    made.settle()
+    made = World.serving()
     assert made.active() == FIRST
     return made
 
@@ -30,13 +30,13 @@ def release(world: World, **changes: Any) -> None:
 def steps(world: World, *, until: int = 150) -> list[str]:
     """The steps that the status has shown, in their order."""
     shown: list[str] = []
-    for _ in range(until):
-        decision = world.operate()
+
+    def look() -> None:
         step = (world.status.get("candidate") or {}).get("step", "")
         if step and step != (shown or [""])[-1]:
             shown.append(step)
-        world.progress()
-        world.now += timedelta(seconds=decision.again_after or 30)
+
+    live(world, passes=until, seconds=lambda again: again or 30, until=look)
     return shown
 
 
@@ -68,14 +68,14 @@ def test_a_release_goes_through_its_steps(world: World) -> None:
 
 def test_the_service_selects_both_and_then_only_the_new_one(world: World) -> None:
     release(world)
-    selectors = []
-    for _ in range(80):
-        decision = world.operate()
+    selectors: list[str] = []
+
+    def look() -> None:
         selector = world.service()["spec"]["selector"].get(names.LABEL_REVISION, "both")
         if selector not in selectors:
             selectors.append(selector)
-        world.progress()
-        world.now += timedelta(seconds=decision.again_after or 30)
+
+    live(world, passes=80, seconds=lambda again: again or 30, until=look)
     assert len(selectors) == 3
     assert selectors[1] == "both"
 

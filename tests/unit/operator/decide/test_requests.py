@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.operator.driven import KEY, Driven, Store
-from tests.unit.operator.webhook_world import managed
+from tests.unit.operator.webhook_world import rested
 from tests.unit.operator.world import OWNER, Lost, World
 
 from payment_operator import names
@@ -27,8 +27,7 @@ FIRST, SECOND, THIRD = (f"registry/payments:{number}" for number in (1, 2, 3))
 
 def held() -> World:
     """Revision 1 serves, revision 2 waits for a promotion."""
-    world = World()
-    world.settle()
+    world = World.serving()
     world.change(image=SECOND, release=world.spec["release"] | {"promotion": "Manual"})
     world.settle()
     assert world.status["candidate"]["step"] == "Hold"
@@ -37,8 +36,7 @@ def held() -> World:
 
 def failed() -> World:
     """Revision 1 serves, revision 2 has failed."""
-    world = World()
-    world.settle()
+    world = World.serving()
     world.behave(SECOND).exit_codes["smoke"] = 1
     world.change(image=SECOND)
     world.settle()
@@ -105,7 +103,7 @@ def test_who_dies_while_it_acts_on_a_request_acts_once(survives: int) -> None:
 
 @pytest.mark.parametrize("survives", range(6))
 def test_who_dies_while_it_begins_a_rotation_begins_one(survives: int) -> None:
-    world = managed().at_rest()
+    world = rested()
     before = world.rotation()["version"]
     world.ask("rotate", secret="webhook")
     with pytest.raises(Lost):
@@ -236,8 +234,7 @@ def test_an_approval_lets_through_and_ends_no_bake() -> None:
 
 
 def test_where_releases_wait_for_nobody_an_approval_is_refused() -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     world.change(image=SECOND)
     for _ in range(3):
         world.operate()
@@ -247,8 +244,7 @@ def test_where_releases_wait_for_nobody_an_approval_is_refused() -> None:
 
 
 def test_while_releases_are_frozen_none_begins_and_the_way_back_is_open() -> None:
-    world = World()
-    world.settle()
+    world = World.serving()
     world.change(image=SECOND)
     world.settle()
     freeze = world.ask("freeze", reason="sale until Monday")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
-from tests.unit.operator.webhook_world import HOT, MANAGED, URL, WebhookWorld, managed
+from tests.unit.operator.webhook_world import HOT, MANAGED, URL, WebhookWorld, managed, rested
 from tests.unit.operator.world import OWNER
 
 from payment_operator.clients.stripe_endpoints import StripeFault
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def world() -> WebhookWorld:
     """An environment that serves, with its first endpoint."""
-    made = managed().at_rest()
+    made = rested()
     assert made.active()
     made.seen_states.clear()
     return made

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
-from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed
+from tests.unit.operator.webhook_world import MANAGED, WebhookWorld, managed, rested
 
 from payment_operator.clients.stripe_endpoints import StripeFault
 
@@ -18,7 +18,7 @@ SECRET_REF = {"secretRef": {"name": "payments"}, "rotation": MANAGED["rotation"]
 @pytest.fixture
 def world() -> WebhookWorld:
     """An environment that serves, with its first endpoint."""
-    return managed().at_rest()
+    return rested()
 
 
 def leak(world: WebhookWorld) -> None:
