@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from functools import cache
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import httpx
 import pytest
+from httpx._config import create_ssl_context
+from litestar.handlers import HTTPRouteHandler
 from tests.documented import check
 from tests.integration import databases
 from tests.servers.stack import Stack, migrate, running_stack
 from tests.servers.valkey import ValkeyServer
 
 from payment_service.caching import circuit_breaker
+from payment_service.http_api import _handlers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -34,6 +40,23 @@ def documented(monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(httpx.AsyncClient, "send", send)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _read_once() -> Iterator[None]:
+    """Read annotations and certificates once: a process makes one application and one client, the tests thousands."""
+    for handler in _handlers():
+        if isinstance(handler, HTTPRouteHandler):
+            _ = handler.parsed_fn_signature  # which the applications' copies of it keep
+    trusting = cache(lambda _file, _folder: create_ssl_context())
+
+    def context(verify: Any = True, cert: Any = None, *, trust_env: bool = True) -> Any:  # noqa: FBT002 - httpx's own
+        if verify is not True or cert or not trust_env:
+            return create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+        return trusting(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+    with mock.patch("httpx._transports.default.create_ssl_context", context):
+        yield
 
 
 @pytest.fixture(autouse=True)

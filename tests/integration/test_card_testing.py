@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.servers.stack import CREATE, PRICE, running_stack
+from tests.servers.stack import CREATE, PRICE, running_stack, two_pods
 
 from payment_service.access.keys import ApiKeys
 from payment_service.access.service import Access
-from payment_service.bootstrap import build, create_app
+from payment_service.bootstrap import create_app
 from payment_service.config.settings import DEVELOPMENT_STRIPE_KEY, Settings
 from payment_service.observability import metrics
 from payment_service.storage.tables import audit_log, operations, outbox, subscriptions
@@ -233,18 +233,12 @@ async def test_an_end_users_address_is_kept_nowhere(
 
 
 async def test_pods_share_the_declines(database: Path, valkey_server: ValkeyServer) -> None:
-    url = {"REDIS_URL": valkey_server.url, "PAYMENTS_CARD_DECLINES_PER_HOUR": "2"}
-    async with running_stack(f"sqlite:///{database}", **url) as stack:
-        redis: Any = stack.parts.redis
-        await redis.flushdb()
-        other = build(stack.parts.settings, clock=stack.clock)
-        transport: Any = httpx.ASGITransport(app=create_app(other))  # type: ignore[arg-type] # ASGI
-        async with httpx.AsyncClient(transport=transport, base_url="http://other") as client:
-            first, second = Shop(stack, stack.client), Shop(stack, client)
-            second.customers = 100
-            assert await first.codes(DECLINED) == await second.codes(DECLINED) == ["payment_declined"]
-            assert await first.codes(DECLINED) == await second.codes(DECLINED) == ["too_many_declines"]
-        await other.close()
+    limits = {"PAYMENTS_CARD_DECLINES_PER_HOUR": "2"}
+    async with two_pods(f"sqlite:///{database}", valkey_server.url, **limits) as (stack, client):
+        first, second = Shop(stack, stack.client), Shop(stack, client)
+        second.customers = 100
+        assert await first.codes(DECLINED) == await second.codes(DECLINED) == ["payment_declined"]
+        assert await first.codes(DECLINED) == await second.codes(DECLINED) == ["too_many_declines"]
 
 
 def test_production_has_limits_of_declines_and_development_none() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,12 +39,19 @@ def payments(*words: str, folder: Path, **environ: str) -> subprocess.CompletedP
     )
 
 
-@pytest.fixture
-def migrated(tmp_path: Path) -> Path:
-    answer = payments("migrate", folder=tmp_path)
+@pytest.fixture(scope="module")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    answer = payments("migrate", folder=folder)
     assert answer.returncode == 0, answer.stderr
     assert "ran 1 (expand)" in answer.stdout
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def migrated(_migrated: Path, tmp_path: Path) -> Path:
+    """A folder with a migrated database."""
+    return shutil.copytree(_migrated, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_key_is_made_listed_rotated_and_revoked(migrated: Path) -> None:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.servers.stack import migrate
 
 from payment_service.access.secret_keys import derive
 from payment_service.cli import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 A, B = "a1b2c3d4" * 5, "e5f6a7b8" * 5
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    file = tmp_path / "keys.sqlite3"
-    migrate(f"sqlite:///{file}")
+def database(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = Path(shutil.copy(migrated_sqlite, tmp_path / "keys.sqlite3"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
     monkeypatch.setenv("SECRET_KEY", A)

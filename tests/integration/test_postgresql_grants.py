@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -37,11 +38,11 @@ def server(request: pytest.FixtureRequest) -> PostgresServer:
     return found
 
 
-def owned_database(server: PostgresServer) -> str:
-    """Return the address of an empty database whose owner is no superuser, beside the application's role."""
+def owned_database(server: PostgresServer, *, template: str = "template0") -> str:
+    """Return the address of a database whose owner is no superuser, empty, beside the application's role."""
     make_role(server, ROLE)
     make_role(server, "payments_owner")
-    url = server.new_database()
+    url = server.new_database(template=template)
     name = url.rpartition("/")[2]
     server.execute(f"ALTER DATABASE {name} OWNER TO payments_owner")
     server.execute("ALTER SCHEMA public OWNER TO payments_owner", database=name)
@@ -51,11 +52,17 @@ def owned_database(server: PostgresServer) -> str:
 @pytest.fixture
 def owner_url(server: PostgresServer) -> str:
     """A migrated database whose owner is no superuser."""
-    url = owned_database(server)
-    owner = as_role(url, "payments_owner")
-    migrate(owner)
+    owner = as_role(owned_database(server, template=_owned_template(server)), "payments_owner")
     asyncio.run(grant(owner))
     return owner
+
+
+@cache
+def _owned_template(server: PostgresServer) -> str:
+    """Return the name of a database that its owner has migrated."""
+    url = owned_database(server)
+    migrate(as_role(url, "payments_owner"))
+    return url.rpartition("/")[2]
 
 
 async def grant(owner_url: str, *, role: str = ROLE) -> tuple[str, ...]:

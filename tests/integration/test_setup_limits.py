@@ -8,9 +8,8 @@ import httpx
 import pytest
 from tests.integration.test_card_testing import DECLINED, HEADER, Shop, database, keyed, shop
 from tests.integration.test_limits import client_of, create, make_key
-from tests.servers.stack import running_stack
+from tests.servers.stack import running_stack, two_pods
 
-from payment_service.bootstrap import build, create_app
 from payment_service.events.administration import InboxAdministration
 from payment_service.events.schemas import ReplayRequest
 from payment_service.payments.declines import COUNTED
@@ -187,24 +186,19 @@ async def test_a_decline_counts_once_however_often_its_event_is_applied(database
 
 
 async def test_the_worker_of_another_process_counts_too(database: Path, valkey_server: ValkeyServer) -> None:
-    limits = {"REDIS_URL": valkey_server.url, "PAYMENTS_END_USER_DECLINES_PER_HOUR": "1"}
-    async with running_stack(f"sqlite:///{database}", **limits) as stack:
+    limits = {"PAYMENTS_END_USER_DECLINES_PER_HOUR": "1"}
+    async with two_pods(f"sqlite:///{database}", valkey_server.url, **limits) as (stack, client):
         redis: Any = stack.parts.redis
-        await redis.flushdb()
-        other = build(stack.parts.settings, clock=stack.clock)
-        transport: Any = httpx.ASGITransport(app=create_app(other))  # type: ignore[arg-type] # ASGI
-        async with httpx.AsyncClient(transport=transport, base_url="http://other") as client:
-            await customer(client)
-            made = await save(client, TESTER)
-            world = stack.simulator.routes
-            intent = stack.simulator.state.get("setup_intent", made.json()["id"])
-            with pytest.raises(Exception, match="declined"):
-                world.setups.confirm(intent, {"payment_method": "pm_card_chargeDeclined"})
+        await customer(client)
+        made = await save(client, TESTER)
+        world = stack.simulator.routes
+        intent = stack.simulator.state.get("setup_intent", made.json()["id"])
+        with pytest.raises(Exception, match="declined"):
+            world.setups.confirm(intent, {"payment_method": "pm_card_chargeDeclined"})
 
-            async def kept() -> Any:
-                return await redis.keys("*declines_end_user*")
+        async def kept() -> Any:
+            return await redis.keys("*declines_end_user*")
 
-            await stack.until(kept)
-            assert (await save(client, TESTER)).json()["code"] == "too_many_declines"
-            assert (await save(client, OTHER)).status_code == 201
-        await other.close()
+        await stack.until(kept)
+        assert (await save(client, TESTER)).json()["code"] == "too_many_declines"
+        assert (await save(client, OTHER)).status_code == 201

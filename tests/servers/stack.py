@@ -115,6 +115,24 @@ async def running_stack(database_url: str, **more: str) -> AsyncIterator[Stack]:
             await simulators.stop()
 
 
+@asynccontextmanager
+async def two_pods(database_url: str, redis_url: str, **more: str) -> AsyncIterator[tuple[Stack, httpx.AsyncClient]]:
+    """Run everything on an emptied Redis; beside it a second API on the same database and Redis, asked by the client.
+
+    The second has no port and no worker of its own.
+    """
+    async with running_stack(database_url, REDIS_URL=redis_url, **more) as stack:
+        redis: Any = stack.parts.redis
+        await redis.flushdb()
+        second = build(stack.parts.settings, clock=stack.clock)
+        transport: Any = httpx.ASGITransport(app=create_app(second))  # type: ignore[arg-type] # ASGI
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url="http://second") as client:
+                yield stack, client
+        finally:
+            await second.close()
+
+
 async def migrate_async(settings: Settings) -> None:
     """Run all migrations."""
     async with locked_connection(settings.database) as connection:
