@@ -204,7 +204,7 @@ async def test_an_event_that_ends_every_worker_is_given_up(lab: Laboratory) -> N
 async def test_while_stripe_is_away_no_attempt_is_used_up(lab: Laboratory) -> None:
     made = lab.simulator.routes.customers.create({"name": "present"})
     now = int(lab.clock.timestamp())
-    await lab.receive([told(lab, f"evt_{n}", customer(made["id"]), created=now) for n in range(2)])
+    await lab.receive([told(lab, f"evt_{n}", customer(made["id"], name=f"stale {n}"), created=now) for n in range(2)])
     real, lab.simulator.api = lab.simulator.api, unavailable  # type: ignore[assignment] # an ASGI application
     for _ in range(20):
         await lab.parts.worker.apply_batch()
@@ -228,7 +228,8 @@ async def test_an_object_that_stripe_is_slow_with_holds_up_no_other(lab: Laborat
     lab.simulator.api = late  # type: ignore[assignment] # an ASGI application
     applier = lab.parts.worker._applier
     for named in (slow, quick):
-        await lab.receive([told(lab, f"evt_{named}_{n}", customer(named), created=now) for n in range(2)])
+        stale = [customer(named, name=f"stale {n}") for n in range(2)]
+        await lab.receive([told(lab, f"evt_{named}_{n}", each, created=now) for n, each in enumerate(stale)])
         await lab.parts.worker.apply_batch()
         lab.clock.advance(2)
         assert await asyncio.wait_for(applier.fetch_doubtful(leave=1), 5) == 1
@@ -323,7 +324,7 @@ async def test_an_object_that_is_to_be_fetched_is_not_taken_for_a_snapshot(lab: 
     await lab.receive(event for event in history if event["data"]["object"]["object"] == "charge")
     await lab.parts.worker.apply_batch()
     rows = await lab.rows(events)
-    assert [row["attempts"] for row in rows if row["type"] == "reconcile.charge"] == [0]
+    assert {row["attempts"] for row in rows if row["type"] == "reconcile.charge"} == {0}
     assert {row["last_error"] for row in rows} == {None}
     await lab.settle()
     (charge,) = (await lab.mirror())["charge"].values()

@@ -45,6 +45,7 @@ class Account:
         self.actions: dict[str, Callable[[], object]] = {
             "create customer": self._create_customer,
             "change customer": self._change_customer,
+            "change customer and back": self._change_and_back,
             "delete customer": lambda: self._world.customers.delete(self._some("customer")),
             "change product": lambda: self._world.catalog.update_product(self._some("product"), self._metadata()),
             "change price": lambda: self._world.catalog.update_price(self._some("price"), self._metadata()),
@@ -91,6 +92,11 @@ class Account:
 
     def _change_customer(self) -> None:
         self._world.customers.update(self._some("customer"), {"name": f"Ada {self._chance.randrange(100)}"})
+
+    def _change_and_back(self) -> None:
+        customer = self._some("customer")
+        for name in (f"Ada {self._chance.randrange(100)}", customer["name"]):
+            self._world.customers.update(customer, {"name": name})
 
     def _subscribe(self) -> None:
         customer = self._create_customer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from stripe_simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+
+    from payment_service.clock import Clock
 
 UNSEEN = {
     *("created_at", "updated_at", "stripe_updated", "id", "customer_id", "joined", "joined_at", "address_since"),
@@ -44,6 +47,8 @@ class Laboratory:
         self.parts = parts
         self.clock = clock
         self.simulator = Simulator(clock=clock)
+        self.called: Counter[str] = Counter()
+        """Calls to Stripe, by path without the id."""
 
     async def reset(self) -> None:
         """Forget every row, and begin a new account."""
@@ -100,9 +105,9 @@ class Laboratory:
 
 
 @asynccontextmanager
-async def laboratory(database_url: str, **more: str) -> AsyncIterator[Laboratory]:
-    """Serve the simulator and build the parts on a migrated database."""
-    clock = MovableClock()
+async def laboratory(database_url: str, *, base: Clock | None = None, **more: str) -> AsyncIterator[Laboratory]:
+    """Serve the simulator and build the parts on a migrated database, by a clock that moves from `base` on."""
+    clock = MovableClock(base)
     servers, socket = Servers(), listen("127.0.0.1", 0)
     settings = development_settings(
         database_url=database_url,
@@ -114,6 +119,7 @@ async def laboratory(database_url: str, **more: str) -> AsyncIterator[Laboratory
     found = Laboratory(parts, clock)
 
     async def stripe(scope: Any, receive: Any, send: Any) -> None:
+        found.called[scope["path"].removeprefix("/v1/").rpartition("/")[0]] += 1
         await found.simulator.api(scope, receive, send)
 
     await servers.start(stripe, socket)

@@ -22,12 +22,13 @@ from payment_service.events.retry_policy import judge
 from payment_service.events.rows import BURST_SECONDS, GONE, NOT_MIRRORED
 from payment_service.events.silent_changes import consequence
 from payment_service.events.snapshot_batch import write_snapshots
-from payment_service.events.snapshots import fetch_current, kind_of, snapshot_of
+from payment_service.events.snapshots import fetch_current, kind_of, moment_of
 from payment_service.mirror.registry import KINDS, label_of
 from payment_service.observability.metrics import EVENTS
 from payment_service.payment_methods.browser_declines import FAILED, Failure
 from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.storage.mirror import NeedsFetch, Provenance, reach_of, see
+from payment_service.storage.succession import Moment
 from payment_service.tasks import end
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class Applier:
         async with self._database.transaction() as connection:
             await reopen(connection, [event.object for event in events])
             sorted_ = await write_snapshots(connection, events, now=now)
-            shown = [(event, snapshot_of(event)) for event in sorted_.applied]
+            shown = [(event, event.object) for event in sorted_.applied]
             await self._let_follow(connection, shown)
             declined = await self._declines.find(connection, _failures(shown))
             held = await self._settle(connection, sorted_, now=now)
@@ -220,7 +221,7 @@ class Applier:
                 await reopen(connection, [obj, *(event.object for event in events)])
                 fetched = Provenance(newest.id, newest.stripe_created, now, seen)
                 await kind.write(connection, obj, provenance=fetched)
-                shown = [(event, obj if event.thin else snapshot_of(event)) for event in events]
+                shown = [(event, obj if event.thin else event.object) for event in events]
                 await self._let_follow(connection, shown)
                 declined = await self._declines.find(connection, _failures(shown))
                 held = await store.settle(connection, ids_of(events), state="applied", now=now, owner=self._owner)
@@ -264,11 +265,12 @@ def _failures(shown: Iterable[tuple[InboxEvent, JsonObject]]) -> list[Failure]:
 
 
 def _in_order(events: Iterable[InboxEvent]) -> list[InboxEvent]:
-    """Order by kind and object, the events of an object by time."""
+    """Order by kind and object, the events of an object by time, its creation first."""
     ranks = {name: rank for rank, name in enumerate(KINDS)}
 
-    def order(event: InboxEvent) -> tuple[int, str, int, str]:
-        return ranks.get(_name_of(event), -1), event.object_id, event.stripe_created, event.id
+    def order(event: InboxEvent) -> tuple[int, str, int, bool, str]:
+        later = moment_of(event) is not Moment.FIRST
+        return ranks.get(_name_of(event), -1), event.object_id, event.stripe_created, later, event.id
 
     return sorted(events, key=order)
 

@@ -10,7 +10,7 @@ import msgspec
 from payment_service.events import payloads
 from payment_service.events.retry_policy import UNREADABLE
 from payment_service.events.schemas import InboxEvent
-from payment_service.events.snapshots import shape_of
+from payment_service.events.snapshots import deletes, shape_of
 from payment_service.http.strict_json import storable
 from payment_service.mirror.registry import KINDS
 from payment_service.stripe_api.gateway import API_VERSION
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from payment_service.events.payloads import Payload
     from payment_service.events.schemas import ClaimedEvent
-    from payment_service.json_types import JsonObject
+    from payment_service.json_types import JsonObject, JsonValue
 
 BURST_SECONDS: Final = 0.3
 """How long a doubtful event, or a hint, waits for the rest of its burst before the object is fetched."""
@@ -126,6 +126,7 @@ def to_event(row: ClaimedEvent) -> InboxEvent:
     if (payload.id, payload.object_id) != (row.id, row.object_id):
         raise payloads.Unreadable("the payload is of another event or object than its row")
     obj = payload.object if b"\\u0000" not in row.payload else storable(payload.object)
+    shown: dict[str, JsonValue] = {"livemode": row.livemode, **obj}
     event = InboxEvent(
         id=row.id,
         type=row.type,
@@ -134,10 +135,12 @@ def to_event(row: ClaimedEvent) -> InboxEvent:
         stripe_created=row.stripe_created,
         attempts=row.attempts,
         payload=row.payload,
-        object=obj,
+        object=shown,
         account=payload.account,
         thin=payload.thin,
     )
+    if deletes(event):
+        shown["deleted"] = True
     try:
         return msgspec.structs.replace(event, shape=shape_of(event))
     except StripeUnreadable as error:

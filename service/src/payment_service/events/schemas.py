@@ -32,7 +32,8 @@ class InboxEvent(ClaimedEvent, frozen=True, kw_only=True):
     """A claimed event that was read."""
 
     object: JsonObject
-    """The object as it was; of a thin event its id and kind alone."""
+    """The object as it was, its mode and whether it is deleted among it, which some kinds and all deletions leave out;
+    of a thin event its id and kind besides, no more."""
     account: str | None
     """The connected account that it is about."""
     thin: bool

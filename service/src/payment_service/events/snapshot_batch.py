@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from payment_service.events.snapshots import kind_of, snapshot_of
+from payment_service.events.snapshots import kind_of, moment_of
 from payment_service.mirror.batch import Written, write_batch, write_changes
 from payment_service.mirror.kind import Told
 from payment_service.storage.mirror import Provenance
@@ -51,8 +51,11 @@ async def write_snapshots(connection: AsyncConnection, events: list[InboxEvent],
 def _shown_by(kind: Kind, burst: list[InboxEvent], *, now: datetime) -> list[Told]:
     """Return what the events of an object show, up to the first that shows none."""
     shown = takewhile(lambda event: not event.thin, burst)
-    told = [(event, snapshot_of(event)) for event in shown]
     return [
-        Told(obj, event.shape or kind.shape_of(obj), Provenance(event.id, event.stripe_created, now))
-        for event, obj in told
+        Told(
+            event.object,
+            event.shape or kind.shape_of(event.object),
+            Provenance(event.id, event.stripe_created, now, moment=moment_of(event)),
+        )
+        for event in shown
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from payment_service.http.strict_json import storable
 from payment_service.mirror.kind import shows_state
 from payment_service.mirror.registry import KINDS
+from payment_service.storage.succession import Moment
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.stripe_api.objects import StripeUnreadable
@@ -31,10 +32,10 @@ def deletes(event: InboxEvent) -> bool:
     return kind is not None and named == kind.deletion
 
 
-def snapshot_of(event: InboxEvent) -> JsonObject:
-    """Return the object as the event shows it; some kinds do not tell their mode, and a thin event tells no more."""
-    shown = {"livemode": event.livemode, **event.object}
-    return shown | {"deleted": True} if deletes(event) else shown
+def moment_of(event: InboxEvent) -> Moment:
+    """Return what the event's time says of the object that it shows."""
+    kind = kind_of(event)
+    return Moment.FIRST if kind is not None and event.type == kind.creation else Moment.THEN
 
 
 def shape_of(event: InboxEvent) -> Shape | None:
@@ -43,10 +44,8 @@ def shape_of(event: InboxEvent) -> Shape | None:
     Raises:
         StripeUnreadable: no row can be made of it.
     """
-    kind, obj = kind_of(event), snapshot_of(event)
-    if kind is None or not shows_state(obj):
-        return None
-    return kind.shape_of(obj)
+    kind = kind_of(event)
+    return None if kind is None or not shows_state(event.object) else kind.shape_of(event.object)
 
 
 async def fetch_current(gateway: StripeGateway, kind: Kind, events: list[InboxEvent]) -> JsonObject | None:
@@ -62,11 +61,11 @@ async def fetch_current(gateway: StripeGateway, kind: Kind, events: list[InboxEv
         if not error.not_found:
             raise
         last_words = sorted((event for event in events if deletes(event)), key=lambda event: not event.thin)
-        return snapshot_of(last_words[-1]) if last_words else None
+        return last_words[-1].object if last_words else None
     if (obj.get("object"), obj.get("id")) != (newest.object["object"], newest.object_id):
         raise StripeUnreadable("id or object is another one's than was asked for")
     if obj.get("deleted"):
-        return {**snapshot_of(newest), **obj}
+        return {**newest.object, **obj}
     whole = {"livemode": newest.livemode, **obj}
     if kind.part is not None and kind.part.is_cut(obj):
         whole[kind.part.member] = {"data": await _all_of(gateway, kind.part, newest.object_id)}

@@ -62,7 +62,7 @@ def fold(kind: Kind, stored: Values | None, told: Sequence[Told], state_of: Stat
     changes: list[dict[str, object]] = []
     for number, one in enumerate(told):
         try:
-            change = newest(row, state_of(one, row), provenance=one.provenance, ended=kind.ended)
+            change = newest(row, state_of(one, row), provenance=one.provenance, course=kind.course)
         except NeedsFetch:
             return Folded(None if row is stored else dict(row or {}), number, changes)
         if change is None:

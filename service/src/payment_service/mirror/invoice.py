@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
@@ -14,6 +14,9 @@ from payment_service.storage.column_types import UtcDateTime
 from payment_service.storage.tables import metadata
 from payment_service.stripe_api import objects
 from payment_service.stripe_api.objects import Id, Small, id_of
+
+if TYPE_CHECKING:
+    from payment_service.storage.rows import Values
 
 invoices = Table(
     "invoices",
@@ -113,6 +116,15 @@ class Invoice(Shape, kw_only=True):
         return "void" if self.closed else "open"
 
 
+def _stage(row: Values) -> tuple[int, ...]:
+    """Return what only grows until an invoice ends: a finalized one is a draft no more, and attempts are counted.
+
+    docs.stripe.com/invoicing/overview#invoice-statuses,
+    docs.stripe.com/api/invoices/object#invoice_object-attempt_count.
+    """
+    return int(row["status"] not in {None, "draft"}), row["attempt_count"]
+
+
 KIND: Final = Kind(
     name="invoice",
     collection="invoices",
@@ -139,5 +151,6 @@ KIND: Final = Kind(
     deletion="invoice.deleted",
     left=_DELETED_DRAFT,
     ended=ends("paid", "void", "deleted"),
+    stage=_stage,
     of_person=named_in(invoices),
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from msgspec import Struct
 
 from payment_service.mirror.batch import write_batch, write_changes
-from payment_service.storage.mirror import Ended, NeedsFetch, State
+from payment_service.storage.mirror import NeedsFetch, State
+from payment_service.storage.succession import Course, Ended
 from payment_service.stripe_api.objects import read
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Kind:
     left: Columns | None = None
     """Of a deleted object that no snapshot shows: this alone is known of it, too little for a row that is not there."""
     ended: Ended | None
+    stage: Callable[[Values], tuple[int, ...]] | None = None
+    """Returns what of a row only grows until the object ends."""
     key: str = "id"
     """The column that holds Stripe's id."""
     planned: Plan | None = None
@@ -165,6 +168,16 @@ class Kind:
     """The personal columns, and what they hold of a person who is erased."""
     names: tuple[str, ...] = ()
     """Columns with the ids of objects without rows that are about the same person."""
+
+    @property
+    def course(self) -> Course:
+        """What of an object never goes back."""
+        return Course(self.ended, self.stage)
+
+    @property
+    def creation(self) -> str | None:
+        """The type that shows the object as it was made: nothing is told of it before; None: there is none."""
+        return next((name for name in self.events if name.endswith(".created")), None)
 
     def columns(self, obj: JsonObject) -> Columns:
         """Return what the row holds of an object.

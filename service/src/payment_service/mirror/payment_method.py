@@ -14,7 +14,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, text
 from payment_service.mirror.kind import Columns, Kind, Shape
 from payment_service.mirror.person import is_filled
 from payment_service.storage.column_types import Json, UtcDateTime
-from payment_service.storage.mirror import Ended, moment
+from payment_service.storage.mirror import moment
+from payment_service.storage.succession import Ended
 from payment_service.storage.tables import metadata
 from payment_service.stripe_api.objects import Id, Integer, Metadata, Seconds, id_of
 

@@ -17,6 +17,7 @@ from payment_service.mirror.subscription_shape import Subscription
 from payment_service.storage.expressions import Among
 from payment_service.storage.mirror import NeedsFetch, State, lock, mirror, moment
 from payment_service.storage.statements import ChangeRows
+from payment_service.storage.succession import Course
 from payment_service.storage.tables import customers, operations, subscriptions
 from payment_service.stripe_api.objects import id_of, read
 
@@ -102,7 +103,7 @@ async def record(connection: AsyncConnection, obj: JsonObject, *, provenance: Pr
     )
     state = _state(one, stored, beside=beside)
     return await mirror(
-        connection, subscriptions, key=key, state=state, provenance=provenance, locked=found, ended=_ENDED
+        connection, subscriptions, key=key, state=state, provenance=provenance, locked=found, course=Course(_ENDED)
     )
 
 

@@ -1,8 +1,9 @@
 """How rows that mirror Stripe's objects are written: newest state wins, changes go to the outbox.
 
 Stripe promises neither order nor single delivery (docs.stripe.com/webhooks#event-ordering), and `created` of an event
-counts whole seconds. So a snapshot is taken over only when it is known to be newer than what the row holds; on a tie or
-an older one the caller fetches the present object from Stripe and writes that.
+counts whole seconds. So a snapshot is taken over only when it is known to be newer than what the row holds, and passed
+over only when it is known to be none (`succession.py`); in doubt the caller fetches the present object from Stripe and
+writes that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy import Table, bindparam, insert, select
 
 from payment_service.storage.changed_rows import note
 from payment_service.storage.statements import ChangeRows, InsertNew
+from payment_service.storage.succession import FREE, Course, Moment, is_newer
 from payment_service.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -58,13 +60,15 @@ class Provenance(NamedTuple):
     seen: Seen | None = None
     """What the row was before the present state was fetched; None for a snapshot, of an event or of the answer to a
     call."""
+    moment: Moment = Moment.SINCE
+    """What `as_of` says of a snapshot."""
 
-
-class Ended(NamedTuple):
-    """Which values of a column an object never leaves again."""
-
-    column: str
-    values: frozenset[str | bool]
+    @property
+    def reach(self) -> int:
+        """The last second that the state may already tell of; of a creation nothing that happened after it."""
+        if self.seen is not None:
+            return max(self.as_of, self.seen.reach)
+        return self.as_of - (self.moment is Moment.FIRST)
 
 
 class State(NamedTuple):
@@ -145,32 +149,35 @@ def to_json(values: Mapping[str, object] | None) -> dict[str, object] | None:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def newest(stored: Values | None, state: State, *, provenance: Provenance, ended: Ended | None) -> Change | None:
+def newest(stored: Values | None, state: State, *, provenance: Provenance, course: Course) -> Change | None:
     """Decide what becomes of a row when an object is shown. Pure.
 
     Args:
         stored: the row as it is; None: there is none.
         state: what it is to hold.
         provenance: where that comes from.
-        ended: the states that the row does not leave, whatever is written.
+        course: what of the object never goes back, whatever is written.
 
     Returns:
-        The change; None: the row stays as it is, for the object has ended.
+        The change; None: the row stays as it is, for it shows this state, a newer one or the object's end.
 
     Raises:
-        NeedsFetch: a snapshot that is not newer than the row, or a row that changed since it was seen.
+        NeedsFetch: a snapshot that may or may not be newer than the row, or a row that changed since it was seen.
     """
-    _, as_of, now, seen = provenance
-    reach = as_of if seen is None else max(as_of, seen.reach)
-    columns = state.columns
+    _, as_of, now, seen, moment = provenance
+    columns, reach = state.columns, provenance.reach
     if stored is None:
         new = {"created_at": now, **columns, **state.insert_only, "stripe_updated": reach, "updated_at": now}
         return Change(new, None, columns)
-    if (as_of <= stored["stripe_updated"]) if seen is None else (stored["updated_at"] != seen.version):
-        raise NeedsFetch
-    if ended is not None and stored[ended.column] in ended.values and columns[ended.column] not in ended.values:
-        if seen is None:
+    if seen is None:
+        newer = is_newer(stored, columns, as_of=as_of, moment=moment, course=course)
+        if newer is None:
             raise NeedsFetch
+        if not newer:
+            return None
+    elif stored["updated_at"] != seen.version:
+        raise NeedsFetch
+    elif course.ended is not None and course.ended.covers(stored) and not course.ended.covers(columns):
         return None
     before = {name: stored[name] for name, value in columns.items() if stored[name] != value}
     values = {**columns, **state.update_only, "stripe_updated": max(reach, stored["stripe_updated"]), "updated_at": now}
@@ -185,7 +192,7 @@ async def mirror(
     state: State,
     provenance: Provenance,
     locked: Row[*tuple[object, ...]] | None = None,
-    ended: Ended | None = None,
+    course: Course = FREE,
 ) -> Row[*tuple[object, ...]]:
     """Insert or update the row of one Stripe object, and return it; `mirror/batch.py` writes many.
 
@@ -196,14 +203,14 @@ async def mirror(
         state: of the object.
         provenance: where it comes from.
         locked: the row, when the caller has read and locked it in this transaction.
-        ended: the states that the row does not leave, whatever is written.
+        course: what of the object never goes back, whatever is written.
 
     Raises:
         NeedsFetch: see `newest`.
     """
     row = locked or await lock(connection, table, key)
     if row is None:
-        change = newest(None, state, provenance=provenance, ended=ended)
+        change = newest(None, state, provenance=provenance, course=course)
         assert change is not None
         made = await _insert(table).run(connection, change.values | dict(key))
         if made is not None:
@@ -212,7 +219,7 @@ async def mirror(
         row = await lock(connection, table, key)
         assert row is not None
     stored = row._asdict()
-    change = newest(stored, state, provenance=provenance, ended=ended)
+    change = newest(stored, state, provenance=provenance, course=course)
     if change is None:
         return row
     parameters = {f"k_{name}": value for name, value in key.items()}
