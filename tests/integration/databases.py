@@ -52,7 +52,6 @@ SAMPLE: Final = frozenset(
         "test_subscriptions.test_pages_follow_each_other_without_gap_or_overlap",
         "test_unknown_outcomes.test_after_a_day_the_object_is_found_by_its_metadata",
         "test_webhooks.test_duplicated_delayed_and_wrongly_signed_deliveries_end_in_the_same_rows",
-        "test_wrong_types.test_texts_in_the_metadata_that_fit_no_index_keep_no_state_from_being_known",
     }
 )
 """What the whole service is to do alike: creation, keys, claims, slots, order, audit, erasure, retention, recovery,
