@@ -6,12 +6,17 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from tests.servers.stack import CREATE, PRICE
 
+from payment_service.config.settings import DEVELOPMENT_WEBHOOK_SECRET
+from payment_service.events.routes import PATH
 from payment_service.mirror.payment_method import payment_methods
-from payment_service.storage.tables import customers, subscriptions
+from payment_service.storage.tables import customers, events, outbox, subscriptions
 from payment_service.stripe_api import calls
+from payment_service.stripe_api.signature import sign
+from stripe_simulator.faults import WebhookFault
 
 if TYPE_CHECKING:
     from tests.servers.stack import Stack
@@ -84,6 +89,34 @@ async def test_an_event_that_arrives_while_the_object_is_fetched_is_not_undone(
         return bool(row["cancel_at_period_end"] and row["metadata"] == {"touched": "yes"})
 
     await stack.until(ending)
+
+
+async def test_an_event_from_before_an_object_was_fetched_for_our_call_does_not_undo_it(stack: Stack) -> None:
+    """Two changes by other hands are not told, our call fetches what they made, and then the first one is told."""
+    made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa")).json()
+    stack.simulator.faults.webhooks.append(WebhookFault(kind="drop", type="customer.subscription.updated", count=99))
+    subscription = stack.simulator.state.get("subscription", made["stripe_subscription_id"])
+    for touched in ("first", "last"):
+        stack.clock.advance(60)
+        stack.simulator.routes.billing.update(subscription, {"metadata": {"touched": touched}})
+    stack.clock.advance(60)
+    path = f"/api/v1/subscriptions/{made['id']}/cancel"
+    assert (await stack.client.post(path, json={"at_period_end": True})).status_code == 200
+    told = msgspec.json.decode(msgspec.json.encode(stack.simulator.state.all("event")))
+    shown = {event["data"]["object"].get("metadata", {}).get("touched"): event for event in told}
+    first = shown["first"]
+    body = msgspec.json.encode(first)
+    signature = sign(body, secret=DEVELOPMENT_WEBHOOK_SECRET, timestamp=int(stack.clock.timestamp()))
+    assert (await stack.client.post(PATH, content=body, headers={"Stripe-Signature": signature})).status_code == 200
+
+    async def applied() -> bool:
+        return "applied" in {row["state"] for row in await stack.rows(events) if row["id"] == first["id"]}
+
+    await stack.until(applied)
+    (row,) = await stack.rows(subscriptions)
+    assert (row["metadata"], row["cancel_at_period_end"]) == ({"touched": "last"}, True)
+    outbox_rows = [entry["after"] for entry in await stack.rows(outbox) if entry["object_id"] == row["id"]]
+    assert {"touched": "first"} not in [after.get("metadata") for after in outbox_rows]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.errors import StripeUnavailable
-from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, see
+from payment_service.storage.mirror import NeedsFetch, Provenance, Seen, reach_of, see
 from payment_service.stripe_api.objects import created_in, id_in
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class ObjectRecorder:
                 pause = PAUSE_SECONDS * 2 ** (TRIES - 1 - left)
                 await asyncio.sleep(random.uniform(0, min(pause, LONGEST_PAUSE_SECONDS)))  # noqa: S311 - jitter
                 async with self._database.read() as connection:
-                    seen = await see(connection, self._kind.table, {self._kind.key: id_in(obj)})
+                    key = {self._kind.key: id_in(obj)}
+                    seen = await see(connection, self._kind.table, key, reach=reach_of(self._clock))
                 obj = await self._retrieve(id_in(obj))
             except IntegrityError:
                 if not left:

@@ -44,7 +44,7 @@ class Seen(NamedTuple):
 
     version: datetime | None
     """`updated_at`, or None while there was no row."""
-    reach: int = 0
+    reach: int
     """The last second, in Stripe's time, that the fetched state may already tell of."""
 
 
@@ -234,8 +234,8 @@ def reach_of(clock: Clock) -> int:
     return int(clock.timestamp()) + CLOCK_SECONDS
 
 
-async def see(connection: AsyncConnection, table: Table, key: Mapping[str, object], *, reach: int = 0) -> Seen:
-    """Note what the row is now, before its object is fetched."""
+async def see(connection: AsyncConnection, table: Table, key: Mapping[str, object], *, reach: int) -> Seen:
+    """Note what the row is now, before its object is fetched; `reach`: see `reach_of`."""
     row = (await connection.execute(select(table.c.updated_at).where(*_conditions(table, key)))).first()
     return Seen(None if row is None else row.updated_at, reach)
 
