@@ -47,6 +47,8 @@ def test_the_operations_are_those_we_promise() -> None:
         "getSubscription",
         "listSubscriptions",
         "cancelSubscription",
+        "changeSubscription",
+        "previewSubscriptionChange",
         "createCustomer",
         "getCustomer",
         "getCustomerByReference",

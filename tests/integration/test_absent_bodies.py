@@ -83,6 +83,8 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/admin/inbox/{event_id}/discard",
         "/api/v1/payments/create-subscription",
         "/api/v1/setup-intents",
+        "/api/v1/subscriptions/{subscription_id}",
+        "/api/v1/subscriptions/{subscription_id}/preview",
         "/api/v1/webhook-endpoints",
     }
 
@@ -97,10 +99,12 @@ async def test_no_body_is_answered_as_an_empty_object_is(stack: Stack) -> None:
 
 
 async def test_no_body_is_refused_where_one_is_needed(stack: Stack) -> None:
-    for path in routes(required=True):
+    for path, method in routes(required=True).items():
         where = await filled(path, stack)
-        assert (await stack.client.post(where)).status_code == 400, path
-        assert (await stack.client.post(where, json={})).status_code == 422, path  # so it is rightly required
+        assert (await stack.client.request(method, where)).status_code == 400, path
+        assert (await stack.client.request(method, where, json={})).status_code == 422, (
+            path
+        )  # so it is rightly required
 
 
 async def test_a_cancellation_without_a_body_is_the_default_and_the_same_request_as_an_empty_one(stack: Stack) -> None:

@@ -107,7 +107,7 @@ class Crashes:
         trial = Trial(scenario=scenario, moment=moment, kill_at=0, retries=True)
         number, address = await self.zygote.fork(moment=moment, PAYMENTS_OPERATION_LEASE_SECONDS="60")
         path, body = await self._prepare(SCENARIOS[scenario], _email(trial))
-        answer = await self.client.post(address + path, json=body)
+        answer = await self.client.request(SCENARIOS[scenario].method, address + path, json=body)
         assert answer.status_code == SCENARIOS[scenario].status, answer.text
         return int((await self.zygote.hear(number))["points"])
 
@@ -122,15 +122,15 @@ class Crashes:
         number, address = await self.zygote.fork(moment=trial.moment, kill_at=trial.kill_at)
         headers = {"Idempotency-Key": key}
         try:
-            first = await self.client.post(address + path, json=body, headers=headers)
+            first = await self.client.request(scenario.method, address + path, json=body, headers=headers)
         except httpx.TransportError:
             first = None
         said = await self.zygote.hear(number)
         if not trial.retries:
             await self._settled(key)
             self._check_at_rest(scenario, email)
-        answer = await self._ask(path, body, headers)
-        again = await self._ask(path, body, headers)
+        answer = await self._ask(path, body, headers, method=scenario.method)
+        again = await self._ask(path, body, headers, method=scenario.method)
         assert answer.status_code == scenario.status, answer.text
         assert again.headers["Idempotent-Replayed"] == "true"
         assert again.content == answer.content, "the second answer differs"
@@ -144,7 +144,8 @@ class Crashes:
         """Make what has to exist before; return path and body of the request."""
         made = {}
         if scenario.first is not None:
-            answer = await self._ask(CREATE, {"price_id": PRICE, "email": email, **scenario.first}, {})
+            key = {"Idempotency-Key": uuid.uuid4().hex}  # a busy machine may not answer in time
+            answer = await self._ask(CREATE, {"price_id": PRICE, "email": email, **scenario.first}, key)
             assert answer.status_code == 201, answer.text
             made = answer.json()
             if scenario.leaves:  # a customer's first card is the default
@@ -155,6 +156,8 @@ class Crashes:
                 return CREATE, {"price_id": PRICE, "email": email, **scenario.body}
             case "cancel":
                 return f"/api/v1/subscriptions/{made['id']}/cancel", scenario.body
+            case "change":
+                return f"/api/v1/subscriptions/{made['id']}", scenario.body
             case "save":
                 return "/api/v1/setup-intents", {"customer_id": made["customer_id"], **scenario.body}
         (method,) = self._of("payment_method", made["stripe_customer_id"])
@@ -174,11 +177,13 @@ class Crashes:
     def _of(self, kind: str, customer: str) -> list[dict[str, Any]]:
         return [found for found in self.simulator.state.all(kind) if found["customer"] == customer]
 
-    async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+    async def _ask(
+        self, path: str, body: dict[str, Any], headers: dict[str, str], *, method: str = "POST"
+    ) -> httpx.Response:
         """Ask the survivor, again while it answers that somebody else is at it."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                answer = await self.client.post(self.survivor + path, json=body, headers=headers)
+                answer = await self.client.request(method, self.survivor + path, json=body, headers=headers)
                 if not _passes(answer):
                     return answer
                 await asyncio.sleep(0.1)

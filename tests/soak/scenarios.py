@@ -20,7 +20,7 @@ class Scenario:
     """Of the request; the customer's address is added."""
     first: dict[str, Any] | None = None
     """Body of a create-subscription request that is made before, undisturbed."""
-    call: Literal["create", "cancel", "save", "choose", "detach", "known"] = "create"
+    call: Literal["create", "cancel", "change", "save", "choose", "detach", "known"] = "create"
     """A creation; or what is done with the subscription that `first` made, its customer or its customer's card: `known`
     orders with it."""
     status: int
@@ -32,6 +32,11 @@ class Scenario:
 
     leaves: dict[str, int] = field(default_factory=dict)
     """Of a customer's payment methods: how many setup intents, detachings and defaults there are."""
+
+    @property
+    def method(self) -> str:
+        """Of the request."""
+        return "PATCH" if self.call == "change" else "POST"
 
 
 CARD = {"payment_method_id": "pm_card_visa"}
@@ -77,6 +82,15 @@ SCENARIOS = {
             status=200,
             subscription="canceled",
             charges=[AMOUNT],
+        ),
+        Scenario(
+            name="change",
+            first=CARD,
+            call="change",
+            body={"quantity": 3},
+            status=200,
+            subscription="active",
+            charges=[AMOUNT, 2 * AMOUNT],
         ),
         *(
             Scenario(

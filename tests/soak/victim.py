@@ -41,7 +41,7 @@ def main() -> None:
 
 
 async def serve(job: dict[str, Any]) -> None:
-    """Serve until killed; the first POST is counted."""
+    """Serve until killed; the first change is counted."""
 
     def tell(**said: Any) -> None:
         os.write(CHANNEL, json.dumps({"id": job["id"], **said}).encode() + b"\n")
@@ -51,7 +51,7 @@ async def serve(job: dict[str, Any]) -> None:
     points = Points(job["moment"], job["kill_at"], lambda place: tell(place=place))
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or points.reached:
+        if scope["type"] != "http" or scope["method"] not in {"POST", "PATCH"} or points.reached:
             await application(scope, receive, send)
             return
         await Counted(application(scope, receive, send), points)

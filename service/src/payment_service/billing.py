@@ -22,11 +22,13 @@ from payment_service.payments.declines import Declines
 from payment_service.payments.limits import CreationLimits
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.reads import StripeReads
-from payment_service.subscriptions import cancellation, creation_state
+from payment_service.subscriptions import cancellation, change, creation_state
+from payment_service.subscriptions.changing import SubscriptionChanges
 from payment_service.subscriptions.creation import SubscriptionCreation
 from payment_service.subscriptions.creation_outcomes import CreationOutcomes
 from payment_service.subscriptions.gone import Restart
 from payment_service.subscriptions.placement import Placement
+from payment_service.subscriptions.pricing import Seals
 from payment_service.subscriptions.recorder import Recorder
 from payment_service.subscriptions.service import Subscriptions
 
@@ -52,6 +54,7 @@ class Billing(NamedTuple):
     payment_methods: PaymentMethods
     declines: Declines
     subscriptions: Subscriptions
+    subscription_changes: SubscriptionChanges
 
 
 def build_billing(
@@ -64,16 +67,14 @@ def build_billing(
     clock: Clock,
 ) -> Billing:
     """Build the parts."""
-    livemode = settings.stripe.livemode
-    reads = StripeReads(limiter, settings.callers)
-    selection = _selection(database, gateway, reads, clock=clock, livemode=livemode)
+    livemode, steps = settings.stripe.livemode, Steps(database, clock=clock, settings=settings.work)
+    reads, selection = _selection(settings, database, gateway, limiter=limiter, clock=clock)
     customers = Customers(database, gateway, clock=clock, livemode=livemode)
     stripe_prices = StripePrices(database, gateway, clock=clock)
     catalog = Catalog(database, gateway, stripe_prices=stripe_prices, reads=reads, clock=clock, livemode=livemode)
     declines, limits = _limits(settings, limiter)
     placement = Placement(selection, clock=clock, livemode=livemode)
-    steps = Steps(database, clock=clock, settings=settings.work)
-    recorder = Recorder(database, gateway, clock=clock)
+    recorder, seals = Recorder(database, gateway, clock=clock), Seals(settings.secret_key)
     creating = SubscriptionCreation(
         database,
         gateway,
@@ -87,6 +88,7 @@ def build_billing(
     handlers = (
         driver(creation_state.KIND, creating.handle)
         | driver(cancellation.KIND, cancellation.SubscriptionCancellation(gateway, recorder, steps).handle)
+        | driver(change.KIND, change.SubscriptionChange(gateway, recorder, steps, seals=seals).handle)
         | driver(CREATE_CUSTOMER, CustomerCreationStep(customers, steps, clock=clock, livemode=livemode).handle)
         | _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
     )
@@ -103,14 +105,41 @@ def build_billing(
     listing = Listing(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
     methods = PaymentMethods(database, operations=operations, listing=listing, limits=limits, livemode=livemode)
     creation = CustomerCreation(operations, clock=clock, livemode=livemode)
-    return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions)
+    changing = _changing(settings, database, gateway, operations, catalog, reads=reads, limits=limits, clock=clock)
+    return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions, changing)
 
 
 def _selection(
-    database: Database, gateway: StripeGateway, reads: StripeReads, *, clock: Clock, livemode: bool
-) -> Selection:
+    settings: Settings, database: Database, gateway: StripeGateway, *, limiter: Limiter, clock: Clock
+) -> tuple[StripeReads, Selection]:
+    reads, livemode = StripeReads(limiter, settings.callers), settings.stripe.livemode
     history = History(database, gateway, clock=clock)
-    return Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
+    return reads, Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
+
+
+def _changing(
+    settings: Settings,
+    database: Database,
+    gateway: StripeGateway,
+    operations: Operations,
+    catalog: Catalog,
+    *,
+    reads: StripeReads,
+    limits: CreationLimits,
+    clock: Clock,
+) -> SubscriptionChanges:
+    """Build what previews and changes subscriptions."""
+    return SubscriptionChanges(
+        database,
+        gateway,
+        operations=operations,
+        catalog=catalog,
+        reads=reads,
+        limits=limits,
+        seals=Seals(settings.secret_key),
+        clock=clock,
+        livemode=settings.stripe.livemode,
+    )
 
 
 def _limits(settings: Settings, limiter: Limiter) -> tuple[Declines, CreationLimits]:

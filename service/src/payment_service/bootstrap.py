@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from payment_service.reconcile.importing import Importer
     from payment_service.reconcile.service import Reconciler
     from payment_service.storage.changed_rows import Change
+    from payment_service.subscriptions.changing import SubscriptionChanges
     from payment_service.subscriptions.service import Subscriptions
 
 
@@ -68,6 +69,7 @@ class Parts:
     selection: Selection
     payment_methods: PaymentMethods
     subscriptions: Subscriptions
+    subscription_changes: SubscriptionChanges
     inbox: Inbox
     worker: Worker
     sequencer: Sequencer
@@ -106,8 +108,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     clock, drain, gateway = clock or Clock(), DrainState(), StripeGateway(settings.stripe)
     redis, limiter, invalidations = _redis(settings)
     database, sequencer = _database(settings, invalidations, clock=clock)
-    account = partial(_account, settings)
-    circuit = invalidations.circuit if invalidations else None
+    account, circuit = partial(_account, settings), invalidations.circuit if invalidations else None
     recovery = Recovery(database, clock=clock, redis=redis, circuit=circuit, account=account)
     billing = build_billing(settings, database, gateway, limiter=limiter, recovery=recovery, clock=clock)
     BUILD_INFO.labels(VERSION, APPLICATION_SCHEMA).set(1)
@@ -127,6 +128,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         selection=billing.selection,
         payment_methods=billing.payment_methods,
         subscriptions=billing.subscriptions,
+        subscription_changes=billing.subscription_changes,
         inbox=inbox,
         importer=importer,
         reconciler=reconciler,
@@ -190,6 +192,7 @@ def services(parts: Parts) -> dict[str, object]:
 
     return {
         "subscriptions": parts.subscriptions,
+        "subscription_changes": parts.subscription_changes,
         "customers": parts.customers,
         "payment_methods": parts.payment_methods,
         "customer_creation": parts.customer_creation,

@@ -37,6 +37,7 @@ from payment_service.operations.requests import Caller, read_caller
 from payment_service.payment_methods import routes as payment_methods
 from payment_service.reconcile import routes as reconcile
 from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
+from payment_service.subscriptions import change_routes as subscription_changes
 from payment_service.subscriptions import routes as subscriptions
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def _handlers() -> list[ControllerRouterHandler]:
     """Return every feature's, and the static files of the API's page."""
     return [
         *subscriptions.HANDLERS,
+        *subscription_changes.HANDLERS,
         *customers.HANDLERS,
         *payment_methods.HANDLERS,
         *catalog.HANDLERS,

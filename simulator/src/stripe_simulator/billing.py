@@ -105,6 +105,9 @@ class Billing:
 
     def _paid(self, invoice: dict[str, Any]) -> None:
         subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
+        if self._changes.pending.waits_for(subscription, invoice):
+            self._changes.pending.paid(subscription)
+            self._schedule(subscription)
         intent = self._invoices.intent(invoice)
         if intent is not None and subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
             subscription["default_payment_method"] = intent["payment_method"] or subscription["default_payment_method"]
@@ -116,6 +119,8 @@ class Billing:
     def _unpaid(self, invoice: dict[str, Any]) -> None:
         """A renewal that fails makes the subscription past due; after the last attempt it is cancelled."""
         subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
+        if self._changes.pending.waits_for(subscription, invoice):
+            return  # the change waits, nothing else does
         if subscription["status"] == "active" and invoice["billing_reason"] != "subscription_create":
             self._set_status(subscription, "past_due")
         if subscription["status"] == "past_due" and invoice["billing_reason"] == "subscription_cycle":
@@ -132,6 +137,7 @@ class Billing:
 
     def _end(self, subscription: dict[str, Any], status: str) -> None:
         first = subscription["status"] in {"incomplete", "incomplete_expired"}
+        self._changes.pending.drop(subscription)
         invoice = self._state.objects.get(subscription["latest_invoice"] or "")
         subscription |= {"status": status, "ended_at": self._state.now, "pending_setup_intent": None}
         subscription["canceled_at"] = subscription["canceled_at"] or self._state.now
@@ -175,6 +181,8 @@ class Billing:
         if status == "past_due":
             invoice = self._state.objects[subscription["latest_invoice"]]
             moments.append(invoice["next_payment_attempt"])
+        if subscription["pending_update"]:
+            moments.append(subscription["pending_update"]["expires_at"])
         if subscription["pause_collection"]:
             moments.append(subscription["pause_collection"]["resumes_at"])
         return min(moment for moment in moments if moment is not None)
@@ -187,6 +195,8 @@ class Billing:
         elif subscription["status"] == "trialing" and not hidden["told_trial_end"]:
             hidden["told_trial_end"] = True
             self._events.emit("customer.subscription.trial_will_end", subscription)
+        elif (pending := subscription["pending_update"]) and pending["expires_at"] <= now:
+            self._changes.pending.expire(subscription)
         elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
             subscription["cancellation_details"]["reason"] = "cancellation_requested"
             self._end(subscription, "canceled")
@@ -245,7 +255,7 @@ class Billing:
         docs.stripe.com/billing/subscriptions/pause-payment.
         """
         hidden = self._state.hidden(subscription)
-        lines = [*hidden["pending_lines"], *period_lines(self._state, subscription)]
+        lines = [*hidden["pending_lines"], *period_lines(self._state, subscription["items"]["data"])]
         hidden["pending_lines"] = []
         behaviour = (subscription["pause_collection"] or {}).get("behavior")
         invoice = self._invoices.open(subscription, lines, reason=reason, draft=behaviour == "keep_as_draft")

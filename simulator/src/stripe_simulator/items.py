@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from stripe_simulator.errors import invalid
 from stripe_simulator.forms import flag
 from stripe_simulator.parameters import integer, merge_metadata
+from stripe_simulator.periods import period_end
 from stripe_simulator.shapes import shape
 
 if TYPE_CHECKING:
@@ -116,20 +117,22 @@ def check_currency(state: State, customer: str, wanted: list[Wanted], *, current
 
 
 def new_item(state: State, wanted: Wanted, *, subscription: str, start: int, end: int) -> dict[str, Any]:
+    """Store a new item."""
+    return state.add(made_item(state, wanted, subscription=subscription, start=start, end=end))
+
+
+def made_item(state: State, wanted: Wanted, *, subscription: str, start: int, end: int) -> dict[str, Any]:
     """Return a new item; since 2025-03-31.basil the period stands here (docs.stripe.com/changelog/basil/2025-03-31)."""
-    return state.add(
-        shape("subscription_item")
-        | {
-            "id": state.new_id("si"),
-            "created": state.now,
-            "current_period_end": end,
-            "current_period_start": start,
-            "metadata": wanted.metadata,
-            "price": wanted.price,
-            "quantity": wanted.quantity,
-            "subscription": subscription,
-        }
-    )
+    return shape("subscription_item") | {
+        "id": state.new_id("si"),
+        "created": state.now,
+        "current_period_end": end,
+        "current_period_start": start,
+        "metadata": wanted.metadata,
+        "price": wanted.price,
+        "quantity": wanted.quantity,
+        "subscription": subscription,
+    }
 
 
 def line(
@@ -169,8 +172,8 @@ def line(
     }
 
 
-def period_lines(state: State, subscription: dict[str, Any], *, free: bool = False) -> list[dict[str, Any]]:
-    """Return the lines of the current period: each item's amount, nothing in a trial."""
+def period_lines(state: State, items: list[dict[str, Any]], *, free: bool = False) -> list[dict[str, Any]]:
+    """Return the lines of the items' current period: each one's amount, nothing in a trial."""
     return [
         line(
             state,
@@ -180,7 +183,7 @@ def period_lines(state: State, subscription: dict[str, Any], *, free: bool = Fal
             end=item["current_period_end"],
             description=_description(state, item, free=free),
         )
-        for item in subscription["items"]["data"]
+        for item in items
     ]
 
 
@@ -193,31 +196,52 @@ def _description(state: State, item: dict[str, Any], *, free: bool) -> str:
     return f"{item['quantity'] or 0} × {name} (at {amount} / {price['recurring']['interval']})"  # noqa: RUF001 - as Stripe
 
 
-def proration_lines(
-    state: State, item: dict[str, Any], *, before: int, after: int, moment: int
-) -> list[dict[str, Any]]:
-    """Return the credit for unused and the charge for remaining time.
+def credit_line(state: State, item: dict[str, Any], *, moment: int) -> list[dict[str, Any]]:
+    """Return the line that gives back the time which an item, as it was, leaves unused from `moment` on."""
+    return _proration(state, item, "Unused", -cost(item["price"], item["quantity"]), moment=moment)
 
-    docs.stripe.com/billing/subscriptions/prorations.
 
-    Args:
-        state: for ids.
-        item: after its change.
-        before: what the period cost.
-        after: what it costs from now on.
-        moment: of the change; to the second.
+def charge_line(state: State, item: dict[str, Any], *, moment: int) -> list[dict[str, Any]]:
+    """Return the line that charges an item, as it is now, for the rest of its period from `moment` on."""
+    return _proration(state, item, "Remaining", cost(item["price"], item["quantity"]), moment=moment)
+
+
+def _proration(state: State, item: dict[str, Any], what: str, amount: int, *, moment: int) -> list[dict[str, Any]]:
+    """Return a share of a period's amount, to the second and rounded to the minor unit, halves away from zero.
+
+    docs.stripe.com/billing/subscriptions/prorations#how-prorations-work.
     """
+    if not amount:
+        return []
     start, end = item["current_period_start"], item["current_period_end"]
-    share = max(0, min(end, end) - max(start, moment)) / max(1, end - start)
+    left, whole = max(0, end - max(start, moment)), max(1, end - start)
+    share = (2 * abs(amount) * left + whole) // (2 * whole)
     name = state.objects[item["price"]["product"]]["name"]
-    found = []
-    if before:
-        found.append((-round(before * share), f"Unused time on {name}"))
-    if after:
-        found.append((round(after * share), f"Remaining time on {name}"))
     return [
-        line(state, item, amount=amount, start=moment, end=end, description=text, proration=True)
-        for amount, text in found
+        line(
+            state,
+            item,
+            amount=share if amount > 0 else -share,
+            start=moment,
+            end=end,
+            description=f"{what} time on {name}",
+            proration=True,
+        )
+    ]
+
+
+def next_lines(state: State, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines of the period after the current one."""
+    return [
+        line(
+            state,
+            item,
+            amount=cost(item["price"], item["quantity"]),
+            start=item["current_period_end"],
+            end=period_end(item["current_period_end"], item["price"]["recurring"]),
+            description="Next period",
+        )
+        for item in items
     ]
 
 

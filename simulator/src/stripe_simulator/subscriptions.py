@@ -70,7 +70,7 @@ class Subscriptions:
         if not free and terms.collection == "charge_automatically":
             self._refuse_early(terms)
         subscription = self._new(params, terms, hidden)
-        lines = period_lines(self._state, subscription, free=free)
+        lines = period_lines(self._state, subscription["items"]["data"], free=free)
         if free:
             subscription["status"] = "trialing"
         elif terms.collection == "send_invoice" or not self._invoices.due(subscription, lines).due:

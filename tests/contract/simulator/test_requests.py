@@ -15,7 +15,7 @@ from tests.contract.simulator.scenario import drive
 from tests.servers.stack import Stack, development_settings, migrate_async, running_stack
 
 from payment_service.errors import PaymentsError
-from payment_service.stripe_api import calls
+from payment_service.stripe_api import calls, change_calls
 from payment_service.stripe_api.gateway import StripeGateway, StripeRejected
 from stripe_simulator.state import API_VERSION
 
@@ -28,6 +28,7 @@ SAMPLES: dict[str, Any] = {
     "collection": "invoices",
     "email": "ada@example.com",
     "payment_method": "pm_card_visa",
+    "proration_behavior": "always_invoice",
     "quantity": 2,
     "trial_days": 7,
     "usage": "off_session",
@@ -41,12 +42,13 @@ TYPES: dict[str, Any] = {
     "Mapping": {"a": "b"},
     "dict": {"a": "b"},
 }
-CALLS = sorted(
-    name
-    for name, value in vars(calls).items()
+CALLS = {
+    name: value
+    for module in (calls, change_calls)
+    for name, value in sorted(vars(module).items())
     if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
-    if value.__module__ == calls.__name__ and not name.startswith("_")
-)
+    if value.__module__ == module.__name__ and not name.startswith("_")
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def _gateway(url: str) -> StripeGateway:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_stripe_mock_accepts_the_call(mock_url: str, name: str) -> None:
-    call = getattr(calls, name)
+    call = CALLS[name]
     gateway = _gateway(mock_url)
     arguments, named = [], {}
     for parameter in list(inspect.signature(call).parameters.values())[1:]:

@@ -50,6 +50,7 @@ FEED_EVENT: Final = rf"^evt_[0-9a-f]{{24}}{END}"
 FEED_CURSOR: Final = rf"^(evt_[0-9a-f]{{24}}|latest){END}"
 FEED_TYPE: Final = rf"^[a-z_]+\.([a-z_]+|\*){END}"
 FEED_TYPES: Final = rf"^[a-z_]+\.([a-z_]+|\*)(,[a-z_]+\.([a-z_]+|\*))*{END}"
+PREVIEW: Final = rf"^pvw_[0-9]{{1,10}}_[0-9]{{1,10}}_[0-9a-f]{{32}}{END}"
 WORD: Final = rf"^[a-z][a-z_]*{END}"
 LINE: Final = rf"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*{END}"
 METADATA_KEY: Final = rf"^(?!lean_payments_)[^\[\]\u0000-\u001f\u007f-\u009f\u2028\u2029]*{END}"
@@ -79,6 +80,7 @@ FORMS: Final = {
     FEED_CURSOR: "our id of an event (evt_ and 24 hexadecimal digits), or latest",
     FEED_TYPE: "a type of events as invoice.paid, or invoice.*",
     FEED_TYPES: "types of events as invoice.paid or invoice.*, by commas",
+    PREVIEW: "the fingerprint of a preview, as it was given",
     WORD: "lower-case letters and _",
     LINE: "one line without control characters",
     METADATA_KEY: "a key of metadata: one line without [ and ] that does not begin with lean_payments_ (reserved)",

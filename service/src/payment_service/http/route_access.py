@@ -72,6 +72,8 @@ WRITE: Final = Access(scope="write")
 ADMIN: Final = Access(scope="admin")
 CREATE_LIMIT: Final = "create"
 SETUP_LIMIT: Final = "setup_intent"
+CHANGE_LIMIT: Final = "change"
+CHANGES_NOTHING: Final = "it changes nothing, and what it asks of Stripe counts for the caller"
 CREATES_NOTHING: Final = "it creates nothing at Stripe and tries no card"
 
 

@@ -26,6 +26,7 @@ GOOD = {
     id_types.EVENT_TYPES: ["invoice.paid", "invoice.*", "*", "v2.core.account[requirements].updated"],
     id_types.FEED_EVENT: ["evt_00000000000000079bbb0af5"],
     id_types.FEED_CURSOR: ["evt_00000000000000079bbb0af5", "latest"],
+    id_types.PREVIEW: ["pvw_1800000000_1800000600_0123456789abcdef0123456789abcdef"],
     id_types.FEED_TYPES: ["invoice.paid", "invoice.*,customer.created"],
     id_types.WORD: ["create_subscription"],
     id_types.EMAIL: ["ada@example.com", "ä@b"],

@@ -16,6 +16,7 @@ from payment_service.customers import routes as customers
 from payment_service.events.routes import SIGNED
 from payment_service.http.route_access import (
     ADMIN,
+    CHANGES_NOTHING,
     CREATES_NOTHING,
     OPT,
     READ,
@@ -128,6 +129,8 @@ def test_every_route_that_begins_something_at_stripe_is_counted_and_the_others_s
     assert limits == {
         "POST /api/v1/payments/create-subscription": "create",
         "POST /api/v1/setup-intents": "setup_intent",
+        "PATCH /api/v1/subscriptions/{subscription_id}": "change",
+        "POST /api/v1/subscriptions/{subscription_id}/preview": CHANGES_NOTHING,
         "POST /api/v1/customers": customers.NO_LIMIT,
         "POST /api/v1/webhooks/stripe": SIGNED.no_limit,
         **dict.fromkeys(

@@ -1,0 +1,83 @@
+"""Routes of changes of subscriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from litestar import Response, patch, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body
+
+from payment_service.http.body import JsonBody
+from payment_service.http.openapi import WRITING, IdempotencyKeyHeader, problems
+from payment_service.http.route_access import CHANGE_LIMIT, CHANGES_NOTHING, READ, WRITE
+from payment_service.operations.requests import Caller, bind_key, to_response
+from payment_service.stripe_api.reads import Asker
+from payment_service.subscriptions.change_schemas import (
+    ChangedSubscription,
+    ChangeSubscription,
+    PreviewChange,
+    SubscriptionPreview,
+)
+from payment_service.subscriptions.changing import SubscriptionChanges
+from payment_service.subscriptions.routes import SubscriptionId
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+
+_EXAMPLE: Final = {"lookup_key": "pro_monthly", "quantity": 3}
+
+
+@post(
+    "/api/v1/subscriptions/{subscription_id:str}/preview",
+    operation_id="previewSubscriptionChange",
+    access=READ.uncounted(CHANGES_NOTHING),
+    summary="Preview a change of a subscription",
+    tags=["subscriptions"],
+    dto=JsonBody[PreviewChange],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(SubscriptionPreview, description="What it would come to", generate_examples=False),
+        **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504),
+    },
+)
+async def preview_change(
+    subscription_id: SubscriptionId,
+    data: Annotated[PreviewChange, Body(examples=[Example(summary="An upgrade", value=_EXAMPLE)])],
+    asker: NamedDependency[Asker],
+    subscription_changes: NamedDependency[SubscriptionChanges],
+) -> SubscriptionPreview:
+    """Return what a change of price or quantity would charge now and with the next invoice; nothing is changed."""
+    return await subscription_changes.preview(subscription_id, data, asker=asker)
+
+
+@patch(
+    "/api/v1/subscriptions/{subscription_id:str}",
+    operation_id="changeSubscription",
+    access=WRITE.counted(CHANGE_LIMIT),
+    summary="Change a subscription",
+    tags=["subscriptions"],
+    dto=JsonBody[ChangeSubscription],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(ChangedSubscription, description="What is in force after the call", generate_examples=False),
+        **problems(*WRITING),
+    },
+)
+async def change_subscription(
+    subscription_id: SubscriptionId,
+    data: Annotated[ChangeSubscription, Body(examples=[Example(summary="An upgrade", value=_EXAMPLE)])],
+    caller: NamedDependency[Caller],
+    subscription_changes: NamedDependency[SubscriptionChanges],
+    idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
+) -> Response[bytes]:
+    """Change the price or quantity of a subscription with one item; what is due at once is charged first."""
+    stored = await subscription_changes.change(subscription_id, data, caller=caller, key=bind_key(caller, data))
+    return to_response(stored)
+
+
+HANDLERS: list[ControllerRouterHandler] = [preview_change, change_subscription]

@@ -1,0 +1,230 @@
+"""Previews and changes of subscriptions: what the routes call."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from payment_service.catalog.store import PriceName
+from payment_service.errors import Conflict, NotFound, Unprocessable
+from payment_service.mirror.subscription import TERMINAL
+from payment_service.operations.schemas import Begun
+from payment_service.operations.service import refusal
+from payment_service.storage.mirror import moment
+from payment_service.subscriptions import change, pricing, slots, store
+from payment_service.subscriptions.change_schemas import SubscriptionPreview
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from payment_service.catalog.service import Catalog
+    from payment_service.clock import Clock
+    from payment_service.errors import PaymentsError
+    from payment_service.operations.requests import Caller
+    from payment_service.operations.schemas import Asked, IdempotencyKey, StoredResponse
+    from payment_service.operations.service import Operations
+    from payment_service.payments.limits import CreationLimits
+    from payment_service.storage.database import Database
+    from payment_service.storage.rows import SubscriptionRow
+    from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.reads import Asker, StripeReads
+    from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
+    from payment_service.subscriptions.pricing import Seals, Terms
+
+SEVERAL: Final = "The subscription has several items: change it at Stripe, the change is mirrored"
+INCOMPLETE: Final = "The subscription is incomplete: its first payment is not made; pay it or create another one"
+EXPIRED: Final = "The preview has expired: preview the change again"
+
+
+class SubscriptionChanges:
+    """Changes of subscriptions of one Stripe account and mode."""
+
+    def __init__(
+        self,
+        database: Database,
+        gateway: StripeGateway,
+        *,
+        operations: Operations,
+        catalog: Catalog,
+        reads: StripeReads,
+        limits: CreationLimits,
+        seals: Seals,
+        clock: Clock,
+        livemode: bool,
+    ) -> None:
+        self._database = database
+        self._gateway = gateway
+        self._operations = operations
+        self._catalog = catalog
+        self._reads = reads
+        self._limits = limits
+        self._seals = seals
+        self._clock = clock
+        self._livemode = livemode
+
+    async def preview(self, subscription_id: str, request: PreviewChange, *, asker: Asker) -> SubscriptionPreview:
+        """Return what a change would come to; nothing is changed.
+
+        Raises:
+            NotFound: there is no such subscription.
+            Unprocessable: no such price, or a quantity of a metered one.
+            Conflict: the subscription cannot be changed so.
+            TooManyRequests: see `StripeReads`.
+        """
+        row = await self._row(subscription_id)
+        raise_if(_obstacle(row))
+        now = int(self._clock.timestamp())
+        terms, _ = await self._terms(row, request, asker=asker, at=now)
+        question = ("preview", *(str(part) for part in terms))
+        quote = await self._reads.look_up(asker, question, partial(pricing.preview, self._gateway, terms))
+        after = partial(pricing.preview_next, self._gateway, terms, quote)
+        following = await self._reads.look_up(asker, ("next", *question), after)
+        expires = now + pricing.PREVIEW_SECONDS
+        expires_at, at = moment(expires), moment(terms.at)
+        assert expires_at is not None
+        assert at is not None
+        return SubscriptionPreview(
+            fingerprint=self._seals.seal(terms, quote, expires=expires),
+            expires_at=expires_at,
+            subscription_id=row.id,
+            price_id=terms.price,
+            quantity=terms.quantity,
+            proration_behavior=request.proration_behavior,
+            proration_date=at,
+            currency=quote.invoice.currency,
+            due_now=quote.due_now,
+            invoice=pricing.to_view(quote.invoice) if quote.at_once else None,
+            next_invoice=None if following is None else pricing.to_view(following),
+        )
+
+    async def change(
+        self, subscription_id: str, request: ChangeSubscription, *, caller: Caller, key: IdempotencyKey | None
+    ) -> StoredResponse:
+        """Change a subscription, or replay that.
+
+        Raises:
+            NotFound: there is no such subscription.
+            Unprocessable: no such price, or a quantity of a metered one.
+            TooManyRequests: see `CreationLimits` and `StripeReads`.
+            PaymentsError: a passing fault; the operation is completed later.
+        """
+        if key is not None and (earlier := await self._operations.earlier(key)) is not None:
+            return earlier
+        row = await self._row(subscription_id)
+        now = int(self._clock.timestamp())
+        at, expires = (now, now) if request.preview is None else pricing.times_in(request.preview)
+        terms, product = await self._terms(row, request, asker=caller.asker, at=at)
+        await self._limits.admit(caller, named=f"subscription {row.id}", payer=None)
+
+        async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[change.ChangingSubscription]:
+            present = await store.get(connection, row.id, livemode=self._livemode)
+            if present is None:
+                raise _no_such(subscription_id)
+            state = _state(present, terms, preview=request.preview)
+            error = _obstacle(present) or (pricing.PreviewOutdated(EXPIRED) if expires < now else None)
+            if error is None and product != present.product_id:
+                error = await self._other(connection, present, product)
+            if error is not None:
+                state.phase = "finished"
+                return Begun(state, refusal(error, asked))
+            return Begun(state)
+
+        return await self._operations.run(
+            change.KIND,
+            principal=caller.principal,
+            livemode=self._livemode,
+            request={"subscription_id": subscription_id, **msgspec.to_builtins(request)},
+            request_id=caller.request_id,
+            key=key,
+            prepare=prepare,
+        )
+
+    async def _row(self, subscription_id: str) -> SubscriptionRow:
+        async with self._database.read() as connection:
+            row = await store.get(connection, subscription_id, livemode=self._livemode)
+        if row is None or row.stripe_subscription_id is None:
+            raise _no_such(subscription_id)
+        return row
+
+    async def _terms(self, row: SubscriptionRow, request: PreviewChange, *, asker: Asker, at: int) -> tuple[Terms, str]:
+        """Return the change and the product that it is to.
+
+        Raises:
+            Unprocessable: no such price, or a quantity of a metered one.
+        """
+        price, product, quantity = row.price_id, row.product_id, request.quantity or row.quantity
+        if request.price_id is not None or request.lookup_key is not None:
+            named = PriceName.of(request.price_id, request.lookup_key)
+            found = await self._catalog.resolve(named, asker=asker)
+            price, product = found.id, found.product_id
+            quantity = None if found.metered else (quantity or 1)
+            if found.metered and request.quantity is not None:
+                raise _takes_no_quantity()
+        elif row.quantity is None:
+            raise _takes_no_quantity()
+        item, end = _item(row), row.current_period_end
+        return pricing.Terms(
+            subscription=row.stripe_subscription_id or "",
+            item=item,
+            price=price,
+            quantity=quantity,
+            behavior=request.proration_behavior,
+            at=at,
+            period_end=0 if end is None else int(end.timestamp()),
+        ), product
+
+    async def _other(self, connection: AsyncConnection, row: SubscriptionRow, product: str) -> PaymentsError | None:
+        """Return why the customer cannot have another product's subscription; None: there is no such one."""
+        if row.customer_id is None:
+            return None
+        slot = slots.Slot(self._livemode, row.customer_id, row.stripe_customer_id, product)
+        other = await slots.find_live(connection, slot)
+        return None if other is None or other.id == row.id else slots.exists(other)
+
+
+def _obstacle(row: SubscriptionRow) -> PaymentsError | None:
+    """Return why a subscription cannot be changed; None: it can."""
+    if row.status in TERMINAL:
+        return Conflict("The subscription has ended already", subscription_status=row.status)
+    if row.status == "incomplete":
+        return Conflict(INCOMPLETE, subscription_status=row.status)
+    items = row._mapping["items"]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
+    if len(items) != 1 or not items[0].get("id"):
+        return Conflict(SEVERAL)
+    return None
+
+
+def _item(row: SubscriptionRow) -> str:
+    items = row._mapping["items"]  # noqa: SLF001 - see _obstacle
+    return str(items[0].get("id") or "") if items else ""
+
+
+def _state(row: SubscriptionRow, terms: Terms, *, preview: str | None) -> change.ChangingSubscription:
+    return change.ChangingSubscription(
+        customer_id=row.customer_id,
+        stripe_subscription_id=terms.subscription,
+        item_id=terms.item,
+        price_id=terms.price,
+        quantity=terms.quantity,
+        proration_behavior=terms.behavior,
+        proration_date=terms.at,
+        period_end=terms.period_end,
+        preview=preview,
+    )
+
+
+def raise_if(error: PaymentsError | None) -> None:
+    """Raise an error if there is one."""
+    if error is not None:
+        raise error
+
+
+def _no_such(subscription_id: str) -> NotFound:
+    return NotFound(f"There is no subscription {subscription_id}")
+
+
+def _takes_no_quantity() -> Unprocessable:
+    message = "this price is metered: Stripe counts the reported usage; leave the quantity out"
+    return Unprocessable(f"quantity: {message}", errors=[{"field": "quantity", "message": message}])

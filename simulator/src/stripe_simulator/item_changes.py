@@ -1,0 +1,120 @@
+"""What a change of a subscription's items makes: prorations, a new period, an invoice.
+
+docs.stripe.com/billing/subscriptions/prorations. A preview and the change itself are worked out by the same code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stripe_simulator.errors import invalid
+from stripe_simulator.items import charge_line, credit_line, made_item, next_lines, period_lines, wanted_items
+from stripe_simulator.parameters import choice, integer, listed, nested
+from stripe_simulator.periods import period_end
+
+if TYPE_CHECKING:
+    from stripe_simulator.invoices import Invoices
+    from stripe_simulator.items import Wanted
+    from stripe_simulator.state import State
+
+PRORATIONS: Final = {"create_prorations", "always_invoice", "none"}
+
+
+class Plan(NamedTuple):
+    """What a change comes to."""
+
+    items: list[dict[str, Any]]
+    """As they are to be; copies, new ones among them."""
+    lines: list[dict[str, Any]]
+    """Prorations, and the new period where one begins at once."""
+    at_once: bool
+    """Whether the lines are invoiced at once, with what waited for the next invoice."""
+
+
+def plan_items(state: State, subscription: dict[str, Any], wanted: list[Wanted], params: dict[str, Any]) -> Plan:
+    """Work out a change; nothing is stored.
+
+    Another interval begins a new period at once and is invoiced at once (docs.stripe.com/billing/subscriptions/change).
+    In a trial nothing is owed.
+    """
+    behaviour = choice(params, "proration_behavior", PRORATIONS, default="create_prorations")
+    moment = integer(params, "proration_date", default=state.now) or 0
+    data = subscription["items"]["data"]
+    start, end = data[0]["current_period_start"], data[0]["current_period_end"]
+    if not start <= moment <= end:
+        raise invalid("Cannot specify a proration date outside of the current period.", param="proration_date")
+    free = subscription["status"] == "trialing"
+    restarts = not free and _interval(data[0]["price"]) != _interval(next(w for w in wanted if not w.deleted).price)
+    by_id = {item["id"]: item for item in data}
+    items: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    for want in wanted:
+        old = by_id.get(want.item_id or "")
+        made = old or made_item(state, want, subscription=subscription["id"], start=start, end=end)
+        item = made | {"price": want.price, "quantity": want.quantity, "metadata": want.metadata}
+        same = old is not None and (old["price"]["id"], old["quantity"]) == (want.price["id"], want.quantity)
+        if not free and behaviour != "none" and (restarts or want.deleted or not same):
+            lines += credit_line(state, old, moment=moment) if old else []
+            lines += [] if restarts or want.deleted else charge_line(state, item, moment=moment)
+        if restarts:
+            item |= {"current_period_start": state.now, "current_period_end": _end(state.now, want.price)}
+        items += [] if want.deleted else [item]
+    if restarts:
+        lines += period_lines(state, items)
+    return Plan(items, lines, restarts or (behaviour == "always_invoice" and bool(lines)))
+
+
+def take(state: State, subscription: dict[str, Any], items: list[dict[str, Any]]) -> None:
+    """Let a subscription have these items; another interval has begun a new period."""
+    former = subscription["items"]["data"][0]["current_period_start"]
+    taken = []
+    for item in items:
+        stored = state.objects.get(item["id"])
+        if stored is None:
+            stored = state.add(item)
+        else:
+            stored |= item
+        state.touch(stored)
+        taken.append(stored)
+    if taken[0]["current_period_start"] != former:
+        subscription["billing_cycle_anchor"] = taken[0]["current_period_start"]
+    subscription["items"] |= {"data": taken}
+
+
+def preview(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the next invoice, or that of a change, without storing anything.
+
+    docs.stripe.com/api/invoices/create_preview, since 2025-03-31.basil in place of the upcoming invoice.
+    """
+    subscription = state.referenced("subscription", params, "subscription")
+    if subscription["status"] in {"canceled", "incomplete_expired"}:
+        raise invalid("You cannot preview the upcoming invoice for a canceled subscription.", param="subscription")
+    details = nested(params, "subscription_details")
+    data = subscription["items"]["data"]
+    lines = list(state.hidden(subscription)["pending_lines"])
+    upcoming = data
+    at_once = False
+    if details.get("items"):
+        plan = plan_items(state, subscription, wanted_items(state, listed(details, "items"), current=data), details)
+        lines, upcoming, at_once = [*lines, *plan.lines], plan.items, plan.at_once
+    if not at_once:
+        lines += next_lines(state, upcoming)
+    invoice = invoices.compose(subscription, [dict(each) for each in lines], reason="upcoming")
+    invoice["id"] = f"upcoming_{invoice['id']}"
+    if not at_once:
+        invoice["next_payment_attempt"] = data[0]["current_period_end"]
+    return invoice
+
+
+def cancellation_lines(state: State, subscription: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the credit for the time that a cancellation leaves unused."""
+    of_items = [credit_line(state, item, moment=state.now) for item in subscription["items"]["data"]]
+    return [line for lines in of_items for line in lines]
+
+
+def _interval(price: dict[str, Any]) -> tuple[Any, Any]:
+    return price["recurring"]["interval"], price["recurring"]["interval_count"]
+
+
+def _end(start: int, price: dict[str, Any]) -> int:
+    return period_end(start, price["recurring"])

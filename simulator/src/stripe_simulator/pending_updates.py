@@ -1,0 +1,103 @@
+"""Changes that wait for their payment (docs.stripe.com/billing/subscriptions/pending-updates).
+
+With `pending_if_incomplete` the subscription stays as it is until the invoice of the change is paid; after 23 hours the
+change is dropped and its invoice voided.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from stripe_simulator import item_changes
+from stripe_simulator.errors import invalid
+from stripe_simulator.items import announce_invoice
+
+if TYPE_CHECKING:
+    from stripe_simulator.events import Events
+    from stripe_simulator.invoices import Invoices
+    from stripe_simulator.payment_methods import PaymentMethods
+    from stripe_simulator.state import State
+
+TAKES: Final = {
+    "expand",
+    "items",
+    "off_session",
+    "payment_behavior",
+    "proration_behavior",
+    "proration_date",
+    "trial_end",
+}
+"""docs.stripe.com/billing/subscriptions/pending-updates-reference#supported-attributes."""
+WAITS_SECONDS: Final = 23 * 3600
+
+
+class PendingUpdates:
+    """Lets changes wait, take effect or lapse."""
+
+    def __init__(self, state: State, events: Events, invoices: Invoices, methods: PaymentMethods) -> None:
+        self._state = state
+        self._events = events
+        self._invoices = invoices
+        self._methods = methods
+
+    def check(self, subscription: dict[str, Any], params: dict[str, Any]) -> None:
+        """Refuse what cannot wait."""
+        for name in sorted(params.keys() - TAKES):
+            raise invalid(f"You cannot update {name} when payment_behavior=pending_if_incomplete.", param=name)
+        if subscription["collection_method"] != "charge_automatically":
+            raise invalid(
+                "You cannot set payment_behavior=pending_if_incomplete with collection_method=send_invoice.",
+                param="payment_behavior",
+            )
+
+    def charge(self, subscription: dict[str, Any], items: list[dict[str, Any]], lines: list[dict[str, Any]]) -> None:
+        """Invoice a change and try to collect it: it takes effect at once, or waits."""
+        self.drop(subscription)
+        hidden = self._state.hidden(subscription)
+        before = {"items": {"data": [dict(item) for item in subscription["items"]["data"]]}}
+        subscription["pending_update"] = {
+            "billing_cycle_anchor": None,
+            "expires_at": self._state.now + WAITS_SECONDS,
+            "subscription_items": [dict(item) for item in items],
+            "trial_end": None,
+            "trial_from_plan": None,
+        }
+        announce_invoice(self._state, subscription)
+        hidden |= {"pending_invoice": subscription["latest_invoice"], "pending_lines": [], "pending_told": False}
+        invoice = self._invoices.open(subscription, lines, reason="subscription_update")
+        if invoice["status"] == "open":
+            chosen = self._invoices.default_method(invoice)
+            self._invoices.attempt(invoice, self._methods.find(chosen) if chosen else None)
+        hidden["pending_told"] = waits = subscription["pending_update"] is not None
+        self._state.touch(subscription)
+        previous = {"pending_update": None} if waits else before
+        self._events.emit("customer.subscription.updated", subscription, previous=previous)
+
+    def waits_for(self, subscription: dict[str, Any], invoice: dict[str, Any]) -> bool:
+        """Tell whether a change waits until this invoice is paid."""
+        return bool(self._state.hidden(subscription).get("pending_invoice") == invoice["id"])
+
+    def paid(self, subscription: dict[str, Any]) -> None:
+        """Let the change take effect whose invoice is paid."""
+        hidden, pending = self._state.hidden(subscription), subscription["pending_update"]
+        before = {"items": {"data": [dict(item) for item in subscription["items"]["data"]]}, "pending_update": pending}
+        item_changes.take(self._state, subscription, pending["subscription_items"])
+        subscription["pending_update"] = hidden["pending_invoice"] = None
+        self._state.touch(subscription)
+        if hidden["pending_told"]:
+            self._events.emit("customer.subscription.pending_update_applied", subscription)
+            self._events.emit("customer.subscription.updated", subscription, previous=before)
+
+    def expire(self, subscription: dict[str, Any]) -> None:
+        """Drop a change that was not paid in time."""
+        self.drop(subscription)
+        self._events.emit("customer.subscription.pending_update_expired", subscription)
+
+    def drop(self, subscription: dict[str, Any]) -> None:
+        """Drop the change that waits, if one does, and void its invoice."""
+        name = self._state.hidden(subscription).pop("pending_invoice", None)
+        subscription["pending_update"] = None
+        invoice = self._state.objects.get(name or "")
+        if invoice is not None and invoice["status"] == "open":
+            self._invoices.void(invoice)
+        self._state.touch(subscription)

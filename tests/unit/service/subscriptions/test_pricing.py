@@ -1,0 +1,90 @@
+"""What a preview's fingerprint binds: the change, the second, the expiry and everything that is due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from payment_service.config.secrets import Secret
+from payment_service.stripe_api.objects import read
+from payment_service.subscriptions.pricing import Invoice, Quote, Seals, Terms, quote_of, times_in
+
+TERMS = Terms(
+    subscription="sub_1", item="si_1", price="price_2", quantity=2, behavior="always_invoice", at=100, period_end=900
+)
+SEALS = Seals(Secret("x" * 32))
+
+
+def line(amount: int, *, proration: bool, start: int = 100) -> dict[str, Any]:
+    details = {"subscription_item_details": {"proration": proration}}
+    return {"amount": amount, "period": {"start": start, "end": 900}, "parent": details}
+
+
+def quote(*lines: dict[str, Any], terms: Terms = TERMS, due: int | None = None, **more: Any) -> Quote:
+    total = sum(one["amount"] for one in lines)
+    shown = {
+        "currency": "usd",
+        "total": total,
+        "amount_due": max(0, total) if due is None else due,
+        "lines": {"data": lines},
+    }
+    return quote_of(read(shown | more, Invoice), terms)
+
+
+CREDIT, REST = line(-300, proration=True), line(900, proration=True)
+NEXT = line(5800, proration=False, start=900)
+RESTARTED = line(29000, proration=False, start=100)
+SAID = quote(CREDIT, REST)
+
+
+@pytest.mark.parametrize(
+    ("found", "behavior", "due_now"),
+    [
+        ((CREDIT, REST), "always_invoice", 600),
+        ((CREDIT, REST, NEXT), "create_prorations", 0),
+        ((NEXT,), "none", 0),
+        ((NEXT,), "always_invoice", 0),
+        ((CREDIT, RESTARTED), "create_prorations", 28700),
+        ((RESTARTED,), "none", 29000),
+    ],
+)
+def test_what_begins_or_is_settled_at_once_is_due_now(found: Any, behavior: str, due_now: int) -> None:
+    assert quote(*found, terms=TERMS._replace(behavior=behavior)).due_now == due_now
+
+
+def test_a_fingerprint_holds_for_what_it_was_made_of() -> None:
+    made = SEALS.seal(TERMS, SAID, expires=700)
+    assert times_in(made) == (100, 700)
+    assert SEALS.holds(made, TERMS, SAID)
+
+
+@pytest.mark.parametrize(
+    ("terms", "found"),
+    [
+        (TERMS._replace(subscription="sub_2"), SAID),
+        (TERMS._replace(price="price_3"), SAID),
+        (TERMS._replace(quantity=3), SAID),
+        (TERMS._replace(behavior="none"), SAID),
+        (TERMS._replace(at=101), SAID),
+        (TERMS, quote(CREDIT, line(901, proration=True))),
+        (TERMS, quote(line(-301, proration=True), line(901, proration=True))),
+        (TERMS, quote(CREDIT, REST, due=500)),
+        (TERMS, quote(CREDIT, REST, currency="eur")),
+    ],
+)
+def test_a_fingerprint_holds_for_nothing_else(terms: Terms, found: Quote) -> None:
+    assert not SEALS.holds(SEALS.seal(TERMS, SAID, expires=700), terms, found)
+
+
+def test_what_the_next_invoice_holds_beside_the_change_may_move() -> None:
+    terms = TERMS._replace(behavior="create_prorations")
+    made = SEALS.seal(terms, quote(CREDIT, REST, NEXT, terms=terms), expires=700)
+    usage = line(17, proration=False, start=900)
+    assert SEALS.holds(made, terms, quote(CREDIT, REST, NEXT, usage, terms=terms))
+
+
+def test_a_fingerprint_outlives_the_key_that_it_was_made_with_for_as_long_as_that_is_kept() -> None:
+    made = SEALS.seal(TERMS, SAID, expires=700)
+    assert Seals(Secret(f"{'y' * 32},{'x' * 32}")).holds(made, TERMS, SAID)
+    assert not Seals(Secret("y" * 32)).holds(made, TERMS, SAID)

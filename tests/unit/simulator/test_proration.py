@@ -1,0 +1,165 @@
+"""A preview says what is invoiced, and both what a second calculator says; changes wait for their payment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from tests.examples import examples
+from tests.servers.proration import Due, Ordered, due, share
+from tests.unit.simulator.calling import Stripe
+
+from stripe_simulator.ledger import ledger
+
+BEHAVIORS = ("always_invoice", "create_prorations", "none")
+ORDERED = some.builds(
+    Ordered,
+    unit=some.sampled_from([0, 1, 33, 900, 2900, 5900, 99_999]),
+    quantity=some.integers(1, 40),
+    interval=some.sampled_from(["month", "month", "month", "year"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("amount", "left", "whole", "part"),
+    [(1000, 1, 2, 500), (2000, 15, 30, 1000), (1, 1, 2, 1), (1, 1, 3, 0), (-1, 1, 2, -1), (2900, 0, 30, 0)],
+)
+def test_a_share_is_rounded_to_the_minor_unit(amount: int, left: int, whole: int, part: int) -> None:
+    assert share(amount, left=left, whole=whole) == part
+
+
+@given(before=ORDERED, after=ORDERED, gone=some.integers(0, 999_000), behavior=some.sampled_from(BEHAVIORS))
+@settings(max_examples=examples(300), deadline=None)
+def test_what_is_previewed_is_invoiced_to_the_minor_unit(
+    before: Ordered, after: Ordered, gone: int, behavior: str
+) -> None:
+    asyncio.run(_previewed_is_invoiced(before, after, gone=gone, behavior=behavior))
+
+
+async def _previewed_is_invoiced(before: Ordered, after: Ordered, *, gone: int, behavior: str) -> None:
+    stripe = Stripe()
+    customer = await stripe.customer()
+    old = await stripe.price(before.unit, interval=before.interval)
+    same = (before.unit, before.interval) == (after.unit, after.interval)
+    new = old if same else await stripe.price(after.unit, interval=after.interval)
+    item = {"items[0][price]": old, "items[0][quantity]": before.quantity}
+    made = await stripe.make("subscriptions", customer=customer, **item)
+    (held,) = made["items"]["data"]
+    whole = held["current_period_end"] - held["current_period_start"]
+    moment = held["current_period_start"] + gone * whole // 1_000_000
+    stripe.advance(seconds=moment - held["current_period_start"])
+    wanted = {"id": held["id"], "price": new, "quantity": after.quantity}
+    said = due(before, after, left=held["current_period_end"] - moment, whole=whole, behavior=behavior)
+    options: dict[str, Any] = {"proration_behavior": behavior}
+    if behavior != "none":
+        options["proration_date"] = moment
+    details = {f"subscription_details[items][0][{name}]": value for name, value in wanted.items()}
+    details |= {f"subscription_details[{name}]": value for name, value in options.items()}
+    previewed = await stripe.make("invoices/create_preview", subscription=made["id"], **details)
+    expected = said.following if said.now is None else said.now
+    assert (previewed["total"], _parts(previewed)) == (expected, said.parts)
+    stripe.advance(seconds=45)  # the second is pinned
+    charged = _taken(stripe)
+    changes = {f"items[0][{name}]": value for name, value in wanted.items()}
+    changed = await stripe.make(
+        f"subscriptions/{made['id']}", payment_behavior="pending_if_incomplete", **changes, **options
+    )
+    assert changed["pending_update"] is None
+    assert changed["items"]["data"][0]["price"]["id"] == new
+    await _is_invoiced(stripe, changed, made, said)
+    assert _taken(stripe) - charged == max(0, said.now or 0)
+
+
+async def _is_invoiced(stripe: Stripe, changed: dict[str, Any], made: dict[str, Any], said: Due) -> None:
+    if said.now is None:
+        assert changed["latest_invoice"] == made["latest_invoice"]
+        return
+    invoice = (await stripe.call("GET", f"invoices/{changed['latest_invoice']}")).body
+    assert (invoice["total"], _parts(invoice), invoice["status"]) == (said.now, said.parts, "paid")
+
+
+def _parts(invoice: dict[str, Any]) -> list[int]:
+    lines = invoice["lines"]["data"]
+    return [line["amount"] for line in lines if line["parent"]["subscription_item_details"]["proration"]]
+
+
+def _taken(stripe: Stripe) -> int:
+    return sum(charge["amount"] for charge in ledger(stripe.simulator)["charges"])
+
+
+async def upgrade(stripe: Stripe, made: dict[str, Any], price: str, **more: Any) -> dict[str, Any]:
+    item = {"items[0][id]": made["items"]["data"][0]["id"], "items[0][price]": price}
+    waits = {"payment_behavior": "pending_if_incomplete", "proration_behavior": "always_invoice"}
+    return await stripe.make(f"subscriptions/{made['id']}", **item, **waits, **more)
+
+
+async def pay_with(stripe: Stripe, customer: str, card: str) -> None:
+    method = await stripe.make(f"payment_methods/{card}/attach", customer=customer)
+    await stripe.make(f"customers/{customer}", **{"invoice_settings[default_payment_method]": method["id"]})
+
+
+@pytest.fixture
+def stripe() -> Stripe:
+    return Stripe()
+
+
+async def shown(stripe: Stripe, made: dict[str, Any]) -> tuple[str, int, bool]:
+    found = (await stripe.call("GET", f"subscriptions/{made['id']}")).body
+    price = found["items"]["data"][0]["price"]
+    return found["status"], price["unit_amount"], found["pending_update"] is not None
+
+
+async def test_a_declined_change_waits_and_what_was_ordered_stays(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    await pay_with(stripe, made["customer"], "pm_card_chargeCustomerFail")
+    changed = await upgrade(stripe, made, await stripe.price(5900))
+    assert changed["pending_update"]["subscription_items"][0]["price"]["unit_amount"] == 5900
+    assert await shown(stripe, made) == ("active", 2900, True)
+    await stripe.make(f"invoices/{changed['latest_invoice']}/pay", payment_method="pm_card_visa")
+    assert await shown(stripe, made) == ("active", 5900, False)
+    assert "customer.subscription.pending_update_applied" in await stripe.event_types()
+
+
+async def test_a_change_that_asks_the_customer_is_in_force_when_they_have_answered(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    await pay_with(stripe, made["customer"], "pm_card_authenticationRequired")
+    changed = await upgrade(
+        stripe, made, await stripe.price(5900), **{"expand[]": "latest_invoice.confirmation_secret"}
+    )
+    secret = changed["latest_invoice"]["confirmation_secret"]["client_secret"]
+    assert await shown(stripe, made) == ("active", 2900, True)
+    intent = secret.partition("_secret_")[0]
+    await stripe.control("POST", f"/payment_intents/{intent}/authenticate", {"succeeds": True})
+    assert await shown(stripe, made) == ("active", 5900, False)
+
+
+async def test_a_change_that_is_not_paid_in_time_is_dropped_with_its_invoice(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    await pay_with(stripe, made["customer"], "pm_card_chargeCustomerFail")
+    changed = await upgrade(stripe, made, await stripe.price(5900))
+    stripe.advance(hours=24)
+    assert await shown(stripe, made) == ("active", 2900, False)
+    invoice = (await stripe.call("GET", f"invoices/{changed['latest_invoice']}")).body
+    assert invoice["status"] == "void"
+    assert "customer.subscription.pending_update_expired" in await stripe.event_types()
+
+
+async def test_another_change_and_a_cancellation_drop_the_one_that_waits(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    await pay_with(stripe, made["customer"], "pm_card_chargeCustomerFail")
+    first = await upgrade(stripe, made, await stripe.price(5900))
+    second = await upgrade(stripe, made, await stripe.price(7900))
+    await stripe.call("DELETE", f"subscriptions/{made['id']}")
+    for waited in (first, second):
+        assert (await stripe.call("GET", f"invoices/{waited['latest_invoice']}")).body["status"] == "void"
+    assert await shown(stripe, made) == ("canceled", 2900, False)
+
+
+async def test_what_cannot_wait_is_refused(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    waits = {"payment_behavior": "pending_if_incomplete"}
+    reply = await stripe.call("POST", f"subscriptions/{made['id']}", description="other", **waits)
+    assert (reply.status, reply.error["param"]) == (400, "description")
