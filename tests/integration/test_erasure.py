@@ -14,10 +14,10 @@ from tests.servers.canaries import found_in
 from tests.servers.laboratory import Laboratory, laboratory
 from tests.servers.stack import Stack, running_stack
 
-from payment_service.customers.erasure import ERASE_SECONDS
+from payment_service.customers.erasure import Erasure
 from payment_service.mirror.charge import charges
 from payment_service.mirror.dispute import disputes
-from payment_service.operations.people import MOVE_SECONDS
+from payment_service.operations.people import Mover
 from payment_service.reconcile.schemas import Report
 from payment_service.storage.personal_tables import personal_data
 from payment_service.storage.tables import audit_log, customers, events, operations, outbox, subscriptions
@@ -48,9 +48,9 @@ async def lab(database_url: str) -> AsyncIterator[Laboratory]:
         yield running
 
 
-async def do(parts: Parts, seconds: float) -> None:
-    """Do the duty that is due every so many seconds."""
-    (duty,) = [duty for duty in parts.worker.duties if duty.seconds == seconds]
+async def do(parts: Parts, whose: type[Erasure | Mover]) -> None:
+    """Do the worker's duty of this part of the service."""
+    (duty,) = [duty for duty in parts.worker.duties if isinstance(getattr(duty.work, "__self__", None), whose)]
     await duty.work()
 
 
@@ -68,7 +68,7 @@ async def delete_at_stripe(stack: Stack, stripe_id: str) -> None:
 async def erased(stack: Stack) -> None:
     async def done() -> bool:
         stack.clock.advance(61)  # an event that comes meanwhile makes it due a minute later
-        await do(stack.parts, ERASE_SECONDS)
+        await do(stack.parts, Erasure)
         return all(row["erased_at"] for row in await stack.rows(customers) if row["deleted"])
 
     await stack.until(done)
@@ -222,7 +222,7 @@ async def test_an_unfinished_operation_is_waited_for(stack: Stack) -> None:
     await unfinished(so=True)
     await delete_at_stripe(stack, made["stripe_customer_id"])
     stack.clock.advance(61)
-    await do(stack.parts, ERASE_SECONDS)
+    await do(stack.parts, Erasure)
     assert [row["erased_at"] for row in await stack.rows(customers)] == [None]
     await unfinished(so=False)
     await erased(stack)
@@ -263,7 +263,7 @@ async def test_killed_at_any_commit_it_ends_later(lab: Laboratory) -> None:
             begun = killed_at(lab.parts.database, number, monkeypatch)
             beside = asyncio.create_task(lab.parts.sequencer.number_all())
             try:
-                await do(lab.parts, ERASE_SECONDS)
+                await do(lab.parts, Erasure)
             except Killed:
                 assert await erased_ids(lab) == [f"lpc_{earlier}" for earlier in range(1, number)]
             else:
@@ -271,7 +271,7 @@ async def test_killed_at_any_commit_it_ends_later(lab: Laboratory) -> None:
             finally:
                 await beside
         assert begun[0] == number
-        await do(lab.parts, ERASE_SECONDS)
+        await do(lab.parts, Erasure)
         assert len(await erased_ids(lab)) == number
         assert await found_in(lab.parts.database, *WORDS) == set()
     assert 5 <= number < 12, "each step was hit"
@@ -319,7 +319,7 @@ async def leave_traces(lab: Laboratory, number: int) -> None:
 async def test_an_event_applied_during_the_last_step_makes_it_due_again(lab: Laboratory) -> None:
     await leave_traces(lab, 1)
     lab.clock.advance(61)
-    await do(lab.parts, ERASE_SECONDS)
+    await do(lab.parts, Erasure)
     assert await erased_ids(lab) == ["lpc_1"]
     at = int(lab.clock.timestamp())
     charge = {"id": "ch_1", "object": "charge", "customer": "cus_1", "amount": 1, "amount_captured": 1}
@@ -330,7 +330,7 @@ async def test_an_event_applied_during_the_last_step_makes_it_due_again(lab: Lab
     await lab.settle()
     assert await erased_ids(lab) == []
     assert [row["metadata"] for row in await lab.rows(charges)] == [METADATA]
-    await do(lab.parts, ERASE_SECONDS)
+    await do(lab.parts, Erasure)
     assert await erased_ids(lab) == ["lpc_1"]
     assert await found_in(lab.parts.database, *WORDS) == set()
 
@@ -355,11 +355,11 @@ async def test_a_replayed_event_of_an_erased_customer_fetches_it(stack: Stack) -
 async def test_after_its_key_an_operation_keeps_what_is_personal_in_its_place(stack: Stack) -> None:
     body = {"email": ADDRESS, "name": NAME, "metadata": METADATA}
     answer = (await stack.client.post("/api/v1/customers", json=body, headers={"Idempotency-Key": "k"})).json()
-    await do(stack.parts, MOVE_SECONDS)
+    await do(stack.parts, Mover)
     again = await stack.client.post("/api/v1/customers", json=body, headers={"Idempotency-Key": "k"})
     assert again.json() == answer
     stack.clock.advance(74 * 3600)
-    await do(stack.parts, MOVE_SECONDS)
+    await do(stack.parts, Mover)
     assert {place for place in await found_in(stack.parts.database, ADDRESS) if "operations" in place} == set()
     (row,) = [row for row in await stack.rows(personal_data) if row["id"].startswith("lpo_")]
     assert row["content"]["request"] == body
@@ -374,7 +374,7 @@ async def test_after_its_key_an_operation_keeps_what_is_personal_in_its_place(st
 async def test_what_is_removed_takes_its_personal_data_along(stack: Stack) -> None:
     await stack.client.post("/api/v1/customers", json={"email": ADDRESS})
     stack.clock.advance(74 * 3600)
-    await do(stack.parts, MOVE_SECONDS)
+    await do(stack.parts, Mover)
     kinds = {row["id"].partition("_")[0] for row in await stack.rows(personal_data)}
     assert kinds == {"lpo", "outbox"}
     stack.clock.advance(91 * 86400)
@@ -392,7 +392,7 @@ async def test_many_deletions_at_once_are_all_done(lab: Laboratory) -> None:
         await lab.receive([event | {"created": at, "data": {"object": obj}}])
     await lab.settle()
     lab.clock.advance(61)
-    await asyncio.gather(do(lab.parts, ERASE_SECONDS), do(lab.parts, ERASE_SECONDS))
+    await asyncio.gather(do(lab.parts, Erasure), do(lab.parts, Erasure))
     assert len(await erased_ids(lab)) == 55
     audited = [row["object_id"] for row in await lab.rows(audit_log) if row["action"] == "customer.erase"]
     assert len(audited) == len(set(audited)) == 55

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 from tests.integration.test_erasure import delete_at_stripe, do, live
 
-from payment_service.customers.erasure import ERASE_SECONDS
+from payment_service.customers.erasure import Erasure
 from payment_service.mirror.registry import KINDS
 from payment_service.storage import tables
 from payment_service.storage.personal_tables import personal_data
@@ -125,7 +125,7 @@ async def test_what_is_about_a_person_is_found_by_indexes(stack: Stack) -> None:
     await delete_at_stripe(stack, made["stripe_customer_id"])
     stack.clock.advance(61)
     with heard(stack) as told:
-        await do(stack.parts, ERASE_SECONDS)
+        await do(stack.parts, Erasure)
     assert {"personal_data", "operations", "events", "invoices"} <= set(" ".join(said for said, _ in told).split())
     assert await not_found_by_an_index(stack, told) == []
 

@@ -107,7 +107,7 @@ class Storm:
                 with contextlib.suppress(httpx.TransportError):
                     answer = await client.post(address + CREATE, json=body, headers={"Idempotency-Key": key})
                     status = answer.status_code
-                    assert status in {201, 402, 409, 503, 504}, answer.text
+                    assert status in {201, 402, 408, 409, 503, 504}, answer.text
                 await asyncio.sleep(0.05)
             self.answers[email] = card, status
 

@@ -49,6 +49,7 @@ PRODUCTION = {
 LABELS = {
     "method", "route", "status", "result", "operation", "kind", "type", "outcome", "object", "decision", "version",
     "schema", "port", "le", "code", "reason", "phase", "quantile", "dimension", "admitted",
+    "state",
 }  # fmt: skip
 """Of metrics: each has values that our code or Stripe's lists name, none is what a caller wrote."""
 

@@ -128,10 +128,6 @@ class Deliverer:
         self._tools.stopping.set()
         held = set(self._held.values())
         if held:
-            _, late = await asyncio.wait(held, timeout=GRACE_SECONDS)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=GRACE_SECONDS)
+            await asyncio.wait(held, timeout=GRACE_SECONDS)
             await end(held)
         await self._tools.sender.close()

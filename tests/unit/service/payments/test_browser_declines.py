@@ -24,7 +24,7 @@ CARD_ERROR: JsonObject = {"type": "card_error", "code": "card_declined"}
 
 @pytest.fixture
 def declines() -> Declines:
-    return Declines(LocalLimiter(), LIMITS, secret_key=Secret("x" * 32))
+    return Declines(LocalLimiter(), LIMITS, secret_key=Secret("key-of-declines-" * 2))
 
 
 async def refuses(declines: Declines, payer: Payer) -> bool:
@@ -135,7 +135,7 @@ async def test_an_event_counts_once_and_another_one_again() -> None:
         DeclineSettings(
             card_per_hour=2, end_user_per_hour=0, setup_intent_per_hour=0, key_per_minute=0, key_percent=50
         ),
-        secret_key=Secret("x" * 32),
+        secret_key=Secret("key-of-declines-" * 2),
     )
     payer = Payer(None, "pm_1", None)
     for _ in range(3):

@@ -13,7 +13,8 @@ from payment_service.subscriptions.pricing import Invoice, Quote, Seals, Terms, 
 TERMS = Terms(
     subscription="sub_1", item="si_1", price="price_2", quantity=2, behavior="always_invoice", at=100, period_end=900
 )
-SEALS = Seals(Secret("x" * 32))
+KEY = "key-of-previews-" * 2
+SEALS = Seals(Secret(KEY))
 
 
 def line(amount: int, *, proration: bool, start: int = 100) -> dict[str, Any]:
@@ -86,5 +87,5 @@ def test_what_the_next_invoice_holds_beside_the_change_may_move() -> None:
 
 def test_a_fingerprint_outlives_the_key_that_it_was_made_with_for_as_long_as_that_is_kept() -> None:
     made = SEALS.seal(TERMS, SAID, expires=700)
-    assert Seals(Secret(f"{'y' * 32},{'x' * 32}")).holds(made, TERMS, SAID)
+    assert Seals(Secret(f"{'key-of-others---' * 2},{KEY}")).holds(made, TERMS, SAID)
     assert not Seals(Secret("y" * 32)).holds(made, TERMS, SAID)
