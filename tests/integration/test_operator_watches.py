@@ -26,6 +26,8 @@ pytestmark = pytest.mark.filterwarnings(
     # Kopf's tasks that outlive its end leave their connections to the garbage collector: see `collected`
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
     "ignore:Exception ignored in. <function .*Transport:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Exception ignored in. <function ClientSession:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Exception ignored in. <function BaseConnector:pytest.PytestUnraisableExceptionWarning",
 )
 PACE = Pace(renew=1, silent=4.0, connect=2.0, noticed=6.0, rest=0.2, longest_rest=0.4)
 """As in service, at a fifth of the time."""
