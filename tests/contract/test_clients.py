@@ -5,6 +5,7 @@ And a library of theirs verifies webhooks, as a receiver in JavaScript does.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -65,8 +66,11 @@ def tool() -> Callable[..., str]:
     assert npm is not None
     lock = FOLDER / "package-lock.json"
     installed = FOLDER / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=FOLDER, check=True, timeout=300)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # other processes of this run want them too
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            install = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(install, cwd=FOLDER, check=True, timeout=300)
 
     def run(program: str, *arguments: str | Path) -> str:
         found = [FOLDER / "node_modules" / ".bin" / program, *arguments]
