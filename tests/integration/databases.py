@@ -18,6 +18,7 @@ SAMPLE: Final = frozenset(
         "test_erasure.test_killed_at_any_commit_it_ends_later",
         "test_erasure.test_many_deletions_at_once_are_all_done",
         "test_erasure.test_nothing_personal_is_left_of_a_customer_deleted_at_stripe",
+        "test_event_races.test_cancellations_of_one_subscription_at_the_same_moment_take_turns",
         "test_feed.test_a_new_subscription_is_told_in_the_shape_of_the_api",
         "test_feed.test_a_place_behind_which_events_were_removed_is_410",
         "test_feed.test_an_erased_person_is_in_no_event",

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 from tests.servers.stack import development_settings, migrate
 
-from payment_service.storage.database import Database, is_busy, is_lock_timeout, is_unavailable
+from payment_service.storage.database import Database, is_busy, is_collision, is_lock_timeout, is_unavailable
 from payment_service.storage.tables import cursors
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ async def test_of_two_that_deadlock_one_is_busy_and_the_other_goes_on(database: 
     (failed,) = filter(None, await asyncio.gather(take("a", "b"), take("b", "a"), return_exceptions=True))
     assert isinstance(failed, DBAPIError)
     assert is_busy(failed)
+    assert is_collision(failed)
     assert not is_lock_timeout(failed)
 
 

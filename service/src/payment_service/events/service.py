@@ -15,6 +15,7 @@ from payment_service.events.rows import row_of
 from payment_service.mirror.registry import label_of
 from payment_service.observability import loggable
 from payment_service.observability.metrics import EVENTS, WEBHOOKS_RECEIVED
+from payment_service.storage.collisions import repeat_collided
 from payment_service.storage.notifications import Notifier
 from payment_service.stripe_api.signature import verify
 
@@ -106,8 +107,12 @@ class Inbox:
         if self._lane is not None:
             await self._lane.insert(row)
             return
-        async with self._database.transaction() as connection:
-            await store.insert_events(connection, [row])
+
+        async def insert() -> None:
+            async with self._database.transaction() as connection:
+                await store.insert_events(connection, [row])
+
+        await repeat_collided(insert)
 
     def _count(self, secret: str) -> None:
         _ACCEPTED.inc()

@@ -52,6 +52,9 @@ STRIPE_SECONDS: Final = Histogram(
     registry=REGISTRY,
 )
 DATABASE_ERRORS: Final = Counter("payments_database_errors", "Database errors by kind", ["kind"], registry=REGISTRY)
+DATABASE_COLLISIONS: Final = Counter(
+    "payments_database_collisions", "Transactions begun anew because they collided with others", registry=REGISTRY
+)
 WEBHOOKS_RECEIVED: Final = Counter(
     "payments_webhooks_received", "Webhook deliveries by outcome", ["outcome"], registry=REGISTRY
 )

@@ -13,6 +13,7 @@ import socket
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import structlog
@@ -26,6 +27,7 @@ from payment_service.operations.retention import remove_expired
 from payment_service.operations.schemas import Asked, IdempotencyKey, Operation, StoredResponse
 from payment_service.operations.state import Kind, State
 from payment_service.operations.steps import LeaseLost
+from payment_service.storage.collisions import repeat_collided
 from payment_service.storage.database import is_unavailable
 from payment_service.storage.ids import new_id
 
@@ -129,10 +131,14 @@ class Operations:
             request_id=request_id,
             reference=key.operation_reference(lineage) if key is not None else "",
         )
-        async with self._database.transaction() as connection:
-            earlier = None if key is None else await self._claim(connection, key, asked.id)
-            operation = earlier or await self._begin(connection, asked, await prepare(connection, asked))
-        replayed = earlier is not None and earlier.response is not None
+
+        async def begin() -> tuple[Operation[State], bool]:
+            async with self._database.transaction() as connection:
+                earlier = None if key is None else await self._claim(connection, key, asked.id)
+                operation = earlier or await self._begin(connection, asked, await prepare(connection, asked))
+            return operation, earlier is not None and earlier.response is not None
+
+        operation, replayed = await repeat_collided(begin)
         return replace(await self.drive(operation), replayed=replayed)
 
     async def earlier(self, key: IdempotencyKey) -> StoredResponse | None:
@@ -152,9 +158,12 @@ class Operations:
         if operation.response is not None:
             return replace(operation.response, replayed=True)
         await self._recovery.admit()
-        async with self._database.transaction() as connection:
-            taken = await self._take_over(connection, operation)
-        return await self.drive(taken)
+
+        async def take_over() -> Operation[State]:
+            async with self._database.transaction() as connection:
+                return await self._take_over(connection, operation)
+
+        return await self.drive(await repeat_collided(take_over))
 
     async def _begin(self, connection: AsyncConnection, asked: Asked, begun: Begun[State]) -> Operation[State]:
         now, lease = self._clock.now(), self._settings.operation_lease_seconds
@@ -206,7 +215,7 @@ class Operations:
         try:
             while operation.response is None:
                 phase = operation.state.phase
-                await self._handlers[operation.kind](operation)
+                await repeat_collided(partial(self._handlers[operation.kind], operation))
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
             raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error

@@ -189,6 +189,11 @@ def is_busy(error: BaseException) -> bool:
     return any(dialect.is_busy(error) for dialect in dialects.DIALECTS)
 
 
+def is_collision(error: BaseException) -> bool:
+    """Tell whether a whole transaction was rolled back for the sake of another, which then could go on."""
+    return any(dialect.is_collision(error) for dialect in dialects.DIALECTS)
+
+
 def is_lock_timeout(error: BaseException) -> bool:
     """Tell whether a statement gave up waiting for a lock."""
     return any(dialect.is_lock_timeout(error) for dialect in dialects.DIALECTS)

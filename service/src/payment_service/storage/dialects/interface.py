@@ -152,6 +152,10 @@ class Dialect(Protocol):
         """Tell whether a statement or a lock took too long, or two transactions collided."""
         ...
 
+    def is_collision(self, error: BaseException) -> bool:
+        """Tell whether a whole transaction was rolled back for the sake of another, which then could go on."""
+        ...
+
     def is_lock_timeout(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock."""
         ...

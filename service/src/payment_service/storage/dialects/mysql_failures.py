@@ -11,7 +11,8 @@ REFUSED_LOGIN: Final = frozenset({1044, 1045, 1049})
 """The next host would say the same."""
 READ_ONLY: Final = frozenset({1290, 1792, 1836})
 """The server, this transaction, or what the server calls read-only mode."""
-_BUSY: Final = frozenset({LOCK_WAIT_TIMEOUT, 1213, 1969, 3024, 3572})
+DEADLOCK: Final = 1213
+_BUSY: Final = frozenset({LOCK_WAIT_TIMEOUT, DEADLOCK, 1969, 3024, 3572})
 """A lock was waited for too long; a deadlock; a statement took too long (MariaDB's code, MySQL's); NOWAIT."""
 _NOT_NOW: Final = frozenset(
     {
@@ -37,6 +38,10 @@ class MySQLFailures:
     def is_busy(self, error: BaseException) -> bool:
         """Tell whether a statement or a lock took too long, or two transactions collided."""
         return error_number(error) in _BUSY
+
+    def is_collision(self, error: BaseException) -> bool:
+        """Tell whether a whole transaction was rolled back for the sake of another, which then could go on."""
+        return error_number(error) == DEADLOCK
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock."""

@@ -15,7 +15,9 @@ READ_ONLY: Final = "25006"
 # system error, read-only transaction (a demoted primary), rolled back for the sake of another transaction, lock not
 # available in time, statement not ended in time.
 _UNAVAILABLE: Final = ("08", "53", "57P", "58", READ_ONLY, "40", "55P03", "57014")
-_BUSY: Final = frozenset({"57014", "55P03", "40001", "40P01"})
+_COLLISION: Final = frozenset({"40001", "40P01"})
+"""Serialization failure, deadlock."""
+_BUSY: Final = frozenset({"57014", "55P03"}) | _COLLISION
 _NEVER: Final = ("22", "54")
 """A data exception; beyond a limit of the program's."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -34,6 +36,10 @@ class PostgreSQLFailures:
     def is_busy(self, error: BaseException) -> bool:
         """Tell whether a statement or a lock took too long, or two transactions collided."""
         return sqlstate(error) in _BUSY
+
+    def is_collision(self, error: BaseException) -> bool:
+        """Tell whether a whole transaction was rolled back for the sake of another, which then could go on."""
+        return sqlstate(error) in _COLLISION
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock."""

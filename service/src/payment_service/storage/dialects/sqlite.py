@@ -115,6 +115,10 @@ class SQLite(OnConflict, WithoutNotifications, RowByRow):
         """Who waits for the one writer is told that it is unavailable."""
         return False
 
+    def is_collision(self, error: BaseException) -> bool:  # noqa: ARG002 - the interface's signature
+        """One writes at a time."""
+        return False
+
     def is_lock_timeout(self, error: BaseException) -> bool:  # noqa: ARG002 - the interface's signature
         """There are no locks but the file's."""
         return False
