@@ -73,7 +73,6 @@ def development_settings(*, database_url: str, stripe_url: str, **more: str) -> 
             "PAYMENTS_ADMIN_PORT": "0",
             "PAYMENTS_CREATE_LIMIT_PER_MINUTE": "0",
             "PAYMENTS_HEALTH_LIMIT_PER_MINUTE": "0",
-            "PAYMENTS_STRIPE_TIMEOUT_SECONDS": "5",
             "PAYMENTS_RECONCILE_SECONDS": "86400",
             **more,
         }

@@ -183,7 +183,7 @@ class StripeGateway:
                 return await self._once(method, path, params, key)
             except StripeKeySpent:
                 raise
-            except (StripeUnavailable, StripeTimeout):
+            except StripeUnavailable:
                 if attempt == self._settings.max_retries:
                     raise
                 cap = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**attempt)
@@ -206,7 +206,7 @@ class StripeGateway:
         if self._client is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._settings.max_connections, ttl_dns_cache=60),
-                timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
+                timeout=aiohttp.ClientTimeout(total=None),  # `request` has the one: of two, one swallows the other's
             )
             self._client = stripe.StripeClient(
                 self._settings.secret_key.reveal(),
@@ -248,7 +248,5 @@ def _translate(error: stripe.StripeError) -> PaymentsError:
     if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError) and status < IN_USE:
         param = getattr(error, "param", None)
         return StripeRejected(message, param=param, stripe_code=error.code, http_status=error.http_status or 400)
-    if isinstance(error, stripe.APIConnectionError) and isinstance(error.__cause__, TimeoutError):
-        return StripeTimeout(retry_after=RETRY_AFTER_SECONDS)
     kind = StripeKeySpent if _is_replay(error.headers or {}) else StripeUnavailable
     return kind(retry_after=RETRY_AFTER_SECONDS)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from payment_service.errors import PaymentsError, StripeKeySpent, StripeMisconfigured, StripeTimeout, StripeUnavailable
+from payment_service.errors import PaymentsError, StripeKeySpent, StripeMisconfigured, StripeUnavailable
 from payment_service.stripe_api.gateway import API_VERSION, StripeDeclined, StripeRejected, _translate
 from stripe_simulator.state import API_VERSION as SIMULATED_VERSION
 
@@ -40,12 +40,6 @@ def test_the_simulator_speaks_the_same_version() -> None:
 )
 def test_each_error_of_the_sdk_has_its_meaning(error: stripe.StripeError, expected: type[PaymentsError]) -> None:
     assert type(_translate(error)) is expected
-
-
-def test_a_connection_that_timed_out_is_a_timeout() -> None:
-    error = SDK.APIConnectionError("slow")
-    error.__cause__ = TimeoutError()
-    assert type(_translate(error)) is StripeTimeout
 
 
 def test_no_key_reaches_the_message() -> None:
