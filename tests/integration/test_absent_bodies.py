@@ -11,7 +11,7 @@ from sqlalchemy import update
 from tests.documented import DOCUMENT
 
 from payment_service.endpoints import queue
-from payment_service.endpoints.service import TEST
+from payment_service.endpoints.testing import TEST
 from payment_service.storage.tables import events
 from payment_service.storage.webhook_tables import webhook_endpoints
 

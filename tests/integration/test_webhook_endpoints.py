@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, text
 
-from payment_service.endpoints import service
+from payment_service.endpoints import queue, service, testing
 from payment_service.storage.tables import audit_log
 from payment_service.storage.webhook_tables import webhook_deliveries, webhook_endpoints
 
@@ -116,3 +116,24 @@ async def test_a_test_event_waits_for_the_worker_and_can_be_skipped(stack: Stack
     await stack.parts.deliverer.tend()
     async with stack.parts.database.read() as connection:
         assert (await connection.execute(select(webhook_deliveries))).all() == []
+
+
+async def test_few_test_events_may_wait_for_an_endpoint(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testing, "MAXIMUM_TESTS", 2)
+    stack.parts.worker.set_claiming(claim=False)
+    made, other = await create(stack), await create(stack)
+    path = f"{ENDPOINTS}/{made['id']}/test"
+    waiting = [(await stack.client.post(path, json={})).json() for _ in range(2)]
+    refused = await stack.client.post(path, json={})
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_webhook_tests")
+    assert made["id"] in refused.json()["detail"]
+    assert (await stack.client.post(f"{ENDPOINTS}/{other['id']}/test", json={})).status_code == 202
+    first, second = (f"/api/v1/webhook-deliveries/{one['id']}" for one in waiting)
+    assert (await stack.client.post(f"{first}/skip", json={})).status_code == 200
+    assert (await stack.client.post(path, json={})).status_code == 202
+    again = await stack.client.post(f"{first}/retry", json={})
+    assert (again.status_code, again.json()["code"]) == (409, "too_many_webhook_tests")
+    assert (await stack.client.get(first)).json()["state"] == "skipped"
+    assert (await stack.client.post(f"{second}/retry", json={})).status_code == 200  # it waits already
+    async with stack.parts.database.read() as connection:
+        assert await queue.backlog(connection, made["id"], limit=10) == 0  # tests stop no event

@@ -15,3 +15,9 @@ class TooManyEndpoints(Conflict):
     """There are as many webhook endpoints as there may be."""
 
     code, title = "too_many_webhook_endpoints", "There are as many webhook endpoints as there may be"
+
+
+class TooManyTests(Conflict):
+    """As many test events wait for an endpoint as may."""
+
+    code, title = "too_many_webhook_tests", "As many test events wait for the webhook endpoint as may"

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8
 """Attempts of one endpoint."""
 BACKLOG: Final = 10_000
-"""Deliveries that may be pending for one endpoint; until there are fewer, the feed is looked at no further for it."""
+"""Events that may be pending for one endpoint; until there are fewer, the feed is looked at no further for it."""
 FULL_SECONDS: Final = 30.0
 """Until an endpoint with so many is looked at again."""
 LEASE_SECONDS: Final = 60.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from payment_service.endpoints import queue, store
 from payment_service.endpoints.rows import to_delivery_view
 from payment_service.endpoints.schemas import WebhookDeliveryList, WebhookDeliveryView
+from payment_service.endpoints.testing import TEST, check_room
 from payment_service.errors import Conflict, NotFound
 from payment_service.storage import audit_log
 from payment_service.storage.webhook_tables import PENDING
@@ -65,8 +66,12 @@ class WebhookDeliveries:
         Raises:
             NotFound: there is none with this id.
             Conflict: it is delivered.
+            TooManyTests: it is a test, of which as many wait for the endpoint as may.
         """
-        now = self._clock.now()
+        now, before = self._clock.now(), await self.shown(connection, delivery_id)
+        if before.event_type == TEST and before.state != PENDING:
+            await store.find(connection, before.endpoint_id, livemode=self._livemode, lock=True)
+            await check_room(connection, before.endpoint_id)
         values = {"state": PENDING, "due_at": now, "settled_at": None, "attempts": 0}
         return await self._move(
             connection, delivery_id, "retry", among=(PENDING, "failed", "skipped"), values=values, now=now, actor=actor

@@ -35,19 +35,14 @@ _AHEAD: Final = and_(
     _earlier.c.sequence < _deliveries.c.sequence,
 )
 """The deliveries about the same object that go before."""
-_FIRST: Final = (
-    _deliveries.c.endpoint_id == bindparam("endpoint_id"),
-    _deliveries.c.state == PENDING,
-    ~exists(select(1).where(_AHEAD)),
-)
+_PENDING: Final = (_deliveries.c.endpoint_id == bindparam("endpoint_id"), _deliveries.c.state == PENDING)
+_FIRST: Final = (*_PENDING, ~exists(select(1).where(_AHEAD)))
 """The condition on those deliveries that nothing goes before."""
 _NEXT_DUE: Final = select(func.min(_deliveries.c.due_at)).where(*_FIRST)
 _BACKLOG: Final = select(func.count()).select_from(
-    select(literal(1))
-    .where(_deliveries.c.endpoint_id == bindparam("endpoint_id"), _deliveries.c.state == PENDING)
-    .limit(bindparam("limit"))
-    .subquery()
+    select(literal(1)).where(*_PENDING, _deliveries.c.sequence.is_not(None)).limit(bindparam("limit")).subquery()
 )
+_TESTS: Final = select(func.count()).select_from(_deliveries).where(*_PENDING, _deliveries.c.sequence.is_(None))
 _SETTLE: Final = (
     update(_deliveries)
     .where(_deliveries.c.id == bindparam("of"), _deliveries.c.state == PENDING)
@@ -211,8 +206,14 @@ async def next_due(connection: AsyncConnection, endpoint_id: str) -> datetime | 
 
 
 async def backlog(connection: AsyncConnection, endpoint_id: str, *, limit: int) -> int:
-    """Return how many deliveries are pending, counted up to a limit."""
+    """Return how many deliveries of events of the feed are pending, counted up to a limit."""
     found: int = (await connection.execute(_BACKLOG, {"endpoint_id": endpoint_id, "limit": limit})).scalar_one()
+    return found
+
+
+async def waiting_tests(connection: AsyncConnection, endpoint_id: str) -> int:
+    """Return how many test events are pending."""
+    found: int = (await connection.execute(_TESTS, {"endpoint_id": endpoint_id})).scalar_one()
     return found
 
 

@@ -20,6 +20,7 @@ from payment_service.endpoints.schemas import (
     WebhookEndpointView,
     WebhookEndpointWithSecret,
 )
+from payment_service.endpoints.testing import TEST, check_room
 from payment_service.errors import Conflict, NotFound, Unprocessable
 from payment_service.feed.store import last_sequence
 from payment_service.http.paging import read_listed
@@ -46,8 +47,6 @@ MAXIMUM_ENDPOINTS: Final = 200
 OBJECT: Final = "webhook_endpoint"
 REFUSED: Final = 400
 T = TypeVar("T")
-TEST: Final = f"{OBJECT}.test"
-"""The type of an event that says nothing."""
 _WORKING: Final = {"failing_since": None, "failures": 0}
 """Of an endpoint that is taken for working, until it is tried."""
 
@@ -196,10 +195,12 @@ class WebhookEndpoints:
         Raises:
             NotFound: there is no endpoint with this id.
             Conflict: it is disabled.
+            TooManyTests: as many wait for it as may.
         """
         now, row = self._clock.now(), await self._found(connection, endpoint_id, lock=True)
         if not row.enabled:
             raise Conflict(f"The webhook endpoint {endpoint_id} is disabled; enable it first")
+        await check_room(connection, endpoint_id)
         delivery_id = await queue.add_test(connection, endpoint_id, event_type=TEST, now=now)
         await store.change(connection, endpoint_id, {"due_at": now, "resume_at": now}, now=now)
         await self._audit(connection, endpoint_id, "test", actor=actor, details={"delivery": delivery_id})
