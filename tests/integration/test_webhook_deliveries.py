@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import update
 from tests.servers.webhook_receiver import OK, receiving
 
-from payment_service.endpoints import holding
+from payment_service.deliveries.addresses import read_rules
+from payment_service.deliveries.sender import Sender
+from payment_service.endpoints import deliverer, holding
 from payment_service.endpoints.building import build_deliverer
+from payment_service.endpoints.secrets import SigningKeys
 from payment_service.storage.mirror import write_outbox
 from payment_service.storage.tables import audit_log
 from payment_service.storage.webhook_tables import webhook_deliveries, webhook_endpoints
@@ -79,6 +82,12 @@ async def settled(stack: Stack, state: str, count: int) -> list[dict[str, Any]]:
 async def shown(stack: Stack, made: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = (await stack.client.get(f"{ENDPOINTS}/{made['id']}")).json()
     return found
+
+
+def later(stack: Stack, seconds: float) -> None:
+    """Let time pass; who waits for a moment waits by another clock."""
+    stack.clock.advance(seconds)
+    stack.parts.deliverer.wake()
 
 
 def failing(object_id: str, status: int = 500, **headers: str) -> Any:
@@ -171,7 +180,7 @@ async def test_it_is_tried_again_later_with_the_same_id_and_then_the_others_foll
 
     await stack.until(tried)
     receiver.answer = lambda _: OK
-    stack.clock.advance(7)
+    later(stack, 7)
     await settled(stack, "delivered", 2)
     first, again, second = receiver.sequences("one")
     assert first == again < second
@@ -190,11 +199,11 @@ async def test_who_asks_to_be_left_alone_is(stack: Stack, receiver: Receiver) ->
     (row,) = await stack.rows(webhook_deliveries)
     assert row["due_at"] >= row["attempted_at"] + timedelta(seconds=119)
     await change(stack, "two")
-    stack.clock.advance(60)
+    later(stack, 60)
     await asyncio.sleep(2)
     assert len(receiver.got) == 1
     receiver.answer = lambda _: OK
-    stack.clock.advance(120)
+    later(stack, 120)
     await settled(stack, "delivered", 2)
 
 
@@ -233,7 +242,7 @@ async def test_one_that_fails_for_five_days_is_disabled(stack: Stack, receiver: 
         return (await shown(stack, made))["failing_since"] is not None
 
     await stack.until(failed)
-    stack.clock.advance(5 * 86_400 + 60)
+    later(stack, 5 * 86_400 + 60)
 
     async def disabled() -> bool:
         return not (await shown(stack, made))["enabled"]
@@ -256,22 +265,38 @@ async def test_a_success_forgets_the_failures(stack: Stack, receiver: Receiver) 
     assert (await shown(stack, made))["failing_since"] is None
 
 
-async def test_an_endpoint_that_hangs_delays_no_other(stack: Stack, receiver: Receiver) -> None:
+async def test_endpoints_that_hang_for_ever_take_nothing_that_another_needs(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliverer, "GRACE_SECONDS", 0.1)
+    stack.parts.worker.set_claiming(claim=False)
+    settings = stack.parts.settings
+    sending = deliverer.Deliverer(
+        stack.parts.database,
+        sender=Sender(read_rules(settings), version="1", timeout_seconds=3_600),
+        keys=SigningKeys(settings.deliveries.signing_key),
+        clock=stack.clock,
+        livemode=False,
+        lease_seconds=60,
+        retention_days=1,
+    )
     async with receiving() as hanging:
         hanging.answer = lambda _: None
-        for _ in range(5):
+        for _ in range(2 * deliverer.TURNS):
             await endpoint(stack, hanging)
         made = await endpoint(stack, receiver)
-        for number in range(30):
-            await change(stack, f"object_{number}")
+        await change(stack, *(f"object_{number}" for number in range(30)))
 
         async def arrived() -> bool:
+            await sending.look()
             return len(await deliveries(stack, endpoint=made["id"], state="delivered", limit=100)) == 30
 
-        async with asyncio.timeout(40):
-            await stack.until(arrived)
-        assert len(hanging.got) <= 5 * holding.AT_ONCE
-        await stack.parts.deliverer.close()
+        await stack.until(arrived)
+        others = [row for row in await stack.rows(webhook_deliveries) if row["endpoint_id"] != made["id"]]
+        assert len(others) == 2 * deliverer.TURNS * 30
+        assert {row["attempts"] for row in others} == {0}
+        assert 0 < len(hanging.got) <= 2 * deliverer.TURNS * holding.AT_ONCE
+        await sending.close()
 
 
 async def test_a_test_event_is_sent_once(stack: Stack, receiver: Receiver) -> None:

@@ -27,6 +27,7 @@ from payment_service.ratelimit.in_flight import InFlight
 from payment_service.ratelimit.limiter import Limiter, LocalLimiter, RedisLimiter
 from payment_service.storage.database import Database
 from payment_service.storage.recovery import Recovery
+from payment_service.storage.webhook_tables import webhook_endpoints
 from payment_service.stripe_api.gateway import StripeGateway
 from payment_service.subscriptions import reading
 from payment_service.working import build_worker
@@ -165,6 +166,8 @@ def _database(settings: Settings, invalidations: Invalidations | None, *, clock:
 
     def changed(changes: set[Change]) -> None:
         sequencer.wake()
+        if any(change.table == webhook_endpoints.name for change in changes):
+            sequencer.announce()
         if invalidations is not None:
             _forget_subscriptions(invalidations, changes)
 

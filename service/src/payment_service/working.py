@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from payment_service.customers.erasure import ERASE_SECONDS, Erasure
 from payment_service.endpoints.building import build_deliverer
+from payment_service.endpoints.deliverer import LOOK_SECONDS, TEND_SECONDS
 from payment_service.events.forgetting import forget_events, waits
 from payment_service.events.service import Inbox
 from payment_service.events.worker import Duty, Worker
@@ -19,7 +20,7 @@ from payment_service.payment_methods.browser_declines import BrowserDeclines
 from payment_service.reconcile.importing import CHECK_SECONDS, Importer
 from payment_service.reconcile.recovering import STEP_SECONDS, Recovering
 from payment_service.reconcile.service import RECONCILE_CHECK_SECONDS, WATCH_SECONDS, Reconciler
-from payment_service.storage.notifications import Listener
+from payment_service.storage.notifications import FEED_CHANNEL, Listener
 from payment_service.storage.recovery import BEAT_SECONDS
 from payment_service.stripe_api.call_budget import StripeBudget
 
@@ -70,7 +71,7 @@ def build_worker(
         Duty(WATCH_SECONDS, reconciler.watch),
         Duty(BEAT_SECONDS, recovery.beat),
         Duty(STEP_SECONDS, Recovering(database, recovery, clock=clock).step),
-        *(Duty(seconds, work) for seconds, work in deliverer.duties),
+        *_sending(deliverer, sequencer),
     )
     worker = Worker(
         database,
@@ -78,13 +79,19 @@ def build_worker(
         budget=budget,
         declines=BrowserDeclines(billing.declines, unattended, clock=clock, livemode=settings.stripe.livemode),
         operations=billing.operations,
-        listener=Listener.to(database, settings=settings.database),
+        listener=Listener.to(database, settings=settings.database, beside={FEED_CHANNEL: deliverer.wake}),
         clock=clock,
         settings=settings.work,
         woken=woken,
         duties=duties,
     )
     return worker, inbox, importer, reconciler, deliverer
+
+
+def _sending(deliverer: Deliverer, sequencer: Sequencer) -> tuple[Duty, ...]:
+    """Return what sends webhooks, woken by new events of this process."""
+    sequencer.on_numbered.append(deliverer.wake)
+    return Duty(LOOK_SECONDS, deliverer.look, deliverer.woken), Duty(TEND_SECONDS, deliverer.tend)
 
 
 def _erasure(database: Database, *, clock: Clock) -> Erasure:

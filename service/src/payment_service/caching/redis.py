@@ -26,6 +26,8 @@ class Message(TypedDict):
     """What comes over a channel."""
 
     type: str
+    channel: bytes | None
+    """None: it answers a ping."""
     data: bytes
 
 

@@ -27,7 +27,7 @@ class WorkSettings:
     reconcile_seconds: float
     """`PAYMENTS_RECONCILE_SECONDS`: between two looks at Stripe's list of events."""
     event_lease_seconds: float
-    """`PAYMENTS_EVENT_LEASE_SECONDS`: of one claimed inbox row."""
+    """`PAYMENTS_EVENT_LEASE_SECONDS`: of one claimed inbox row, and of a webhook endpoint that a worker sends to."""
     event_max_attempts: int
     """`PAYMENTS_EVENT_MAX_ATTEMPTS`: then the row is dead."""
     event_lines: int

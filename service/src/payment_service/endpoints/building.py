@@ -35,5 +35,6 @@ def build_deliverer(settings: Settings, database: Database, *, version: str, clo
         keys=SigningKeys(settings.deliveries.signing_key),
         clock=clock,
         livemode=settings.stripe.livemode,
+        lease_seconds=settings.work.event_lease_seconds,
         retention_days=settings.deliveries.retention_days,
     )

@@ -20,11 +20,11 @@ import msgspec
 import structlog
 
 from payment_service.deliveries.sender import Answer
-from payment_service.endpoints import queue, store
+from payment_service.endpoints import leases, queue, store
 from payment_service.endpoints.disabling import disable
 from payment_service.endpoints.errors import SigningKeyMissing
+from payment_service.endpoints.leases import LeaseLost
 from payment_service.endpoints.outcomes import TRIP, Health, outcome, removed
-from payment_service.endpoints.queue import LeaseLost
 from payment_service.endpoints.reading import made_test, read_ahead
 from payment_service.endpoints.rows import current, former
 from payment_service.feed import store as feed_store
@@ -53,8 +53,8 @@ BACKLOG: Final = 10_000
 """Events that may be pending for one endpoint; until there are fewer, the feed is looked at no further for it."""
 FULL_SECONDS: Final = 30.0
 """Until an endpoint with so many is looked at again."""
-LEASE_SECONDS: Final = 60.0
-RENEW_SECONDS: Final = 10.0
+RENEWALS: Final = 6
+"""Of a lease, before it would end."""
 HOLD_SECONDS: Final = 30.0
 """Then the endpoint is given back, so that others have their turn where there are more than a worker can hold."""
 UNSIGNED_SECONDS: Final = 60.0
@@ -75,6 +75,7 @@ class Tools(NamedTuple):
     livemode: bool
     owner: str
     """Of the leases."""
+    lease_seconds: float
     turn: asyncio.Semaphore
     """To the database: those who send leave connections to those who apply events."""
     stopping: asyncio.Event
@@ -100,19 +101,25 @@ class Hold:
         self._health = Health()
         self._full = False
 
-    async def run(self) -> None:
-        """Send what is due, then give the endpoint back; whatever fails costs no other endpoint anything."""
+    async def run(self) -> bool:
+        """Send what is due, then give the endpoint back; whatever fails costs no other endpoint anything.
+
+        Returns:
+            False: something failed, and the endpoint is better left alone for a while.
+        """
         try:
             await self._work()
         except LeaseLost:
-            return
+            return True
         except Exception as error:
             if is_unavailable(error) or is_busy(error):
                 log.warning("webhooks_interrupted", endpoint=self._id, error=type(error).__name__)
             else:
                 log.exception("webhooks_failed", endpoint=self._id)
+            return False
         finally:
             await end(self._under_way)
+        return True
 
     async def _work(self) -> None:
         until = time.monotonic() + HOLD_SECONDS
@@ -120,14 +127,18 @@ class Hold:
         self._health = Health.of(row)
         try:
             while True:
+                looked = False
                 if time.monotonic() < until and not self._tools.stopping.is_set() and self._may_send:
-                    row = await self._begin(row)
-                if not self._under_way:
+                    row, looked = await self._begin(row)
+                if self._under_way:
+                    ended, _ = await asyncio.wait(
+                        self._under_way,
+                        timeout=self._tools.lease_seconds / RENEWALS,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    row = await self._settle(ended)
+                elif not looked:
                     break
-                ended, _ = await asyncio.wait(
-                    self._under_way, timeout=RENEW_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                row = await self._settle(ended)
         finally:
             await end(self._under_way)
             await self._release()
@@ -136,19 +147,19 @@ class Hold:
     def _may_send(self) -> bool:
         return self._health.resume_at is None and self._health.disabled is None
 
-    async def _begin(self, row: EndpointRow) -> EndpointRow:
-        """Begin as many attempts as there is room for."""
+    async def _begin(self, row: EndpointRow) -> tuple[EndpointRow, bool]:
+        """Begin as many attempts as there is room for; tell whether the feed was looked at further."""
         room = (1 if self._health.failures >= TRIP else AT_ONCE) - len(self._under_way)
         if room <= 0 or not (secrets := self._secrets(row)):
-            return row
-        found = await self._due(room)
+            return row, False
+        found, looked = await self._due(room), False
         if len(found) < room:
             row, looked = await self._look_ahead(row)
             found = await self._due(room) if looked else found
         for delivery, event in found:
             task = begin(self._attempt(row, delivery, event, secrets=secrets))
             self._under_way[task] = delivery.object_id
-        return row
+        return row, looked
 
     def _secrets(self, row: EndpointRow) -> list[str]:
         """Return what deliveries are signed with, the newest first; nothing is sent unsigned."""
@@ -180,8 +191,9 @@ class Hold:
         """Let the next events of the feed wait that the endpoint wants; tell whether there were any to look at."""
         async with self._tools.turn, self._tools.database.read() as connection:
             last = await feed_store.last_sequence(connection)
-            self._full = await queue.backlog(connection, self._id, limit=BACKLOG) >= BACKLOG
-            if row.reached == last or self._full:
+            behind = row.reached != last
+            self._full = behind and await queue.backlog(connection, self._id, limit=BACKLOG) >= BACKLOG
+            if not behind or self._full:
                 return row, False
             reached, wanted = await read_ahead(connection, self._tools.feed, row, last=last)
         async with self._tools.turn, self._tools.database.transaction() as connection:
@@ -260,14 +272,14 @@ class Hold:
         return row
 
     async def _renew(self, connection: AsyncConnection, values: dict[str, object]) -> EndpointRow:
-        until = self._now() + timedelta(seconds=LEASE_SECONDS)
-        return await queue.renew(connection, self._id, owner=self._tools.owner, until=until, values=values)
+        until = self._now() + timedelta(seconds=self._tools.lease_seconds)
+        return await leases.renew(connection, self._id, owner=self._tools.owner, until=until, values=values)
 
     async def _release(self) -> None:
         """Give the endpoint back, with when it is to be looked at again."""
         now = self._now()
         async with self._tools.turn, self._tools.database.transaction() as connection:
-            if not await queue.release(connection, self._id, owner=self._tools.owner):
+            if not await leases.release(connection, self._id, owner=self._tools.owner):
                 return
             due_at = await queue.next_due(connection, self._id)
             resume_at = self._health.resume_at or now

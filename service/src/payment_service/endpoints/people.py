@@ -101,7 +101,7 @@ class WebhookDeliveries:
     ) -> WebhookDeliveryView:
         before = await self.shown(connection, delivery_id)
         # the endpoint before its delivery, as those do who send
-        await store.change(connection, before.endpoint_id, {"due_at": now, "resume_at": now}, now=now)
+        await store.prompt(connection, before.endpoint_id, {"due_at": now, "resume_at": now}, now=now)
         if not await queue.move(connection, delivery_id, among=among, values=values):
             raise Conflict(f"The delivery {delivery_id} is {before.state}; {verb} takes {', '.join(among)}")
         await audit_log.record(

@@ -1,14 +1,10 @@
-"""SQL of what is sent: who holds an endpoint, what is due there, what became of it.
-
-Every statement of a holder is fenced: it changes the endpoint's row under the holder's lease first, and whoever lost
-the lease, or whose endpoint was disabled or removed, is told by `LeaseLost` and has changed nothing.
-"""
+"""SQL of what is sent: what is due at an endpoint, what became of it; who sends holds a lease (`leases.py`)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, select, update
 
 from payment_service.http.paging import Order, read_page
 from payment_service.storage.ids import new_id
@@ -18,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.endpoints.rows import DeliveryRow, EndpointRow, ListedDelivery
+    from payment_service.endpoints.rows import DeliveryRow, ListedDelivery
     from payment_service.feed.schemas import FeedEvent
     from payment_service.http.paging import Page
 
@@ -72,76 +68,6 @@ _ORDER: Final = Order(
     ids=(_deliveries.c.id,),
     created=_deliveries.c.created_at,
 )
-
-
-class LeaseLost(Exception):
-    """The endpoint is held by another worker, or was disabled or removed."""
-
-
-class Claim(NamedTuple):
-    """What a worker wants to take: endpoints that have something to do and that nobody holds."""
-
-    owner: str
-    """Of the lease, unique among all workers."""
-    now: datetime
-    until: datetime
-    """When the lease ends unless it is renewed."""
-    livemode: bool
-    last: int
-    """The sequence of the newest event."""
-    held: tuple[str, ...]
-    """Those that the worker holds already, however long ago it has renewed their leases."""
-    limit: int
-
-
-def _claimable(wanted: Claim) -> Select[Any]:
-    statement = (
-        select(_endpoints.c.id)
-        .where(_endpoints.c.enabled, _endpoints.c.livemode == wanted.livemode, _endpoints.c.resume_at <= wanted.now)
-        .where(or_(_endpoints.c.lease_until.is_(None), _endpoints.c.lease_until <= wanted.now))
-        .where(or_(_endpoints.c.reached != wanted.last, _endpoints.c.due_at <= wanted.now))
-        .order_by(_endpoints.c.resume_at)
-        .limit(wanted.limit)
-    )
-    return statement.where(_endpoints.c.id.not_in(wanted.held)) if wanted.held else statement
-
-
-async def waits(connection: AsyncConnection, wanted: Claim) -> bool:
-    """Tell whether there is anything to claim."""
-    return (await connection.execute(_claimable(wanted))).first() is not None
-
-
-async def claim(connection: AsyncConnection, wanted: Claim) -> list[str]:
-    """Take endpoints; return their ids."""
-    chosen = _claimable(wanted).with_for_update(skip_locked=True)
-    found = list((await connection.execute(chosen)).scalars())
-    if found:
-        lease = {"lease_owner": wanted.owner, "lease_until": wanted.until}
-        await connection.execute(update(_endpoints).where(_endpoints.c.id.in_(found)).values(lease))
-    return found
-
-
-async def renew(
-    connection: AsyncConnection, endpoint_id: str, *, owner: str, until: datetime, values: Mapping[str, object]
-) -> EndpointRow:
-    """Prolong a lease, change the endpoint, and return it as it is then.
-
-    Raises:
-        LeaseLost: see there.
-    """
-    held = (_endpoints.c.id == endpoint_id, _endpoints.c.lease_owner == owner)
-    statement = update(_endpoints).where(*held, _endpoints.c.enabled).values({"lease_until": until, **values})
-    if not (await connection.execute(statement)).rowcount:
-        raise LeaseLost(endpoint_id)
-    found: Any = (await connection.execute(select(_endpoints).where(*held))).first()
-    row: EndpointRow = found
-    return row
-
-
-async def release(connection: AsyncConnection, endpoint_id: str, *, owner: str) -> bool:
-    """Give a lease back, if it is still held; nobody else changes the endpoint until the transaction ends."""
-    statement = update(_endpoints).where(_endpoints.c.id == endpoint_id, _endpoints.c.lease_owner == owner)
-    return bool((await connection.execute(statement.values({"lease_owner": None, "lease_until": None}))).rowcount)
 
 
 async def add(connection: AsyncConnection, endpoint_id: str, events: Sequence[FeedEvent], *, now: datetime) -> None:

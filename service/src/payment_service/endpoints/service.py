@@ -148,7 +148,7 @@ class WebhookEndpoints:
         if asked.enabled is not UNSET and asked.enabled != row.enabled:
             values |= {**_enabling(enabled=asked.enabled, now=now), "resume_at": now, **_WORKING}
         if values:
-            await store.change(connection, endpoint_id, values, now=now)
+            await store.prompt(connection, endpoint_id, values, now=now)
             changed = sorted(msgspec.to_builtins(asked))
             await self._audit(connection, endpoint_id, "update", actor=actor, details={"changed": changed})
         return to_view(await self._found(connection, endpoint_id), now=now)
@@ -173,7 +173,7 @@ class WebhookEndpoints:
             "former_until": now + timedelta(hours=asked.overlap_hours) if overlaps else None,
             "resume_at": now,  # it may have waited for a value of WEBHOOK_SIGNING_KEY
         }
-        await store.change(connection, endpoint_id, values, now=now)
+        await store.prompt(connection, endpoint_id, values, now=now)
         details = {"overlap_hours": asked.overlap_hours}
         await self._audit(connection, endpoint_id, "rotate_secret", actor=actor, details=details)
         return _without_secret(await self._found(connection, endpoint_id), now=now)
@@ -202,7 +202,7 @@ class WebhookEndpoints:
             raise Conflict(f"The webhook endpoint {endpoint_id} is disabled; enable it first")
         await check_room(connection, endpoint_id)
         delivery_id = await queue.add_test(connection, endpoint_id, event_type=TEST, now=now)
-        await store.change(connection, endpoint_id, {"due_at": now, "resume_at": now}, now=now)
+        await store.prompt(connection, endpoint_id, {"due_at": now, "resume_at": now}, now=now)
         await self._audit(connection, endpoint_id, "test", actor=actor, details={"delivery": delivery_id})
         return delivery_id
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from payment_service.http.paging import Order, read_page
+from payment_service.storage.changed_rows import note
 from payment_service.storage.cursors import add_cursor, read_cursor
 from payment_service.storage.webhook_tables import webhook_endpoints
 
@@ -76,6 +77,12 @@ async def change(connection: AsyncConnection, endpoint_id: str, values: Mapping[
     """Change an endpoint; whoever sends to it finds out at its next step."""
     statement = update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id)
     await connection.execute(statement.values({**values, "updated_at": now}))
+
+
+async def prompt(connection: AsyncConnection, endpoint_id: str, values: Mapping[str, object], *, now: datetime) -> None:
+    """Change an endpoint, and have workers look at it after the commit."""
+    await change(connection, endpoint_id, values, now=now)
+    note(connection, webhook_endpoints.name, endpoint_id)
 
 
 async def remove(connection: AsyncConnection, endpoint_id: str) -> None:

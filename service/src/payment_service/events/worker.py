@@ -48,6 +48,8 @@ class Duty(NamedTuple):
 
     seconds: float
     work: Callable[[], Awaitable[object]]
+    woken: asyncio.Event | None = None
+    """It is done when this is set, too; the seconds, with jitter, are for what nobody told of."""
 
 
 class Worker:
@@ -105,7 +107,7 @@ class Worker:
         self.claiming = claim
         if self._file is not None:
             self._file.overruled()
-        self.wake()
+        self._wake_all()
 
     async def follow(self) -> None:
         """Do as the followed file says when that changes."""
@@ -113,13 +115,19 @@ class Worker:
         if change is not None and change != self.claiming:
             self.claiming = change
             log.info("worker_follows", claiming=change)
-            self.wake()
+            self._wake_all()
 
     def stop(self) -> None:
         """End after the events that are being applied."""
         self._stopping.set()
-        self._woken.set()
         self._doubted.set()
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        self.wake()
+        for duty in self.duties:
+            if duty.woken is not None:
+                duty.woken.set()
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -131,7 +139,7 @@ class Worker:
             if self._file is not None:
                 group.create_task(self._every(FOLLOW_SECONDS, self.follow))
             for duty in self.duties:
-                group.create_task(self._every(duty.seconds, self._while_claiming(duty.work)))
+                group.create_task(self._every(duty.seconds, self._while_claiming(duty.work), woken=duty.woken))
 
     async def apply_batch(self) -> int:
         """Apply due events; return how many were claimed."""
@@ -159,10 +167,17 @@ class Worker:
             if not done:
                 await _wait(woken, POLL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    async def _every(
+        self, seconds: float, work: Callable[[], Awaitable[object]], *, woken: asyncio.Event | None = None
+    ) -> None:
         while not self._stopping.is_set():
+            if woken is None:
+                await _guarded(work)
+                await _wait(self._stopping, seconds)
+                continue
+            woken.clear()
             await _guarded(work)
-            await _wait(self._stopping, seconds)
+            await _wait(woken, seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
     def _while_claiming(self, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
         async def guarded() -> object:

@@ -51,7 +51,7 @@ class Arrivals:
         self._woken = asyncio.Event()
         self._waiting = 0
         self._watching: asyncio.Task[None] | None = None
-        sequencer.on_numbered = self._woken.set
+        sequencer.on_numbered.append(self._woken.set)
         drain.on_closing.append(self._announce)
 
     @property

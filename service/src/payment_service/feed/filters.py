@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Final
 
 from payment_service.errors import Unprocessable
@@ -19,44 +19,27 @@ TYPES: Final = {
 ALL_TYPES: Final = frozenset({OTHER_UPDATED}).union(*TYPES.values())
 
 
+REMEMBERED: Final = 256
+"""Choices of types for which it is remembered what they stand for; a reader asks with the same one again and again."""
+
+
 @dataclass(frozen=True)
 class Filters:
-    """Which events are wanted; what follows from it is found once, for a reader reads many pages."""
+    """Which events are wanted."""
 
     types: tuple[str, ...] = ()
     """Of these types, or of those that begin as `invoice.*` says; empty: of any."""
     object_id: str | None = None
     """Of this object."""
 
-    @cached_property
-    def wanted(self) -> frozenset[str]:
-        """The types that pass.
-
-        Raises:
-            Unprocessable: there is no such type.
-        """
-        if not self.types:
-            return ALL_TYPES
-        found: set[str] = set()
-        for wanted in dict.fromkeys(self.types):
-            fitting = {known for known in ALL_TYPES if _fits(known, wanted)}
-            if not fitting:
-                message = f"there is no type {wanted}"
-                raise Unprocessable(f"types: {message}", errors=[{"field": "types", "message": message}])
-            found |= fitting
-        return frozenset(found)
-
-    @cached_property
-    def object_types(self) -> list[str] | None:
+    @property
+    def object_types(self) -> tuple[str, ...] | None:
         """The outbox's names of the kinds that have such types; None: of any, also of those that are not known here.
 
         Raises:
             Unprocessable: there is no such type.
         """
-        wanted = self.wanted
-        if OTHER_UPDATED in wanted:
-            return None
-        return sorted(name for name, types in TYPES.items() if types & wanted)
+        return _object_types(self.types)
 
     def wants(self, event_type: str, *, object_type: str, certain: bool) -> bool:
         """Tell whether an event passes.
@@ -66,9 +49,37 @@ class Filters:
             object_type: the outbox's name of what it tells of.
             certain: whether it is called so for sure; else it may be of any type of its kind.
         """
-        if event_type in self.wanted:
+        wanted = wanted_types(self.types)
+        if event_type in wanted:
             return True
-        return not certain and bool(TYPES.get(object_type, frozenset()) & self.wanted)
+        return not certain and bool(TYPES.get(object_type, frozenset()) & wanted)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def wanted_types(types: tuple[str, ...]) -> frozenset[str]:
+    """Return the types that these, and what they begin with, stand for.
+
+    Raises:
+        Unprocessable: there is no such type.
+    """
+    if not types:
+        return ALL_TYPES
+    found: set[str] = set()
+    for wanted in dict.fromkeys(types):
+        fitting = {known for known in ALL_TYPES if _fits(known, wanted)}
+        if not fitting:
+            message = f"there is no type {wanted}"
+            raise Unprocessable(f"types: {message}", errors=[{"field": "types", "message": message}])
+        found |= fitting
+    return frozenset(found)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _object_types(types: tuple[str, ...]) -> tuple[str, ...] | None:
+    wanted = wanted_types(types)
+    if OTHER_UPDATED in wanted:
+        return None
+    return tuple(sorted(name for name, of_kind in TYPES.items() if of_kind & wanted))
 
 
 def _fits(event_type: str, wanted: str) -> bool:

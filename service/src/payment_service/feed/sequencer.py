@@ -41,7 +41,7 @@ class Sequencer:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self.on_numbered: Callable[[], None] | None = None
+        self.on_numbered: list[Callable[[], None]] = []
         """Called in this process when there are new events."""
         self._notifier = Notifier(database, channel=FEED_CHANNEL)
         self._wanted = False
@@ -68,7 +68,7 @@ class Sequencer:
                 continue
             total += passed.numbered
             if passed.numbered:
-                self._announce()
+                self.announce()
             if not passed.more:
                 return total
 
@@ -80,9 +80,10 @@ class Sequencer:
             if removed < TRIM_BATCH:
                 break
 
-    def _announce(self) -> None:
-        if self.on_numbered is not None:
-            self.on_numbered()
+    def announce(self) -> None:
+        """Wake all who wait for events, in whichever process; the caller does not wait."""
+        for told in self.on_numbered:
+            told()
         self._notifier.notify()
 
     async def _run(self) -> None:

@@ -52,11 +52,14 @@ class Feed:
         """
         removed = True
         async with self._database.read() as connection:
-            while removed:  # when retention went past the place as the page was read, it may lack events
+            while removed:  # when retention went past the place before the page was read, that may lack events
                 last = await store.last_sequence(connection)
                 start = await _start(connection, after, last=last)
                 found = await self.read(connection, start=start, last=last, filters=filters, limit=limit)
                 removed = _is_removed(start, first=await store.first_kept(connection), last=last)
+                if removed and after is not None:
+                    detail = "Events behind this one were removed: read the objects anew, and begin without after"
+                    raise CursorExpired(detail)
         if found.page.next is None and after != LATEST:
             found.page.next = after  # of the last event, which is kept no more
         return found
@@ -117,16 +120,14 @@ class Feed:
 
 async def _start(connection: AsyncConnection, after: str | None, *, last: int) -> int:
     """Return the place behind which to begin."""
-    first = await store.first_kept(connection)
     if after == LATEST:
         return last
     if after is None:
+        first = await store.first_kept(connection)
         return last if first is None else first - 1
     place = place_of(after)
     if place > last:
         raise _unknown()
-    if _is_removed(place, first=first, last=last):
-        raise CursorExpired("Events behind this one were removed: read the objects anew, and begin without after")
     row = await store.place_at(connection, place)
     if row is not None and id_of(row) != after:
         raise _unknown()

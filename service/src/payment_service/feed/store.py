@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 Name = tuple[str, str]
 """The outbox's names of the kind and of the object."""
-_LAST: Final = select(func.coalesce(func.max(feed.c.sequence), 0))
+LAST: Final = select(func.coalesce(func.max(feed.c.sequence), 0))
+"""The highest number given; 0: none."""
 _OLDEST: Final = select(func.min(outbox.c.seq))
 _FIRST_KEPT: Final = select(func.min(feed.c.sequence)).where(feed.c.outbox_seq >= _OLDEST.scalar_subquery())
 _TRIM: Final = RemoveRows(
@@ -75,7 +76,7 @@ class Place(Protocol):
 
 async def last_sequence(connection: AsyncConnection) -> int:
     """Return the highest number given; 0: none."""
-    last: int = (await connection.execute(_LAST)).scalar_one()
+    last: int = (await connection.execute(LAST)).scalar_one()
     return last
 
 

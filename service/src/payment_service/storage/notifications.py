@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,7 +18,7 @@ import structlog
 from payment_service.tasks import begin, end
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from payment_service.caching.redis import RedisClient
     from payment_service.config.settings import DatabaseSettings
@@ -90,11 +91,25 @@ class Listener:
         self._listen = listen
 
     @classmethod
-    def to(cls, database: Database, *, settings: DatabaseSettings, channel: str = CHANNEL) -> Listener:
-        """Listen to a database, or to the Redis beside it, if either tells anybody."""
+    def to(
+        cls,
+        database: Database,
+        *,
+        settings: DatabaseSettings,
+        channel: str = CHANNEL,
+        beside: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+    ) -> Listener:
+        """Listen to a database, or to the Redis beside it, if either tells anybody.
+
+        Args:
+            database: to listen to.
+            settings: of the connection.
+            channel: whose notifications `run` calls back for.
+            beside: further channels over the same connection, with what to call for each.
+        """
         if database.dialect.notifies:
-            return cls(partial(_listen, partial(_subscribe, database, settings, channel)))
-        return cls(None if database.bell is None else partial(_listen_to_redis, database.bell, channel))
+            return cls(partial(_listen, partial(_subscribe, database, settings), channel, beside))
+        return cls(None if database.bell is None else partial(_listen_to_redis, database.bell, channel, beside))
 
     async def run(self, wake: Callable[[], None], *, stopping: asyncio.Event) -> None:
         """Listen until `stopping`."""
@@ -107,19 +122,23 @@ class Listener:
 
 
 def _subscribe(
-    database: Database, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
+    database: Database, settings: DatabaseSettings, wakes: Mapping[str, Callable[[], None]]
 ) -> Awaitable[Subscription]:
-    return database.dialect.subscribe(settings.url, settings=settings, channel=channel, wake=wake)
+    return database.dialect.subscribe(settings.url, settings=settings, wakes=wakes)
 
 
 async def _listen(
-    subscribe: Callable[[Callable[[], None]], Awaitable[Subscription]],
+    subscribe: Callable[[Mapping[str, Callable[[], None]]], Awaitable[Subscription]],
+    channel: str,
+    beside: Mapping[str, Callable[[], None]],
     wake: Callable[[], None],
     stopping: asyncio.Event,
 ) -> None:
-    subscription = await subscribe(wake)
+    wakes = {channel: wake, **beside}
+    subscription = await subscribe(wakes)
     try:
-        wake()
+        for told in wakes.values():
+            told()
         checks = 0
         while not await _wait(stopping, LOOK_SECONDS) and not subscription.is_lost():
             checks += 1
@@ -130,9 +149,13 @@ async def _listen(
 
 
 async def _listen_to_redis(
-    client: RedisClient, channel: str, wake: Callable[[], None], stopping: asyncio.Event
+    client: RedisClient,
+    channel: str,
+    beside: Mapping[str, Callable[[], None]],
+    wake: Callable[[], None],
+    stopping: asyncio.Event,
 ) -> None:
-    hearing, stopped = begin(_hear(client, channel, wake)), begin(stopping.wait())
+    hearing, stopped = begin(_hear(client, {channel: wake, **beside})), begin(stopping.wait())
     try:
         await asyncio.wait((hearing, stopped), return_when=asyncio.FIRST_COMPLETED)
         if hearing.done():
@@ -141,7 +164,7 @@ async def _listen_to_redis(
         await end((hearing, stopped))
 
 
-async def _hear(client: RedisClient, channel: str, wake: Callable[[], None]) -> None:
+async def _hear(client: RedisClient, wakes: Mapping[str, Callable[[], None]]) -> None:
     """Call back for what comes, the subscription itself too: what was told before is not heard any more.
 
     Raises:
@@ -149,7 +172,7 @@ async def _hear(client: RedisClient, channel: str, wake: Callable[[], None]) -> 
     """
     await client.initialize()  # a cluster's client must know its nodes before it can subscribe
     async with client.pubsub() as heard:
-        await heard.subscribe(channel)
+        await heard.subscribe(*wakes)
         asked = False
         while True:
             message = await heard.get_message(ignore_subscribe_messages=False, timeout=LOOK_SECONDS)
@@ -157,8 +180,8 @@ async def _hear(client: RedisClient, channel: str, wake: Callable[[], None]) -> 
                 if asked:
                     raise TimeoutError
                 await heard.ping()
-            elif message["type"] != "pong":
-                wake()
+            elif message["channel"] is not None:
+                wakes[message["channel"].decode()]()
             asked = message is None
 
 

@@ -242,7 +242,7 @@ class Dialect(Protocol):
         ...
 
     async def subscribe(
-        self, url: Secret, *, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
+        self, url: Secret, *, settings: DatabaseSettings, wakes: Mapping[str, Callable[[], None]]
     ) -> Subscription:
-        """Call back for every notification."""
+        """Call back for every notification, by channel."""
         ...

@@ -138,13 +138,14 @@ class PostgreSQL(PostgreSQLFailures, PostgreSQLBatches, OnConflict):
         return text(f"SELECT pg_notify('{channel}', '')")
 
     async def subscribe(
-        self, url: Secret, *, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
+        self, url: Secret, *, settings: DatabaseSettings, wakes: Mapping[str, Callable[[], None]]
     ) -> _Subscription:
-        """Call back for every notification."""
+        """Call back for every notification, by channel."""
         connector = Connector(url, settings=settings, application_name="payments-listener")
         connection = await connector.connect()
         try:
-            await connection.add_listener(channel, lambda *_: wake())
+            for channel in wakes:
+                await connection.add_listener(channel, lambda *told: wakes[told[2]]())
         except BaseException:
             connection.terminate()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Executable
 
@@ -22,7 +22,7 @@ class WithoutNotifications:
         raise NotImplementedError(channel)
 
     async def subscribe(
-        self, url: Secret, *, settings: DatabaseSettings, channel: str, wake: Callable[[], None]
+        self, url: Secret, *, settings: DatabaseSettings, wakes: Mapping[str, Callable[[], None]]
     ) -> Subscription:
         """There is nobody who could tell."""
-        raise NotImplementedError(channel)
+        raise NotImplementedError(", ".join(wakes))

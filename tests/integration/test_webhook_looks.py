@@ -1,0 +1,121 @@
+"""When a worker looks for webhooks to send: when something happens, and hardly ever otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from sqlalchemy import event, update
+from tests.integration.test_webhook_deliveries import ENDPOINTS, change, endpoint, settled
+from tests.servers.webhook_receiver import receiving
+
+from payment_service import working
+from payment_service.bootstrap import build, create_app
+from payment_service.endpoints.building import build_deliverer
+from payment_service.storage.webhook_tables import webhook_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.servers.stack import Stack
+    from tests.servers.webhook_receiver import Receiver
+
+    from payment_service.bootstrap import Parts
+
+
+@pytest.fixture(autouse=True)
+def only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers look for nothing that nobody told them of."""
+    monkeypatch.setattr(working, "LOOK_SECONDS", 3_600.0)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as running:
+        yield running
+
+
+def statements(parts: Parts) -> list[str]:
+    """Return what is asked of endpoints from now on by those who look and those who send."""
+    run: list[str] = []
+
+    def note(*given: Any) -> None:
+        if "lease_until" in given[2]:
+            run.append(given[2])
+
+    event.listen(parts.database.engine.sync_engine, "before_cursor_execute", note)
+    return run
+
+
+@pytest.mark.parametrize("endpoints", [0, 3])
+async def test_a_look_that_finds_nothing_is_one_question(stack: Stack, receiver: Receiver, endpoints: int) -> None:
+    stack.parts.worker.set_claiming(claim=False)
+    for _ in range(endpoints):
+        await endpoint(stack, receiver)
+    other = build(stack.parts.settings, clock=stack.clock)
+    run = statements(other)
+    await other.deliverer.look()
+    assert len(run) == 1
+    await other.close()
+
+
+async def test_nothing_is_asked_while_nothing_happens(stack: Stack, receiver: Receiver) -> None:
+    await endpoint(stack, receiver)
+    await change(stack, "one")
+    await settled(stack, "delivered", 1)
+    run = statements(stack.parts)
+
+    async def silent() -> bool:
+        before = len(run)
+        await asyncio.sleep(1.5)
+        return len(run) == before
+
+    await stack.until(silent)
+
+
+async def test_an_event_and_who_changes_an_endpoint_have_it_looked(stack: Stack, receiver: Receiver) -> None:
+    made = await endpoint(stack, receiver)
+    await change(stack, "one")
+    await settled(stack, "delivered", 1)
+    await stack.client.post(f"{ENDPOINTS}/{made['id']}/test", json={})
+    await settled(stack, "delivered", 2)
+    await stack.client.patch(f"{ENDPOINTS}/{made['id']}", json={"enabled": False})
+    await change(stack, "two")
+    await stack.client.patch(f"{ENDPOINTS}/{made['id']}", json={"enabled": True})
+    await settled(stack, "delivered", 3)
+
+
+async def test_another_process_has_it_looked(stack: Stack, receiver: Receiver) -> None:
+    if not stack.parts.database.dialect.notifies:
+        pytest.skip("without Redis nobody tells another process")
+    made = await endpoint(stack, receiver)
+    await asyncio.sleep(1)
+    second = build(stack.parts.settings, clock=stack.clock)
+    transport: Any = httpx.ASGITransport(app=create_app(second))  # type: ignore[arg-type] # ASGI
+    async with httpx.AsyncClient(transport=transport, base_url="http://second") as client:
+        assert (await client.post(f"{ENDPOINTS}/{made['id']}/test", json={})).status_code == 202
+        await settled(stack, "delivered", 1)
+    await change(replace(stack, parts=second), "one")
+    await settled(stack, "delivered", 2)
+    await second.close()
+
+
+async def test_it_is_looked_when_the_next_delivery_is_due(stack: Stack, receiver: Receiver) -> None:
+    stack.parts.worker.set_claiming(claim=False)
+    made = await endpoint(stack, receiver)
+    await stack.client.post(f"{ENDPOINTS}/{made['id']}/test", json={})
+    async with stack.parts.database.transaction() as connection:
+        soon = stack.clock.now() + timedelta(seconds=0.5)
+        await connection.execute(update(webhook_endpoints).values(due_at=soon, resume_at=soon))
+    deliverer = build_deliverer(stack.parts.settings, stack.parts.database, version="1", clock=stack.clock)
+    await deliverer.look()
+    assert receiver.got == []
+    async with asyncio.timeout(30):
+        await deliverer.woken.wait()
+    await deliverer.look()
+    await settled(stack, "delivered", 1)
+    await deliverer.close()
