@@ -1,5 +1,5 @@
-"""`make soak`: histories, a storm of fifty kills, a million commits in the feed, redactions, two thousand slow clients,
-MariaDB, the crash matrix.
+"""`make soak`: histories, fifty kills under requests and under deliveries, a million commits in the feed, redactions,
+two thousand slow clients, MariaDB, the crash matrix.
 
 The matrix and the redactions are resumable, and the matrix runs in shards.
 """
@@ -23,13 +23,14 @@ from tests.redacting import KINDS, PLACES, survivors
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import migrate
 from tests.soak.crash import crashes
+from tests.soak.deliveries import siege
 from tests.soak.feed import run_trial
 from tests.soak.matrix import Outcome, every_trial, run_trials
 from tests.soak.slow import POD_BYTES, SLOW_KINDS, besieged, quantile
 from tests.soak.storm import storm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from tests.soak.crash import Trial
 
@@ -81,7 +82,7 @@ async def crash_matrix(database_url: str, *, shard: tuple[int, int], passed: set
         return await run_trials(running, trials, done=Progress(len(trials)).tell)
 
 
-async def kill_storm(server: PostgresServer, database_url: str, *, kills: int) -> dict[str, Any]:
+async def kill_storm(server: PostgresServer, database_url: str, kills: int) -> dict[str, Any]:
     """Make a storm and return its books."""
     with tempfile.TemporaryDirectory(prefix="lean-payments-storm-") as folder:
         chance = random.SystemRandom().randrange(2**32)
@@ -92,13 +93,23 @@ async def kill_storm(server: PostgresServer, database_url: str, *, kills: int) -
             return books
 
 
-def run_storm(kills: int) -> bool:
-    """Run the storm on a durable server and print its books; False when they do not agree."""
+def run_kills(killing: Callable[[PostgresServer, str, int], Coroutine[None, None, dict[str, Any]]], kills: int) -> bool:
+    """Kill on a durable server and print the books; False when they do not agree."""
     with serving(PostgresServer(wheel_programs(), settings=DURABLE)) as (server, url):
-        books = asyncio.run(kill_storm(server, url, kills=kills))
+        books = asyncio.run(killing(server, url, kills))
     for name, found in books.items():
         say(f"{name}: {len(found) if isinstance(found, list) else found}")
     return not any(found for found in books.values() if isinstance(found, list))
+
+
+async def kill_siege(server: PostgresServer, database_url: str, kills: int) -> dict[str, Any]:
+    """Kill workers and PostgreSQL while webhooks are sent, and return the books."""
+    with tempfile.TemporaryDirectory(prefix="lean-payments-deliveries-") as folder:
+        chance = random.SystemRandom().randrange(2**32)
+        async with siege(server, database_url, Path(folder), seed_of_chance=chance) as running:
+            say(f"deliveries under {kills} kills")
+            await running.rage(kills)
+            return await running.books()
 
 
 def run_redactions(examples: int, *, again: bool) -> bool:
@@ -207,7 +218,8 @@ def run_feed(commits: int) -> bool:
 
 PROOFS: Final[dict[str, Callable[[argparse.Namespace], bool]]] = {
     "histories": lambda given: run_histories(given.histories),
-    "storm": lambda given: run_storm(given.kills),
+    "storm": lambda given: run_kills(kill_storm, given.kills),
+    "deliveries": lambda given: run_kills(kill_siege, given.kills),
     "feed": lambda given: run_feed(given.commits),
     "redaction": lambda given: run_redactions(given.values, again=given.again),
     "slow": lambda given: run_slow(given.clients),
@@ -223,7 +235,7 @@ def main() -> int:
     parser.add_argument("--only", choices=[*PROOFS, "crash"], help="one of them")
     parser.add_argument("--shard", default="1/1", help="the part of the matrix to run, as 1/4")
     parser.add_argument("--again", action="store_true", help="forget what passed before")
-    parser.add_argument("--kills", type=int, default=50, help="of the storm")
+    parser.add_argument("--kills", type=int, default=50, help="of the storm, and of the deliveries")
     parser.add_argument("--commits", type=int, default=1_000_000, help="of the feed")
     parser.add_argument("--values", type=int, default=10_000, help="of each kind in each place that are redacted")
     parser.add_argument("--histories", type=int, default=300, help="for each property")

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 @pytest.fixture
 def migrated_url(postgres_server: PostgresServer) -> str:
     """A migrated database without rows."""
-    url = postgres_server.new_database()
+    return _migrated(postgres_server)
+
+
+@pytest.fixture
+def durable_url(own_postgres_server: PostgresServer) -> str:
+    """A migrated database on the durable server, which the test may kill."""
+    return _migrated(own_postgres_server)
+
+
+def _migrated(server: PostgresServer) -> str:
+    url = server.new_database()
     migrate(url)
     return url

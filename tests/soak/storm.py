@@ -90,7 +90,7 @@ class Storm:
         self.kills[name.partition("-")[0]] += 1
         if name == "postgresql":
             await asyncio.to_thread(self.postgres.kill)
-            await _persist(lambda: asyncio.to_thread(self.postgres.start))
+            await persist(lambda: asyncio.to_thread(self.postgres.start))
             return
         process = self.processes[name]
         await asyncio.to_thread(process.kill)
@@ -173,7 +173,7 @@ class Storm:
         return [AMOUNT] if self.answers[email][0] == "pm_card_visa" else []
 
 
-async def _persist(work: Callable[[], Awaitable[None]], *, tries: int = 20) -> None:
+async def persist(work: Callable[[], Awaitable[None]], *, tries: int = 20) -> None:
     """Try until it works: a new postmaster refuses while processes of the killed one still end."""
     for _ in range(tries):
         with contextlib.suppress(RuntimeError):
