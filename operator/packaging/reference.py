@@ -80,7 +80,8 @@ def _type(field: Schema) -> str:
         return " \\| ".join(f"`{value}`" for value in field["enum"])
     kind = str(field["type"])
     if kind == "array":
-        return f"list of {_type(field['items'])}s"
+        items, comma, limit = _type(field["items"]).partition(", ")
+        return f"list of {items}s{comma}{limit}"
     if kind == "object" and "additionalProperties" in field:
         return "map of strings"
     if "maxLength" in field:

@@ -93,6 +93,11 @@ def secret_keys(environment: str) -> str:
     return f"{environment}-secret-keys"
 
 
+def webhook_signing_keys(environment: str) -> str:
+    """The Secret with the values of WEBHOOK_SIGNING_KEY that API and worker have; it changes while pods run."""
+    return f"{environment}-webhook-signing-keys"
+
+
 def migration_secret(environment: str) -> str:
     """The Secret with the owner role's database URL; only migration Jobs mount it."""
     return f"{environment}-migration"

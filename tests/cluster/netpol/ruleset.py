@@ -32,6 +32,8 @@ def _rules(allowed: Iterable[Allowed], side: str) -> list[str]:
     for hole in allowed:
         if hole.peers is not None and not hole.peers:
             continue  # a selector that matches no pod
+        if isinstance(hole.peers, Block) and ":" in hole.peers.cidr:
+            continue  # pods of these clusters have IPv4 addresses alone
         peer = _peer(hole.peers, side) if hole.peers is not None else ""
         ports = [""] if hole.ports is None else sorted(_port(port) for port in hole.ports)
         found += [" ".join(part for part in (peer, port, "return") if part) for port in ports]

@@ -163,6 +163,7 @@ def test_nftables_takes_the_table() -> None:
                 "egress": [
                     {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16", "10.1.2.0/24"]}}]},
                     {"to": [{"podSelector": {"matchLabels": {"app": "nobody"}}}]},
+                    {"to": [{"ipBlock": {"cidr": "2000::/3", "except": ["2001:db8::/32"]}}], "ports": [{"port": 443}]},
                 ],
             }
         ),

@@ -30,8 +30,12 @@ def with_owner_role() -> dict[str, Any]:
 
 def whole_world() -> World:
     """A world in which a release makes everything that the operator ever makes, as far as it needs no Stripe."""
-    spec = with_owner_role() | {"worker": {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}}}
-    world = World(spec=spec, source=dict(SOURCE) | {"DATABASE_MIGRATION_URL": MIGRATION_URL})
+    spec = with_owner_role() | {
+        "worker": {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
+        "webhookEndpoints": {"signingKeySecretRef": {"name": "payments"}},
+    }
+    values = {"DATABASE_MIGRATION_URL": MIGRATION_URL, "WEBHOOK_SIGNING_KEY": SOURCE["SECRET_KEY"]}
+    world = World(spec=spec, source=SOURCE | values)
     world.behave("registry/payments:1").plan |= {"pending": PENDING, "runnable": [3]}
     return world
 
@@ -53,6 +57,7 @@ NAMES = (
     "Secret/shop-migration",
     "Secret/shop-secret-keys",
     "Secret/shop-webhook-secrets",
+    "Secret/shop-webhook-signing-keys",
     "Service/shop-api",
     "Service/shop-api-preview",
     "Service/shop-metrics",

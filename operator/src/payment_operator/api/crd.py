@@ -14,6 +14,7 @@ from payment_operator.api.release import Bake, Release
 from payment_operator.api.schema import Rules, Schema, structural_schema
 from payment_operator.api.status import EnvironmentStatus
 from payment_operator.api.webhook import Webhook, WebhookRotation
+from payment_operator.api.webhook_endpoints import WebhookEndpoints
 from payment_operator.api.workload import Autoscaling, Service
 
 NAME_RULE: Final = (
@@ -73,6 +74,12 @@ RULES: Final[Rules] = {
         (
             "self.provider != 'Managed' || has(self.url)",
             "spec.stripe.webhook.url is missing: the operator tells Stripe where to send events",
+        ),
+    ],
+    WebhookEndpoints: [
+        (
+            "has(self.signingKeySecretRef) || !(has(self.allowedNetworks) || self.allowHttp)",
+            "spec.webhookEndpoints.signingKeySecretRef is missing: without a key to sign with no webhooks are sent",
         ),
     ],
     WebhookRotation: [

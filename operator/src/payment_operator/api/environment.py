@@ -11,6 +11,7 @@ from payment_operator.api.fields import Count, Fields, SecretRef, Url
 from payment_operator.api.pods import Pods
 from payment_operator.api.release import Migrations, Release
 from payment_operator.api.webhook import Webhook
+from payment_operator.api.webhook_endpoints import WebhookEndpoints
 from payment_operator.api.workload import Api, Autoscaling, Service, Worker
 
 
@@ -77,6 +78,9 @@ class Environment(Fields, frozen=True, kw_only=True):
             "separated by commas, the first signs; pods take a change without a restart, and keep what keys need."
         ),
     ]
+    webhook_endpoints: Annotated[
+        WebhookEndpoints, Meta(description="Webhooks that the service sends: their signing key, and where they may go.")
+    ] = WebhookEndpoints()
     database: Annotated[Database, Meta(description="PostgreSQL.")]
     redis: Annotated[Redis, Meta(description="Redis or Valkey.")]
     stripe: Annotated[Stripe, Meta(description="The Stripe account.")]

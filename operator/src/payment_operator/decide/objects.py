@@ -48,8 +48,8 @@ def wanted(turn: Turn) -> list[Manifest]:
     owner, spec = observed.owner, observed.spec
     found = [services.metrics_service(owner, spec)]
     if turn.staged.usable:
-        migration = credentials.migration_secret(owner, observed.sources)
-        found += [migration] if migration else []
+        hot = (credentials.migration_secret, credentials.signing_key_secret)
+        found += [secret for make in hot if (secret := make(owner, observed.sources)) is not None]
     if ("Service", names.api_service(owner.name)) in observed.objects:
         found.append(services.api_service(owner, spec))
     running = placement.running

@@ -22,9 +22,10 @@ WEBHOOK: Final = "STRIPE_WEBHOOK_SECRET"
 API_KEY: Final = "STRIPE_SECRET_KEY"
 DATABASE: Final = "DATABASE_URL"
 REPLICA: Final = "DATABASE_REPLICA_URL"
+SIGNING_KEY: Final = "WEBHOOK_SIGNING_KEY"
 MIGRATION: Final = "DATABASE_MIGRATION_URL"
 ADMIN_URL: Final = "DATABASE_ADMIN_URL"
-HOT: Final = frozenset({WEBHOOK, SECRET_KEY, MIGRATION, ADMIN_URL})
+HOT: Final = frozenset({WEBHOOK, SECRET_KEY, SIGNING_KEY, MIGRATION, ADMIN_URL})
 """Settings whose change is no release: pods, Jobs or the operator read them anew."""
 _OR: Final = "or where the network itself encrypts spec."
 _ALLOW: Final = ".allowPlaintext: true"
@@ -90,6 +91,7 @@ def references(spec: Environment) -> dict[str, SecretRef]:
         MIGRATION: spec.database.migration_url_secret_ref,
         "REDIS_URL": spec.redis.url_secret_ref,
         SECRET_KEY: spec.secret_key_ref,
+        SIGNING_KEY: spec.webhook_endpoints.signing_key_secret_ref,
         API_KEY: spec.stripe.api_key.secret_ref,
         WEBHOOK: spec.stripe.webhook.secret_ref,
     }
@@ -139,7 +141,9 @@ def _checked(spec: Environment, values: dict[str, str]) -> tuple[str, ...]:
     addresses = (DATABASE, REPLICA, MIGRATION, ADMIN_URL, "REDIS_URL")
     wrong = [f"{name}: {found}" for name in addresses if (found := misread(values.get(name, "")))]
     wrong += [f"{name}: {_ROLES}" for name in values if ADMIN_URL in values and is_mariadb(values[name])]
-    return (*(wrong or _in_the_clear(spec, values)), *secret_key_problems(split(values[SECRET_KEY])))
+    keys = {name: split(values[name]) for name in (SECRET_KEY, SIGNING_KEY) if name in values}
+    weak = [problem for name, parts in keys.items() for problem in secret_key_problems(parts, name=name)]
+    return (*(wrong or _in_the_clear(spec, values)), *weak)
 
 
 def _in_the_clear(spec: Environment, values: dict[str, str]) -> Iterator[str]:
@@ -187,6 +191,17 @@ def migration_secret(owner: Owner, sources: Sources) -> Manifest | None:
     if MIGRATION not in sources.values:
         return None
     return _secret(owner, names.migration_secret(owner.name), {MIGRATION: sources.values[MIGRATION]})
+
+
+def signing_key_secret(owner: Owner, sources: Sources) -> Manifest | None:
+    """The Secret with what webhooks are signed with, as the user's has it: no order of values loses a webhook.
+
+    A worker that lacks a value yet lets those deliveries wait. None when the service sends none.
+    """
+    if SIGNING_KEY not in sources.values:
+        return None
+    values = {SIGNING_KEY: ",".join(split(sources.values[SIGNING_KEY]))}
+    return _secret(owner, names.webhook_signing_keys(owner.name), values)
 
 
 def _secret(owner: Owner, name: str, values: dict[str, str]) -> Manifest:

@@ -6,8 +6,9 @@ import msgspec
 
 from payment_operator import names
 from payment_operator.api.environment import Environment
+from payment_operator.api.webhook_endpoints import WebhookEndpoints
 from payment_operator.plaintext import VERIFY
-from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, REPLICA, WEBHOOK
+from payment_operator.resources.credentials import ADMIN_TOKEN, API_KEY, DATABASE, REPLICA, SIGNING_KEY, WEBHOOK
 from payment_operator.resources.metadata import Manifest, Owner
 from payment_operator.resources.overlay import overlay
 from payment_operator.resources.pod_fields import pod_metadata, with_pod_fields
@@ -30,7 +31,11 @@ CLAIM_FILE: Final = "PAYMENTS_WORKER_CLAIM_FILE"
 _CLAIMS_MOUNT: Final = "/run/config/worker"
 _AUTHORITY: Final = ("database-ca", "/run/config/database-ca", "ca.crt")
 """Volume, place and file of the authority that has signed PostgreSQL's certificate."""
-_MOUNTS: Final = {WEBHOOK: "/run/secrets/webhook", SECRET_KEY: "/run/secrets/secret-keys"}
+_MOUNTS: Final = {
+    WEBHOOK: "/run/secrets/webhook",
+    SECRET_KEY: "/run/secrets/secret-keys",
+    SIGNING_KEY: "/run/secrets/webhook-signing-keys",
+}
 """Secrets that change while the pod runs, each in a volume of its own; the others are of one version for its life."""
 POD_SECURITY: Final = {
     "runAsNonRoot": True,
@@ -52,9 +57,11 @@ def plaintext_allowed(spec: Environment) -> list[str]:
     return [name for name, allowed in parts.items() if allowed]
 
 
-def secrets_of(use: str, *, replica: bool) -> tuple[str, ...]:
+def secrets_of(spec: Environment, use: str, *, replica: bool) -> tuple[str, ...]:
     """The secrets of a container of the revision."""
-    return (*SECRETS[use], REPLICA) if replica and use == names.API else SECRETS[use]
+    signs = spec.webhook_endpoints.signing_key_secret_ref is not None and use in {names.API, names.WORKER}
+    reads = replica and use == names.API
+    return (*SECRETS[use], *([REPLICA] if reads else []), *([SIGNING_KEY] if signs else []))
 
 
 def environment_variables(
@@ -76,12 +83,25 @@ def environment_variables(
         settings["PAYMENTS_ALLOW_PLAINTEXT"] = ",".join(allowed)
     if spec.allowed_origins:
         settings["ALLOWED_ORIGINS"] = ",".join(spec.allowed_origins)
+    settings |= _webhook_settings(spec)
     if spec.database.ca is not None:  # libpq's names; asyncpg reads the file anew at each connection
         settings |= {"PGSSLMODE": VERIFY, "PGSSLROOTCERT": "/".join(_AUTHORITY[1:])}
     for name in secrets:
         settings[f"{name}_FILE"] = f"{_MOUNTS.get(name, _CREDENTIALS_MOUNT)}/{name}"
     variables = [{"name": name, "value": value} for name, value in (settings | spec.api.config).items()]
     return list(overlay(variables, spec.api.env)) if spec.api.env else variables
+
+
+def _webhook_settings(spec: Environment) -> dict[str, str]:
+    """The settings of webhooks that the service sends; none where nothing is said of them."""
+    asked = spec.webhook_endpoints
+    if asked == WebhookEndpoints():
+        return {}
+    return {
+        "PAYMENTS_WEBHOOK_ALLOWED_NETWORKS": ",".join(asked.allowed_networks),
+        "PAYMENTS_WEBHOOK_ALLOW_HTTP": str(asked.allow_http).lower(),
+        "PAYMENTS_DELIVERY_RETENTION_DAYS": str(asked.retention_days),
+    }
 
 
 def pod_spec(
@@ -138,6 +158,9 @@ def _secret_volumes(owner: Owner, credentials: str, secrets: tuple[str, ...]) ->
         ("secret-keys", _MOUNTS[SECRET_KEY], names.secret_keys(owner.name)): (
             [SECRET_KEY] if SECRET_KEY in secrets else []
         ),
+        ("webhook-signing-keys", _MOUNTS[SIGNING_KEY], names.webhook_signing_keys(owner.name)): (
+            [SIGNING_KEY] if SIGNING_KEY in secrets else []
+        ),
     }
     return [
         (volume, path, {"secretName": secret, "defaultMode": 0o440, "items": [{"key": k, "path": k} for k in keys]})
@@ -152,7 +175,7 @@ def deployment(
     """The Deployment of a component, without replicas and owner, which are added when it is applied."""
     part = spec.api if component == names.API else spec.worker
     selector = owner.selector(component, revision)
-    secrets = secrets_of(component, replica=replica)
+    secrets = secrets_of(spec, component, replica=replica)
     env = environment_variables(owner, spec, revision=revision, secrets=secrets)
     container = _container(spec, component, revision, env)
     pod = pod_spec(owner, spec, credentials=credentials, secrets=secrets, container=container)
@@ -236,7 +259,7 @@ def _spread(selector: dict[str, str]) -> list[dict[str, Any]]:
 
 def job_pod(owner: Owner, spec: Environment, *, use: str, revision: str, credentials: str) -> Manifest:
     """The pod of the revision's Jobs of one use."""
-    secrets = secrets_of(use, replica=False)
+    secrets = secrets_of(spec, use, replica=False)
     env = environment_variables(owner, spec, revision=revision, secrets=secrets)
     container = {"name": names.JOB, "env": env} | _env_from(spec)
     pod = pod_spec(owner, spec, credentials=credentials, secrets=secrets, container=container)

@@ -42,6 +42,8 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]
 def revision_input(spec: Environment, *, credentials: str) -> dict[str, Any]:
     """The part of the input whose change is a release."""
     worker = {name: value for name, value in pruned(spec.worker).items() if name in {"resources", "podTemplate"}}
+    webhooks = pruned(spec.webhook_endpoints)
+    webhooks |= {"signingKeySecretRef": True} if webhooks.pop("signingKeySecretRef", None) else {}
     stripe = {name: value for name, value in pruned(spec.stripe).items() if name in {"mode", "apiBase"}}
     chosen = {
         "image": spec.image,
@@ -52,6 +54,7 @@ def revision_input(spec: Environment, *, credentials: str) -> dict[str, Any]:
         "worker": worker,
         "pods": pruned(spec.pods),
         "stripe": stripe,
+        "webhookEndpoints": webhooks,
         "allowPlaintext": plaintext_allowed(spec),
         "databaseAuthority": pruned(spec.database.ca) if spec.database.ca else None,
         "drainSeconds": pruned(spec.release).get("drainSeconds"),

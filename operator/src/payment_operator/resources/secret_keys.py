@@ -36,12 +36,12 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for chunk in text.split(",") for part in chunk.split()))
 
 
-def secret_key_problems(values: tuple[str, ...]) -> Iterator[str]:
-    """What the service would refuse, by places; no value is told."""
+def secret_key_problems(values: tuple[str, ...], *, name: str = SECRET_KEY) -> Iterator[str]:
+    """What the service would refuse of a setting, by places; no value is told."""
     if not values or len(values) > MAXIMUM_VALUES:
-        yield f"{SECRET_KEY} has {len(values)} values; it needs 1 to {MAXIMUM_VALUES}"
+        yield f"{name} has {len(values)} values; it needs 1 to {MAXIMUM_VALUES}"
     for place, value in enumerate(values, start=1):
-        which = f"{SECRET_KEY}, value {place} of {len(values)}," if len(values) > 1 else SECRET_KEY
+        which = f"{name}, value {place} of {len(values)}," if len(values) > 1 else name
         if len(value) < MINIMUM_CHARACTERS:
             yield f"{which} is shorter than {MINIMUM_CHARACTERS} characters; make a longer one: openssl rand -hex 32"
         elif len(set(value)) < MINIMUM_DISTINCT_CHARACTERS or value.startswith("development-only"):

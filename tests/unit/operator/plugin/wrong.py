@@ -42,6 +42,8 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("minimal.yaml", "spec.database", {}, "spec.database.urlSecretRef: is missing"),
     ("minimal.yaml", "spec.database.ca", {}, "needs configMap or secret, and not both"),
     ("minimal.yaml", "spec.database.ca", {"configMap": "a", "secret": "b"}, "needs configMap or secret, and not both"),
+    ("minimal.yaml", "spec.webhookEndpoints", {"allowedNetworks": ["10.0.0.0/8"]}, "signingKeySecretRef is missing"),
+    ("minimal.yaml", "spec.webhookEndpoints", {"allowHttp": True}, "signingKeySecretRef is missing"),
     ("minimal.yaml", "spec.allowedOrigins", ["https://a.example"] * 101, "100 are allowed"),
     ("minimal.yaml", "spec.api.config", {"LOG_LEVEL": 7}, "spec.api.config[LOG_LEVEL]: must be a string"),
     ("production.yaml", "spec.image", "app:1", "write image@sha256:..."),

@@ -79,6 +79,9 @@ CHECKS: Final[dict[str, Check | None]] = {
         lambda value, _: value["provider"] == "Managed" or "secretRef" in value
     ),
     "self.provider != 'Managed' || has(self.url)": lambda value, _: value["provider"] != "Managed" or "url" in value,
+    "has(self.signingKeySecretRef) || !(has(self.allowedNetworks) || self.allowHttp)": (
+        lambda value, _: "signingKeySecretRef" in value or not ("allowedNetworks" in value or value["allowHttp"])
+    ),
     "self.maxOverlapSeconds >= self.overlapSeconds": (
         lambda value, _: value["maxOverlapSeconds"] >= value["overlapSeconds"]
     ),
