@@ -123,7 +123,7 @@ def secret_key_problems(values: tuple[str, ...], *, name: str = "SECRET_KEY") ->
     if len(values) > MAXIMUM_SECRET_KEYS:
         yield (f"{name}: {len(values)} values, at most {MAXIMUM_SECRET_KEYS}; {_TELLS[name]} tells which may go")
     if len(set(values)) < len(values):
-        yield "SECRET_KEY: a value stands in it twice; remove one of them"
+        yield f"{name}: a value stands in it twice; remove one of them"
     for place, value in enumerate(values, start=1):
         which = f"value {place} of {len(values)}, separated by commas, " if len(values) > 1 else ""
         if len(value) < MINIMUM_SECRET_KEY_CHARACTERS:
@@ -232,12 +232,18 @@ def check_trusted_proxies(settings: Settings) -> Iterator[str]:
 
 
 def check_webhook_networks(settings: Settings) -> Iterator[str]:
-    """Each must be a network."""
+    """Each must be a network, of receivers and not of everybody."""
     for text in settings.deliveries.allowed_networks:
         try:
-            parse_network(text)
+            network = parse_network(text)
         except ValueError:
             yield f"PAYMENTS_WEBHOOK_ALLOWED_NETWORKS: {text!r} is not a network; write for example 10.96.0.0/12"
+            continue
+        if too_wide(network):
+            yield (
+                f"PAYMENTS_WEBHOOK_ALLOWED_NETWORKS: {text!r} holds everybody, and your own machines among them; name "
+                "the receivers' networks, for example 10.96.0.0/12; public addresses need no mention"
+            )
 
 
 def check_tracing(settings: Settings) -> Iterator[str]:

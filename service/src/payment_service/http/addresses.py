@@ -56,7 +56,7 @@ def parse_network(text: str) -> Network:
 
 
 def too_wide(network: Network) -> bool:
-    """Whether a network that is trusted would be anybody's, who then writes the address that is believed."""
+    """Whether a network is anybody's: who is trusted writes the address that is believed, or is sent webhooks."""
     if any(isinstance(wide, type(network)) and network.subnet_of(wide) for wide in _WIDE):  # type: ignore[arg-type]
         return False
     return network.prefixlen < _LEAST_BITS[network.version]
