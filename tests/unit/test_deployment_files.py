@@ -26,6 +26,7 @@ GIVEN = PASSWORDS | {
     "STRIPE_SECRET_KEY": "sk_test_51Nf8sKqLw02Mx",
     "STRIPE_WEBHOOK_SECRET": "whsec_q83Jd0LmZx71",
     "SECRET_KEY": "b0c4e1f79a2d4d6c8e3f5a7b9c1d2e4f60718293a4b5c6d7",
+    "WEBHOOK_SIGNING_KEY": "5d0e7a1c94b24f3f8a6b7c8d9e0f1a2b3c4d5e6f708192a3",
 }
 
 
@@ -74,6 +75,7 @@ def test_the_service_accepts_what_compose_gives_it() -> None:
         assert built.production, name
         assert built.redis_url.reveal() == "redis://valkey:6379/0", name
         assert "@postgres:5432/" in built.database.url.reveal(), name
+        assert bool(built.deliveries.signing_key) is (name in {"api", "worker"}), name
 
 
 def test_each_part_runs_a_command_of_ours_hardened() -> None:

@@ -122,9 +122,9 @@ def test_everything_goes_to_the_namespace_that_is_made() -> None:
 def test_the_secret_and_the_addresses_of_the_values_are_those_of_the_servers() -> None:
     values = yaml.safe_load((KIND / "values.yaml").read_text())
     secret = next(item for item in documents() if item["metadata"]["name"] == values["secrets"]["existingSecret"])
-    assert {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"} == set(
-        secret["stringData"]
-    )
+    given = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"}
+    assert set(secret["stringData"]) == given | {"WEBHOOK_SIGNING_KEY"}
+    assert values["webhookEndpoints"]["existingSecret"] == values["secrets"]["existingSecret"]
     services = {item["metadata"]["name"] for item in documents() if item["kind"] == "Service"}
     assert services == {"postgresql", "valkey", "simulator"}
     addresses = [values["config"]["stripeApiBase"], *secret["stringData"].values()]
