@@ -4,13 +4,14 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{- /* The keys of secrets.existingSecret that a container gets: no container has one that it does not use. The smoke
-       test makes an API key, for its round trip, in test mode only. Arguments: root, container (its name). */ -}}
+{{- /* The secrets that a container gets: no container has one that it does not use. The smoke test makes an API key, for
+       its round trip, in test mode only. Arguments: root, container (its name). */ -}}
 {{- define "lean-payments.secretKeys" -}}
 {{- $makesKey := eq .root.Values.config.stripeMode "test" | ternary (list "SECRET_KEY") list -}}
+{{- $signs := empty .root.Values.webhookEndpoints.existingSecret | ternary list (list "WEBHOOK_SIGNING_KEY") -}}
 {{- $keys := dict
-  "api" (list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "SECRET_KEY")
-  "worker" (list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY")
+  "api" (concat (list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "SECRET_KEY") $signs)
+  "worker" (concat (list "DATABASE_URL" "REDIS_URL" "STRIPE_SECRET_KEY") $signs)
   "migrate" (list "DATABASE_URL")
   "smoke" (concat (list "DATABASE_URL" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET") $makesKey)
   "backup" (list "DATABASE_URL")
@@ -64,6 +65,19 @@ capabilities: {drop: [ALL]}
 {{- toJson $settings -}}
 {{- end -}}
 
+{{- /* The settings of the webhooks that are sent, by the service's names; none without a key to sign with. */ -}}
+{{- define "lean-payments.webhookSettings" -}}
+{{- $settings := dict -}}
+{{- with .Values.webhookEndpoints -}}
+{{- if .existingSecret -}}
+{{- $_ := set $settings "PAYMENTS_DELIVERY_RETENTION_DAYS" (.retentionDays | int64 | toString) -}}
+{{- if .allowedNetworks -}}{{- $_ := set $settings "PAYMENTS_WEBHOOK_ALLOWED_NETWORKS" (join "," .allowedNetworks) -}}{{- end -}}
+{{- if .allowHttp -}}{{- $_ := set $settings "PAYMENTS_WEBHOOK_ALLOW_HTTP" "true" -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end -}}
+
 {{- /* The settings of a container. Arguments: root, container (its name). */ -}}
 {{- define "lean-payments.env" -}}
 {{- $keys := include "lean-payments.secretKeys" . | fromJsonArray -}}
@@ -87,6 +101,9 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- with .Values.config.trustedProxies }}
 - {name: PAYMENTS_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+{{- end }}
+{{- range $name, $value := include "lean-payments.webhookSettings" . | fromJson }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 {{- with include "lean-payments.databaseAuthority" (dict "root" . "what" "env") }}
 {{ trim . }}
@@ -112,32 +129,49 @@ capabilities: {drop: [ALL]}
 {{- include "lean-payments.databaseAuthority" (dict "root" .root "what" "mounts") }}
 {{- end -}}
 
+{{- /* Secrets that are not in secrets.existingSecret, as JSON: {name, key, path} by the setting. */ -}}
+{{- define "lean-payments.otherSecrets" -}}
+{{- $found := dict -}}
+{{- if .Values.database.cloudNativePG.enabled -}}
+{{- $_ := set $found "DATABASE_URL" (dict "name" (printf "%s-app" (include "lean-payments.cnpgCluster" .)) "key" "uri" "path" "DATABASE_URL") -}}
+{{- else if .Values.database.existingSecret -}}
+{{- $_ := set $found "DATABASE_URL" (dict "name" .Values.database.existingSecret "key" .Values.database.existingSecretKey "path" "DATABASE_URL") -}}
+{{- end -}}
+{{- with .Values.webhookEndpoints -}}
+{{- if .existingSecret -}}
+{{- $_ := set $found "WEBHOOK_SIGNING_KEY" (dict "name" .existingSecret "key" .existingSecretKey "path" "WEBHOOK_SIGNING_KEY") -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
 {{- /* The volume with the keys of one container. Arguments: root, container. */ -}}
 {{- define "lean-payments.secretVolume" -}}
 {{- $keys := include "lean-payments.secretKeys" . | fromJsonArray -}}
 - name: {{ .container }}-secrets
   {{- with .root }}
-  {{- $database := .Values.database.existingSecret }}
-  {{- $key := .Values.database.existingSecretKey }}
-  {{- if .Values.database.cloudNativePG.enabled }}
-  {{- $database = printf "%s-app" (include "lean-payments.cnpgCluster" .) }}
-  {{- $key = "uri" }}
-  {{- end }}
-  {{- if $database }}
+  {{- $elsewhere := include "lean-payments.otherSecrets" . | fromJson }}
+  {{- $shared := list }}
+  {{- range $keys }}{{ if not (hasKey $elsewhere .) }}{{ $shared = append $shared . }}{{ end }}{{ end }}
+  {{- if lt (len $shared) (len $keys) }}
   projected:
     defaultMode: 0440
     sources:
-      {{- if without $keys "DATABASE_URL" }}
+      {{- if $shared }}
       - secret:
           name: {{ .Values.secrets.existingSecret }}
           items:
-            {{- range without $keys "DATABASE_URL" }}
+            {{- range $shared }}
             - {key: {{ . }}, path: {{ . }}}
             {{- end }}
       {{- end }}
+      {{- range $keys }}
+      {{- with get $elsewhere . }}
       - secret:
-          name: {{ $database }}
-          items: [{key: {{ $key }}, path: DATABASE_URL}]
+          name: {{ .name }}
+          items: [{key: {{ .key }}, path: {{ .path }}}]
+      {{- end }}
+      {{- end }}
   {{- else }}
   secret:
     secretName: {{ .Values.secrets.existingSecret }}

@@ -41,6 +41,27 @@
 {{- toJson $problems -}}
 {{- end -}}
 
+{{- /* What is wrong with the webhooks that are sent, as a JSON list. */ -}}
+{{- define "lean-payments.webhookProblems" -}}
+{{- $problems := list -}}
+{{- $webhooks := .Values.webhookEndpoints -}}
+{{- range $name := list "allowedNetworks" "allowHttp" -}}
+{{- if and (index $webhooks $name) (not $webhooks.existingSecret) -}}
+{{- $problems = append $problems (printf "webhookEndpoints.%s is set, but without a key to sign with no webhooks are sent. Create one: kubectl -n %s create secret generic payments-webhooks --from-literal=WEBHOOK_SIGNING_KEY=\"$(openssl rand -hex 32)\", then set webhookEndpoints.existingSecret=payments-webhooks." $name $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- range include "lean-payments.tooWide" $webhooks.allowedNetworks | fromJsonArray -}}
+{{- $problems = append $problems (printf "webhookEndpoints.allowedNetworks: %s holds everybody, and your own machines among them. Name the receivers' networks, such as that of the cluster's Services; public addresses need no mention." .) -}}
+{{- end -}}
+{{- if and $webhooks.allowHttp .Values.networkPolicy.enabled (eq (toJson .Values.networkPolicy.webhookPorts) "[443]") -}}
+{{- $problems = append $problems "webhookEndpoints.allowHttp: the NetworkPolicy lets webhooks out to port 443 alone; add the receivers' port, for example networkPolicy.webhookPorts={80,443}." -}}
+{{- end -}}
+{{- if and .Values.operator.enabled (dig "webhookEndpoints" "" .Values.operator.spec) -}}
+{{- $problems = append $problems "operator.spec.webhookEndpoints: the NetworkPolicy would not know of it; set webhookEndpoints, which has the same fields." -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
 {{- /* Collects every mistake and fails once, each message with its fix. */ -}}
 {{- define "lean-payments.validate" -}}
 {{- $problems := list -}}
@@ -66,22 +87,18 @@
 {{- range .Values.extraEnv -}}
 {{- if eq .name "PAYMENTS_STRIPE_MODE" -}}
 {{- $problems = append $problems "extraEnv holds PAYMENTS_STRIPE_MODE, which the chart sets: what live mode asks for would not be checked. Set config.stripeMode." -}}
+{{- else if has .name (list "WEBHOOK_SIGNING_KEY" "WEBHOOK_SIGNING_KEY_FILE") -}}
+{{- $problems = append $problems (printf "extraEnv holds %s, and every container would get it: set webhookEndpoints.existingSecret to the Secret's name, and only API and worker do." .name) -}}
+{{- else if has .name (list "PAYMENTS_WEBHOOK_ALLOWED_NETWORKS" "PAYMENTS_WEBHOOK_ALLOW_HTTP") -}}
+{{- $problems = append $problems (printf "extraEnv holds %s, and the NetworkPolicy would not know of it: set webhookEndpoints.allowedNetworks, or allowHttp." .name) -}}
 {{- end -}}
 {{- end -}}
+{{- $problems = concat $problems (include "lean-payments.webhookProblems" . | fromJsonArray) -}}
 {{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not (compact .Values.config.trustedProxies)) -}}
 {{- $problems = append $problems "config.trustedProxies is empty: without it every client counts as the proxy's address, and one can use up the limits of all. Set it to the networks that the proxy's requests come from: the pod network for a controller in the cluster (nginx, traefik, Envoy, Contour), the subnets of the load balancer for ALB and others outside of it; docs/operations/install.md tells how to find them." -}}
 {{- end -}}
-{{- range compact .Values.config.trustedProxies -}}
-{{- $bits := regexFind "/[0-9]+$" . | trimPrefix "/" | default "128" | atoi -}}
-{{- $least := contains ":" . | ternary 24 12 -}}
-{{- if regexMatch "^(10|127)[.]" . -}}{{- $least = 8 -}}
-{{- else if regexMatch "^100[.](6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])[.]" . -}}{{- $least = 10 -}}
-{{- else if regexMatch "^[fF]([cCdD]|[eE][89abAB])[0-9a-fA-F]{2}:" . -}}{{- $least = 7 -}}
-{{- else if regexMatch "^(0*:)*(:|0:)*[fF]{4}:" . -}}{{- $least = 108 -}}{{- /* IPv4 in IPv6 */ -}}
-{{- end -}}
-{{- if lt $bits $least -}}
+{{- range include "lean-payments.tooWide" .Values.config.trustedProxies | fromJsonArray -}}
 {{- $problems = append $problems (printf "config.trustedProxies: %s trusts everybody, and whoever is trusted chooses the address that limits count. Name the proxy's own networks, such as the pod network for a controller in the cluster; docs/operations/install.md tells how to find them." .) -}}
-{{- end -}}
 {{- end -}}
 {{- if not .Values.secrets.existingSecret -}}
 {{- $problems = append $problems (printf "secrets.existingSecret is empty. Create the Secret: kubectl -n %s create secret generic lean-payments --from-literal=DATABASE_URL=… --from-literal=REDIS_URL=… --from-literal=STRIPE_SECRET_KEY=… --from-literal=STRIPE_WEBHOOK_SECRET=… --from-literal=SECRET_KEY=\"$(openssl rand -hex 32)\", then set secrets.existingSecret=lean-payments." .Release.Namespace) -}}

@@ -33,6 +33,7 @@ Operating it: [docs/operations](../docs/operations). Alerts: [docs/runbooks](../
 |---|---|---|
 """
 _KEY: Final = re.compile(r"^( *)([A-Za-z]+):")
+_NETWORK: Final = "^[0-9a-fA-F.:]+(/[0-9]{1,3})?$"
 _POD_FIELDS: Final = {
     name: {"type": kind}
     for name, kind in {
@@ -55,6 +56,10 @@ _RULES: Final[dict[str, dict[str, Any]]] = {
     "config.stripeMode": {"enum": ["test", "live"]},
     "config.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]},
     "config.allowPlaintext": {"items": {"enum": ["database", "redis"]}, "uniqueItems": True},
+    "webhookEndpoints.allowedNetworks": {"items": {"type": "string", "pattern": _NETWORK}},
+    "webhookEndpoints.retentionDays": {"minimum": 1, "maximum": 3650},
+    "networkPolicy.ownNetworks": {"items": {"type": "string", "pattern": _NETWORK}},
+    "networkPolicy.webhookPorts": {"items": {"type": "integer", "minimum": 1, "maximum": 65535}, "minItems": 1},
     "externalSecret.storeKind": {"enum": ["SecretStore", "ClusterSecretStore"]},
     "certificate.issuerKind": {"enum": ["Issuer", "ClusterIssuer"]},
     "pods.userIds": {"enum": ["Fixed", "Platform"]},

@@ -320,6 +320,27 @@ def test_every_panel_of_the_dashboard_asks_for_metrics_of_the_contract_in_valid_
     assert [name for name in sorted(used) if re.sub("_(bucket|count|sum)$", "", name) not in contract] == []
 
 
+@pytest.mark.parametrize("mode", ["operator.enabled=false", "operator.enabled=true"])
+def test_webhooks_that_are_sent_are_watched_in_both_modes(mode: str) -> None:
+    values = f"secrets.existingSecret=s,config.stripeMode=test,webhookEndpoints.existingSecret=hooks,{mode}"
+    more = "monitoring.rules.enabled=true,monitoring.dashboard.enabled=true"
+    manifests = render("--set", values, "--set", more)
+    (rule,) = [manifest for manifest in manifests if manifest["kind"] == "PrometheusRule"]
+    alerts = {entry["alert"]: entry["expr"] for entry in rule["spec"]["groups"][0]["rules"]}
+    assert {"PaymentsWebhooksUndelivered", "PaymentsWebhookEndpointFailing"} <= set(alerts)
+    assert "s|hooks" in alerts["PaymentsSecretTooOld"]
+    (board,) = [manifest["data"]["lean-payments.json"] for manifest in manifests if "data" in manifest]
+    sent = set(re.findall(r"payments_(?:webhook|feed)_[a-z_]+", (ROOT / "docs" / "contracts.md").read_text()))
+    assert len(sent) >= 6
+    assert [name for name in sorted(sent) if name not in board] == []
+
+
+def test_the_panels_of_the_dashboard_lie_beside_each_other() -> None:
+    panels = json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
+    assert len({panel["id"] for panel in panels}) == len(set(places)) == len(panels)
+
+
 def test_without_an_operator_nothing_is_said_about_one() -> None:
     values = "secrets.existingSecret=s,monitoring.rules.enabled=true,operator.enabled=false"
     (rule,) = [manifest for manifest in render("--set", values) if manifest["kind"] == "PrometheusRule"]

@@ -37,6 +37,7 @@ EVERYTHING: Final[dict[str, Any]] = {
         "datadog": {"enabled": True},
     },
     "database": {"existingSecret": "a", "ca": {"configMap": "a"}},
+    "webhookEndpoints": {"existingSecret": "a"},
     "backup": {"enabled": True, "objectStorage": {"path": "a", "configSecret": "a"}},
 }
 """A release with what can be switched on at once."""
@@ -74,6 +75,9 @@ OTHERS: Final[dict[str, Any]] = {
     "fullnameOverride": "shop",
     "nameOverride": "shop",
     "networkPolicy.redisPorts": [6380],
+    "networkPolicy.webhookPorts": [8443],
+    "networkPolicy.ownNetworks": ["34.118.224.0/20"],
+    "webhookEndpoints.allowedNetworks": ["10.96.0.0/12"],
     "monitoring.rules.disabled": [ALERT],
     "extraObjects": [{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x"}}],
     "config.allowedOrigins": ["https://shop.example.com"],

@@ -245,6 +245,7 @@ CLASHES = {
     "secrets.existingSecret": "Secret pay-lean-payments-secret-keys",
     "secrets.migrationSecret": "Secret pay-lean-payments-migration",
     "database.existingSecret": "Secret pay-lean-payments-database-roles",
+    "webhookEndpoints.existingSecret": "Secret pay-lean-payments-webhook-signing-keys",
     "database.ca.secret": "Secret pay-lean-payments-webhook-secrets",
     "database.ca.configMap": "ConfigMap pay-lean-payments-worker",
     "database.cloudNativePG.backup.credentialsSecret": "Secret pay-lean-payments-credentials-0123456789",

@@ -6,6 +6,7 @@ A new container, or a new key for one, is refused here until it is listed with w
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,9 +21,10 @@ from payment_operator.resources.pods import manifests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STRIPE, WEBHOOK, DATABASE, OWNERS = (
+STRIPE, WEBHOOK, SIGNING, DATABASE, OWNERS = (
     "STRIPE_SECRET_KEY",
     "STRIPE_WEBHOOK_SECRET",
+    "WEBHOOK_SIGNING_KEY",
     "DATABASE_URL",
     "DATABASE_MIGRATION_URL",
 )
@@ -34,6 +36,8 @@ WHOLE: Final = "every key"
 CHART: Final[dict[str, set[str]]] = {
     "api": {DATABASE, "REDIS_URL", STRIPE, WEBHOOK, "SECRET_KEY"},
     "worker": {DATABASE, "REDIS_URL", STRIPE},
+    "api that signs webhooks": {DATABASE, "REDIS_URL", STRIPE, WEBHOOK, "SECRET_KEY", SIGNING},
+    "worker that signs webhooks": {DATABASE, "REDIS_URL", STRIPE, SIGNING},
     "migrate": {DATABASE},
     "migrate as the owner": {DATABASE, OWNERS},
     "smoke": {DATABASE, STRIPE, WEBHOOK},
@@ -46,8 +50,11 @@ CHART: Final[dict[str, set[str]]] = {
     "operator": set(),
 }
 OPERATOR: Final[dict[str, set[str]]] = {
-    "api": {DATABASE, "REDIS_URL", STRIPE, WEBHOOK, "SECRET_KEY", "PAYMENTS_ADMIN_TOKEN", "DATABASE_REPLICA_URL"},
-    "worker": {DATABASE, "REDIS_URL", STRIPE, "PAYMENTS_ADMIN_TOKEN"},
+    "api": {
+        *(DATABASE, "DATABASE_REPLICA_URL", "REDIS_URL", STRIPE, WEBHOOK, SIGNING),
+        *("SECRET_KEY", "PAYMENTS_ADMIN_TOKEN"),
+    },
+    "worker": {DATABASE, "REDIS_URL", STRIPE, SIGNING, "PAYMENTS_ADMIN_TOKEN"},
     "plan": {DATABASE, OWNERS},
     "expand": {DATABASE, OWNERS},
     "contract": {DATABASE, OWNERS},
@@ -58,11 +65,13 @@ BACKUPS: Final = ("--set", f"backup.enabled=true,backup.image=postgres@sha256:{'
 CLAIM: Final = (*BACKUPS, "--set", "backup.existingClaim=dumps")
 OPERATED: Final = ("--set", f"operator.enabled=true,operator.image.digest=sha256:{'2' * 64}")
 OWNER_ROLE: Final = ("--set", "secrets.migrationSecret=owner")
+HOOKS: Final = ("--set", "webhookEndpoints.existingSecret=hooks,webhookEndpoints.existingSecretKey=signing.key")
 SETS: Final = {
     "defaults": SECRET,
     "backups of a claim": (*SECRET, *CLAIM),
     "backups with the operator": (*SECRET, *CLAIM, *OWNER_ROLE, *OPERATED),
     "an authority's Secret": (*SECRET, *CLAIM, *OWNER_ROLE, "--set", "database.ca.secret=db-ca"),
+    "webhook endpoints": (*SECRET, *CLAIM, *OWNER_ROLE, *HOOKS, "--set", "migrations.mode=initContainer"),
     "another database's Secret": (*SECRET, *CLAIM, "--set", "database.existingSecret=db-app"),
     **{path.stem: ("--values", str(path)) for path in CASES},
 }
@@ -107,8 +116,15 @@ def containers(pod: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from pod.get(kind, [])
 
 
-def listed(container: dict[str, Any], *, owner_role: bool) -> set[str]:
+def signs(case: str) -> bool:
+    """Whether the values name a key to sign webhooks with."""
+    return any("webhookEndpoints" in (Path(text).read_text() if "/" in text else text) for text in SETS[case])
+
+
+def listed(container: dict[str, Any], *, owner_role: bool, signing: bool) -> set[str]:
     name = container["name"]
+    if signing and f"{name} that signs webhooks" in CHART:
+        return CHART[f"{name} that signs webhooks"]
     if owner_role and f"{name} as the owner" in CHART:
         return CHART[f"{name} as the owner"]
     mode = next((entry["value"] for entry in container.get("env", []) if entry["name"] == MODE), "")
@@ -124,7 +140,8 @@ def test_each_container_of_the_chart_reaches_what_is_listed_and_no_more(case: st
         owner_role = "owner" in str(pod.get("volumes"))
         for container in containers(pod):
             found = reached(pod, container)
-            assert found - {AUTHORITY} == listed(container, owner_role=owner_role), container["name"]
+            expected = listed(container, owner_role=owner_role, signing=signs(case))
+            assert found - {AUTHORITY} == expected, container["name"]
             assert AUTHORITY not in found or found & {DATABASE, OWNERS}
 
 
@@ -175,7 +192,8 @@ def test_no_image_of_others_reaches_a_key_to_stripe(case: str) -> None:
 
 def operator_pods(ca: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Return the pods that the operator makes, by what they do."""
-    asked = spec(database=SPEC["database"] | ({"ca": ca} if ca else {}))
+    hooks = {"signingKeySecretRef": {"name": "hooks", "key": "signing.key"}}
+    asked = spec(database=SPEC["database"] | ({"ca": ca} if ca else {}), webhookEndpoints=hooks)
     made = manifests(OWNER, asked, revision="cafecafe", credentials="0123456789", replica=True)
     found = {name: made[name]["spec"]["template"]["spec"] for name in ("api", "worker")}
     run: dict[str, Any] = {"revision": "cafecafe", "run": 1}

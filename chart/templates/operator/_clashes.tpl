@@ -5,7 +5,7 @@
 {{- if .Values.operator.enabled -}}
 {{- $environment := include "lean-payments.fullname" . -}}
 {{- $own := dict
-  "Secret" "(webhook-secrets|secret-keys|migration|database-roles|credentials-[0-9a-f]{10})"
+  "Secret" "(webhook-secrets|webhook-signing-keys|secret-keys|migration|database-roles|credentials-[0-9a-f]{10})"
   "ConfigMap" "worker"
   "Service" "(api|api-preview|metrics)"
   "HorizontalPodAutoscaler" "(api|worker)"
@@ -17,6 +17,7 @@
   (list "secrets.existingSecret" "Secret" .Values.secrets.existingSecret)
   (list "secrets.migrationSecret" "Secret" .Values.secrets.migrationSecret)
   (list "database.existingSecret" "Secret" .Values.database.existingSecret)
+  (list "webhookEndpoints.existingSecret" "Secret" .Values.webhookEndpoints.existingSecret)
   (list "database.ca.secret" "Secret" .Values.database.ca.secret)
   (list "database.ca.configMap" "ConfigMap" .Values.database.ca.configMap)
   (list "database.cloudNativePG.backup.credentialsSecret" "Secret" .Values.database.cloudNativePG.backup.credentialsSecret)
