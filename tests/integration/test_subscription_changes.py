@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.servers.changing import agreed, at_stripe, change, charged, give_card, ordered, preview, subscribed
 from tests.servers.proration import Ordered, due
 from tests.servers.stack import OTHER_PRICE, PRICE
 
@@ -13,52 +14,9 @@ from payment_service.storage.tables import audit_log, outbox
 from stripe_simulator.faults import Fault
 
 if TYPE_CHECKING:
-    import httpx
     from tests.servers.stack import Stack
 
 BASIC, PRO = Ordered(unit=900, quantity=1), Ordered(unit=2900, quantity=1)
-
-
-async def subscribed(stack: Stack, *, card: str = "pm_card_visa", **more: Any) -> dict[str, Any]:
-    """Make a subscription to the smaller price, a third of whose period is over."""
-    answer = await stack.create(email="ada@example.com", price_id=OTHER_PRICE, payment_method_id=card, **more)
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    held = at_stripe(stack, made)["items"]["data"][0]
-    stack.clock.advance((held["current_period_end"] - held["current_period_start"]) / 3)
-    return made
-
-
-def at_stripe(stack: Stack, made: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = stack.simulator.state.get("subscription", made["stripe_subscription_id"])
-    return found
-
-
-def ordered(stack: Stack, made: dict[str, Any]) -> tuple[str, int]:
-    (item,) = at_stripe(stack, made)["items"]["data"]
-    return item["price"]["id"], item["quantity"]
-
-
-async def preview(stack: Stack, made: dict[str, Any], **body: Any) -> dict[str, Any]:
-    answer = await stack.client.post(f"/api/v1/subscriptions/{made['id']}/preview", json=body)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-async def change(stack: Stack, made: dict[str, Any], *, key: str = "", **body: Any) -> httpx.Response:
-    headers = {"Idempotency-Key": key} if key else None
-    return await stack.client.patch(f"/api/v1/subscriptions/{made['id']}", json=body, headers=headers)
-
-
-def charged(stack: Stack) -> list[int]:
-    return [charge["amount"] for charge in stack.charges()]
-
-
-async def give_card(stack: Stack, made: dict[str, Any], card: str) -> None:
-    """Let the subscription be paid with another card from now on."""
-    method = stack.simulator.routes.methods.attach(card, made["stripe_customer_id"])
-    at_stripe(stack, made)["default_payment_method"] = method["id"]
 
 
 async def test_what_was_previewed_is_charged_once_and_recorded(stack: Stack) -> None:
@@ -226,15 +184,6 @@ async def test_a_change_and_a_cancellation_at_once_end_canceled(stack: Stack) ->
     assert changing.status_code in {200, 409}, changing.text
     assert at_stripe(stack, made)["status"] == "canceled"
     await agreed(stack, made)
-
-
-async def agreed(stack: Stack, made: dict[str, Any]) -> None:
-    async def same() -> bool:
-        read = (await stack.client.get(f"/api/v1/subscriptions/{made['id']}")).json()
-        shown = (read["price_id"], read["quantity"], read["status"])
-        return bool(shown == (*ordered(stack, made), at_stripe(stack, made)["status"]))
-
-    await stack.until(same)
 
 
 async def test_a_change_whose_answer_was_lost_is_made_once(stack: Stack) -> None:

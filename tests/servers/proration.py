@@ -2,7 +2,8 @@
 
 docs.stripe.com/billing/subscriptions/prorations: whoever changes a subscription gets the unused part of the former
 price back and pays the new one for the rest of the period, both by the second; docs.stripe.com/billing/subscriptions/
-change: another interval begins a period of its own, paid in full.
+change: another interval begins a period of its own, paid in full. In a trial nothing is owed
+(docs.stripe.com/billing/subscriptions/trials): its end begins the first period, which is paid in full.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from typing import Literal
+
+Trial = Literal["none", "runs", "moves", "ends"]
+"""Whether a trial runs when the change is made, and what the change does with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +50,12 @@ def share(amount: int, *, left: int, whole: int) -> int:
         return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
-def due(before: Ordered, after: Ordered, *, left: int, whole: int, behavior: str) -> Due:
-    """Return what a change comes to with so many seconds left of the period."""
+def due(before: Ordered, after: Ordered, *, left: int, whole: int, behavior: str, trial: Trial = "none") -> Due:
+    """Return what a change comes to with so many seconds left of the period, or in a trial."""
+    if trial == "ends":
+        return Due(now=after.cost, parts=[], following=None)
+    if trial != "none":
+        return Due(now=None, parts=[], following=after.cost)
     restarts = before.interval != after.interval
     parts: list[int] = []
     if behavior != "none" and (before.unit, before.quantity, before.interval) != (

@@ -92,6 +92,24 @@ SCENARIOS = {
             subscription="active",
             charges=[AMOUNT, 2 * AMOUNT],
         ),
+        Scenario(
+            name="update",
+            first=CARD,
+            call="change",
+            body={"metadata": {"team": "a"}, "cancel_at_period_end": True},
+            status=200,
+            subscription="active",
+            charges=[AMOUNT],
+        ),
+        Scenario(
+            name="trial end",
+            first=CARD | {"trial_days": 14},
+            call="change",
+            body={"trial_end": "now", "quantity": 2},
+            status=200,
+            subscription="active",
+            charges=[2 * AMOUNT],
+        ),
         *(
             Scenario(
                 name=call,

@@ -22,7 +22,7 @@ from payment_service.payments.declines import Declines
 from payment_service.payments.limits import CreationLimits
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.reads import StripeReads
-from payment_service.subscriptions import cancellation, change, creation_state
+from payment_service.subscriptions import cancellation, change, creation_state, update
 from payment_service.subscriptions.changing import SubscriptionChanges
 from payment_service.subscriptions.creation import SubscriptionCreation
 from payment_service.subscriptions.creation_outcomes import CreationOutcomes
@@ -74,7 +74,7 @@ def build_billing(
     catalog = Catalog(database, gateway, stripe_prices=stripe_prices, reads=reads, clock=clock, livemode=livemode)
     declines, limits = _limits(settings, limiter)
     placement = Placement(selection, clock=clock, livemode=livemode)
-    recorder, seals = Recorder(database, gateway, clock=clock), Seals(settings.secret_key)
+    recorder = Recorder(database, gateway, clock=clock)
     creating = SubscriptionCreation(
         database,
         gateway,
@@ -88,7 +88,7 @@ def build_billing(
     handlers = (
         driver(creation_state.KIND, creating.handle)
         | driver(cancellation.KIND, cancellation.SubscriptionCancellation(gateway, recorder, steps).handle)
-        | driver(change.KIND, change.SubscriptionChange(gateway, recorder, steps, seals=seals).handle)
+        | _of_changes(gateway, recorder, steps, settings=settings)
         | driver(CREATE_CUSTOMER, CustomerCreationStep(customers, steps, clock=clock, livemode=livemode).handle)
         | _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
     )
@@ -115,6 +115,13 @@ def _selection(
     reads, livemode = StripeReads(limiter, settings.callers), settings.stripe.livemode
     history = History(database, gateway, clock=clock)
     return reads, Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
+
+
+def _of_changes(gateway: StripeGateway, recorder: Recorder, steps: Steps, *, settings: Settings) -> dict[str, Handler]:
+    """Return what drives the operations that change subscriptions."""
+    changing = change.SubscriptionChange(gateway, recorder, steps, seals=Seals(settings.secret_key))
+    updating = update.SubscriptionUpdate(gateway, recorder, steps)
+    return driver(change.KIND, changing.handle) | driver(update.KIND, updating.handle)
 
 
 def _changing(

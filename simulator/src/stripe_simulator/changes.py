@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from stripe_simulator import item_changes
 from stripe_simulator.errors import invalid
 from stripe_simulator.forms import flag
-from stripe_simulator.items import announce_invoice, check_currency, period_lines, wanted_items
+from stripe_simulator.items import announce_invoice, check_currency, wanted_items
 from stripe_simulator.parameters import change, choice, integer, listed, nested
 from stripe_simulator.pending_updates import PendingUpdates
-from stripe_simulator.periods import period_end
 from stripe_simulator.subscriptions import set_options
 
 if TYPE_CHECKING:
     from stripe_simulator.coupons import Coupons
     from stripe_simulator.events import Events
     from stripe_simulator.invoices import Invoices
-    from stripe_simulator.items import Wanted
     from stripe_simulator.payment_methods import PaymentMethods
     from stripe_simulator.state import State
 
@@ -48,19 +46,20 @@ class Changes:
             self.pending.check(subscription, params)
         choice(params, "proration_behavior", item_changes.PRORATIONS, default="create_prorations")
         current = subscription["items"]["data"]
-        wanted = wanted_items(self._state, listed(params, "items"), current=current) if params.get("items") else []
-        check_currency(self._state, subscription["customer"], wanted, current=subscription)
         coupons = self._coupons.check(params)
-        if waits and wanted and self._wait(subscription, wanted, params):
+        plan = None
+        if params.get("items") or params.get("trial_end"):
+            wanted = wanted_items(self._state, listed(params, "items"), current=current)
+            check_currency(self._state, subscription["customer"], wanted, current=subscription)
+            plan = item_changes.plan_items(self._state, subscription, wanted, params)
+        if plan is not None and plan.at_once and waits:
+            self._wait(subscription, plan)
             return
         previous = self._settings(subscription, params)
         set_options(subscription, params)
         self._cancellation(subscription, params, previous)
         self._discounts(subscription, params, coupons)
-        due = self._trial(subscription, params, previous)
-        if wanted:
-            previous["items"] = {"data": [dict(item) for item in current]}
-            due = self._items(subscription, wanted, params) or due
+        due = plan is not None and self._take(subscription, plan, previous)
         self._state.touch(subscription)
         if due:
             previous["latest_invoice"] = subscription["latest_invoice"]
@@ -118,43 +117,21 @@ class Changes:
                 for coupon in coupons
             ]
 
-    def _trial(self, subscription: dict[str, Any], params: dict[str, Any], previous: dict[str, Any]) -> bool:
-        """Move the end of a trial; `now` ends it and bills (docs.stripe.com/billing/subscriptions/trials)."""
-        if not params.get("trial_end"):
-            return False
-        now, data = self._state.now, subscription["items"]["data"]
-        ending = bool(params["trial_end"] == "now")
-        if ending and subscription["status"] != "trialing":
-            return False
-        end = now if ending else integer(params, "trial_end", least=now)
-        assert end is not None
-        previous |= {"trial_end": subscription["trial_end"], "status": subscription["status"]}
-        subscription |= {"trial_end": end, "billing_cycle_anchor": end, "status": "active" if ending else "trialing"}
-        subscription["trial_start"] = subscription["trial_start"] or now
-        for item in data:
-            item["current_period_start"] = now if ending else item["current_period_start"]
-            item["current_period_end"] = period_end(now, item["price"]["recurring"]) if ending else end
-            self._state.touch(item)
-        if ending:
-            self._state.hidden(subscription)["pending_lines"] += period_lines(self._state, data)
-        return ending
-
-    def _items(self, subscription: dict[str, Any], wanted: list[Wanted], params: dict[str, Any]) -> bool:
-        """Change the items; return whether what is owed is to be invoiced at once."""
-        plan = item_changes.plan_items(self._state, subscription, wanted, params)
+    def _take(self, subscription: dict[str, Any], plan: item_changes.Plan, previous: dict[str, Any]) -> bool:
+        """Change items and trial; return whether what is owed is to be invoiced at once."""
+        previous["items"] = {"data": [dict(item) for item in subscription["items"]["data"]]}
+        if plan.trial_end is not None:
+            previous |= {"trial_end": subscription["trial_end"], "status": subscription["status"]}
         hidden = self._state.hidden(subscription)
         self.pending.drop(subscription)
-        item_changes.take(self._state, subscription, plan.items)
+        item_changes.take(self._state, subscription, plan.items, trial_end=plan.trial_end)
         hidden["pending_lines"] = [*hidden["pending_lines"], *plan.lines]
         return plan.at_once
 
-    def _wait(self, subscription: dict[str, Any], wanted: list[Wanted], params: dict[str, Any]) -> bool:
-        """Let a change of the items wait for its payment; False: nothing of it is to be paid at once."""
-        plan = item_changes.plan_items(self._state, subscription, wanted, params)
-        if not plan.at_once:
-            return False
-        self.pending.charge(subscription, plan.items, [*self._state.hidden(subscription)["pending_lines"], *plan.lines])
-        return True
+    def _wait(self, subscription: dict[str, Any], plan: item_changes.Plan) -> None:
+        """Let a change wait for its payment."""
+        waiting = self._state.hidden(subscription)["pending_lines"]
+        self.pending.charge(subscription, plan._replace(lines=[*waiting, *plan.lines]))
 
     def _invoice(self, subscription: dict[str, Any]) -> None:
         hidden = self._state.hidden(subscription)

@@ -1,4 +1,4 @@
-"""What a change of a subscription's items makes: prorations, a new period, an invoice.
+"""What a change of a subscription's items or trial makes: prorations, a new period, an invoice.
 
 docs.stripe.com/billing/subscriptions/prorations. A preview and the change itself are worked out by the same code.
 """
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 PRORATIONS: Final = {"create_prorations", "always_invoice", "none"}
 
 
+MAXIMUM_TRIAL_SECONDS: Final = 730 * 86400
+"""docs.stripe.com/api/subscriptions/update#update_subscription-trial_end: two years from `billing_cycle_anchor`."""
+
+
 class Plan(NamedTuple):
     """What a change comes to."""
 
@@ -29,22 +33,25 @@ class Plan(NamedTuple):
     """Prorations, and the new period where one begins at once."""
     at_once: bool
     """Whether the lines are invoiced at once, with what waited for the next invoice."""
+    trial_end: int | None = None
+    """When the trial is to end, or has ended; None: nothing is said of it."""
 
 
 def plan_items(state: State, subscription: dict[str, Any], wanted: list[Wanted], params: dict[str, Any]) -> Plan:
     """Work out a change; nothing is stored.
 
-    Another interval begins a new period at once and is invoiced at once (docs.stripe.com/billing/subscriptions/change).
-    In a trial nothing is owed.
+    Another interval begins a new period at once and is invoiced at once (docs.stripe.com/billing/subscriptions/change),
+    and so does the end of a trial. In a trial nothing is owed.
     """
     behaviour = choice(params, "proration_behavior", PRORATIONS, default="create_prorations")
-    moment = integer(params, "proration_date", default=state.now) or 0
     data = subscription["items"]["data"]
-    start, end = data[0]["current_period_start"], data[0]["current_period_end"]
-    if not start <= moment <= end:
-        raise invalid("Cannot specify a proration date outside of the current period.", param="proration_date")
+    moment = _proration_date(state, data[0], params)
+    trial = _trial(state, subscription, params)
     free = subscription["status"] == "trialing"
-    restarts = not free and _interval(data[0]["price"]) != _interval(next(w for w in wanted if not w.deleted).price)
+    given = trial is not None and trial > state.now
+    settled = behaviour != "none" and not free
+    restarts = _restarts(subscription, wanted, ends=trial is not None and not given, given=given)
+    start, end = data[0]["current_period_start"], data[0]["current_period_end"]
     by_id = {item["id"]: item for item in data}
     items: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
@@ -53,19 +60,53 @@ def plan_items(state: State, subscription: dict[str, Any], wanted: list[Wanted],
         made = old or made_item(state, want, subscription=subscription["id"], start=start, end=end)
         item = made | {"price": want.price, "quantity": want.quantity, "metadata": want.metadata}
         same = old is not None and (old["price"]["id"], old["quantity"]) == (want.price["id"], want.quantity)
-        if not free and behaviour != "none" and (restarts or want.deleted or not same):
+        if settled and (restarts or given or want.deleted or not same):
             lines += credit_line(state, old, moment=moment) if old else []
-            lines += [] if restarts or want.deleted else charge_line(state, item, moment=moment)
+            lines += [] if restarts or given or want.deleted else charge_line(state, item, moment=moment)
         if restarts:
             item |= {"current_period_start": state.now, "current_period_end": _end(state.now, want.price)}
+        elif given:
+            item |= {"current_period_end": trial} | ({} if free else {"current_period_start": state.now})
         items += [] if want.deleted else [item]
     if restarts:
         lines += period_lines(state, items)
-    return Plan(items, lines, restarts or (behaviour == "always_invoice" and bool(lines)))
+    return Plan(items, lines, restarts or (behaviour == "always_invoice" and bool(lines)), trial)
 
 
-def take(state: State, subscription: dict[str, Any], items: list[dict[str, Any]]) -> None:
-    """Let a subscription have these items; another interval has begun a new period."""
+def _proration_date(state: State, item: dict[str, Any], params: dict[str, Any]) -> int:
+    moment = integer(params, "proration_date", default=state.now) or 0
+    if not item["current_period_start"] <= moment <= item["current_period_end"]:
+        raise invalid("Cannot specify a proration date outside of the current period.", param="proration_date")
+    return moment
+
+
+def _trial(state: State, subscription: dict[str, Any], params: dict[str, Any]) -> int | None:
+    """Return when a trial is to end (docs.stripe.com/billing/subscriptions/trials); None: nothing changes."""
+    wanted = params.get("trial_end")
+    if not wanted or (wanted == "now" and subscription["status"] != "trialing"):
+        return None
+    if wanted == "now":
+        return state.now
+    moment = integer(params, "trial_end")
+    if moment is not None and moment <= state.now:
+        raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", param="trial_end")
+    if moment is not None and moment > subscription["billing_cycle_anchor"] + MAXIMUM_TRIAL_SECONDS:
+        raise invalid("Invalid timestamp: can be no more than two years in the future.", param="trial_end")
+    return moment
+
+
+def _restarts(subscription: dict[str, Any], wanted: list[Wanted], *, ends: bool, given: bool) -> bool:
+    """Tell whether a new period begins at once: a trial ends, or the interval is another one and no trial runs."""
+    if ends or given or subscription["status"] == "trialing":
+        return ends
+    price = next(want for want in wanted if not want.deleted).price
+    return _interval(subscription["items"]["data"][0]["price"]) != _interval(price)
+
+
+def take(
+    state: State, subscription: dict[str, Any], items: list[dict[str, Any]], *, trial_end: int | None = None
+) -> None:
+    """Let a subscription have these items and this end of its trial; another interval has begun a new period."""
     former = subscription["items"]["data"][0]["current_period_start"]
     taken = []
     for item in items:
@@ -78,6 +119,15 @@ def take(state: State, subscription: dict[str, Any], items: list[dict[str, Any]]
         taken.append(stored)
     if taken[0]["current_period_start"] != former:
         subscription["billing_cycle_anchor"] = taken[0]["current_period_start"]
+    if trial_end is not None:
+        runs = taken[0]["current_period_end"] == trial_end
+        subscription |= {
+            "billing_cycle_anchor": trial_end,
+            "status": "trialing" if runs else "active",
+            "trial_end": trial_end,
+            "trial_start": subscription["trial_start"] or state.now,
+        }
+        state.hidden(subscription)["told_trial_end"] = False
     subscription["items"] |= {"data": taken}
 
 
@@ -94,7 +144,7 @@ def preview(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[st
     lines = list(state.hidden(subscription)["pending_lines"])
     upcoming = data
     at_once = False
-    if details.get("items"):
+    if details.get("items") or details.get("trial_end"):
         plan = plan_items(state, subscription, wanted_items(state, listed(details, "items"), current=data), details)
         lines, upcoming, at_once = [*lines, *plan.lines], plan.items, plan.at_once
     if not at_once:

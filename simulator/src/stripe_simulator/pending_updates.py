@@ -15,6 +15,7 @@ from stripe_simulator.items import announce_invoice
 if TYPE_CHECKING:
     from stripe_simulator.events import Events
     from stripe_simulator.invoices import Invoices
+    from stripe_simulator.item_changes import Plan
     from stripe_simulator.payment_methods import PaymentMethods
     from stripe_simulator.state import State
 
@@ -50,21 +51,21 @@ class PendingUpdates:
                 param="payment_behavior",
             )
 
-    def charge(self, subscription: dict[str, Any], items: list[dict[str, Any]], lines: list[dict[str, Any]]) -> None:
+    def charge(self, subscription: dict[str, Any], plan: Plan) -> None:
         """Invoice a change and try to collect it: it takes effect at once, or waits."""
         self.drop(subscription)
         hidden = self._state.hidden(subscription)
-        before = {"items": {"data": [dict(item) for item in subscription["items"]["data"]]}}
+        before = _before(subscription, plan.trial_end)
         subscription["pending_update"] = {
             "billing_cycle_anchor": None,
-            "expires_at": self._state.now + WAITS_SECONDS,
-            "subscription_items": [dict(item) for item in items],
-            "trial_end": None,
+            "expires_at": self._expiry(subscription),
+            "subscription_items": [dict(item) for item in plan.items],
+            "trial_end": plan.trial_end,
             "trial_from_plan": None,
         }
         announce_invoice(self._state, subscription)
         hidden |= {"pending_invoice": subscription["latest_invoice"], "pending_lines": [], "pending_told": False}
-        invoice = self._invoices.open(subscription, lines, reason="subscription_update")
+        invoice = self._invoices.open(subscription, plan.lines, reason="subscription_update")
         if invoice["status"] == "open":
             chosen = self._invoices.default_method(invoice)
             self._invoices.attempt(invoice, self._methods.find(chosen) if chosen else None)
@@ -73,6 +74,10 @@ class PendingUpdates:
         previous = {"pending_update": None} if waits else before
         self._events.emit("customer.subscription.updated", subscription, previous=previous)
 
+    def _expiry(self, subscription: dict[str, Any]) -> int:
+        """docs.stripe.com/billing/subscriptions/pending-updates-reference#expiration."""
+        return min(self._state.now + WAITS_SECONDS, int(subscription["items"]["data"][0]["current_period_end"]))
+
     def waits_for(self, subscription: dict[str, Any], invoice: dict[str, Any]) -> bool:
         """Tell whether a change waits until this invoice is paid."""
         return bool(self._state.hidden(subscription).get("pending_invoice") == invoice["id"])
@@ -80,8 +85,8 @@ class PendingUpdates:
     def paid(self, subscription: dict[str, Any]) -> None:
         """Let the change take effect whose invoice is paid."""
         hidden, pending = self._state.hidden(subscription), subscription["pending_update"]
-        before = {"items": {"data": [dict(item) for item in subscription["items"]["data"]]}, "pending_update": pending}
-        item_changes.take(self._state, subscription, pending["subscription_items"])
+        before = _before(subscription, pending["trial_end"]) | {"pending_update": pending}
+        item_changes.take(self._state, subscription, pending["subscription_items"], trial_end=pending["trial_end"])
         subscription["pending_update"] = hidden["pending_invoice"] = None
         self._state.touch(subscription)
         if hidden["pending_told"]:
@@ -101,3 +106,9 @@ class PendingUpdates:
         if invoice is not None and invoice["status"] == "open":
             self._invoices.void(invoice)
         self._state.touch(subscription)
+
+
+def _before(subscription: dict[str, Any], trial_end: int | None) -> dict[str, Any]:
+    """Return what a change of items, and of a trial's end, is told to have changed."""
+    before = {"items": {"data": [dict(item) for item in subscription["items"]["data"]]}}
+    return before if trial_end is None else before | {name: subscription[name] for name in ("status", "trial_end")}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import os
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from tests.examples import examples
-from tests.servers.proration import Due, Ordered, due, share
+from tests.servers.proration import Due, Ordered, Trial, due, share
 from tests.unit.simulator.calling import Stripe
 
 from stripe_simulator.ledger import ledger
 
+CHANGES = int(os.environ.get("PAYMENTS_TEST_CHANGES", examples(300)))
+"""`make soak` draws more."""
 BEHAVIORS = ("always_invoice", "create_prorations", "none")
 ORDERED = some.builds(
     Ordered,
@@ -31,30 +34,34 @@ def test_a_share_is_rounded_to_the_minor_unit(amount: int, left: int, whole: int
     assert share(amount, left=left, whole=whole) == part
 
 
-@given(before=ORDERED, after=ORDERED, gone=some.integers(0, 999_000), behavior=some.sampled_from(BEHAVIORS))
-@settings(max_examples=examples(300), deadline=None)
+@given(
+    before=ORDERED,
+    after=ORDERED,
+    gone=some.integers(0, 999_000),
+    behavior=some.sampled_from(BEHAVIORS),
+    trial=some.sampled_from(["none", "none", *get_args(Trial)]),
+)
+@settings(max_examples=CHANGES, deadline=None)
 def test_what_is_previewed_is_invoiced_to_the_minor_unit(
-    before: Ordered, after: Ordered, gone: int, behavior: str
+    before: Ordered, after: Ordered, gone: int, behavior: str, trial: Trial
 ) -> None:
-    asyncio.run(_previewed_is_invoiced(before, after, gone=gone, behavior=behavior))
+    asyncio.run(_previewed_is_invoiced(before, after, gone=gone, behavior=behavior, trial=trial))
 
 
-async def _previewed_is_invoiced(before: Ordered, after: Ordered, *, gone: int, behavior: str) -> None:
+async def _previewed_is_invoiced(before: Ordered, after: Ordered, *, gone: int, behavior: str, trial: Trial) -> None:
     stripe = Stripe()
-    customer = await stripe.customer()
-    old = await stripe.price(before.unit, interval=before.interval)
-    same = (before.unit, before.interval) == (after.unit, after.interval)
-    new = old if same else await stripe.price(after.unit, interval=after.interval)
-    item = {"items[0][price]": old, "items[0][quantity]": before.quantity}
-    made = await stripe.make("subscriptions", customer=customer, **item)
+    made, new = await _ordered(stripe, before, after, trial=trial)
     (held,) = made["items"]["data"]
-    whole = held["current_period_end"] - held["current_period_start"]
-    moment = held["current_period_start"] + gone * whole // 1_000_000
-    stripe.advance(seconds=moment - held["current_period_start"])
+    start, whole = held["current_period_start"], held["current_period_end"] - held["current_period_start"]
+    moment = start + gone * whole // 1_000_000
+    stripe.advance(seconds=moment - start)
     wanted = {"id": held["id"], "price": new, "quantity": after.quantity}
-    said = due(before, after, left=held["current_period_end"] - moment, whole=whole, behavior=behavior)
+    left = held["current_period_end"] - moment
+    said = due(before, after, left=left, whole=whole, behavior=behavior, trial=trial)
     options: dict[str, Any] = {"proration_behavior": behavior}
-    if behavior != "none":
+    if trial in {"ends", "moves"}:
+        options["trial_end"] = "now" if trial == "ends" else moment + whole
+    elif behavior != "none":
         options["proration_date"] = moment
     details = {f"subscription_details[items][0][{name}]": value for name, value in wanted.items()}
     details |= {f"subscription_details[{name}]": value for name, value in options.items()}
@@ -68,9 +75,22 @@ async def _previewed_is_invoiced(before: Ordered, after: Ordered, *, gone: int, 
         f"subscriptions/{made['id']}", payment_behavior="pending_if_incomplete", **changes, **options
     )
     assert changed["pending_update"] is None
+    assert changed["status"] == ("trialing" if trial in {"runs", "moves"} else "active")
     assert changed["items"]["data"][0]["price"]["id"] == new
     await _is_invoiced(stripe, changed, made, said)
     assert _taken(stripe) - charged == max(0, said.now or 0)
+
+
+async def _ordered(stripe: Stripe, before: Ordered, after: Ordered, *, trial: Trial) -> tuple[dict[str, Any], str]:
+    """Return a subscription to what is ordered before, and the price that is ordered then."""
+    customer = await stripe.customer()
+    old = await stripe.price(before.unit, interval=before.interval)
+    same = (before.unit, before.interval) == (after.unit, after.interval)
+    new = old if same else await stripe.price(after.unit, interval=after.interval)
+    item: dict[str, Any] = {"items[0][price]": old, "items[0][quantity]": before.quantity}
+    if trial != "none":
+        item["trial_period_days"] = 14
+    return await stripe.make("subscriptions", customer=customer, **item), new
 
 
 async def _is_invoiced(stripe: Stripe, changed: dict[str, Any], made: dict[str, Any], said: Due) -> None:
@@ -156,6 +176,44 @@ async def test_another_change_and_a_cancellation_drop_the_one_that_waits(stripe:
     for waited in (first, second):
         assert (await stripe.call("GET", f"invoices/{waited['latest_invoice']}")).body["status"] == "void"
     assert await shown(stripe, made) == ("canceled", 2900, False)
+
+
+async def test_a_trial_whose_end_is_not_paid_goes_on_and_the_change_waits_no_longer_than_it(stripe: Stripe) -> None:
+    made = await stripe.subscription(trial_period_days=14)
+    await pay_with(stripe, made["customer"], "pm_card_chargeCustomerFail")
+    stripe.advance(days=13.5)
+    changed = await upgrade(stripe, made, await stripe.price(5900), trial_end="now")
+    assert changed["pending_update"]["expires_at"] == made["trial_end"]
+    assert await shown(stripe, made) == ("trialing", 2900, True)
+    await stripe.make(f"invoices/{changed['latest_invoice']}/pay", payment_method="pm_card_visa")
+    assert await shown(stripe, made) == ("active", 5900, False)
+    after = (await stripe.call("GET", f"subscriptions/{made['id']}")).body
+    assert after["trial_end"] == after["items"]["data"][0]["current_period_start"] < made["trial_end"]
+    assert _taken(stripe) == 5900
+
+
+async def test_a_trial_is_given_for_two_years_at_most_and_its_end_is_told_again(stripe: Stripe) -> None:
+    made = await stripe.subscription(trial_period_days=2)
+    stripe.advance(seconds=1)
+    for wanted in (made["trial_end"] + 731 * 86400, made["created"] - 1):
+        reply = await stripe.call("POST", f"subscriptions/{made['id']}", trial_end=wanted)
+        assert (reply.status, reply.error["param"]) == (400, "trial_end")
+    await stripe.make(f"subscriptions/{made['id']}", trial_end=made["trial_end"] + 10 * 86400)
+    stripe.advance(days=9.5)
+    assert (await stripe.event_types()).count("customer.subscription.trial_will_end") == 2
+    assert (await shown(stripe, made))[0] == "trialing"
+    stripe.advance(days=3)
+    assert ((await shown(stripe, made))[0], _taken(stripe)) == ("active", 2900)
+
+
+async def test_a_trial_given_in_a_paid_period_gives_back_the_rest_of_it(stripe: Stripe) -> None:
+    made = await stripe.subscription()
+    (held,) = made["items"]["data"]
+    stripe.advance(seconds=(held["current_period_end"] - held["current_period_start"]) / 2)
+    options = {"trial_end": held["current_period_end"] + 86400, "proration_behavior": "always_invoice"}
+    changed = await stripe.make(f"subscriptions/{made['id']}", **options)
+    invoice = (await stripe.call("GET", f"invoices/{changed['latest_invoice']}")).body
+    assert (changed["status"], invoice["total"]) == ("trialing", -1450)
 
 
 async def test_what_cannot_wait_is_refused(stripe: Stripe) -> None:

@@ -59,6 +59,7 @@ what this service tells its own objects by."""
 _TIME: Final = r"[0-9]{2}:[0-9]{2}"
 _MOMENT: Final = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_TIME}:[0-9]{{2}}(\.[0-9]{{1,6}})?(Z|[+-]{_TIME})"
 MOMENT: Final = rf"^{_MOMENT}{END}"
+MOMENT_OR_NOW: Final = rf"^(now|{_MOMENT}){END}"
 INSTANT: Final = rf"^([0-9]{{1,12}}|{_MOMENT}){END}"
 EMAIL: Final = rf"^[^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+{END}"
 
@@ -86,6 +87,7 @@ FORMS: Final = {
     METADATA_KEY: "a key of metadata: one line without [ and ] that does not begin with lean_payments_ (reserved)",
     EMAIL: "an e-mail address",
     MOMENT: "a moment with its offset, for example 2026-01-31T12:00:00Z",
+    MOMENT_OR_NOW: "now, or a moment with its offset, for example 2026-01-31T12:00:00Z",
     INSTANT: "Unix seconds, or a moment with its offset (2026-01-31T12:00:00Z; in an address + is %2B)",
 }
 """What a pattern means, for the person whose value does not match it."""

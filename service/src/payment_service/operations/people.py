@@ -33,10 +33,10 @@ BATCH: Final = 200
 ROUNDS: Final = 20
 MARGIN: Final = timedelta(hours=1)
 """Between the end of a key and the move: clocks differ."""
-REQUEST: Final = frozenset({"email", "name", "reference", "customer_reference", "metadata"})
+REQUEST: Final = frozenset({"email", "name", "reference", "customer_reference", "metadata", "description"})
 FACTS: Final = frozenset({"card", "end_user", "declined"})
 """Marks of a card and of an end user's address are made of what is personal; a decline may quote Stripe."""
-ANSWER: Final = frozenset({"email", "name", "reference", "metadata", "card", "billing_details"})
+ANSWER: Final = frozenset({"email", "name", "reference", "metadata", "description", "card", "billing_details"})
 REFUSAL: Final = frozenset({"detail", "errors"})
 _EMPTY: Final[dict[str, object]] = {"metadata": {}}
 """What takes the place of a field; null where it is not named here."""

@@ -1,66 +1,89 @@
-"""The calls to Stripe that change what a subscription is for, or say what that would come to."""
+"""The calls to Stripe that change a subscription, or say what that would come to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from payment_service.stripe_api.calls import retrieve_subscription
 from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from payment_service.json_types import JsonObject
     from payment_service.stripe_api.gateway import StripeGateway
 
 
-async def preview_change(
-    gateway: StripeGateway,
-    subscription_id: str,
-    *,
-    item: str,
-    price: str,
-    quantity: int | None,
-    proration_behavior: str,
-    proration_date: int,
-) -> JsonObject:
-    """Return the invoice that a change of an item comes to (docs.stripe.com/api/invoices/create_preview)."""
-    details: dict[str, object] = {
-        "items": [_item(item, price, quantity)],
-        "proration_behavior": proration_behavior,
+class ChangeTerms(NamedTuple):
+    """A change of what a subscription comes to."""
+
+    subscription: str
+    """Stripe's id."""
+    item: str
+    """Of the one item."""
+    price: str
+    quantity: int | None
+    """None for a metered price."""
+    behavior: str
+    at: int
+    """The second for which it is worked out."""
+    period_end: int
+    """Of the period that the subscription is in, or is to be in; what begins before that begins at once."""
+    orders: bool = True
+    """Whether price or quantity are to be others; else they are what they were."""
+    trial_end: int | Literal["now"] | None = None
+    """When the running trial is to end; None: as it was."""
+
+    @property
+    def proration_date(self) -> int | None:
+        """What Stripe is told of `at`: nothing where nothing is prorated, as in a trial."""
+        return None if self.behavior == "none" or self.trial_end is not None else self.at
+
+    @property
+    def items(self) -> list[dict[str, object]] | None:
+        """The change of the item, if there is one."""
+        if not self.orders:
+            return None
+        quantity = {} if self.quantity is None else {"quantity": self.quantity}
+        return [{"id": self.item, "price": self.price, **quantity}]
+
+
+async def preview_change(gateway: StripeGateway, terms: ChangeTerms, *, behavior: str) -> JsonObject:
+    """Return the invoice that a change comes to (docs.stripe.com/api/invoices/create_preview)."""
+    terms = terms._replace(behavior=behavior)
+    details = {
+        "items": terms.items,
+        "trial_end": terms.trial_end,
+        "proration_behavior": terms.behavior,
+        "proration_date": terms.proration_date,
     }
-    if proration_behavior != "none":
-        details["proration_date"] = proration_date
-    params = {"subscription": subscription_id, "subscription_details": details}
+    given = {name: value for name, value in details.items() if value is not None}
+    params = {"subscription": terms.subscription, "subscription_details": given}
     return await gateway.request("preview_invoice", "post", "invoices", "create_preview", params=params)
 
 
-async def change_subscription(
-    gateway: StripeGateway,
-    subscription_id: str,
-    *,
-    key: str,
-    item: str,
-    price: str,
-    quantity: int | None,
-    proration_behavior: str,
-    proration_date: int,
-    waits: bool,
-) -> JsonObject:
-    """Change an item and return the subscription as it is now (docs.stripe.com/api/subscriptions/update).
+async def change_subscription(gateway: StripeGateway, terms: ChangeTerms, *, key: str, waits: bool) -> JsonObject:
+    """Make a change and return the subscription as it is now (docs.stripe.com/api/subscriptions/update).
 
     With `waits` what has to be paid at once takes effect when it is (`pending_if_incomplete`), which Stripe takes of
-    subscriptions only that it charges by itself. A `proration_date` without prorations is refused there.
+    subscriptions only that it charges by itself, and with nothing beside
+    (docs.stripe.com/billing/subscriptions/pending-updates-reference#supported-attributes).
     """
     params: dict[str, object] = {
-        "items": [_item(item, price, quantity)],
-        "proration_behavior": proration_behavior,
-        "proration_date": None if proration_behavior == "none" else proration_date,
+        "items": terms.items,
+        "trial_end": terms.trial_end,
+        "proration_behavior": terms.behavior,
+        "proration_date": terms.proration_date,
         "payment_behavior": "pending_if_incomplete" if waits else None,
-        "expand": list(SUBSCRIPTION_EXPAND),
     }
+    return await update_subscription(gateway, terms.subscription, params=params, key=key)
+
+
+async def update_subscription(
+    gateway: StripeGateway, subscription_id: str, *, params: Mapping[str, object], key: str
+) -> JsonObject:
+    """Change a subscription and return it as it is now (docs.stripe.com/api/subscriptions/update)."""
+    given = {**params, "expand": list(SUBSCRIPTION_EXPAND)}
     path = ("subscriptions", subscription_id)
-    answer = await gateway.call("update_subscription", "post", *path, params=params, idempotency_key=key)
+    answer = await gateway.call("update_subscription", "post", *path, params=given, idempotency_key=key)
     return await retrieve_subscription(gateway, subscription_id) if answer.replayed else answer.object
-
-
-def _item(item: str, price: str, quantity: int | None) -> dict[str, object]:
-    return {"id": item, "price": price} | ({} if quantity is None else {"quantity": quantity})

@@ -1,4 +1,4 @@
-"""Changes what a subscription is for: the operation `change_subscription`.
+"""Changes what a subscription comes to, its price, quantity or trial: the operation `change_subscription`.
 
 ```
 started → agreed → finished
@@ -11,29 +11,27 @@ before stays in force when the card is declined or the bank asks for the custome
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from msgspec import Struct
 
-from payment_service.errors import Conflict
-from payment_service.mirror.subscription import TERMINAL
 from payment_service.operations.schemas import Operation, StoredResponse
-from payment_service.operations.service import refusal
 from payment_service.operations.state import Kind, State
 from payment_service.storage.mirror import moment
 from payment_service.stripe_api import calls, change_calls
+from payment_service.stripe_api.change_calls import ChangeTerms
 from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected
 from payment_service.stripe_api.objects import Id, Integer, Seconds, id_of, read
 from payment_service.subscriptions import pricing, store
-from payment_service.subscriptions.answers import LatestInvoice, PaymentIntentAnswer, answer_of
+from payment_service.subscriptions.answers import LatestInvoice, PaymentIntentAnswer
 from payment_service.subscriptions.change_schemas import ChangedSubscription, ChangeOutcome, PendingChange
+from payment_service.subscriptions.refusals import Refusals
 
 if TYPE_CHECKING:
-    from payment_service.errors import PaymentsError
     from payment_service.json_types import JsonObject
     from payment_service.operations.steps import Steps
     from payment_service.storage.mirror import Seen
+    from payment_service.storage.rows import SubscriptionRow
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.pricing import Seals
     from payment_service.subscriptions.recorder import Recorder
@@ -51,6 +49,10 @@ class ChangingSubscription(State, kw_only=True):
     item_id: str
     price_id: str
     quantity: int | None = None
+    orders: bool = True
+    """Whether price or quantity are to be others."""
+    trial_end: int | Literal["now"] | None = None
+    """When the trial is to end; None: as it was."""
     proration_behavior: str
     proration_date: int
     """In seconds, fixed before the first call."""
@@ -62,9 +64,9 @@ class ChangingSubscription(State, kw_only=True):
     """Stripe charges by itself; known from `agreed` on."""
 
     @property
-    def terms(self) -> pricing.Terms:
+    def terms(self) -> ChangeTerms:
         """The change."""
-        return pricing.Terms(
+        return ChangeTerms(
             subscription=self.stripe_subscription_id,
             item=self.item_id,
             price=self.price_id,
@@ -72,6 +74,8 @@ class ChangingSubscription(State, kw_only=True):
             behavior=self.proration_behavior,
             at=self.proration_date,
             period_end=self.period_end,
+            orders=self.orders,
+            trial_end=self.trial_end,
         )
 
 
@@ -97,30 +101,7 @@ class PendingUpdate(Struct):
 
     expires_at: Seconds
     subscription_items: list[ItemAnswer] | None = None
-
-
-class ChangeAnswer(Struct):
-    """A subscription with its newest invoice, after a change."""
-
-    items: ItemsAnswer
-    pending_update: PendingUpdate | None = None
-    latest_invoice: LatestInvoice | str | None = None
-
-    def waits_for(self, terms: pricing.Terms) -> PendingUpdate | None:
-        """Return the pending update if it is this change."""
-        pending = self.pending_update
-        return pending if pending and _is_of(pending.subscription_items or [], terms) else None
-
-    def has(self, terms: pricing.Terms) -> bool:
-        """Tell whether the change is in force, or waits."""
-        return _is_of(self.items.data, terms) or self.waits_for(terms) is not None
-
-    @property
-    def secret(self) -> str | None:
-        """Of the payment that the newest invoice waits for."""
-        invoice = self.latest_invoice
-        held = invoice.confirmation_secret if isinstance(invoice, LatestInvoice) else None
-        return held.client_secret if held else None
+    trial_end: Seconds | None = None
 
 
 class Outcome(Struct):
@@ -130,6 +111,54 @@ class Outcome(Struct):
     pending: PendingChange | None = None
     client_secret: str | None = None
     decline_code: str | None = None
+
+
+class ChangeAnswer(Struct):
+    """A subscription with its newest invoice, after a change."""
+
+    items: ItemsAnswer
+    status: str
+    trial_end: Seconds | None = None
+    description: str | None = None
+    default_payment_method: Id | None = None
+    pending_update: PendingUpdate | None = None
+    latest_invoice: LatestInvoice | str | None = None
+
+    def waits_for(self, terms: ChangeTerms) -> PendingUpdate | None:
+        """Return the pending update if it is this change."""
+        pending = self.pending_update
+        if pending is None or (terms.trial_end is not None and pending.trial_end is None):
+            return None
+        return pending if not terms.orders or _is_of(pending.subscription_items or [], terms) else None
+
+    def has(self, terms: ChangeTerms) -> bool:
+        """Tell whether the change is in force, or waits."""
+        ordered = not terms.orders or _is_of(self.items.data, terms)
+        return (ordered and self._ends_trial(terms)) or self.waits_for(terms) is not None
+
+    def _ends_trial(self, terms: ChangeTerms) -> bool:
+        if terms.trial_end == "now":
+            return self.status != "trialing"
+        return terms.trial_end is None or self.trial_end == terms.trial_end
+
+    def changed(self, row: SubscriptionRow, outcome: Outcome) -> ChangedSubscription:
+        """Build the answer of the recorded row and what became of the change."""
+        view = store.to_view(row)
+        members = {name: getattr(view, name) for name in view.__struct_fields__}
+        told = {name: getattr(outcome, name) for name in outcome.__struct_fields__}
+        return ChangedSubscription(
+            **members,
+            **told,
+            description=self.description,
+            default_payment_method_id=id_of(self.default_payment_method),
+        )
+
+    @property
+    def secret(self) -> str | None:
+        """Of the payment that the newest invoice waits for."""
+        invoice = self.latest_invoice
+        held = invoice.confirmation_secret if isinstance(invoice, LatestInvoice) else None
+        return held.client_secret if held else None
 
 
 class SubscriptionChange:
@@ -146,6 +175,7 @@ class SubscriptionChange:
         self._gateway = gateway
         self._recorder = recorder
         self._steps = steps
+        self._refusals = Refusals(gateway, recorder, steps)
         self._seals = seals
 
     async def handle(self, operation: Change) -> None:
@@ -161,9 +191,9 @@ class SubscriptionChange:
                 case unknown:
                     assert_never(unknown)
         except StripeDeclined as error:
-            await self._refuse(operation, error)
+            await self._refusals.refuse(operation, error)
         except StripeRejected as error:
-            await self._refuse_as_it_is(operation, error)
+            await self._refusals.refuse_as_it_is(operation, operation.state.stripe_subscription_id, error)
 
     async def _agree(self, operation: Change) -> None:
         """Compare what the change comes to with what the caller saw."""
@@ -173,10 +203,10 @@ class SubscriptionChange:
         except StripeRejected as error:
             if preview is None or "proration_date" not in (error.param or ""):
                 raise
-            await self._refuse(operation, pricing.PreviewOutdated(OUTDATED))  # another period has begun
+            await self._refusals.refuse(operation, pricing.PreviewOutdated(OUTDATED))  # another period has begun
             return
         if preview is not None and not self._seals.holds(preview, terms, quote):
-            await self._refuse(operation, pricing.PreviewOutdated(OUTDATED))
+            await self._refusals.refuse(operation, pricing.PreviewOutdated(OUTDATED))
             return
         async with self._steps.take(operation) as step:
             step.state.phase, step.state.collects = "agreed", quote.collects
@@ -189,10 +219,7 @@ class SubscriptionChange:
         async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 row = await self._recorder.record(step.connection, current, seen=seen, cause=operation.id)
-                view = store.to_view(row)
-                members = {name: getattr(view, name) for name in view.__struct_fields__}
-                told = {name: getattr(outcome, name) for name in outcome.__struct_fields__}
-                step.response = StoredResponse.of(200, ChangedSubscription(**members, **told))
+                step.response = StoredResponse.of(200, read(current, ChangeAnswer).changed(row, outcome))
 
         await self._recorder.until_current(obj, write)
 
@@ -207,18 +234,10 @@ class SubscriptionChange:
             if read(obj, ChangeAnswer).has(state.terms):
                 return obj
         return await change_calls.change_subscription(
-            self._gateway,
-            state.stripe_subscription_id,
-            key=operation.stripe_key("change"),
-            item=state.item_id,
-            price=state.price_id,
-            quantity=state.quantity,
-            proration_behavior=state.proration_behavior,
-            proration_date=state.proration_date,
-            waits=state.collects,
+            self._gateway, state.terms, key=operation.stripe_key("change"), waits=state.collects
         )
 
-    async def _outcome(self, obj: JsonObject, terms: pricing.Terms) -> Outcome:
+    async def _outcome(self, obj: JsonObject, terms: ChangeTerms) -> Outcome:
         """Return what became of the change; what waits is asked why."""
         answer = read(obj, ChangeAnswer)
         pending = answer.waits_for(terms)
@@ -241,27 +260,6 @@ class SubscriptionChange:
             decline_code=None if asks or error is None else error.decline_code,
         )
 
-    async def _refuse_as_it_is(self, operation: Change, error: StripeRejected) -> None:
-        """End the operation with Stripe's refusal, or with a conflict: the subscription has ended meanwhile."""
-        obj: JsonObject | None = None
-        with contextlib.suppress(StripeRejected):  # it is not there at all: test data was deleted
-            obj = await calls.retrieve_subscription(self._gateway, operation.state.stripe_subscription_id)
-        if obj is None or answer_of(obj).status not in TERMINAL:
-            await self._refuse(operation, error)
-            return
-        ended = refusal(Conflict("The subscription has ended already"), operation)
 
-        async def write(current: JsonObject, seen: Seen | None) -> None:
-            async with self._steps.take(operation) as step:
-                await self._recorder.record(step.connection, current, seen=seen, cause=operation.id)
-                step.response = ended
-
-        await self._recorder.until_current(obj, write)
-
-    async def _refuse(self, operation: Change, error: PaymentsError) -> None:
-        async with self._steps.take(operation) as step:
-            step.response = refusal(error, operation)
-
-
-def _is_of(items: list[ItemAnswer], terms: pricing.Terms) -> bool:
+def _is_of(items: list[ItemAnswer], terms: ChangeTerms) -> bool:
     return [(id_of(item.price), item.quantity) for item in items] == [(terms.price, terms.quantity)]

@@ -50,7 +50,7 @@ async def preview_change(
     asker: NamedDependency[Asker],
     subscription_changes: NamedDependency[SubscriptionChanges],
 ) -> SubscriptionPreview:
-    """Return what a change of price or quantity would charge now and with the next invoice; nothing is changed."""
+    """Return what a change of price, quantity or trial charges now and with the next invoice; nothing is changed."""
     return await subscription_changes.preview(subscription_id, data, asker=asker)
 
 
@@ -75,7 +75,10 @@ async def change_subscription(
     subscription_changes: NamedDependency[SubscriptionChanges],
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
-    """Change the price or quantity of a subscription with one item; what is due at once is charged first."""
+    """Change price, quantity or trial of a subscription with one item, and charge what is due at once; or what is free.
+
+    That is its metadata, description, default payment method and whether it ends with its period.
+    """
     stored = await subscription_changes.change(subscription_id, data, caller=caller, key=bind_key(caller, data))
     return to_response(stored)
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from payment_service.customers.schemas import Text
-from payment_service.http.id_types import PREVIEW, PriceId
+from payment_service.http.id_types import (
+    LINE,
+    METADATA_KEY,
+    MOMENT_OR_NOW,
+    PREVIEW,
+    PaymentMethodId,
+    PriceId,
+)
 from payment_service.subscriptions.schemas import SubscriptionView
 
 ProrationBehavior = Literal["always_invoice", "create_prorations", "none"]
@@ -17,8 +24,28 @@ ProrationBehavior = Literal["always_invoice", "create_prorations", "none"]
 ChangeOutcome = Literal["applied", "requires_action", "requires_payment_method"]
 
 
+MetadataChanges = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40, pattern=METADATA_KEY)],
+        Annotated[str, Meta(max_length=500)] | None,
+    ],
+    Meta(min_length=1, max_length=40),
+]
+"""Merged with what is there; an empty value removes its key (docs.stripe.com/api/metadata)."""
+TrialEnd = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        pattern=MOMENT_OR_NOW,
+        extra_json_schema={"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "const": "now"}]},
+    ),
+]
+_SETTINGS: Final = ("metadata", "description", "default_payment_method_id", "cancel_at_period_end")
+_DEFAULT: Final = "always_invoice"
+
+
 class PreviewChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A change of what is ordered: of the price, the quantity, or both."""
+    """A change of what the subscription comes to: of the price, the quantity, the trial."""
 
     price_id: PriceId | None = None
     """Stripe's id of the new price; without it and `lookup_key` the price stays."""
@@ -26,24 +53,80 @@ class PreviewChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, om
     """The new price's lookup key."""
     quantity: Annotated[int, Meta(ge=1, le=999_999)] | None = None
     """Seats or units from now on; without it their number stays."""
-    proration_behavior: ProrationBehavior = "always_invoice"
+    trial_end: TrialEnd | None = None
+    """When the trial that runs is to end: a moment to come, at most two years behind its present end, or `now`, which
+    begins the first period at once and charges it. Without it the trial stays as it is."""
+    proration_behavior: ProrationBehavior = _DEFAULT
     """What becomes of the rest of the period: `always_invoice` settles it now, `create_prorations` with the next
     invoice, `none` not at all. A price of another interval begins a new period, which is charged now."""
 
     def __post_init__(self) -> None:
         """Check what spans fields."""
+        self._check()
+        if not self.costs:
+            raise ValueError("price_id: give price_id, lookup_key, quantity or trial_end: nothing would change")
+
+    def _check(self) -> None:
         if self.price_id is not None and self.lookup_key is not None:
             raise ValueError("price_id: give at most one of price_id and lookup_key")
-        if self.price_id is None and self.lookup_key is None and self.quantity is None:
-            raise ValueError("price_id: give price_id, lookup_key or quantity: nothing would change")
+        if self.trial_end is not None:
+            self.trial_ends()
+
+    @property
+    def orders(self) -> bool:
+        """Whether it is about price or quantity."""
+        return any(given is not None for given in (self.price_id, self.lookup_key, self.quantity))
+
+    @property
+    def costs(self) -> bool:
+        """Whether it may move money."""
+        return self.orders or self.trial_end is not None
+
+    def trial_ends(self) -> int | Literal["now"] | None:
+        """Return `trial_end` as Stripe takes it.
+
+        Raises:
+            ValueError: there is no such moment.
+        """
+        if self.trial_end is None or self.trial_end == "now":
+            return "now" if self.trial_end else None
+        try:
+            return int(msgspec.convert(self.trial_end, datetime).timestamp())
+        except (msgspec.ValidationError, OverflowError) as error:
+            raise ValueError("trial_end: there is no such moment") from error
 
 
 class ChangeSubscription(PreviewChange, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A change, as it was previewed or not."""
+    """A change, as it was previewed or not; or one that costs nothing. What is left out stays."""
 
     preview: Annotated[str, Meta(max_length=80, pattern=PREVIEW)] | None = None
     """The `fingerprint` of a preview of this change: it is refused (409 `preview_outdated`) when another amount would
     be due now, and worked out for the same second. Without it whatever is due is charged."""
+    metadata: MetadataChanges | UnsetType = UNSET
+    """Yours: merged with what is there; null or an empty text removes a key."""
+    description: Annotated[str, Meta(min_length=1, max_length=500, pattern=LINE)] | UnsetType | None = UNSET
+    """Meant to be shown to the customer; null: none."""
+    default_payment_method_id: PaymentMethodId | UnsetType = UNSET
+    """Stripe's id of what is charged from now on; it has to be one that the customer has saved. Nothing is charged by
+    this itself."""
+    cancel_at_period_end: bool | UnsetType = UNSET
+    """Whether it ends with its period. False takes a cancellation back, also one for another moment, until it has
+    ended; true is what `…/cancel` does with `at_period_end`."""
+
+    def __post_init__(self) -> None:
+        """Check what spans fields."""
+        self._check()
+        settings = [name for name in _SETTINGS if getattr(self, name) is not UNSET]
+        if self.costs and settings:
+            beside = (
+                "send it by itself: what may have to be paid waits for its payment, and Stripe takes nothing beside"
+            )
+            raise ValueError(f"{settings[0]}: {beside}")
+        if not self.costs and (self.preview is not None or self.proration_behavior != _DEFAULT):
+            name = "proration_behavior" if self.preview is None else "preview"
+            raise ValueError(f"{name}: it goes with price_id, lookup_key, quantity or trial_end")
+        if not self.costs and not settings:
+            raise ValueError("price_id: give what is to be changed")
 
 
 class PreviewLine(msgspec.Struct, kw_only=True):
@@ -121,10 +204,14 @@ class ChangedSubscription(SubscriptionView, kw_only=True):
 
     outcome: ChangeOutcome
     """`applied`: it is in force. Else its invoice waits: `requires_action` for the customer's authentication,
-    `requires_payment_method` for another card; the price and quantity of before stay in force until it is paid."""
+    `requires_payment_method` for another card; until it is paid, price, quantity and trial are what they were."""
     pending: PendingChange | None
     """What waits; null: nothing."""
     client_secret: str | None
     """For Stripe.js, with which the customer pays what waits; null: nothing waits."""
     decline_code: str | None
     """Why the bank refused the card; null: it did not, or does not say."""
+    description: str | None
+    """As at Stripe; null without one."""
+    default_payment_method_id: str | None
+    """Stripe's id of what this subscription is charged on; null: on the customer's default."""

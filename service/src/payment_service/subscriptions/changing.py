@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from payment_service.catalog.store import PriceName
-from payment_service.errors import Conflict, NotFound, Unprocessable
-from payment_service.mirror.subscription import TERMINAL
+from payment_service.errors import NotFound, Unprocessable
 from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.storage.mirror import moment
-from payment_service.subscriptions import change, pricing, slots, store
+from payment_service.stripe_api.change_calls import ChangeTerms
+from payment_service.subscriptions import change, obstacles, pricing, slots, store, update
 from payment_service.subscriptions.change_schemas import SubscriptionPreview
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
     from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
-    from payment_service.subscriptions.pricing import Seals, Terms
+    from payment_service.subscriptions.pricing import Seals
 
-SEVERAL: Final = "The subscription has several items: change it at Stripe, the change is mirrored"
-INCOMPLETE: Final = "The subscription is incomplete: its first payment is not made; pay it or create another one"
 EXPIRED: Final = "The preview has expired: preview the change again"
 
 
@@ -74,7 +72,7 @@ class SubscriptionChanges:
             TooManyRequests: see `StripeReads`.
         """
         row = await self._row(subscription_id)
-        raise_if(_obstacle(row))
+        raise_if(obstacles.to_change(row) or obstacles.to_trial(row, request))
         now = int(self._clock.timestamp())
         terms, _ = await self._terms(row, request, asker=asker, at=now)
         question = ("preview", *(str(part) for part in terms))
@@ -113,6 +111,8 @@ class SubscriptionChanges:
         if key is not None and (earlier := await self._operations.earlier(key)) is not None:
             return earlier
         row = await self._row(subscription_id)
+        if not request.costs:
+            return await self._update(row, request, caller=caller, key=key)
         now = int(self._clock.timestamp())
         at, expires = (now, now) if request.preview is None else pricing.times_in(request.preview)
         terms, product = await self._terms(row, request, asker=caller.asker, at=at)
@@ -123,7 +123,9 @@ class SubscriptionChanges:
             if present is None:
                 raise _no_such(subscription_id)
             state = _state(present, terms, preview=request.preview)
-            error = _obstacle(present) or (pricing.PreviewOutdated(EXPIRED) if expires < now else None)
+            error = obstacles.to_change(present) or obstacles.to_trial(present, request)
+            if error is None and expires < now:
+                error = pricing.PreviewOutdated(EXPIRED)
             if error is None and product != present.product_id:
                 error = await self._other(connection, present, product)
             if error is not None:
@@ -141,6 +143,37 @@ class SubscriptionChanges:
             prepare=prepare,
         )
 
+    async def _update(
+        self, row: SubscriptionRow, request: ChangeSubscription, *, caller: Caller, key: IdempotencyKey | None
+    ) -> StoredResponse:
+        """Change what costs nothing; raises as `change`."""
+        await self._limits.admit(caller, named=f"subscription {row.id}", payer=None)
+
+        async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[update.UpdatingSubscription]:
+            present = await store.get(connection, row.id, livemode=self._livemode)
+            if present is None:
+                raise _no_such(row.id)
+            state = update.UpdatingSubscription(
+                customer_id=present.customer_id,
+                stripe_subscription_id=present.stripe_subscription_id or "",
+                ends_on_a_date=present.cancel_at is not None and not present.cancel_at_period_end,
+            )
+            error = obstacles.to_update(present, request)
+            if error is not None:
+                state.phase = "finished"
+                return Begun(state, refusal(error, asked))
+            return Begun(state)
+
+        return await self._operations.run(
+            update.KIND,
+            principal=caller.principal,
+            livemode=self._livemode,
+            request={"subscription_id": row.id, **msgspec.to_builtins(request)},
+            request_id=caller.request_id,
+            key=key,
+            prepare=prepare,
+        )
+
     async def _row(self, subscription_id: str) -> SubscriptionRow:
         async with self._database.read() as connection:
             row = await store.get(connection, subscription_id, livemode=self._livemode)
@@ -148,7 +181,9 @@ class SubscriptionChanges:
             raise _no_such(subscription_id)
         return row
 
-    async def _terms(self, row: SubscriptionRow, request: PreviewChange, *, asker: Asker, at: int) -> tuple[Terms, str]:
+    async def _terms(
+        self, row: SubscriptionRow, request: PreviewChange, *, asker: Asker, at: int
+    ) -> tuple[ChangeTerms, str]:
         """Return the change and the product that it is to.
 
         Raises:
@@ -162,17 +197,22 @@ class SubscriptionChanges:
             quantity = None if found.metered else (quantity or 1)
             if found.metered and request.quantity is not None:
                 raise _takes_no_quantity()
-        elif row.quantity is None:
+        elif row.quantity is None and request.quantity is not None:
             raise _takes_no_quantity()
-        item, end = _item(row), row.current_period_end
-        return pricing.Terms(
+        end, trial_end = row.current_period_end, request.trial_ends()
+        if isinstance(trial_end, int) and trial_end <= int(self._clock.timestamp()):
+            raise _takes("trial_end", "a moment to come, or now")
+        period_end = 0 if end is None else int(end.timestamp())
+        return ChangeTerms(
             subscription=row.stripe_subscription_id or "",
-            item=item,
+            item=_item(row),
             price=price,
             quantity=quantity,
             behavior=request.proration_behavior,
             at=at,
-            period_end=0 if end is None else int(end.timestamp()),
+            period_end=trial_end if isinstance(trial_end, int) else period_end,
+            orders=request.orders,
+            trial_end=trial_end,
         ), product
 
     async def _other(self, connection: AsyncConnection, row: SubscriptionRow, product: str) -> PaymentsError | None:
@@ -184,30 +224,20 @@ class SubscriptionChanges:
         return None if other is None or other.id == row.id else slots.exists(other)
 
 
-def _obstacle(row: SubscriptionRow) -> PaymentsError | None:
-    """Return why a subscription cannot be changed; None: it can."""
-    if row.status in TERMINAL:
-        return Conflict("The subscription has ended already", subscription_status=row.status)
-    if row.status == "incomplete":
-        return Conflict(INCOMPLETE, subscription_status=row.status)
-    items = row._mapping["items"]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    if len(items) != 1 or not items[0].get("id"):
-        return Conflict(SEVERAL)
-    return None
-
-
 def _item(row: SubscriptionRow) -> str:
-    items = row._mapping["items"]  # noqa: SLF001 - see _obstacle
+    items = row._mapping["items"]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
     return str(items[0].get("id") or "") if items else ""
 
 
-def _state(row: SubscriptionRow, terms: Terms, *, preview: str | None) -> change.ChangingSubscription:
+def _state(row: SubscriptionRow, terms: ChangeTerms, *, preview: str | None) -> change.ChangingSubscription:
     return change.ChangingSubscription(
         customer_id=row.customer_id,
         stripe_subscription_id=terms.subscription,
         item_id=terms.item,
         price_id=terms.price,
         quantity=terms.quantity,
+        orders=terms.orders,
+        trial_end=terms.trial_end,
         proration_behavior=terms.behavior,
         proration_date=terms.at,
         period_end=terms.period_end,
@@ -226,5 +256,8 @@ def _no_such(subscription_id: str) -> NotFound:
 
 
 def _takes_no_quantity() -> Unprocessable:
-    message = "this price is metered: Stripe counts the reported usage; leave the quantity out"
-    return Unprocessable(f"quantity: {message}", errors=[{"field": "quantity", "message": message}])
+    return _takes("quantity", "this price is metered: Stripe counts the reported usage; leave the quantity out")
+
+
+def _takes(field: str, message: str) -> Unprocessable:
+    return Unprocessable(f"{field}: {message}", errors=[{"field": field, "message": message}])

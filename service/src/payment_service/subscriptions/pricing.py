@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from payment_service.config.secrets import Secret
+    from payment_service.stripe_api.change_calls import ChangeTerms
     from payment_service.stripe_api.gateway import StripeGateway
 
 PREVIEW_SECONDS: Final = 600
@@ -36,21 +37,6 @@ class PreviewOutdated(Conflict):
     """The change would come to another amount than the preview said, is another one, or the preview has expired."""
 
     code, title = "preview_outdated", "The preview is no longer right"
-
-
-class Terms(NamedTuple):
-    """A change of the one item of a subscription."""
-
-    subscription: str
-    """Stripe's id."""
-    item: str
-    price: str
-    quantity: int | None
-    behavior: str
-    at: int
-    """The second for which it is worked out."""
-    period_end: int
-    """Of the period that the subscription is in; what begins before that begins at once."""
 
 
 class Period(Struct):
@@ -147,7 +133,7 @@ class Quote(NamedTuple):
         return [self.invoice.currency, self.at_once, *now, *prorations]
 
 
-async def preview(gateway: StripeGateway, terms: Terms) -> Quote:
+async def preview(gateway: StripeGateway, terms: ChangeTerms) -> Quote:
     """Ask Stripe for the invoice of a change.
 
     Raises:
@@ -156,27 +142,18 @@ async def preview(gateway: StripeGateway, terms: Terms) -> Quote:
     return quote_of(await _invoice(gateway, terms, behavior=terms.behavior), terms)
 
 
-async def preview_next(gateway: StripeGateway, terms: Terms, quote: Quote) -> Invoice | None:
+async def preview_next(gateway: StripeGateway, terms: ChangeTerms, quote: Quote) -> Invoice | None:
     """Return the next invoice after a change; None where it would be the second of a new interval."""
     if not quote.at_once:
         return quote.invoice
     return None if quote.restarts else await _invoice(gateway, terms, behavior="none")
 
 
-async def _invoice(gateway: StripeGateway, terms: Terms, *, behavior: str) -> Invoice:
-    obj = await change_calls.preview_change(
-        gateway,
-        terms.subscription,
-        item=terms.item,
-        price=terms.price,
-        quantity=terms.quantity,
-        proration_behavior=behavior,
-        proration_date=terms.at,
-    )
-    return read(obj, Invoice)
+async def _invoice(gateway: StripeGateway, terms: ChangeTerms, *, behavior: str) -> Invoice:
+    return read(await change_calls.preview_change(gateway, terms, behavior=behavior), Invoice)
 
 
-def quote_of(invoice: Invoice, terms: Terms) -> Quote:
+def quote_of(invoice: Invoice, terms: ChangeTerms) -> Quote:
     """Read what Stripe answered. Pure."""
     lines = invoice.lines.data
     restarts = any(not line.proration and line.period.start < terms.period_end for line in lines)
@@ -194,11 +171,11 @@ class Seals:
     def __init__(self, secret_key: Secret) -> None:
         self._secret_key = secret_key
 
-    def seal(self, terms: Terms, quote: Quote, *, expires: int) -> str:
+    def seal(self, terms: ChangeTerms, quote: Quote, *, expires: int) -> str:
         """Return the fingerprint."""
         return f"pvw_{terms.at}_{expires}_{_mac(next(iter(self._keys())), terms, quote, expires)}"
 
-    def holds(self, fingerprint: str, terms: Terms, quote: Quote) -> bool:
+    def holds(self, fingerprint: str, terms: ChangeTerms, quote: Quote) -> bool:
         """Tell whether it is of this change and these amounts."""
         _, _, expires, mac = fingerprint.split("_")
         return any(hmac.compare_digest(mac, _mac(key, terms, quote, int(expires))) for key in self._keys())
@@ -213,8 +190,9 @@ def times_in(fingerprint: str) -> tuple[int, int]:
     return int(at), int(expires)
 
 
-def _mac(key: str, terms: Terms, quote: Quote, expires: int) -> str:
-    change = [terms.subscription, terms.price, terms.quantity, terms.behavior, terms.at, expires]
+def _mac(key: str, terms: ChangeTerms, quote: Quote, expires: int) -> str:
+    change: list[object] = [terms.subscription, terms.price, terms.quantity, terms.behavior, terms.at, expires]
+    change += [] if terms.trial_end is None else [terms.trial_end]
     told = msgspec.json.encode([change, quote.decides])
     return hmac.digest(key.encode(), told, hashlib.sha256).hex()[:DIGITS]
 

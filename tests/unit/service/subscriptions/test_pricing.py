@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from payment_service.config.secrets import Secret
+from payment_service.stripe_api.change_calls import ChangeTerms
 from payment_service.stripe_api.objects import read
-from payment_service.subscriptions.pricing import Invoice, Quote, Seals, Terms, quote_of, times_in
+from payment_service.subscriptions.pricing import Invoice, Quote, Seals, quote_of, times_in
 
-TERMS = Terms(
+TERMS = ChangeTerms(
     subscription="sub_1", item="si_1", price="price_2", quantity=2, behavior="always_invoice", at=100, period_end=900
 )
 KEY = "key-of-previews-" * 2
@@ -22,7 +23,7 @@ def line(amount: int, *, proration: bool, start: int = 100) -> dict[str, Any]:
     return {"amount": amount, "period": {"start": start, "end": 900}, "parent": details}
 
 
-def quote(*lines: dict[str, Any], terms: Terms = TERMS, due: int | None = None, **more: Any) -> Quote:
+def quote(*lines: dict[str, Any], terms: ChangeTerms = TERMS, due: int | None = None, **more: Any) -> Quote:
     total = sum(one["amount"] for one in lines)
     shown = {
         "currency": "usd",
@@ -68,13 +69,15 @@ def test_a_fingerprint_holds_for_what_it_was_made_of() -> None:
         (TERMS._replace(quantity=3), SAID),
         (TERMS._replace(behavior="none"), SAID),
         (TERMS._replace(at=101), SAID),
+        (TERMS._replace(trial_end="now"), SAID),
+        (TERMS._replace(trial_end=900), SAID),
         (TERMS, quote(CREDIT, line(901, proration=True))),
         (TERMS, quote(line(-301, proration=True), line(901, proration=True))),
         (TERMS, quote(CREDIT, REST, due=500)),
         (TERMS, quote(CREDIT, REST, currency="eur")),
     ],
 )
-def test_a_fingerprint_holds_for_nothing_else(terms: Terms, found: Quote) -> None:
+def test_a_fingerprint_holds_for_nothing_else(terms: ChangeTerms, found: Quote) -> None:
     assert not SEALS.holds(SEALS.seal(TERMS, SAID, expires=700), terms, found)
 
 

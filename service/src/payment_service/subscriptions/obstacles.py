@@ -1,0 +1,52 @@
+"""Why a subscription cannot be changed as it is, as far as that is known here. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from payment_service.errors import Conflict
+from payment_service.mirror.subscription import TERMINAL
+
+if TYPE_CHECKING:
+    from payment_service.errors import PaymentsError
+    from payment_service.storage.rows import SubscriptionRow
+    from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
+
+SEVERAL: Final = "The subscription has several items: change it at Stripe, the change is mirrored"
+INCOMPLETE: Final = "The subscription is incomplete: its first payment is not made; pay it or create another one"
+NO_TRIAL: Final = "No trial runs: there is none to end or to move"
+
+
+def to_change(row: SubscriptionRow) -> PaymentsError | None:
+    """Return why a subscription cannot be changed; None: it can."""
+    if row.status in TERMINAL:
+        return Conflict("The subscription has ended already", subscription_status=row.status)
+    if row.status == "incomplete":
+        return Conflict(INCOMPLETE, subscription_status=row.status)
+    items = row._mapping["items"]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
+    if len(items) != 1 or not items[0].get("id"):
+        return Conflict(SEVERAL)
+    return None
+
+
+def to_trial(row: SubscriptionRow, request: PreviewChange) -> PaymentsError | None:
+    """Return why a trial cannot end otherwise; None: it can, or none is to."""
+    if request.trial_end is None or row.status == "trialing":
+        return None
+    return Conflict(NO_TRIAL, subscription_status=row.status)
+
+
+def to_update(row: SubscriptionRow, request: ChangeSubscription) -> PaymentsError | None:
+    """Return why what costs nothing cannot be changed; None: it can.
+
+    docs.stripe.com/billing/subscriptions/overview#subscription-statuses: until its first payment is made, metadata and
+    the default payment method are all that can change.
+    """
+    if row.status in TERMINAL:
+        return Conflict("The subscription has ended already", subscription_status=row.status)
+    later = (request.description, request.cancel_at_period_end)
+    if row.status == "incomplete" and any(given is not msgspec.UNSET for given in later):
+        return Conflict(INCOMPLETE, subscription_status=row.status)
+    return None
