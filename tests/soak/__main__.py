@@ -1,5 +1,5 @@
 """`make soak`: histories, fifty kills under requests and under deliveries, a million commits in the feed, redactions,
-two thousand slow clients, MariaDB, the crash matrix.
+two thousand slow clients, ten thousand changes of subscriptions, MariaDB, the crash matrix.
 
 The matrix and the redactions are resumable, and the matrix runs in shards.
 """
@@ -38,6 +38,7 @@ say = functools.partial(print, flush=True)
 PASSED = Path(".cache/soak/crash-passed.txt")
 PASSED_REDACTIONS = Path(".cache/soak/redaction-passed.txt")
 HOSTILE = ("tests/integration/test_hostile_values.py", "tests/contract/test_openapi.py")
+CHANGES = "tests/unit/simulator/test_proration.py"
 PROPERTIES = (
     "tests/integration/test_order_independence.py",
     "tests/integration/test_idempotency_machine.py",
@@ -173,6 +174,14 @@ def run_hostile(examples: int) -> bool:
     return subprocess.run(command, env=environ, check=False).returncode == 0
 
 
+def run_changes(examples: int) -> bool:
+    """Preview and make so many random changes of subscriptions; False when one is not invoiced as it was previewed."""
+    say(f"{examples} random changes of subscriptions: previewed is invoiced, and what a second calculator says")
+    environ = os.environ | {"PAYMENTS_TEST_CHANGES": str(examples)}
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", "-k", "previewed", CHANGES]
+    return subprocess.run(command, env=environ, check=False).returncode == 0
+
+
 def run_mariadb() -> bool:
     """Run every scenario that takes a database on MariaDB, too, of which a sample runs with the tests."""
     say("every scenario on MariaDB")
@@ -223,6 +232,7 @@ PROOFS: Final[dict[str, Callable[[argparse.Namespace], bool]]] = {
     "feed": lambda given: run_feed(given.commits),
     "redaction": lambda given: run_redactions(given.values, again=given.again),
     "slow": lambda given: run_slow(given.clients),
+    "changes": lambda given: run_changes(given.changes),
     "mariadb": lambda _: run_mariadb(),
     "hostile": lambda given: run_hostile(given.values // 50),
 }
@@ -238,6 +248,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="of the storm, and of the deliveries")
     parser.add_argument("--commits", type=int, default=1_000_000, help="of the feed")
     parser.add_argument("--values", type=int, default=10_000, help="of each kind in each place that are redacted")
+    parser.add_argument("--changes", type=int, default=10_000, help="of subscriptions that are previewed and made")
     parser.add_argument("--histories", type=int, default=300, help="for each property")
     parser.add_argument("--clients", type=int, default=2000, help="slow ones")
     arguments = parser.parse_args()

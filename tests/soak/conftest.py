@@ -1,4 +1,4 @@
-"""A migrated PostgreSQL for what kills processes."""
+"""Migrated databases for what kills processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 from tests.servers.stack import migrate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.servers.postgres import PostgresServer
 
 
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 def migrated_url(postgres_server: PostgresServer) -> str:
     """A migrated database without rows."""
     return _migrated(postgres_server)
+
+
+@pytest.fixture
+def migrated_sqlite(tmp_path: Path) -> str:
+    """A migrated file without rows."""
+    url = f"sqlite:///{tmp_path / 'payments.sqlite3'}"
+    migrate(url)
+    return url
 
 
 @pytest.fixture

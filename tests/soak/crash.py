@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 import uuid
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +94,10 @@ class Zygote:
             return await self.said[number].get()
 
 
+Fetch = Callable[[str, str], Awaitable[Any]]
+"""Returns the first value that a query finds with its one parameter, `$1`; None: it finds no row."""
+
+
 @dataclass
 class Crashes:
     """Runs trials; several at once, each with a customer of its own."""
@@ -100,7 +106,7 @@ class Crashes:
     survivor: str
     client: httpx.AsyncClient
     simulator: Simulator
-    database: asyncpg.Pool[Any]
+    fetch: Fetch
 
     async def points(self, scenario: str, moment: Moment) -> int:
         """Return how many moments an undisturbed request has."""
@@ -171,7 +177,7 @@ class Crashes:
         """Wait until the event of a payment method is applied."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             query = "SELECT count(*) FROM payment_methods WHERE id = $1"
-            while not await self.database.fetchval(query, method_id):  # noqa: ASYNC110 - a row tells nobody
+            while not await self.fetch(query, method_id):  # noqa: ASYNC110 - a row tells nobody
                 await asyncio.sleep(0.1)
 
     def _of(self, kind: str, customer: str) -> list[dict[str, Any]]:
@@ -193,7 +199,7 @@ class Crashes:
         query = "SELECT o.finished FROM idempotency_keys k JOIN operations o ON o.id = k.operation_id WHERE k.key = $1"
         await asyncio.sleep(0.3)  # PostgreSQL may still commit what the dead one had sent
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.database.fetchval(query, key) is False:  # noqa: ASYNC110 - a row tells nobody
+            while await self.fetch(query, key) == 0:  # noqa: ASYNC110 - a row tells nobody
                 await asyncio.sleep(0.1)
 
     def _at_stripe(self, email: str) -> tuple[list[Any], list[Any], list[int]]:
@@ -261,13 +267,33 @@ async def crashes(database_url: str) -> AsyncIterator[Crashes]:
             simulator,
             _zygote(environ) as zygote,
             httpx.AsyncClient(timeout=30) as client,
-            asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool,
+            _fetching(database_url) as fetch,
         ):
             _, survivor = await zygote.fork(worker=True)
             seed(simulator, survivor)
-            yield Crashes(zygote, survivor, client, simulator, pool)
+            yield Crashes(zygote, survivor, client, simulator, fetch)
     finally:
         await servers.stop()
+
+
+@asynccontextmanager
+async def _fetching(database_url: str) -> AsyncIterator[Fetch]:
+    scheme, _, file = database_url.partition(":///")
+    if scheme == "sqlite":
+
+        async def fetch(query: str, parameter: str) -> Any:
+            return await asyncio.to_thread(_fetch_of_file, file, query, parameter)
+
+        yield fetch
+        return
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool:
+        yield pool.fetchval
+
+
+def _fetch_of_file(file: str, query: str, parameter: str) -> Any:
+    with closing(sqlite3.connect(file, timeout=PATIENCE_SECONDS)) as connection:
+        found = connection.execute(query, {"1": parameter}).fetchone()
+        return None if found is None else found[0]
 
 
 @asynccontextmanager

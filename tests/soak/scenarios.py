@@ -102,7 +102,7 @@ SCENARIOS = {
             charges=[AMOUNT],
         ),
         Scenario(
-            name="trial end",
+            name="trial-end",
             first=CARD | {"trial_days": 14},
             call="change",
             body={"trial_end": "now", "quantity": 2},
