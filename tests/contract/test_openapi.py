@@ -49,6 +49,7 @@ def test_the_operations_are_those_we_promise() -> None:
         "cancelSubscription",
         "changeSubscription",
         "previewSubscriptionChange",
+        "previewSubscriptionCancellation",
         "createCustomer",
         "getCustomer",
         "getCustomerByReference",

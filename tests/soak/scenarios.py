@@ -84,6 +84,15 @@ SCENARIOS = {
             charges=[AMOUNT],
         ),
         Scenario(
+            name="give-back",
+            first=CARD,
+            call="cancel",
+            body={"at_period_end": False, "prorate": True},
+            status=200,
+            subscription="canceled",
+            charges=[AMOUNT],
+        ),
+        Scenario(
             name="change",
             first=CARD,
             call="change",

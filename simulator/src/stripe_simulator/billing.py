@@ -199,6 +199,7 @@ class Billing:
             self._changes.pending.expire(subscription)
         elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
             subscription["cancellation_details"]["reason"] = "cancellation_requested"
+            self._changes.settle_cancellation(subscription, {"invoice_now": "true"})
             self._end(subscription, "canceled")
         elif pause and pause["resumes_at"] is not None and pause["resumes_at"] <= now:
             subscription["pause_collection"] = None

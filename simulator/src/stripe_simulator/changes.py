@@ -144,10 +144,11 @@ class Changes:
     def settle_cancellation(self, subscription: dict[str, Any], params: dict[str, Any]) -> None:
         """Credit unused time and invoice what is open, when the cancellation asks for it.
 
-        docs.stripe.com/api/subscriptions/cancel: `prorate` and `invoice_now`.
+        docs.stripe.com/api/subscriptions/cancel: `prorate` and `invoice_now`; one with the period's end always does the
+        latter.
         """
         hidden = self._state.hidden(subscription)
-        if flag(params.get("prorate")) and subscription["status"] == "active":
+        if flag(params.get("prorate")):
             hidden["pending_lines"] += item_changes.cancellation_lines(self._state, subscription)
         if flag(params.get("invoice_now")) and hidden["pending_lines"]:
             self._invoice(subscription)

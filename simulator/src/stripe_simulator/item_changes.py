@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stripe_simulator.errors import invalid
+from stripe_simulator.forms import flag
 from stripe_simulator.items import charge_line, credit_line, made_item, next_lines, period_lines, wanted_items
 from stripe_simulator.parameters import choice, integer, listed, nested
 from stripe_simulator.periods import period_end
@@ -140,6 +141,8 @@ def preview(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[st
     if subscription["status"] in {"canceled", "incomplete_expired"}:
         raise invalid("You cannot preview the upcoming invoice for a canceled subscription.", param="subscription")
     details = nested(params, "subscription_details")
+    if flag(details.get("cancel_now")) or flag(details.get("cancel_at_period_end")):
+        return _preview_cancellation(state, invoices, subscription, details)
     data = subscription["items"]["data"]
     lines = list(state.hidden(subscription)["pending_lines"])
     upcoming = data
@@ -156,8 +159,27 @@ def preview(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[st
     return invoice
 
 
+def _preview_cancellation(
+    state: State, invoices: Invoices, subscription: dict[str, Any], details: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the last invoice of a subscription that is canceled now, or with its period."""
+    lines = list(state.hidden(subscription)["pending_lines"])
+    behaviour = choice(details, "proration_behavior", PRORATIONS, default="create_prorations")
+    if flag(details.get("cancel_now")) and behaviour != "none":
+        lines += cancellation_lines(state, subscription)
+    if not lines:
+        raise invalid(
+            f"No upcoming invoices for customer: {subscription['customer']}", code="invoice_upcoming_none", status=404
+        )
+    invoice = invoices.compose(subscription, [dict(each) for each in lines], reason="upcoming")
+    invoice["id"] = f"upcoming_{invoice['id']}"
+    return invoice
+
+
 def cancellation_lines(state: State, subscription: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the credit for the time that a cancellation leaves unused."""
+    """Return the credit for the time that a cancellation leaves unused; a trial leaves none."""
+    if subscription["status"] != "active":
+        return []
     of_items = [credit_line(state, item, moment=state.now) for item in subscription["items"]["data"]]
     return [line for lines in of_items for line in lines]
 

@@ -96,15 +96,15 @@ async def request(
     query: str = "",
 ) -> Reply:
     """Make one ASGI request."""
-    encoded = urlencode(form or {})
+    encoded, in_query = urlencode(form or {}), method in {"GET", "DELETE"}
     scope = {
         "type": "http",
         "method": method,
         "path": path,
-        "query_string": (query if method != "GET" or not encoded else encoded).encode(),
+        "query_string": (encoded if in_query and encoded else query).encode(),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    content = body or (encoded.encode() if method != "GET" else b"")
+    content = body or (b"" if in_query else encoded.encode())
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -93,6 +93,32 @@ async def _ordered(stripe: Stripe, before: Ordered, after: Ordered, *, trial: Tr
     return await stripe.make("subscriptions", customer=customer, **item), new
 
 
+@given(ordered=ORDERED, gone=some.integers(0, 999_000))
+@settings(max_examples=examples(100), deadline=None)
+def test_what_a_cancellation_is_previewed_to_give_back_becomes_credit(ordered: Ordered, gone: int) -> None:
+    asyncio.run(_previewed_is_given_back(ordered, gone=gone))
+
+
+async def _previewed_is_given_back(ordered: Ordered, *, gone: int) -> None:
+    stripe = Stripe()
+    made, _ = await _ordered(stripe, ordered, ordered, trial="none")
+    (held,) = made["items"]["data"]
+    start, end = held["current_period_start"], held["current_period_end"]
+    moment = start + gone * (end - start) // 1_000_000
+    stripe.advance(seconds=moment - start)
+    back = share(ordered.cost, left=end - moment, whole=end - start)
+    details = {"subscription_details[cancel_now]": "true"}
+    reply = await stripe.call("POST", "invoices/create_preview", subscription=made["id"], **details)
+    if ordered.cost:
+        assert (reply.body["total"], reply.body["amount_due"]) == (-back, 0)
+    else:
+        assert reply.error["code"] == "invoice_upcoming_none"
+    ended = await stripe.call("DELETE", f"subscriptions/{made['id']}", prorate="true", invoice_now="true")
+    assert ended.body["status"] == "canceled"
+    customer = (await stripe.call("GET", f"customers/{made['customer']}")).body
+    assert (customer["balance"], _taken(stripe)) == (-back, ordered.cost)
+
+
 async def _is_invoiced(stripe: Stripe, changed: dict[str, Any], made: dict[str, Any], said: Due) -> None:
     if said.now is None:
         assert changed["latest_invoice"] == made["latest_invoice"]

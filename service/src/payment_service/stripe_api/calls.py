@@ -202,8 +202,12 @@ async def list_subscriptions(gateway: StripeGateway, **params: object) -> Page:
     return await _page(gateway, "list_subscriptions", "subscriptions", params=params)
 
 
-async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, key: str, comment: str) -> JsonObject:
+async def cancel_subscription(
+    gateway: StripeGateway, subscription_id: str, *, key: str, comment: str, prorate: bool = False
+) -> JsonObject:
     """Cancel at once (docs.stripe.com/api/subscriptions/cancel).
+
+    With `prorate` the rest of the period is given back by a last invoice, which settles what was not invoiced yet.
 
     Stripe keeps no idempotency keys for DELETE, and an HTTP client may send it twice: the second finds nothing. The
     comment tells that the cancellation was ours.
@@ -211,7 +215,9 @@ async def cancel_subscription(gateway: StripeGateway, subscription_id: str, *, k
     Raises:
         StripeRejected: it had ended before.
     """
-    params = {"cancellation_details": {"comment": comment}}
+    params: dict[str, object] = {"cancellation_details": {"comment": comment}}
+    if prorate:
+        params |= {"prorate": True, "invoice_now": True}
     path = ("subscriptions", subscription_id)
     try:
         return await gateway.request("cancel_subscription", "delete", *path, params=params, idempotency_key=key)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from payment_service.stripe_api.calls import retrieve_subscription
-from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND
+from payment_service.stripe_api.gateway import SUBSCRIPTION_EXPAND, StripeRejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from payment_service.json_types import JsonObject
     from payment_service.stripe_api.gateway import StripeGateway
+
+
+NOTHING_TO_INVOICE: Final = "invoice_upcoming_none"
+"""docs.stripe.com/error-codes#invoice-upcoming-none."""
 
 
 class ChangeTerms(NamedTuple):
@@ -60,6 +64,25 @@ async def preview_change(gateway: StripeGateway, terms: ChangeTerms, *, behavior
     given = {name: value for name, value in details.items() if value is not None}
     params = {"subscription": terms.subscription, "subscription_details": given}
     return await gateway.request("preview_invoice", "post", "invoices", "create_preview", params=params)
+
+
+async def preview_cancellation(
+    gateway: StripeGateway, subscription_id: str, *, at_period_end: bool
+) -> JsonObject | None:
+    """Return the invoice that a cancellation makes (docs.stripe.com/api/invoices/create_preview); None: it makes none.
+
+    At once it gives back what is left of the period; with the period's end it is of what was not invoiced yet.
+    """
+    details: dict[str, object] = {"cancel_at_period_end": True}
+    if not at_period_end:
+        details = {"cancel_now": True, "proration_behavior": "always_invoice"}
+    params = {"subscription": subscription_id, "subscription_details": details}
+    try:
+        return await gateway.request("preview_invoice", "post", "invoices", "create_preview", params=params)
+    except StripeRejected as error:
+        if error.stripe_code == NOTHING_TO_INVOICE:
+            return None
+        raise
 
 
 async def change_subscription(gateway: StripeGateway, terms: ChangeTerms, *, key: str, waits: bool) -> JsonObject:

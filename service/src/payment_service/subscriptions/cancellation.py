@@ -37,6 +37,8 @@ class CancellingSubscription(State, kw_only=True):
     phase: Literal["started", "finished"] = "started"
     stripe_subscription_id: str | None = None
     """None: it had ended before."""
+    prorate: bool = False
+    """The rest of the period is given back."""
 
     def __post_init__(self) -> None:
         """Check what a phase needs."""
@@ -103,7 +105,9 @@ class SubscriptionCancellation:
         key = operation.stripe_key("cancel")
         if at_period_end:
             return await calls.set_cancel_at_period_end(self._gateway, stripe_id, key=key)
-        return await calls.cancel_subscription(self._gateway, stripe_id, key=key, comment=operation.reference)
+        return await calls.cancel_subscription(
+            self._gateway, stripe_id, key=key, comment=operation.reference, prorate=operation.state.prorate
+        )
 
 
 def _request_of(asked: Asked) -> Cancel:

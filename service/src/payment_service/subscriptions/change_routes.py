@@ -16,6 +16,7 @@ from payment_service.http.route_access import CHANGE_LIMIT, CHANGES_NOTHING, REA
 from payment_service.operations.requests import Caller, bind_key, to_response
 from payment_service.stripe_api.reads import Asker
 from payment_service.subscriptions.change_schemas import (
+    CancellationPreview,
     ChangedSubscription,
     ChangeSubscription,
     PreviewChange,
@@ -23,11 +24,15 @@ from payment_service.subscriptions.change_schemas import (
 )
 from payment_service.subscriptions.changing import SubscriptionChanges
 from payment_service.subscriptions.routes import SubscriptionId
+from payment_service.subscriptions.schemas import CancelSubscription
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
 _EXAMPLE: Final = {"lookup_key": "pro_monthly", "quantity": 3}
+_CANCELLATION: Final = {"at_period_end": False, "prorate": True}
+_ABSENT: Final = CancelSubscription()
+"""What an absent body says."""
 
 
 @post(
@@ -52,6 +57,30 @@ async def preview_change(
 ) -> SubscriptionPreview:
     """Return what a change of price, quantity or trial charges now and with the next invoice; nothing is changed."""
     return await subscription_changes.preview(subscription_id, data, asker=asker)
+
+
+@post(
+    "/api/v1/subscriptions/{subscription_id:str}/cancel/preview",
+    operation_id="previewSubscriptionCancellation",
+    access=READ.uncounted(CHANGES_NOTHING),
+    summary="Preview a cancellation of a subscription",
+    tags=["subscriptions"],
+    dto=JsonBody[CancelSubscription],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(CancellationPreview, description="What it would come to", generate_examples=False),
+        **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504),
+    },
+)
+async def preview_cancellation(
+    subscription_id: SubscriptionId,
+    asker: NamedDependency[Asker],
+    subscription_changes: NamedDependency[SubscriptionChanges],
+    data: Annotated[CancelSubscription, Body(examples=[Example(summary="Now", value=_CANCELLATION)])] = _ABSENT,
+) -> CancellationPreview:
+    """Return what a cancellation gives back or charges, and when the subscription ends; nothing is changed."""
+    return await subscription_changes.preview_cancellation(subscription_id, data, asker=asker)
 
 
 @patch(
@@ -83,4 +112,4 @@ async def change_subscription(
     return to_response(stored)
 
 
-HANDLERS: list[ControllerRouterHandler] = [preview_change, change_subscription]
+HANDLERS: list[ControllerRouterHandler] = [preview_change, preview_cancellation, change_subscription]

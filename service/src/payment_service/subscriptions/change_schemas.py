@@ -188,6 +188,27 @@ class SubscriptionPreview(msgspec.Struct, kw_only=True):
     """The next one; null where it would be the second of a new interval."""
 
 
+class CancellationPreview(msgspec.Struct, kw_only=True):
+    """What a cancellation would come to, at the second of the question: what is given back becomes less."""
+
+    subscription_id: str
+    """Our id."""
+    at_period_end: bool
+    """As asked."""
+    prorate: bool
+    """As asked."""
+    ends_at: datetime
+    """When it would end."""
+    currency: str | None
+    """Of all amounts, as ISO 4217 writes it, in lower case; null: there is no invoice."""
+    due_now: int
+    """What the cancellation charges at once, in minor units."""
+    invoice: PreviewedInvoice | None
+    """The last invoice, made at once; a total below zero becomes the customer's credit. Null: it makes none."""
+    next_invoice: PreviewedInvoice | None
+    """The last invoice, made when the period ends, of what is not invoiced until then; null: there is none."""
+
+
 class PendingChange(msgspec.Struct, kw_only=True):
     """A change that waits for its payment."""
 

@@ -14,7 +14,7 @@ from payment_service.operations.service import refusal
 from payment_service.storage.mirror import moment
 from payment_service.stripe_api.change_calls import ChangeTerms
 from payment_service.subscriptions import change, obstacles, pricing, slots, store, update
-from payment_service.subscriptions.change_schemas import SubscriptionPreview
+from payment_service.subscriptions.change_schemas import CancellationPreview, SubscriptionPreview
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.reads import Asker, StripeReads
     from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
     from payment_service.subscriptions.pricing import Seals
+    from payment_service.subscriptions.schemas import CancelSubscription
 
 EXPIRED: Final = "The preview has expired: preview the change again"
 
@@ -95,6 +96,36 @@ class SubscriptionChanges:
             due_now=quote.due_now,
             invoice=pricing.to_view(quote.invoice) if quote.at_once else None,
             next_invoice=None if following is None else pricing.to_view(following),
+        )
+
+    async def preview_cancellation(
+        self, subscription_id: str, request: CancelSubscription, *, asker: Asker
+    ) -> CancellationPreview:
+        """Return what a cancellation would come to; nothing is changed.
+
+        Raises:
+            NotFound: there is no such subscription.
+            Conflict: it has ended, or has no period to end with.
+            TooManyRequests: see `StripeReads`.
+        """
+        row = await self._row(subscription_id)
+        raise_if(obstacles.to_cancel(row, request))
+        found: pricing.Invoice | None = None
+        if request.at_period_end or request.prorate:
+            question = ("cancellation", row.id, str(request.at_period_end))
+            ask = partial(pricing.preview_cancellation, self._gateway, row.stripe_subscription_id or "")
+            found = await self._reads.look_up(asker, question, partial(ask, at_period_end=request.at_period_end))
+        view = None if found is None else pricing.to_view(found)
+        ends_at = row.current_period_end if request.at_period_end else None
+        return CancellationPreview(
+            subscription_id=row.id,
+            at_period_end=request.at_period_end,
+            prorate=request.prorate,
+            ends_at=ends_at or self._clock.now(),
+            currency=None if found is None else found.currency,
+            due_now=0 if found is None or request.at_period_end else found.amount_due,
+            invoice=None if request.at_period_end else view,
+            next_invoice=view if request.at_period_end else None,
         )
 
     async def change(

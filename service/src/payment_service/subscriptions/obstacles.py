@@ -8,11 +8,13 @@ import msgspec
 
 from payment_service.errors import Conflict
 from payment_service.mirror.subscription import TERMINAL
+from payment_service.subscriptions.cancellation import NO_PERIOD
 
 if TYPE_CHECKING:
     from payment_service.errors import PaymentsError
     from payment_service.storage.rows import SubscriptionRow
     from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
+    from payment_service.subscriptions.schemas import CancelSubscription
 
 SEVERAL: Final = "The subscription has several items: change it at Stripe, the change is mirrored"
 INCOMPLETE: Final = "The subscription is incomplete: its first payment is not made; pay it or create another one"
@@ -36,6 +38,15 @@ def to_trial(row: SubscriptionRow, request: PreviewChange) -> PaymentsError | No
     if request.trial_end is None or row.status == "trialing":
         return None
     return Conflict(NO_TRIAL, subscription_status=row.status)
+
+
+def to_cancel(row: SubscriptionRow, request: CancelSubscription) -> PaymentsError | None:
+    """Return why a subscription cannot be canceled so; None: it can."""
+    if row.status in TERMINAL:
+        return Conflict("The subscription has ended already", subscription_status=row.status)
+    if row.status == "incomplete" and request.at_period_end:
+        return Conflict(NO_PERIOD, subscription_status=row.status)
+    return None
 
 
 def to_update(row: SubscriptionRow, request: ChangeSubscription) -> PaymentsError | None:

@@ -149,6 +149,12 @@ async def preview_next(gateway: StripeGateway, terms: ChangeTerms, quote: Quote)
     return None if quote.restarts else await _invoice(gateway, terms, behavior="none")
 
 
+async def preview_cancellation(gateway: StripeGateway, subscription_id: str, *, at_period_end: bool) -> Invoice | None:
+    """Ask Stripe for the last invoice of a subscription that is canceled; None: there is none."""
+    obj = await change_calls.preview_cancellation(gateway, subscription_id, at_period_end=at_period_end)
+    return None if obj is None else read(obj, Invoice)
+
+
 async def _invoice(gateway: StripeGateway, terms: ChangeTerms, *, behavior: str) -> Invoice:
     return read(await change_calls.preview_change(gateway, terms, behavior=behavior), Invoice)
 

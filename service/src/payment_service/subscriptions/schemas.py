@@ -72,6 +72,14 @@ class CancelSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     at_period_end: bool = True
     """With its period (true), or now (false)."""
+    prorate: bool = False
+    """Whether a last invoice gives back what is left of the period, as the customer's credit, and settles what was not
+    invoiced yet, as parts of periods that waited for the next invoice. Only now: a period that ends leaves nothing."""
+
+    def __post_init__(self) -> None:
+        """Check what spans fields."""
+        if self.prorate and self.at_period_end:
+            raise ValueError("prorate: it goes with at_period_end: false; a period that ends leaves nothing over")
 
 
 class PauseCollection(msgspec.Struct, kw_only=True):

@@ -161,7 +161,8 @@ class Subscriptions:
             if row.status in TERMINAL:
                 ended = Conflict("The subscription has ended already", subscription_status=row.status)
                 return Begun(cancellation.CancellingSubscription(phase="finished"), refusal(ended, asked))
-            return Begun(cancellation.CancellingSubscription(stripe_subscription_id=row.stripe_subscription_id))
+            stripe_id = row.stripe_subscription_id
+            return Begun(cancellation.CancellingSubscription(stripe_subscription_id=stripe_id, prorate=request.prorate))
 
         return await self._operations.run(
             cancellation.KIND,
