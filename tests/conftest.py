@@ -117,7 +117,7 @@ def postgres15_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
     """MariaDB without durability, for tests that do not stop it."""
-    require(MARIADB.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client-core")
+    require(MARIADB.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client")
     yield from _serve(MariaDBServer())
 
 

@@ -22,7 +22,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import asyncpg
+from sqlalchemy import select
+
+from payment_service.cli_settings import DATABASE
+from payment_service.config.settings import Settings
+from payment_service.storage.database import Database
+from payment_service.storage.tables import events, subscriptions
 
 API = os.environ["API_URL"]
 STRIPE = os.environ.get("STRIPE_API_BASE", "https://api.stripe.com")
@@ -106,18 +111,24 @@ def deliver(subscription: dict[str, Any]) -> str:
 
 async def settled(event: str, subscription: str) -> str:
     """Wait until the worker has applied the event, and return the status in the subscription's row."""
-    connection = await asyncpg.connect(secret("DATABASE_URL"))
+    database = Database.from_settings(Settings.from_env(os.environ, needs=DATABASE).database)
+    state, status = select(events.c.state), select(subscriptions.c.status)
+
+    async def read(statement: Any) -> Any:
+        async with database.read() as connection:
+            return (await connection.execute(statement)).scalar_one_or_none()
+
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (state := await connection.fetchval("SELECT state FROM events WHERE id = $1", event)) == "pending":
+        while (found := await read(state.where(events.c.id == event))) == "pending":
             if time.monotonic() > deadline:
                 raise Failed(f"no worker applied the event within {PATIENCE_SECONDS} s")
             await asyncio.sleep(0.2)
-        if state != "applied":
-            raise Failed(f"the event's row is {state or 'missing'}")
-        return str(await connection.fetchval("SELECT status FROM subscriptions WHERE id = $1", subscription))
+        if found != "applied":
+            raise Failed(f"the event's row is {found or 'missing'}")
+        return str(await read(status.where(subscriptions.c.id == subscription)))
     finally:
-        await connection.close()
+        await database.close()
 
 
 def say(text: str) -> None:

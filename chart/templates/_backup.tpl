@@ -1,14 +1,30 @@
+{{- /* What a container runs. Arguments: root, name (of the container). */ -}}
+{{- define "lean-payments.dumpScript" -}}
+{{- $theirs := and (has .name (list "backup" "restore")) (eq .root.Values.database.kind "mariadb") -}}
+{{- range $theirs | ternary (list "mariadb/login" (printf "mariadb/%s" .name)) (list .name) }}
+{{ $.root.Files.Get (printf "files/%s.sh" .) | trim }}
+{{- end }}
+{{- end -}}
+
+{{- /* Whether a container logs in as the owner, as "true" or empty: who makes tables does, and on MariaDB who dumps, for
+       nobody else sees triggers. Arguments: root, name. */ -}}
+{{- define "lean-payments.dumpsAsOwner" -}}
+{{- $needs := or (eq .name "restore") (and (eq .name "backup") (eq .root.Values.database.kind "mariadb")) -}}
+{{- if and $needs .root.Values.secrets.migrationSecret -}}true{{- end -}}
+{{- end -}}
+
 {{- /* One container of a backup's or a restore's pod. Arguments: root, name, and env (more lines of it). */ -}}
 {{- define "lean-payments.dumpContainer" -}}
 {{- $backup := .root.Values.backup -}}
 {{- $rclone := has .name (list "upload" "download") -}}
+{{- $owner := include "lean-payments.dumpsAsOwner" . -}}
 name: {{ .name }}
 image: {{ include (printf "lean-payments.%sImage" ($rclone | ternary "rclone" "backup")) .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [sh, -c]
 args:
   - |
-    {{- .root.Files.Get (printf "files/%s.sh" .name) | trim | nindent 4 }}
+    {{- include "lean-payments.dumpScript" . | trim | nindent 4 }}
 env:
   - {name: DUMPS, value: /dumps}
   - {name: RETENTION_DAYS, value: {{ $backup.retentionDays | quote }}}
@@ -20,7 +36,7 @@ env:
   {{- . | trim | nindent 2 }}
   {{- end }}
   {{- end }}
-  {{- if eq .name "restore" }}
+  {{- if $owner }}
   {{- with include "lean-payments.migration" (dict "root" .root "what" "env") }}
   {{- . | trim | nindent 2 }}
   {{- end }}
@@ -34,7 +50,7 @@ resources:
 securityContext:
   {{- include "lean-payments.containerSecurity" .root | nindent 2 }}
 volumeMounts:
-  {{- if not (or $rclone (and (eq .name "restore") .root.Values.secrets.migrationSecret)) }}
+  {{- if not (or $rclone $owner) }}
   - {name: {{ .name }}-secrets, mountPath: /run/secrets/payments, readOnly: true}
   {{- end }}
   - {name: dumps, mountPath: /dumps}
@@ -44,7 +60,7 @@ volumeMounts:
   {{- . | trim | nindent 2 }}
   {{- end }}
   {{- end }}
-  {{- if eq .name "restore" }}
+  {{- if $owner }}
   {{- with include "lean-payments.migration" (dict "root" .root "what" "mounts") }}
   {{- . | trim | nindent 2 }}
   {{- end }}
@@ -77,12 +93,11 @@ template:
     containers:
       - {{- include "lean-payments.dumpContainer" (dict "root" $root "name" (last .names)) | nindent 8 }}
     volumes:
-      {{- if has "backup" .names }}
-      {{- include "lean-payments.secretVolume" (dict "root" $root "container" "backup") | nindent 6 }}
-      {{- else if $root.Values.secrets.migrationSecret }}
+      {{- $reads := has "backup" .names | ternary "backup" "restore" }}
+      {{- if include "lean-payments.dumpsAsOwner" (dict "root" $root "name" $reads) }}
       {{- include "lean-payments.migration" (dict "root" $root "what" "volumes") | trim | nindent 6 }}
       {{- else }}
-      {{- include "lean-payments.secretVolume" (dict "root" $root "container" "restore") | nindent 6 }}
+      {{- include "lean-payments.secretVolume" (dict "root" $root "container" $reads) | nindent 6 }}
       {{- end }}
       {{- with include "lean-payments.databaseAuthority" (dict "root" $root "what" "volumes") }}
       {{- . | trim | nindent 6 }}

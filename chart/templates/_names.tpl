@@ -30,7 +30,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 
 {{- /* Images of others: in live mode the value names one by its digest, else there is a default. */ -}}
-{{- define "lean-payments.backupImage" -}}{{ default "postgres:18" .Values.backup.image }}{{- end -}}
+{{- define "lean-payments.knownBackupImage" -}}{{ eq .Values.database.kind "mariadb" | ternary "mariadb:11.8" "postgres:18" }}{{- end -}}
+{{- define "lean-payments.backupImage" -}}{{ default (include "lean-payments.knownBackupImage" .) .Values.backup.image }}{{- end -}}
 {{- define "lean-payments.rcloneImage" -}}{{ default "rclone/rclone:1.76" .Values.backup.objectStorage.image }}{{- end -}}
 
 {{- define "lean-payments.serviceAccount" -}}
@@ -50,6 +51,10 @@ ipFamilyPolicy: {{ . }}
 {{- with .Values.service.ipFamilies }}
 ipFamilies: {{ toJson . }}
 {{- end }}
+{{- end -}}
+
+{{- define "lean-payments.databasePort" -}}
+{{- .Values.networkPolicy.databasePort | default (eq .Values.database.kind "mariadb" | ternary 3306 5432) -}}
 {{- end -}}
 
 {{- define "lean-payments.cnpgCluster" -}}

@@ -19,7 +19,7 @@ capabilities: {drop: [ALL]}
 {{- get $keys .container | toJson -}}
 {{- end -}}
 
-{{- /* The object with the certificates of PostgreSQL's authority, as JSON {configMap or secret, key}; empty: none. */ -}}
+{{- /* The object with the certificates of the database's authority, as JSON {configMap or secret, key}; empty: none. */ -}}
 {{- define "lean-payments.authority" -}}
 {{- $ca := .Values.database.ca -}}
 {{- $source := dict -}}
@@ -30,7 +30,8 @@ capabilities: {drop: [ALL]}
 {{- with $source -}}{{- toJson . -}}{{- end -}}
 {{- end -}}
 
-{{- /* What a container that talks to PostgreSQL has to verify it. Arguments: root, what (env, mounts, volumes). */ -}}
+{{- /* What a container that talks to the database has to verify it; MariaDB's addresses
+       take the authority of the same variable. Arguments: root, what (env, mounts, volumes). */ -}}
 {{- define "lean-payments.databaseAuthority" -}}
 {{- with include "lean-payments.authority" .root -}}
 {{- $source := fromJson . -}}

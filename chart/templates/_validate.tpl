@@ -21,7 +21,7 @@
 {{- end -}}
 {{- $theirs := dict -}}
 {{- if .Values.backup.enabled -}}
-{{- $_ := set $theirs "backup.image" (list .Values.backup.image "postgres:18") -}}
+{{- $_ := set $theirs "backup.image" (list .Values.backup.image (include "lean-payments.knownBackupImage" .)) -}}
 {{- if .Values.backup.objectStorage.path -}}{{- $_ := set $theirs "backup.objectStorage.image" (list .Values.backup.objectStorage.image "rclone/rclone:1.76") -}}{{- end -}}
 {{- end -}}
 {{- with .Values.database.cloudNativePG -}}
@@ -138,6 +138,9 @@
 {{- end -}}
 {{- with .Values.database.cloudNativePG -}}
 {{- if .enabled -}}
+{{- if ne $.Values.database.kind "postgresql" -}}
+{{- $problems = append $problems (printf "database.kind=%s: database.cloudNativePG renders PostgreSQL; set one of them." $.Values.database.kind) -}}
+{{- end -}}
 {{- if and (eq $.Values.migrations.mode "hook") (not $.Values.operator.enabled) -}}
 {{- $problems = append $problems "database.cloudNativePG.enabled: the database does not exist yet when a hook runs; set migrations.mode=initContainer." -}}
 {{- end -}}

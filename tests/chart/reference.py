@@ -15,8 +15,8 @@ import yaml
 CHART: Final = Path(__file__).parents[2] / "chart"
 HEAD: Final = """# lean-payments
 
-Stripe subscription billing inside your own cluster. Needs Kubernetes 1.30, PostgreSQL, Redis and a Secret with
-`DATABASE_URL`, `REDIS_URL`, `STRIPE_SECRET_KEY`, `STRIPE_WEBHOOK_SECRET` and `SECRET_KEY`.
+Stripe subscription billing inside your own cluster. Needs Kubernetes 1.30, PostgreSQL or MariaDB, Redis and a
+Secret with `DATABASE_URL`, `REDIS_URL`, `STRIPE_SECRET_KEY`, `STRIPE_WEBHOOK_SECRET` and `SECRET_KEY`.
 
 ```
 helm install payments ./chart --namespace payments \\
@@ -50,6 +50,7 @@ _RULES: Final[dict[str, dict[str, Any]]] = {
     "operator.image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "operator.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]},
     "operator.replicas": {"minimum": 1},
+    "database.kind": {"enum": ["postgresql", "mariadb"]},
     "migrations.mode": {"enum": ["hook", "initContainer", "none"]},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},

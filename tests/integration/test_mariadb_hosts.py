@@ -48,7 +48,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def second(mariadb_server: MariaDBServer) -> Iterator[MariaDBServer]:
-    require(PROGRAM.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client-core")
+    require(PROGRAM.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client")
     made = MariaDBServer()
     made.create()
     made.start()

@@ -34,7 +34,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(certificates: Path) -> Iterator[str]:
     """The address of a database on it, by name."""
-    require(PROGRAM.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client-core")
+    require(PROGRAM.exists(), what="MariaDB", command="apt-get install mariadb-server-core mariadb-client")
     made = MariaDBServer(settings=FAST | TLS)
     made.create()
     made.take_certificate(certificates / "server.crt", certificates / "server.key")
