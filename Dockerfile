@@ -38,7 +38,8 @@ RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
 FROM build AS build-operator
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    uv sync --locked --no-dev --package payment-operator --no-install-workspace
+    uv sync --locked --no-dev --package payment-operator --no-install-workspace \
+    && find /app/lib -path '*/asyncmy/*' -name '*.c' -delete
 COPY operator/ operator/
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \

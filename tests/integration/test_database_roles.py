@@ -17,8 +17,9 @@ from tests.unit.operator.world import World
 
 from payment_operator.backoff import Backoff
 from payment_operator.clients import postgresql
-from payment_operator.clients.postgresql import DatabaseFault, lock_role, prepare_role
+from payment_operator.clients.postgresql import lock_role, prepare_role
 from payment_operator.effects.database_roles import work_on_role
+from payment_operator.errors import DatabaseFault
 from payment_operator.model.actions import LockRole, Part, Patch, PrepareRole
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Database:
 
 def documented(database: Database) -> list[str]:
     """The statements in docs/rotation.md that make the administrator, for this database's roles."""
-    (block,) = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    block, _mariadbs = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     named = re.sub(r"\bpayments_admin\b", database.admin, block).replace("'a long one'", f"'{ADMIN}'")
     named = re.sub(r"\bpayments\b", database.app, named)
     return [statement for line in named.split(";") if (statement := line.strip())]

@@ -12,7 +12,8 @@ from tests.servers.certificates import issue, make_authority
 from tests.servers.postgres import DEBIAN_15, PostgresServer
 from tests.servers.stack import development_settings
 
-from payment_operator.clients.postgresql import DatabaseFault, lock_role
+from payment_operator.clients.postgresql import lock_role
+from payment_operator.errors import DatabaseFault
 from payment_service.storage.database import Database, is_unavailable
 
 if TYPE_CHECKING:

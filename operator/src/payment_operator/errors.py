@@ -1,4 +1,4 @@
-"""What can go wrong between the operator and the cluster."""
+"""What can go wrong between the operator and the cluster, or the database."""
 
 from typing import Final
 
@@ -41,6 +41,10 @@ class NameTaken(Refused):
 
 class Unreachable(OperatorError):
     """No answer: whether a write was done is unknown."""
+
+
+class DatabaseFault(OperatorError):
+    """The database did not do what was asked of its roles; the message tells the fix where we know one."""
 
 
 class Overdue(OperatorError):

@@ -74,11 +74,15 @@ def test_mariadb_is_taken_encrypted_and_in_plain_text_is_told_its_own_fix() -> N
     assert told.startswith("DATABASE_URL: ssl-mode=DISABLED to db-1 may be unencrypted; set ssl-mode=VERIFY_IDENTITY")
 
 
-def test_a_rotation_of_roles_is_refused_where_the_database_is_mariadb() -> None:
+def test_a_rotation_on_mariadb_names_the_role_with_the_rights() -> None:
     rotation = {"mode": "AlternatingRoles", "roles": ["a", "b"], "adminSecretRef": {"name": "payments"}}
-    found = {"DATABASE_URL": "mariadb://app@db/payments", "DATABASE_ADMIN_URL": f"{PLAIN}?sslmode=require"}
+    found = dict.fromkeys(("DATABASE_URL", "DATABASE_ADMIN_URL"), "mariadb://app@db/payments")
     (told,) = problems(found, database={"rotation": rotation})
-    assert told.startswith("DATABASE_URL: spec.database.rotation alternates roles of PostgreSQL")
+    assert told.startswith("spec.database.rotation.groupRole is missing")
+    assert problems(found, database={"rotation": rotation | {"groupRole": "payments_app"}}) == []
+    other = found | {"DATABASE_ADMIN_URL": f"{PLAIN}?sslmode=require"}
+    (told,) = problems(other, database={"rotation": rotation | {"groupRole": "payments_app"}})
+    assert told == "DATABASE_ADMIN_URL: it and DATABASE_URL are addresses of different kinds of databases"
 
 
 @pytest.mark.parametrize("setting", ["DATABASE_URL", "REDIS_URL"])

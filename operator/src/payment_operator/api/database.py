@@ -8,7 +8,7 @@ from msgspec import Meta
 from payment_operator.api.fields import Fields, Name, SecretRef
 
 RoleName = Annotated[str, Meta(min_length=1, max_length=63)]
-"""At most what PostgreSQL takes as an identifier."""
+"""At most what PostgreSQL takes as an identifier; MariaDB takes twice as many."""
 
 
 class DatabaseRotation(Fields, frozen=True, kw_only=True):
@@ -33,20 +33,21 @@ class DatabaseRotation(Fields, frozen=True, kw_only=True):
         RoleName | None,
         Meta(
             description="Role that has the application's rights (payments database grants); both roles become members. "
-            "Left out: the user of urlSecretRef."
+            "Left out: the user of urlSecretRef. On MariaDB it is a role (CREATE ROLE), and must be named."
         ),
     ] = None
     admin_secret_ref: Annotated[
         SecretRef | None,
         Meta(
             description="URL (key DATABASE_ADMIN_URL) of a role with CREATEROLE, ADMIN on the group role and "
-            "pg_signal_backend. Only the operator uses it."
+            "pg_signal_backend (on MariaDB: CREATE USER, ADMIN on the group role and CONNECTION ADMIN). Only the "
+            "operator uses it."
         ),
     ] = None
 
 
 class Authority(Fields, frozen=True, kw_only=True):
-    """The certificates of the authority that has signed PostgreSQL's, in a ConfigMap or a Secret."""
+    """The certificates of the authority that has signed the database's, in a ConfigMap or a Secret."""
 
     config_map: Annotated[Name | None, Meta(description="Name of a ConfigMap in the same namespace.")] = None
     secret: Annotated[
@@ -61,7 +62,7 @@ class Authority(Fields, frozen=True, kw_only=True):
 
 
 class Database(Fields, frozen=True, kw_only=True):
-    """PostgreSQL."""
+    """PostgreSQL or MariaDB; the addresses say which."""
 
     url_secret_ref: Annotated[SecretRef, Meta(description="The application's URL (key DATABASE_URL).")]
     migration_url_secret_ref: Annotated[
@@ -74,14 +75,14 @@ class Database(Fields, frozen=True, kw_only=True):
     ca: Annotated[
         Authority | None,
         Meta(
-            description="Verify PostgreSQL's certificate by this authority (PGSSLROOTCERT), from every container and "
-            "the operator; URLs without an sslmode then mean verify-full (PGSSLMODE)."
+            description="Verify the database's certificate by this authority (PGSSLROOTCERT), from every container "
+            "and the operator; URLs without an sslmode then mean verify-full (PGSSLMODE)."
         ),
     ] = None
     allow_plaintext: Annotated[
         bool,
         Meta(
-            description="Let PostgreSQL be reached unencrypted on another host: only where the network itself "
+            description="Let the database be reached unencrypted on another host: only where the network itself "
             "encrypts, as a service mesh does."
         ),
     ] = False

@@ -81,7 +81,7 @@ class Environment(Fields, frozen=True, kw_only=True):
     webhook_endpoints: Annotated[
         WebhookEndpoints, Meta(description="Webhooks that the service sends: their signing key, and where they may go.")
     ] = WebhookEndpoints()
-    database: Annotated[Database, Meta(description="PostgreSQL.")]
+    database: Annotated[Database, Meta(description="PostgreSQL or MariaDB.")]
     redis: Annotated[Redis, Meta(description="Redis or Valkey.")]
     stripe: Annotated[Stripe, Meta(description="The Stripe account.")]
     migrations: Annotated[Migrations, Meta(description="How the database is migrated.")] = Migrations()

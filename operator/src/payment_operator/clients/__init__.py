@@ -1,1 +1,1 @@
-"""Who is talked to: the API server, the pods, Stripe and PostgreSQL. Each is the only way there."""
+"""Who is talked to: the API server, the pods, Stripe and the database. Each is the only way there."""

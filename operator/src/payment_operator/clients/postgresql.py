@@ -13,7 +13,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from payment_operator.clients.scram import verifier
-from payment_operator.errors import OperatorError
+from payment_operator.errors import DatabaseFault
 from payment_operator.plaintext import VERIFY
 from payment_operator.resources.login import Login, login_of
 
@@ -21,10 +21,6 @@ SECONDS: Final = 10.0
 PER_GRANT: Final = 16
 """From this version on each membership says whether it inherits (postgresql.org/docs/16/release-16.html)."""
 _FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError)
-
-
-class DatabaseFault(OperatorError):
-    """PostgreSQL did not do it; the message tells the fix where we know one."""
 
 
 async def prepare_role(*, admin_url: str, url: str, group: str, authority: str = "") -> None:

@@ -130,7 +130,7 @@ class DatabaseRoles(Protocol):
         """Let the role log in no more and end its sessions; tell whether it was locked.
 
         Raises:
-            DatabaseFault: PostgreSQL refuses it.
+            DatabaseFault: the database refuses it.
         """
         ...
 

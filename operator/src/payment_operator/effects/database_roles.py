@@ -1,8 +1,8 @@
 """Does what a rotation asks of the database, and tells what came of it."""
 
 from payment_operator.backoff import Backoff
-from payment_operator.clients.postgresql import DatabaseFault
 from payment_operator.clients.protocols import DatabaseRoles
+from payment_operator.errors import DatabaseFault
 from payment_operator.model.actions import LockRole, Part, PrepareRole
 from payment_operator.model.observed import Observed
 from payment_operator.redaction import redact

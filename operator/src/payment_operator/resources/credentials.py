@@ -29,7 +29,8 @@ HOT: Final = frozenset({WEBHOOK, SECRET_KEY, SIGNING_KEY, MIGRATION, ADMIN_URL})
 """Settings whose change is no release: pods, Jobs or the operator read them anew."""
 _OR: Final = "or where the network itself encrypts spec."
 _ALLOW: Final = ".allowPlaintext: true"
-_ROLES: Final = "spec.database.rotation alternates roles of PostgreSQL; with MariaDB set its mode to None"
+_GROUP: Final = "spec.database.rotation.groupRole is missing: on MariaDB a role has the application's rights, name it"
+_KINDS: Final = f"{ADMIN_URL}: it and {DATABASE} are addresses of different kinds of databases"
 _FORM: Final = re.compile(r"[A-Za-z0-9_]{8,255}")
 _PREFIXES: Final = {"Test": ("sk_test_", "rk_test_"), "Live": ("sk_live_", "rk_live_")}
 
@@ -68,7 +69,7 @@ class Sources(Credentials):
     """What stands in the user's Secrets, whatever of it may be used."""
 
     authority: str = ""
-    """Certificates in PEM by which PostgreSQL is verified."""
+    """Certificates in PEM by which the database is verified."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def read_sources(
 
 
 def _authority(spec: Environment, found: Manifest | None) -> tuple[str, list[str]]:
-    """The certificates of PostgreSQL's authority, and what is wrong with them: pods would wait for such a file."""
+    """The certificates of the database's authority, and what is wrong with them: pods would wait for such a file."""
     if spec.database.ca is None:
         return "", []
     (kind, name), key = spec.database.ca.source, spec.database.ca.key
@@ -140,10 +141,20 @@ def _authority(spec: Environment, found: Manifest | None) -> tuple[str, list[str
 def _checked(spec: Environment, values: dict[str, str]) -> tuple[str, ...]:
     addresses = (DATABASE, REPLICA, MIGRATION, ADMIN_URL, "REDIS_URL")
     wrong = [f"{name}: {found}" for name in addresses if (found := misread(values.get(name, "")))]
-    wrong += [f"{name}: {_ROLES}" for name in values if ADMIN_URL in values and is_mariadb(values[name])]
+    wrong += _rotated(spec, values)
     keys = {name: split(values[name]) for name in (SECRET_KEY, SIGNING_KEY) if name in values}
     weak = [problem for name, parts in keys.items() for problem in secret_key_problems(parts, name=name)]
     return (*(wrong or _in_the_clear(spec, values)), *weak)
+
+
+def _rotated(spec: Environment, values: dict[str, str]) -> Iterator[str]:
+    """What keeps the roles of this kind of database from being alternated."""
+    if ADMIN_URL in values:
+        kinds = {is_mariadb(values[name]) for name in (ADMIN_URL, DATABASE)}
+        if len(kinds) > 1:
+            yield _KINDS
+        elif kinds == {True} and spec.database.rotation.group_role is None:
+            yield _GROUP
 
 
 def _in_the_clear(spec: Environment, values: dict[str, str]) -> Iterator[str]:

@@ -30,7 +30,7 @@ _CREDENTIALS_MOUNT: Final = "/run/secrets/payments"
 CLAIM_FILE: Final = "PAYMENTS_WORKER_CLAIM_FILE"
 _CLAIMS_MOUNT: Final = "/run/config/worker"
 _AUTHORITY: Final = ("database-ca", "/run/config/database-ca", "ca.crt")
-"""Volume, place and file of the authority that has signed PostgreSQL's certificate."""
+"""Volume, place and file of the authority that has signed the database's certificate."""
 _MOUNTS: Final = {
     WEBHOOK: "/run/secrets/webhook",
     SECRET_KEY: "/run/secrets/secret-keys",
@@ -138,7 +138,7 @@ def pod_spec(
 
 
 def _authority_volume(spec: Environment) -> list[Manifest]:
-    """The volume with the authority's file, in every pod: each talks to PostgreSQL."""
+    """The volume with the authority's file, in every pod: each talks to the database."""
     if spec.database.ca is None:
         return []
     (kind, name), items = spec.database.ca.source, [{"key": spec.database.ca.key, "path": _AUTHORITY[2]}]

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from payment_operator import names
 from payment_operator.api.crd import crd_manifests
-from payment_operator.clients import postgresql
+from payment_operator.clients import database_roles
 from payment_operator.clients.kubernetes import Cluster
 from payment_operator.clients.pod_admin import Admin
 from payment_operator.clients.protocols import Clients
@@ -78,7 +78,7 @@ class Operator:
     def _reconciler(self) -> Reconciler:
         options = self.options
         return Reconciler(
-            Clients(self.cluster, self.admin, self.stripe, postgresql),
+            Clients(self.cluster, self.admin, self.stripe, database_roles),
             resync=options.resync,
             unsafe_pods=options.unsafe_pods,
             request_policy=options.request_policy,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from payment_operator.clients.postgresql import DatabaseFault
+from payment_operator.errors import DatabaseFault
 from payment_operator.resources.login import login_of
 
 

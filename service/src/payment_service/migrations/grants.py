@@ -121,7 +121,8 @@ async def _apply_table_by_table(connection: AsyncConnection, *, role: str, apply
             await connection.execute(text(statement.replace(":", "\\:")))
     except DBAPIError as error:
         raise GrantsRefused(
-            f"MariaDB says: {error.orig}. If there is no login {role} from any host ('%'), make it with CREATE USER"
+            f"MariaDB says: {error.orig}. If there is no role {role}, and no login from any host ('%'), make it: "
+            "CREATE USER or CREATE ROLE"
         ) from error
     return statements
 

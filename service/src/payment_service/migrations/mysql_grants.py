@@ -32,10 +32,10 @@ def mysql_grants(*, role: str, database: str) -> tuple[str, ...]:
     """Return the statements, for the owner to run; running them again changes nothing. Pure.
 
     Args:
-        role: the login's name; it is meant from every host.
+        role: the name of a role or, where there is none such, of a login from every host.
         database: that holds the tables.
     """
-    who, where = f"{_text(role)}@'%'", _quote(database)
+    who, where = _text(role), _quote(database)
     tables = sorted({*metadata.tables, "alembic_version"})
     return (
         f"GRANT SHOW VIEW ON {where}.* TO {who}",  # so that there is something to revoke

@@ -115,6 +115,34 @@ def test_a_rotation_that_is_due_ends_on_the_other_role_with_the_former_locked(wo
     assert login_of(url_in_use(world)).password != login.password
 
 
+@dataclass
+class OnMariaDB(Rotating):
+    """The same on MariaDB, where a role has the rights."""
+
+    def __post_init__(self) -> None:
+        self.spec["database"]["rotation"]["groupRole"] = "app_rights"
+        self.source = {
+            name: f"mariadb://{value.partition('://')[2].replace('@db/', '@db-1,db-2/')}?ssl-mode=VERIFY_CA"
+            if name.startswith("DATABASE_")
+            else value
+            for name, value in (self.source or {}).items()
+        }
+        self.database["app_rights"] = ("", False)
+        super().__post_init__()
+
+
+def test_on_mariadb_it_is_the_same_and_the_address_keeps_its_hosts_and_options() -> None:
+    world = OnMariaDB.serving()
+    for role, former in (("app_a", "app"), ("app_b", "app_a")):
+        due(world)
+        go_on(world)
+        assert login_of(url_in_use(world)).role == role
+        assert world.logs_in(url_in_use(world))
+        assert world.database[former][1] is False
+    assert url_in_use(world).startswith("mariadb://app_b:")
+    assert url_in_use(world).endswith("@db-1,db-2/payments?ssl-mode=VERIFY_CA")
+
+
 def test_nothing_but_the_operator_s_own_secrets_hold_a_password(world: World) -> None:
     due(world)
     go_on(world)

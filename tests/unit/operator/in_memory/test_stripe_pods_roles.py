@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from payment_operator.clients.postgresql import DatabaseFault
 from payment_operator.clients.stripe_endpoints import Account, StripeEndpoints, StripeFault
 from payment_operator.clients.stripe_probe import StripeProbe
+from payment_operator.errors import DatabaseFault
 from payment_operator.model.pod import Pod, read_pod
 from payment_operator.testing import InMemoryPods, InMemoryRoles, InMemoryStripe
 from payment_operator.testing.stripe import Key, StoredEvent

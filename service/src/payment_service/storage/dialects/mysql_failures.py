@@ -7,8 +7,8 @@ from typing import Final
 DUPLICATE_KEY: Final = 1062
 NOT_NULL: Final = 1048
 LOCK_WAIT_TIMEOUT: Final = 1205
-REFUSED_LOGIN: Final = frozenset({1044, 1045, 1049})
-"""The next host would say the same."""
+REFUSED_LOGIN: Final = frozenset({1044, 1045, 1049, 4151})
+"""The next host would say the same; 4151: the login is locked."""
 READ_ONLY: Final = frozenset({1290, 1792, 1836})
 """The server, this transaction, or what the server calls read-only mode."""
 DEADLOCK: Final = 1213
