@@ -17,9 +17,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from tests.redacting import KINDS, PLACES, survivors
+from tests.servers.mariadb import DURABLE as MARIADB_DURABLE
+from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import DURABLE, PostgresServer, wheel_programs
 from tests.servers.stack import migrate
 from tests.soak.crash import crashes
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
 
     from tests.soak.crash import Trial
 
+Server: TypeAlias = PostgresServer | MariaDBServer
+Chosen = TypeVar("Chosen", bound=Server)
 say = functools.partial(print, flush=True)
 PASSED = Path(".cache/soak/crash-passed.txt")
+PASSED_MARIADB = Path(".cache/soak/crash-mariadb-passed.txt")
 PASSED_REDACTIONS = Path(".cache/soak/redaction-passed.txt")
 HOSTILE = ("tests/integration/test_hostile_values.py", "tests/contract/test_openapi.py")
 CHANGES = "tests/unit/simulator/test_proration.py"
@@ -50,12 +55,12 @@ PROPERTIES = (
 class Progress:
     """Remembers what passed and says where the run is."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, past: Path) -> None:
         self._total = total
         self._done = 0
         self._failed = 0
         self._started = time.monotonic()
-        self._file = PASSED.open("a", encoding="utf-8")
+        self._file = past.open("a", encoding="utf-8")
 
     def tell(self, trial: Trial, failure: str | None) -> None:
         """Note one trial."""
@@ -74,16 +79,16 @@ class Progress:
             say(line)
 
 
-async def crash_matrix(database_url: str, *, shard: tuple[int, int], passed: set[str]) -> Outcome:
+async def crash_matrix(database_url: str, *, shard: tuple[int, int], passed: set[str], past: Path) -> Outcome:
     """Run the trials of a shard that have not passed yet."""
     number, shards = shard
     async with crashes(database_url) as running:
         trials = [trial for trial in (await every_trial(running))[number - 1 :: shards] if str(trial) not in passed]
         say(f"{len(trials)} trials, {len(passed)} passed before")
-        return await run_trials(running, trials, done=Progress(len(trials)).tell)
+        return await run_trials(running, trials, done=Progress(len(trials), past).tell)
 
 
-async def kill_storm(server: PostgresServer, database_url: str, kills: int) -> dict[str, Any]:
+async def kill_storm(server: Server, database_url: str, kills: int) -> dict[str, Any]:
     """Make a storm and return its books."""
     with tempfile.TemporaryDirectory(prefix="lean-payments-storm-") as folder:
         chance = random.SystemRandom().randrange(2**32)
@@ -94,9 +99,11 @@ async def kill_storm(server: PostgresServer, database_url: str, kills: int) -> d
             return books
 
 
-def run_kills(killing: Callable[[PostgresServer, str, int], Coroutine[None, None, dict[str, Any]]], kills: int) -> bool:
+def run_kills(
+    killing: Callable[[Chosen, str, int], Coroutine[None, None, dict[str, Any]]], kills: int, *, on: Chosen
+) -> bool:
     """Kill on a durable server and print the books; False when they do not agree."""
-    with serving(PostgresServer(wheel_programs(), settings=DURABLE)) as (server, url):
+    with serving(on) as (server, url):
         books = asyncio.run(killing(server, url, kills))
     for name, found in books.items():
         say(f"{name}: {len(found) if isinstance(found, list) else found}")
@@ -182,7 +189,14 @@ def run_changes(examples: int) -> bool:
     return subprocess.run(command, env=environ, check=False).returncode == 0
 
 
-def run_mariadb() -> bool:
+def run_mariadb(kills: int, *, again: bool) -> bool:
+    """Run on MariaDB every scenario that takes a database, a storm and the crash matrix."""
+    scenarios = run_scenarios()
+    storms = run_kills(kill_storm, kills, on=MariaDBServer(settings=MARIADB_DURABLE))
+    return run_matrix(shard=(1, 1), again=again, on=MariaDBServer(), past=PASSED_MARIADB) and storms and scenarios
+
+
+def run_scenarios() -> bool:
     """Run every scenario that takes a database on MariaDB, too, of which a sample runs with the tests."""
     say("every scenario on MariaDB")
     environ = os.environ | {"PAYMENTS_TEST_DATABASES": "all"}
@@ -190,12 +204,12 @@ def run_mariadb() -> bool:
     return subprocess.run(command, env=environ, check=False).returncode == 0
 
 
-def run_matrix(*, shard: tuple[int, int], again: bool) -> bool:
-    """Run a shard of the crash matrix and print what it showed; False when a trial failed."""
-    passed = passed_before(PASSED, again=again)
+def run_matrix(*, shard: tuple[int, int], again: bool, on: Server | None = None, past: Path = PASSED) -> bool:
+    """Run a shard of the crash matrix, on PostgreSQL unless told; False when a trial failed. `past`: what passed."""
+    passed = passed_before(past, again=again)
     started = time.monotonic()
-    with serving(PostgresServer(wheel_programs())) as (_, url):
-        outcome = asyncio.run(crash_matrix(url, shard=shard, passed=passed))
+    with serving(on or PostgresServer(wheel_programs())) as (_, url):
+        outcome = asyncio.run(crash_matrix(url, shard=shard, passed=passed, past=past))
     places = len(outcome.places) - ("survived" in outcome.places)
     say(
         f"\ncrash matrix, shard {shard[0]}/{shard[1]}: "
@@ -206,8 +220,13 @@ def run_matrix(*, shard: tuple[int, int], again: bool) -> bool:
     return not outcome.failures
 
 
+def durable() -> PostgresServer:
+    """Return a server to kill."""
+    return PostgresServer(wheel_programs(), settings=DURABLE)
+
+
 @contextlib.contextmanager
-def serving(server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:
+def serving(server: Chosen) -> Iterator[tuple[Chosen, str]]:
     """Run a server with a migrated database."""
     server.create()
     server.start()
@@ -227,13 +246,13 @@ def run_feed(commits: int) -> bool:
 
 PROOFS: Final[dict[str, Callable[[argparse.Namespace], bool]]] = {
     "histories": lambda given: run_histories(given.histories),
-    "storm": lambda given: run_kills(kill_storm, given.kills),
-    "deliveries": lambda given: run_kills(kill_siege, given.kills),
+    "storm": lambda given: run_kills(kill_storm, given.kills, on=durable()),
+    "deliveries": lambda given: run_kills(kill_siege, given.kills, on=durable()),
     "feed": lambda given: run_feed(given.commits),
     "redaction": lambda given: run_redactions(given.values, again=given.again),
     "slow": lambda given: run_slow(given.clients),
     "changes": lambda given: run_changes(given.changes),
-    "mariadb": lambda _: run_mariadb(),
+    "mariadb": lambda given: run_mariadb(given.kills, again=given.again),
     "hostile": lambda given: run_hostile(given.values // 50),
 }
 """In their order; the matrix comes last, in shards."""

@@ -10,28 +10,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import sqlite3
 import subprocess
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import httpx
+from sqlalchemy import func, select
 from tests.servers.process import die_with_parent
-from tests.servers.stack import PRICE, seed
+from tests.servers.stack import PRICE, development_settings, seed
 from tests.soak.scenarios import CREATE, SCENARIOS, Scenario
 
 from payment_service.http.server import Servers, listen
+from payment_service.mirror.payment_method import payment_methods
+from payment_service.storage.database import Database
+from payment_service.storage.tables import idempotency_keys, operations
 from stripe_simulator import Simulator
 from stripe_simulator.control import ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sqlalchemy import Select
     from tests.soak.points import Moment
 
 LEASE_SECONDS = 1.0
@@ -94,10 +96,6 @@ class Zygote:
             return await self.said[number].get()
 
 
-Fetch = Callable[[str, str], Awaitable[Any]]
-"""Returns the first value that a query finds with its one parameter, `$1`; None: it finds no row."""
-
-
 @dataclass
 class Crashes:
     """Runs trials; several at once, each with a customer of its own."""
@@ -106,7 +104,7 @@ class Crashes:
     survivor: str
     client: httpx.AsyncClient
     simulator: Simulator
-    fetch: Fetch
+    database: Database
 
     async def points(self, scenario: str, moment: Moment) -> int:
         """Return how many moments an undisturbed request has."""
@@ -176,8 +174,8 @@ class Crashes:
     async def _told(self, method_id: str) -> None:
         """Wait until the event of a payment method is applied."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            query = "SELECT count(*) FROM payment_methods WHERE id = $1"
-            while not await self.fetch(query, method_id):  # noqa: ASYNC110 - a row tells nobody
+            query = select(func.count()).where(payment_methods.c.id == method_id)
+            while not await self._value(query):  # noqa: ASYNC110 - a row tells nobody
                 await asyncio.sleep(0.1)
 
     def _of(self, kind: str, customer: str) -> list[dict[str, Any]]:
@@ -196,11 +194,17 @@ class Crashes:
 
     async def _settled(self, key: str) -> None:
         """Wait until the operation of the key, if it exists, is finished."""
-        query = "SELECT o.finished FROM idempotency_keys k JOIN operations o ON o.id = k.operation_id WHERE k.key = $1"
-        await asyncio.sleep(0.3)  # PostgreSQL may still commit what the dead one had sent
+        of_key = idempotency_keys.c.operation_id == operations.c.id
+        query = select(operations.c.finished).where(of_key, idempotency_keys.c.key == key)
+        await asyncio.sleep(0.3)  # the database may still commit what the dead one had sent
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.fetch(query, key) == 0:  # noqa: ASYNC110 - a row tells nobody
+            while await self._value(query) is False:  # noqa: ASYNC110 - a row tells nobody
                 await asyncio.sleep(0.1)
+
+    async def _value(self, query: Select[Any]) -> Any:
+        """Return what one row has; None: there is no row."""
+        async with self.database.read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
     def _at_stripe(self, email: str) -> tuple[list[Any], list[Any], list[int]]:
         """Return the customers, subscriptions and charged amounts of an address."""
@@ -262,38 +266,16 @@ async def crashes(database_url: str) -> AsyncIterator[Crashes]:
         "PAYMENTS_OPERATION_LEASE_SECONDS": str(LEASE_SECONDS),
         "LOG_LEVEL": "CRITICAL",
     }
+    settings = development_settings(database_url=database_url, stripe_url=environ["STRIPE_API_BASE"])
+    database = Database.from_settings(settings.database)
     try:
-        async with (
-            simulator,
-            _zygote(environ) as zygote,
-            httpx.AsyncClient(timeout=30) as client,
-            _fetching(database_url) as fetch,
-        ):
+        async with simulator, _zygote(environ) as zygote, httpx.AsyncClient(timeout=30) as client:
             _, survivor = await zygote.fork(worker=True)
             seed(simulator, survivor)
-            yield Crashes(zygote, survivor, client, simulator, fetch)
+            yield Crashes(zygote, survivor, client, simulator, database)
     finally:
+        await database.close()
         await servers.stop()
-
-
-@asynccontextmanager
-async def _fetching(database_url: str) -> AsyncIterator[Fetch]:
-    scheme, _, file = database_url.partition(":///")
-    if scheme == "sqlite":
-
-        async def fetch(query: str, parameter: str) -> Any:
-            return await asyncio.to_thread(_fetch_of_file, file, query, parameter)
-
-        yield fetch
-        return
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool:
-        yield pool.fetchval
-
-
-def _fetch_of_file(file: str, query: str, parameter: str) -> Any:
-    with closing(sqlite3.connect(file, timeout=PATIENCE_SECONDS)) as connection:
-        found = connection.execute(query, {"1": parameter}).fetchone()
-        return None if found is None else found[0]
 
 
 @asynccontextmanager

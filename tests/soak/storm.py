@@ -1,8 +1,8 @@
-"""Kills API processes, workers and PostgreSQL while clients create subscriptions and Stripe's webhooks go astray.
+"""Kills API processes, workers and the database while clients create subscriptions and Stripe's webhooks go astray.
 
-Two API processes and three workers share one durable PostgreSQL. Clients ask again with the same idempotency key until
-they have an answer; the simulator fails calls and duplicates, reorders, delays and drops webhooks meanwhile. Afterwards
-everything has to be at rest and the books have to agree.
+Two API processes and three workers share one durable PostgreSQL, or MariaDB. Clients ask again with the same
+idempotency key until they have an answer; the simulator fails calls and duplicates, reorders, delays and drops webhooks
+meanwhile. Afterwards everything has to be at rest and the books have to agree.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import httpx
+from sqlalchemy import func, select
 from tests.servers.process import ServerProcess, accepts, free_port
-from tests.servers.stack import PRICE, seed_prices
+from tests.servers.stack import PRICE, development_settings, seed_prices
 from tests.soak.scenarios import AMOUNT, CREATE
 
 from payment_service.events.routes import PATH as WEBHOOK_PATH
 from payment_service.http.server import Servers, listen
+from payment_service.storage.database import Database
+from payment_service.storage.tables import events, operations, outbox, subscriptions
 from stripe_simulator import Simulator
 from stripe_simulator.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
 from stripe_simulator.ledger import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from sqlalchemy import Select
+    from tests.servers.mariadb import MariaDBServer
     from tests.servers.postgres import PostgresServer
 
 APIS, WORKERS, CLIENTS = 2, 3, 8
@@ -47,13 +51,15 @@ WEBHOOK_FAULTS: tuple[WebhookFaultKind, ...] = (
     "future_timestamp",
 )
 REST_SECONDS = 240
-_LOST = "SELECT id FROM unnest($1::text[]) AS id WHERE NOT EXISTS (SELECT FROM events e WHERE e.id = id.id)"
-_TWICE = (
-    "SELECT cause, object_type, object_id FROM outbox WHERE cause LIKE 'evt_%' GROUP BY 1, 2, 3 HAVING count(*) > 1"
-)
-_DEAD = "SELECT id, type, attempts, last_error FROM events WHERE state = 'dead'"
+_ROW = (outbox.c.cause, outbox.c.object_type, outbox.c.object_id)
+_TWICE = select(*_ROW).where(outbox.c.cause.like("evt_%")).group_by(*_ROW).having(func.count() > 1)
+_DEAD = select(events.c.id, events.c.type, events.c.attempts, events.c.last_error).where(events.c.state == "dead")
 _BUSY = (
-    "SELECT (SELECT count(*) FROM operations WHERE NOT finished), (SELECT count(*) FROM events WHERE state = 'pending')"
+    select(func.count()).where(operations.c.finished.is_(False)),
+    select(func.count()).where(events.c.state == "pending"),
+)
+_HERE = select(subscriptions.c.stripe_subscription_id, subscriptions.c.status).where(
+    subscriptions.c.stripe_subscription_id.is_not(None)
 )
 
 
@@ -61,7 +67,7 @@ _BUSY = (
 class Storm:
     """What runs, and what has happened so far."""
 
-    postgres: PostgresServer
+    server: PostgresServer | MariaDBServer
     simulator: Simulator
     processes: dict[str, ServerProcess]
     addresses: list[str]
@@ -79,7 +85,7 @@ class Storm:
             weather = asyncio.create_task(self._bad_weather())
             for _ in range(kills):
                 await asyncio.sleep(self.chance.uniform(0.2, 1.0))
-                await self._kill(self.chance.choice([*self.processes, "postgresql"]))
+                await self._kill(self.chance.choice([*self.processes, "database"]))
             self.over = True
             await weather
             self.simulator.faults.clear()
@@ -88,9 +94,9 @@ class Storm:
 
     async def _kill(self, name: str) -> None:
         self.kills[name.partition("-")[0]] += 1
-        if name == "postgresql":
-            await asyncio.to_thread(self.postgres.kill)
-            await persist(lambda: asyncio.to_thread(self.postgres.start))
+        if name == "database":
+            await asyncio.to_thread(self.server.kill)
+            await persist(lambda: asyncio.to_thread(self.server.start))
             return
         process = self.processes[name]
         await asyncio.to_thread(process.kill)
@@ -125,19 +131,21 @@ class Storm:
         async with asyncio.timeout(REST_SECONDS):
             while any(  # noqa: ASYNC110 - rows tell nobody
                 self.simulator.state.hidden(event)["pending"] for event in self._events()
-            ) or any((await self.query(_BUSY))[0]):
+            ) or [query for query in _BUSY if (await self.query(query))[0][0]]:
                 await asyncio.sleep(0.5)
 
     def _events(self) -> list[dict[str, Any]]:
         return self.simulator.state.all("event")
 
-    async def query(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run one statement."""
-        connection = await asyncpg.connect(self.database)
+    async def query(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of one statement."""
+        settings = development_settings(database_url=self.database, stripe_url="http://127.0.0.1:1")
+        database = Database.from_settings(settings.database)
         try:
-            return list(await connection.fetch(statement, *arguments))
+            async with database.read() as connection:
+                return [tuple(row) for row in await connection.execute(statement)]
         finally:
-            await connection.close()
+            await database.close()
 
     async def books(self) -> dict[str, Any]:
         """Return the numbers that matter; all lists have to be empty."""
@@ -148,17 +156,15 @@ class Storm:
         charged: dict[str, list[int]] = {email: [] for email in self.answers}
         for charge in ledger(self.simulator)["charges"]:
             charged[emails[charge["customer"]]].append(charge["amount"])
-        rows = await self.query(
-            "SELECT stripe_subscription_id, status FROM subscriptions WHERE stripe_subscription_id IS NOT NULL"
-        )
-        here = {row["stripe_subscription_id"]: row["status"] for row in rows}
+        here = dict(await self.query(_HERE))
+        held = {row[0] for row in await self.query(select(events.c.id))}
         return {
             "kills": dict(self.kills),
             "requests answered": len(self.answers),
             "events acknowledged": len(acknowledged),
-            "acknowledged events lost": [row["id"] for row in await self.query(_LOST, acknowledged)],
-            "events applied twice": [tuple(row) for row in await self.query(_TWICE)],
-            "events dead": [tuple(row) for row in await self.query(_DEAD)],
+            "acknowledged events lost": [name for name in acknowledged if name not in held],
+            "events applied twice": await self.query(_TWICE),
+            "events dead": await self.query(_DEAD),
             "customers made twice": [email for email, count in Counter(emails.values()).items() if count > 1],
             "wrong charges": [email for email, sums in charged.items() if sums != self._expected(email)],
             "wrong answers": [email for email, (card, status) in self.answers.items() if status != CARDS[card]],
@@ -192,7 +198,9 @@ def _ready(name: str, addresses: list[str]) -> Callable[[], bool]:
 
 
 @contextlib.asynccontextmanager
-async def storm(postgres: PostgresServer, database: str, folder: Path, *, seed_of_chance: int) -> Any:
+async def storm(
+    server: PostgresServer | MariaDBServer, database: str, folder: Path, *, seed_of_chance: int
+) -> AsyncIterator[Storm]:
     """Start everything on a migrated database."""
     simulator, servers, socket = Simulator(), Servers(), listen("127.0.0.1", 0)
     await servers.start(simulator.api, socket)
@@ -226,7 +234,7 @@ async def storm(postgres: PostgresServer, database: str, folder: Path, *, seed_o
         for name, process in processes.items():
             process.start(ready=_ready(name, addresses))
         async with simulator:
-            yield Storm(postgres, simulator, processes, addresses, database, random.Random(seed_of_chance))
+            yield Storm(server, simulator, processes, addresses, database, random.Random(seed_of_chance))
     finally:
         for process in processes.values():
             process.kill()

@@ -14,6 +14,7 @@ import signal
 import sys
 from typing import Any
 
+import asyncmy
 import asyncpg
 import stripe
 import uvloop
@@ -24,7 +25,7 @@ from payment_service.bootstrap import build, create_app
 from payment_service.config.settings import Settings
 from payment_service.http.server import Servers, listen
 
-LOADED = asyncpg, stripe
+LOADED = asyncmy, asyncpg, stripe
 CHANNEL = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # log lines go nowhere
 
