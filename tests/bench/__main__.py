@@ -14,6 +14,8 @@ MEASURES = (
     "health",
     "webhooks",
     "apply",
+    "deliveries",
+    "feed",
     "create",
     "reads",
     "limiter",

@@ -161,8 +161,8 @@ class Worker(Ours):
 
     health = "/health/live"
 
-    def __init__(self, machine: Machine, *, name: str, database: str) -> None:
-        super().__init__(machine, name=name, database=database)
+    def __init__(self, machine: Machine, *, name: str, database: str, **settings: str) -> None:
+        super().__init__(machine, name=name, database=database, **settings)
         self.port = self.admin_port
 
     def prepare(self) -> None:

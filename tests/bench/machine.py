@@ -35,6 +35,7 @@ POSTGRES = {
     "max_connections": "200",
 }
 """Durable; checkpoints and vacuum are kept out of the short rounds, for every arm alike."""
+_ENDLESS = 10**9
 _WAL_SYNCS = "SELECT coalesce(sum(fsyncs), 0)::bigint AS n FROM pg_stat_io WHERE object = 'wal'"
 
 
@@ -90,8 +91,13 @@ class Machine:
         """Let every call to Stripe take this much longer."""
         control = f"http://127.0.0.1:{self._control_port}"
         httpx.delete(f"{control}/faults").raise_for_status()
-        fault = {"kind": "latency", "count": 10**9, "seconds": milliseconds / 1000}
+        fault = {"kind": "latency", "count": _ENDLESS, "seconds": milliseconds / 1000}
         httpx.post(f"{control}/faults/calls", json=fault).raise_for_status()
+
+    def stripe_calls(self) -> int:
+        """Return how many calls Stripe got since `slow_stripe`: the latency that each has had is counted down."""
+        (fault,) = httpx.get(f"http://127.0.0.1:{self._control_port}/faults").raise_for_status().json()["calls"]
+        return _ENDLESS - int(fault["count"])
 
     def wal_syncs(self) -> int:
         """Return how often PostgreSQL flushed its log so far (from PostgreSQL 18 in `pg_stat_io`)."""

@@ -66,6 +66,21 @@ GOALS = (
         unit="ms",
     ),
     Goal(
+        "signed deliveries to ten local receivers against webhook events/s",
+        "signed deliveries",
+        0.3,
+        arm="10 endpoints",
+        divided_by=("webhooks received beside deliveries", "ours"),
+    ),
+    Goal(
+        "p99 of 99 endpoints when the hundredth hangs, against when it does not",
+        "delivery to 100 endpoints, p99 of those that answer",
+        1.1,
+        at_most=True,
+        arm="one of 100 hangs",
+        divided_by=("delivery to 100 endpoints, p99 of those that answer", "none hangs"),
+    ),
+    Goal(
         "create-subscription p50 above its Stripe calls",
         "create-subscription above Stripe, p50",
         5,

@@ -7,16 +7,18 @@ from urllib.parse import urlencode
 
 import httpx
 from tests.bench.machine import STRIPE_KEY, STRIPE_MILLISECONDS
+from tests.bench.measures.create import stripe_calls
 from tests.bench.session import processes_cpu_seconds
 
 if TYPE_CHECKING:
+    from tests.bench.measures.create import Call
     from tests.bench.session import Session
 
 SECONDS = 3.0
 FASTEST = 6000
 """More calls per second than one core takes: so many are built before the clock starts."""
 _CALL = (
-    "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: {name}\r\n"
+    "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: {name}\r\n"
     "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}"
 )
 
@@ -26,14 +28,14 @@ def run(session: Session) -> None:
     session.machine.slow_stripe(0)
     try:
         for number in session.turns("simulator"):
-            cost = sum(_measure(session, name, path, form, number) for name, path, form in _calls(session))
+            cost = sum(_measure(session, name, call, number) for name, call in _calls(session).items())
             session.record("create-subscription at the simulator, three calls", "simulator", cost, "ms CPU")
     finally:
         session.machine.slow_stripe(STRIPE_MILLISECONDS)
 
 
-def _calls(session: Session) -> list[tuple[str, str, dict[str, str]]]:
-    """Return what the gateway sends: the customer, the card, the subscription that is charged at once."""
+def _calls(session: Session) -> dict[str, Call]:
+    """Return what the gateway sends: look-up, customer with its card, subscription that is charged at once."""
     machine = session.machine
     with httpx.Client(base_url=machine.stripe_url, headers={"Authorization": f"Bearer {STRIPE_KEY}"}) as client:
         customer = client.post("/v1/customers", data={"email": "simulator@example.com"}).json()["id"]
@@ -50,19 +52,26 @@ def _calls(session: Session) -> list[tuple[str, str, dict[str, str]]]:
         "expand[0]": "latest_invoice.confirmation_secret",
         "expand[1]": "pending_setup_intent",
     }
-    return [
-        ("create customer", "/v1/customers", {"email": "simulator@example.com", "metadata[operation]": "bench"}),
-        ("attach payment method", attach, {"customer": customer}),
-        ("create subscription", "/v1/subscriptions", terms),
-    ]
+    look_up, create, _ = stripe_calls(session)["ours"]
+    return {
+        "look for customers": look_up,
+        "create customer with card": create,
+        "create subscription": ("POST", "/v1/subscriptions", terms),
+    }
 
 
-def _measure(session: Session, name: str, path: str, form: dict[str, str], number: int) -> float:
+def _measure(session: Session, name: str, call: Call, number: int) -> float:
     """Return the processor milliseconds of one call."""
+    method, path, form = call
     body = urlencode(form)
     requests = [
         _CALL.format(
-            path=path, key=STRIPE_KEY, name=f"{name[:8]}-{number}-{index}", length=len(body), body=body
+            method=method,
+            path=path,
+            key=STRIPE_KEY,
+            name=f"{name}-{number}-{index}".replace(" ", "-"),
+            length=len(body),
+            body=body,
         ).encode()
         for index in range(int(FASTEST * (SECONDS * session.pace + 1)))
     ]
