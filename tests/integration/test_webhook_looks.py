@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.servers.stack import Stack
     from tests.servers.webhook_receiver import Receiver
 
-    from payment_service.bootstrap import Parts
+    from payment_service.storage.database import Database
 
 
 @pytest.fixture(autouse=True)
@@ -39,15 +39,20 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield running
 
 
-def statements(parts: Parts) -> list[str]:
-    """Return what is asked of endpoints from now on by those who look and those who send."""
+LOOKING = "lease_until"
+"""What only those ask for who look or send."""
+DELIVERIES = 150
+
+
+def statements(database: Database, word: str) -> list[str]:
+    """Return what is asked of a database from now on that holds a word."""
     run: list[str] = []
 
     def note(*given: Any) -> None:
-        if "lease_until" in given[2]:
+        if word in given[2]:
             run.append(given[2])
 
-    event.listen(parts.database.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     return run
 
 
@@ -57,7 +62,7 @@ async def test_a_look_that_finds_nothing_is_one_question(stack: Stack, receiver:
     for _ in range(endpoints):
         await endpoint(stack, receiver)
     other = build(stack.parts.settings, clock=stack.clock)
-    run = statements(other)
+    run = statements(other.database, LOOKING)
     await other.deliverer.look()
     assert len(run) == 1
     await other.close()
@@ -67,7 +72,7 @@ async def test_nothing_is_asked_while_nothing_happens(stack: Stack, receiver: Re
     await endpoint(stack, receiver)
     await change(stack, "one")
     await settled(stack, "delivered", 1)
-    run = statements(stack.parts)
+    run = statements(stack.parts.database, LOOKING)
 
     async def silent() -> bool:
         before = len(run)
@@ -119,3 +124,19 @@ async def test_it_is_looked_when_the_next_delivery_is_due(stack: Stack, receiver
     await deliverer.look()
     await settled(stack, "delivered", 1)
     await deliverer.close()
+
+
+async def test_a_delivery_costs_few_statements(stack: Stack, receiver: Receiver) -> None:
+    stack.parts.worker.set_claiming(claim=False)
+    await endpoint(stack, receiver)
+    await change(stack, *(f"object_{number}" for number in range(DELIVERIES)))
+    other = build(stack.parts.settings, clock=stack.clock)
+    run = statements(other.database, "webhook")
+    await other.deliverer.look()
+
+    async def arrived() -> bool:
+        return len(receiver.got) == DELIVERIES
+
+    await stack.until(arrived)
+    assert len(run) < DELIVERIES
+    await other.close()

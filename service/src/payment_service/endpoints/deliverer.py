@@ -16,7 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from payment_service.endpoints import leases, queue
-from payment_service.endpoints.holding import Hold, Tools
+from payment_service.endpoints.holding import Hold
+from payment_service.endpoints.supply import Tools
 from payment_service.feed.service import Feed
 from payment_service.observability.metrics import WEBHOOK_ENDPOINTS, WEBHOOK_OLDEST
 from payment_service.tasks import begin, end

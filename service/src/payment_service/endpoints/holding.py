@@ -25,8 +25,9 @@ from payment_service.endpoints.disabling import disable
 from payment_service.endpoints.errors import SigningKeyMissing
 from payment_service.endpoints.leases import LeaseLost
 from payment_service.endpoints.outcomes import TRIP, Health, outcome, removed
-from payment_service.endpoints.reading import made_test, read_ahead
+from payment_service.endpoints.reading import read_ahead
 from payment_service.endpoints.rows import current, former
+from payment_service.endpoints.supply import Supply
 from payment_service.feed import store as feed_store
 from payment_service.observability.metrics import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS, WEBHOOKS_DISABLED
 from payment_service.storage.database import is_busy, is_unavailable
@@ -35,17 +36,12 @@ from payment_service.tasks import begin, end
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
-    from random import Random
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.clock import Clock
-    from payment_service.deliveries.sender import Sender
     from payment_service.endpoints.rows import DeliveryRow, EndpointRow
-    from payment_service.endpoints.secrets import SigningKeys
+    from payment_service.endpoints.supply import Tools
     from payment_service.feed.schemas import FeedEvent
-    from payment_service.feed.service import Feed
-    from payment_service.storage.database import Database
 
 AT_ONCE: Final = 8
 """Attempts of one endpoint."""
@@ -55,30 +51,13 @@ FULL_SECONDS: Final = 30.0
 """Until an endpoint with so many is looked at again."""
 RENEWALS: Final = 6
 """Of a lease, before it would end."""
+GATHER_SECONDS: Final = 0.005
 HOLD_SECONDS: Final = 30.0
 """Then the endpoint is given back, so that others have their turn where there are more than a worker can hold."""
 UNSIGNED_SECONDS: Final = 60.0
 """Until an endpoint is tried again whose secret cannot be derived."""
 
 log = structlog.get_logger("payments")
-
-
-class Tools(NamedTuple):
-    """What all holders of a process share."""
-
-    database: Database
-    feed: Feed
-    sender: Sender
-    keys: SigningKeys
-    clock: Clock
-    random: Random
-    livemode: bool
-    owner: str
-    """Of the leases."""
-    lease_seconds: float
-    turn: asyncio.Semaphore
-    """To the database: those who send leave connections to those who apply events."""
-    stopping: asyncio.Event
 
 
 class Tried(NamedTuple):
@@ -98,6 +77,7 @@ class Hold:
         self._tools = tools
         self._under_way: dict[asyncio.Task[Tried], str] = {}
         """With the objects that the attempts are about."""
+        self._supply = Supply(endpoint_id, tools)
         self._health = Health()
         self._full = False
 
@@ -131,17 +111,24 @@ class Hold:
                 if time.monotonic() < until and not self._tools.stopping.is_set() and self._may_send:
                     row, looked = await self._begin(row)
                 if self._under_way:
-                    ended, _ = await asyncio.wait(
-                        self._under_way,
-                        timeout=self._tools.lease_seconds / RENEWALS,
-                        return_when=asyncio.FIRST_COMPLETED,
-                    )
-                    row = await self._settle(ended)
+                    row = await self._settle(await self._ended())
                 elif not looked:
                     break
         finally:
             await end(self._under_way)
             await self._release()
+
+    async def _ended(self) -> set[asyncio.Task[Tried]]:
+        """Wait until attempts have ended, or the lease is to be prolonged, and return those that have.
+
+        Whoever answers fast answers several within a moment: they are settled together.
+        """
+        seconds = self._tools.lease_seconds / RENEWALS
+        ended, going_on = await asyncio.wait(self._under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if ended and going_on:
+            more, _ = await asyncio.wait(going_on, timeout=GATHER_SECONDS)
+            ended |= more
+        return ended
 
     @property
     def _may_send(self) -> bool:
@@ -152,14 +139,18 @@ class Hold:
         room = (1 if self._health.failures >= TRIP else AT_ONCE) - len(self._under_way)
         if room <= 0 or not (secrets := self._secrets(row)):
             return row, False
-        found, looked = await self._due(room), False
+        found, looked = await self._supply.take(room, busy=self._busy), False
         if len(found) < room:
             row, looked = await self._look_ahead(row)
-            found = await self._due(room) if looked else found
+            found = await self._supply.take(room, busy=self._busy) if looked else found
         for delivery, event in found:
             task = begin(self._attempt(row, delivery, event, secrets=secrets))
             self._under_way[task] = delivery.object_id
         return row, looked
+
+    @property
+    def _busy(self) -> set[str]:
+        return set(self._under_way.values())
 
     def _secrets(self, row: EndpointRow) -> list[str]:
         """Return what deliveries are signed with, the newest first; nothing is sent unsigned."""
@@ -176,16 +167,6 @@ class Hold:
             except SigningKeyMissing:
                 log.warning("webhooks_without_former_secret", endpoint=self._id)
         return secrets
-
-    async def _due(self, room: int) -> list[tuple[DeliveryRow, FeedEvent | None]]:
-        """Return deliveries to be tried now, each with its event; None: that is kept no more."""
-        busy = set(self._under_way.values())
-        async with self._tools.turn, self._tools.database.read() as connection:
-            rows = await queue.due(connection, self._id, now=self._now(), without=busy, limit=room)
-            sequences = [row.sequence for row in rows if row.sequence is not None]
-            events = await self._tools.feed.at(connection, sequences) if sequences else {}
-        tests = {row.id: made_test(row, livemode=self._tools.livemode) for row in rows if row.sequence is None}
-        return [(row, tests.get(row.id) if row.sequence is None else events.get(row.sequence)) for row in rows]
 
     async def _look_ahead(self, row: EndpointRow) -> tuple[EndpointRow, bool]:
         """Let the next events of the feed wait that the endpoint wants; tell whether there were any to look at."""
