@@ -50,6 +50,7 @@ def test_the_operations_are_those_we_promise() -> None:
         "changeSubscription",
         "previewSubscriptionChange",
         "previewSubscriptionCancellation",
+        "previewSubscriptionCreation",
         "createCustomer",
         "getCustomer",
         "getCustomerByReference",

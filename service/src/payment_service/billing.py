@@ -26,6 +26,7 @@ from payment_service.subscriptions import cancellation, change, creation_state, 
 from payment_service.subscriptions.changing import SubscriptionChanges
 from payment_service.subscriptions.creation import SubscriptionCreation
 from payment_service.subscriptions.creation_outcomes import CreationOutcomes
+from payment_service.subscriptions.creation_preview import CreationPreviews
 from payment_service.subscriptions.gone import Restart
 from payment_service.subscriptions.placement import Placement
 from payment_service.subscriptions.pricing import Seals
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from payment_service.ratelimit.limiter import Limiter
     from payment_service.storage.database import Database
     from payment_service.storage.recovery import Recovery
+    from payment_service.storage.rows import CustomerRow
     from payment_service.stripe_api.gateway import StripeGateway
+    from payment_service.stripe_api.reads import Asker
 
 
 class Billing(NamedTuple):
@@ -73,8 +76,7 @@ def build_billing(
     stripe_prices = StripePrices(database, gateway, clock=clock)
     catalog = Catalog(database, gateway, stripe_prices=stripe_prices, reads=reads, clock=clock, livemode=livemode)
     declines, limits = _limits(settings, limiter)
-    placement = Placement(selection, clock=clock, livemode=livemode)
-    recorder = Recorder(database, gateway, clock=clock)
+    placement, recorder = Placement(selection, clock=clock, livemode=livemode), Recorder(database, gateway, clock=clock)
     creating = SubscriptionCreation(
         database,
         gateway,
@@ -87,7 +89,6 @@ def build_billing(
     )
     handlers = (
         driver(creation_state.KIND, creating.handle)
-        | driver(cancellation.KIND, cancellation.SubscriptionCancellation(gateway, recorder, steps).handle)
         | _of_changes(gateway, recorder, steps, settings=settings)
         | driver(CREATE_CUSTOMER, CustomerCreationStep(customers, steps, clock=clock, livemode=livemode).handle)
         | _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
@@ -105,8 +106,21 @@ def build_billing(
     listing = Listing(database, gateway, selection=selection, reads=reads, clock=clock, livemode=livemode)
     methods = PaymentMethods(database, operations=operations, listing=listing, limits=limits, livemode=livemode)
     creation = CustomerCreation(operations, clock=clock, livemode=livemode)
-    changing = _changing(settings, database, gateway, operations, catalog, reads=reads, limits=limits, clock=clock)
+    changing = _changing(
+        settings, database, gateway, operations, listing, catalog=catalog, reads=reads, limits=limits, clock=clock
+    )
     return Billing(operations, catalog, customers, creation, selection, methods, declines, subscriptions, changing)
+
+
+def _creations(
+    gateway: StripeGateway, listing: Listing, *, catalog: Catalog, reads: StripeReads, clock: Clock
+) -> CreationPreviews:
+    """Build what previews new subscriptions."""
+
+    async def find(customer_id: str | None, reference: str | None, asker: Asker) -> CustomerRow:
+        return await listing.find_customer(customer_id, reference, asker=asker)
+
+    return CreationPreviews(gateway, find, catalog=catalog, reads=reads, clock=clock)
 
 
 def _selection(
@@ -118,10 +132,15 @@ def _selection(
 
 
 def _of_changes(gateway: StripeGateway, recorder: Recorder, steps: Steps, *, settings: Settings) -> dict[str, Handler]:
-    """Return what drives the operations that change subscriptions."""
+    """Return what drives the operations that change or end subscriptions."""
     changing = change.SubscriptionChange(gateway, recorder, steps, seals=Seals(settings.secret_key))
     updating = update.SubscriptionUpdate(gateway, recorder, steps)
-    return driver(change.KIND, changing.handle) | driver(update.KIND, updating.handle)
+    canceling = cancellation.SubscriptionCancellation(gateway, recorder, steps)
+    return (
+        driver(change.KIND, changing.handle)
+        | driver(update.KIND, updating.handle)
+        | driver(cancellation.KIND, canceling.handle)
+    )
 
 
 def _changing(
@@ -129,8 +148,9 @@ def _changing(
     database: Database,
     gateway: StripeGateway,
     operations: Operations,
-    catalog: Catalog,
+    listing: Listing,
     *,
+    catalog: Catalog,
     reads: StripeReads,
     limits: CreationLimits,
     clock: Clock,
@@ -141,6 +161,7 @@ def _changing(
         gateway,
         operations=operations,
         catalog=catalog,
+        creations=_creations(gateway, listing, catalog=catalog, reads=reads, clock=clock),
         reads=reads,
         limits=limits,
         seals=Seals(settings.secret_key),

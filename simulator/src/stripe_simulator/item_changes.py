@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stripe_simulator.errors import invalid
 from stripe_simulator.forms import flag
-from stripe_simulator.items import charge_line, credit_line, made_item, next_lines, period_lines, wanted_items
-from stripe_simulator.parameters import choice, integer, listed, nested
+from stripe_simulator.items import (
+    charge_line,
+    check_currency,
+    credit_line,
+    made_item,
+    next_lines,
+    period_lines,
+    wanted_items,
+)
+from stripe_simulator.parameters import choice, integer, listed, nested, require
 from stripe_simulator.periods import period_end
+from stripe_simulator.shapes import shape
 
 if TYPE_CHECKING:
     from stripe_simulator.invoices import Invoices
@@ -137,6 +146,8 @@ def preview(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[st
 
     docs.stripe.com/api/invoices/create_preview, since 2025-03-31.basil in place of the upcoming invoice.
     """
+    if not params.get("subscription"):
+        return _preview_creation(state, invoices, params)
     subscription = state.referenced("subscription", params, "subscription")
     if subscription["status"] in {"canceled", "incomplete_expired"}:
         raise invalid("You cannot preview the upcoming invoice for a canceled subscription.", param="subscription")
@@ -156,6 +167,26 @@ def preview(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[st
     invoice["id"] = f"upcoming_{invoice['id']}"
     if not at_once:
         invoice["next_payment_attempt"] = data[0]["current_period_end"]
+    return invoice
+
+
+def _preview_creation(state: State, invoices: Invoices, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the first invoice of a subscription that is not there yet."""
+    require(params, "customer")
+    details, customer = nested(params, "subscription_details"), state.referenced("customer", params, "customer")
+    if not listed(details, "items"):
+        raise invalid("Missing required param: items.", param="subscription_details[items]", code="parameter_missing")
+    wanted = wanted_items(state, details["items"])
+    check_currency(state, customer["id"], wanted)
+    start, end = state.now, _end(state.now, wanted[0].price)
+    items = [made_item(state, want, subscription="", start=start, end=end) for want in wanted]
+    order = shape("subscription") | {"currency": wanted[0].price["currency"], "customer": customer["id"]}
+    order = state.add(order | {"id": state.new_id("sub"), "collection_method": "charge_automatically"})
+    order["items"] = order["items"] | {"data": items}
+    invoice = invoices.compose(order, period_lines(state, items), reason="upcoming")
+    state.remove(order)  # it was stored for as long as the invoice was worked out
+    invoice["id"] = f"upcoming_{invoice['id']}"
+    invoice["parent"]["subscription_details"]["subscription"] = None
     return invoice
 
 

@@ -66,6 +66,13 @@ async def preview_change(gateway: StripeGateway, terms: ChangeTerms, *, behavior
     return await gateway.request("preview_invoice", "post", "invoices", "create_preview", params=params)
 
 
+async def preview_creation(gateway: StripeGateway, customer: str, *, price: str, quantity: int | None) -> JsonObject:
+    """Return the first invoice of a new subscription (docs.stripe.com/api/invoices/create_preview)."""
+    item = {"price": price} if quantity is None else {"price": price, "quantity": quantity}
+    params = {"customer": customer, "subscription_details": {"items": [item]}}
+    return await gateway.request("preview_invoice", "post", "invoices", "create_preview", params=params)
+
+
 async def preview_cancellation(
     gateway: StripeGateway, subscription_id: str, *, at_period_end: bool
 ) -> JsonObject | None:

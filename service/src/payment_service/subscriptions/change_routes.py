@@ -19,7 +19,9 @@ from payment_service.subscriptions.change_schemas import (
     CancellationPreview,
     ChangedSubscription,
     ChangeSubscription,
+    CreationPreview,
     PreviewChange,
+    PreviewCreation,
     SubscriptionPreview,
 )
 from payment_service.subscriptions.changing import SubscriptionChanges
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
 _EXAMPLE: Final = {"lookup_key": "pro_monthly", "quantity": 3}
+_CREATION: Final = {"customer_reference": "user-1", "lookup_key": "pro_monthly", "trial_days": 14}
 _CANCELLATION: Final = {"at_period_end": False, "prorate": True}
 _ABSENT: Final = CancelSubscription()
 """What an absent body says."""
@@ -57,6 +60,29 @@ async def preview_change(
 ) -> SubscriptionPreview:
     """Return what a change of price, quantity or trial charges now and with the next invoice; nothing is changed."""
     return await subscription_changes.preview(subscription_id, data, asker=asker)
+
+
+@post(
+    "/api/v1/subscriptions/preview",
+    operation_id="previewSubscriptionCreation",
+    access=READ.uncounted(CHANGES_NOTHING),
+    summary="Preview a new subscription",
+    tags=["subscriptions"],
+    dto=JsonBody[PreviewCreation],
+    return_dto=None,
+    status_code=200,
+    responses={
+        200: ResponseSpec(CreationPreview, description="What it would come to", generate_examples=False),
+        **problems(400, 401, 403, 409, 413, 415, 422, 429, 502, 503, 504),
+    },
+)
+async def preview_creation(
+    data: Annotated[PreviewCreation, Body(examples=[Example(summary="With a trial", value=_CREATION)])],
+    asker: NamedDependency[Asker],
+    subscription_changes: NamedDependency[SubscriptionChanges],
+) -> CreationPreview:
+    """Return what a new subscription charges at once, and its first invoice that is paid; nothing is made."""
+    return await subscription_changes.creations.preview(data, asker=asker)
 
 
 @post(
@@ -112,4 +138,4 @@ async def change_subscription(
     return to_response(stored)
 
 
-HANDLERS: list[ControllerRouterHandler] = [preview_change, preview_cancellation, change_subscription]
+HANDLERS: list[ControllerRouterHandler] = [preview_change, preview_creation, preview_cancellation, change_subscription]

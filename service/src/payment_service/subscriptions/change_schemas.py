@@ -14,10 +14,11 @@ from payment_service.http.id_types import (
     METADATA_KEY,
     MOMENT_OR_NOW,
     PREVIEW,
+    CustomerId,
     PaymentMethodId,
     PriceId,
 )
-from payment_service.subscriptions.schemas import SubscriptionView
+from payment_service.subscriptions.schemas import MAXIMUM_TRIAL_DAYS, SubscriptionView
 
 ProrationBehavior = Literal["always_invoice", "create_prorations", "none"]
 """docs.stripe.com/api/subscriptions/update#update_subscription-proration_behavior."""
@@ -186,6 +187,49 @@ class SubscriptionPreview(msgspec.Struct, kw_only=True):
     """The invoice that the change makes at once; null: it makes none."""
     next_invoice: PreviewedInvoice | None
     """The next one; null where it would be the second of a new interval."""
+
+
+class PreviewCreation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A subscription that may be created: for whom, to what."""
+
+    customer_id: CustomerId | None = None
+    """Our id (`lpc_…`) or Stripe's (`cus_…`); this or `customer_reference`. Credit and discounts are the customer's."""
+    customer_reference: Text | None = None
+    """Your own id of the customer; this or `customer_id`."""
+    price_id: PriceId | None = None
+    """Stripe's price id; this or `lookup_key`."""
+    lookup_key: Text | None = None
+    """The price's lookup key; this or `price_id`."""
+    quantity: Annotated[int, Meta(ge=1, le=999_999)] = 1
+    """Seats or units; a metered price takes none: leave it out there."""
+    trial_days: Annotated[int, Meta(ge=1, le=MAXIMUM_TRIAL_DAYS)] | None = None
+    """Days before the first charge."""
+
+    def __post_init__(self) -> None:
+        """Check what spans fields."""
+        if (self.customer_id is None) == (self.customer_reference is None):
+            raise ValueError("customer_id: give exactly one of customer_id and customer_reference")
+        if (self.price_id is None) == (self.lookup_key is None):
+            raise ValueError("price_id: give exactly one of price_id and lookup_key")
+
+
+class CreationPreview(msgspec.Struct, kw_only=True):
+    """What a new subscription would come to."""
+
+    customer_id: str
+    """Our id."""
+    price_id: str
+    """Stripe's id of the price."""
+    quantity: int | None
+    """Seats or units; null for a metered price."""
+    trial_end: datetime | None
+    """When the trial would end; null: there is none."""
+    currency: str
+    """Of all amounts, as ISO 4217 writes it, in lower case."""
+    due_now: int
+    """What is charged at once, in minor units; 0 with a trial."""
+    first_invoice: PreviewedInvoice
+    """The first invoice that is paid, as if its period began now: at once, or when the trial ends."""
 
 
 class CancellationPreview(msgspec.Struct, kw_only=True):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
     from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
+    from payment_service.subscriptions.creation_preview import CreationPreviews
     from payment_service.subscriptions.pricing import Seals
     from payment_service.subscriptions.schemas import CancelSubscription
 
@@ -47,6 +48,7 @@ class SubscriptionChanges:
         *,
         operations: Operations,
         catalog: Catalog,
+        creations: CreationPreviews,
         reads: StripeReads,
         limits: CreationLimits,
         seals: Seals,
@@ -62,6 +64,7 @@ class SubscriptionChanges:
         self._seals = seals
         self._clock = clock
         self._livemode = livemode
+        self.creations: Final = creations
 
     async def preview(self, subscription_id: str, request: PreviewChange, *, asker: Asker) -> SubscriptionPreview:
         """Return what a change would come to; nothing is changed.

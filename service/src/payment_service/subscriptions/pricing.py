@@ -149,6 +149,16 @@ async def preview_next(gateway: StripeGateway, terms: ChangeTerms, quote: Quote)
     return None if quote.restarts else await _invoice(gateway, terms, behavior="none")
 
 
+async def preview_creation(gateway: StripeGateway, customer: str, *, price: str, quantity: int | None) -> Invoice:
+    """Ask Stripe for the first invoice of a new subscription.
+
+    Raises:
+        StripeRejected: it cannot be made.
+    """
+    obj = await change_calls.preview_creation(gateway, customer, price=price, quantity=quantity)
+    return read(obj, Invoice)
+
+
 async def preview_cancellation(gateway: StripeGateway, subscription_id: str, *, at_period_end: bool) -> Invoice | None:
     """Ask Stripe for the last invoice of a subscription that is canceled; None: there is none."""
     obj = await change_calls.preview_cancellation(gateway, subscription_id, at_period_end=at_period_end)
