@@ -166,9 +166,9 @@ class SubscriptionExists(Conflict):
 
 
 class SubscriptionInProgress(Conflict):
-    """Another request is creating this subscription now."""
+    """Another request is creating or changing this subscription now."""
 
-    code, title = "subscription_in_progress", "Another request is creating this subscription"
+    code, title = "subscription_in_progress", "Another request is creating or changing this subscription"
 
 
 class IdempotencyKeyInUse(Conflict):

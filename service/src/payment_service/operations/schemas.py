@@ -109,6 +109,10 @@ class Operation(Asked, Generic[S_co]):
             owner=owner,
         )
 
+    def count_attempt(self) -> None:
+        """Note that a step is begun anew: what Stripe was told in it may be done."""
+        self.attempts += 1
+
     @property
     def stripe_keys_hold(self) -> bool:
         """Whether Stripe still answers our earlier calls under the keys of now; else what they made is looked up."""

@@ -21,7 +21,7 @@ import structlog
 from payment_service.errors import IdempotencyKeyInUse, PaymentsError, StripeKeySpent, TooManyInFlight
 from payment_service.http.problems import problem_document
 from payment_service.observability.metrics import OPERATIONS
-from payment_service.operations import store
+from payment_service.operations import store, turns
 from payment_service.operations.auditing import record_outcome
 from payment_service.operations.retention import remove_expired
 from payment_service.operations.schemas import Asked, IdempotencyKey, Operation, StoredResponse
@@ -115,6 +115,7 @@ class Operations:
             prepare: makes the writes of the first transaction beside the operation's row, and returns its first state.
 
         Raises:
+            SubscriptionInProgress: see `turns.take`, which `prepare` may call.
             IdempotencyKeyReused: the key was used with another request.
             IdempotencyKeyInUse: the first request with the key still runs.
             Recovering: the database was restored and Stripe would be called.
@@ -138,7 +139,7 @@ class Operations:
                 operation = earlier or await self._begin(connection, asked, await prepare(connection, asked))
             return operation, earlier is not None and earlier.response is not None
 
-        operation, replayed = await repeat_collided(begin)
+        operation, replayed = await turns.wait(partial(repeat_collided, begin), finish=self._complete)
         return replace(await self.drive(operation), replayed=replayed)
 
     async def earlier(self, key: IdempotencyKey) -> StoredResponse | None:
@@ -215,7 +216,8 @@ class Operations:
         try:
             while operation.response is None:
                 phase = operation.state.phase
-                await repeat_collided(partial(self._handlers[operation.kind], operation))
+                step = partial(self._handlers[operation.kind], operation)
+                await repeat_collided(step, before_next=operation.count_attempt)
                 OPERATIONS.labels(operation.kind, phase, "ok").inc()
         except LeaseLost as error:
             raise IdempotencyKeyInUse("Another process completes this operation", retry_after=1) from error

@@ -25,11 +25,12 @@ PAUSE_SECONDS: Final = 0.01
 """The longest wait before the second try; it doubles from one to the next."""
 
 
-async def repeat_collided(work: Callable[[], Awaitable[T]]) -> T:
+async def repeat_collided(work: Callable[[], Awaitable[T]], *, before_next: Callable[[], None] | None = None) -> T:
     """Return what `work` returns; begin it anew when its transaction collided with another.
 
     Args:
         work: something that may be done again when a transaction of its own was rolled back.
+        before_next: called before each further try.
 
     Raises:
         Exception: what `work` raised that is no collision, or the last collision.
@@ -41,5 +42,7 @@ async def repeat_collided(work: Callable[[], Awaitable[T]]) -> T:
             if not is_collision(error):
                 raise
             DATABASE_COLLISIONS.inc()
+            if before_next is not None:
+                before_next()
             await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * 2**done))  # noqa: S311 - no secret
     return await work()

@@ -13,7 +13,7 @@ from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.storage.mirror import moment
 from payment_service.stripe_api.change_calls import ChangeTerms
-from payment_service.subscriptions import change, obstacles, pricing, slots, store, update
+from payment_service.subscriptions import change, obstacles, order, pricing, slots, store, update
 from payment_service.subscriptions.change_schemas import CancellationPreview, SubscriptionPreview
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class SubscriptionChanges:
         await self._limits.admit(caller, named=f"subscription {row.id}", payer=None)
 
         async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[change.ChangingSubscription]:
+            await order.take_turn(connection, row.stripe_subscription_id, livemode=self._livemode)
             present = await store.get(connection, row.id, livemode=self._livemode)
             if present is None:
                 raise _no_such(subscription_id)
@@ -184,6 +185,7 @@ class SubscriptionChanges:
         await self._limits.admit(caller, named=f"subscription {row.id}", payer=None)
 
         async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[update.UpdatingSubscription]:
+            await order.take_turn(connection, row.stripe_subscription_id, livemode=self._livemode)
             present = await store.get(connection, row.id, livemode=self._livemode)
             if present is None:
                 raise _no_such(row.id)

@@ -16,7 +16,7 @@ from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.payments.declines import Payer
 from payment_service.payments.limits import naming
-from payment_service.subscriptions import cancellation, creation_state, store
+from payment_service.subscriptions import cancellation, creation_state, order, store
 from payment_service.subscriptions.schemas import (
     CancelSubscription,
     CreateSubscription,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from payment_service.operations.service import Operations
     from payment_service.payments.limits import CreationLimits
     from payment_service.storage.database import Database
+    from payment_service.storage.rows import SubscriptionRow
     from payment_service.subscriptions.placement import Placement
 
 
@@ -117,10 +118,13 @@ class Subscriptions:
             NotFound: there is none.
         """
         async with self._database.read(may_lag=may_lag) as connection:
-            row = await store.get(connection, subscription_id, livemode=self._livemode)
+            return store.to_view(await self._existing(connection, subscription_id))
+
+    async def _existing(self, connection: AsyncConnection, subscription_id: str) -> SubscriptionRow:
+        row = await store.get(connection, subscription_id, livemode=self._livemode)
         if row is None or row.stripe_subscription_id is None:
             raise NotFound(f"There is no subscription {subscription_id}")
-        return store.to_view(row)
+        return row
 
     async def list(self, *, page: Page, customer_id: str | None, **exact: str | None) -> SubscriptionList:
         """Return a page, newest first; `exact` are further columns and the values that they must have, if any.
@@ -155,9 +159,10 @@ class Subscriptions:
         content = cancellation.Cancel(subscription_id=subscription_id, at_period_end=request.at_period_end)
 
         async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[cancellation.CancellingSubscription]:
-            row = await store.get(connection, subscription_id, livemode=self._livemode)
-            if row is None or row.stripe_subscription_id is None:
-                raise NotFound(f"There is no subscription {subscription_id}")
+            row = await self._existing(connection, subscription_id)
+            if request.at_period_end:  # at once it waits for nothing: what is under way then comes to nothing
+                await order.take_turn(connection, row.stripe_subscription_id, livemode=self._livemode)
+                row = await self._existing(connection, subscription_id)
             if row.status in TERMINAL:
                 ended = Conflict("The subscription has ended already", subscription_status=row.status)
                 return Begun(cancellation.CancellingSubscription(phase="finished"), refusal(ended, asked))
