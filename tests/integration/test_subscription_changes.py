@@ -64,12 +64,12 @@ async def test_a_change_is_refused_when_another_amount_would_be_due(stack: Stack
 async def test_a_preview_is_of_one_change_and_expires(stack: Stack) -> None:
     made = await subscribed(stack)
     said = await preview(stack, made, price_id=PRICE)
-    at, expires, mac = said["fingerprint"].split("_")[1:]
+    at, expires, seen, mac = said["fingerprint"].split("_")[1:]
     others = [
         {"price_id": PRICE, "quantity": 2, "preview": said["fingerprint"]},
         {"price_id": PRICE, "proration_behavior": "none", "preview": said["fingerprint"]},
-        {"price_id": PRICE, "preview": f"pvw_{at}_{int(expires) + 60}_{mac}"},
-        {"price_id": PRICE, "preview": f"pvw_{int(at) - 60}_{expires}_{mac}"},
+        {"price_id": PRICE, "preview": f"pvw_{at}_{int(expires) + 60}_{seen}_{mac}"},
+        {"price_id": PRICE, "preview": f"pvw_{int(at) - 60}_{expires}_{seen}_{mac}"},
     ]
     answers = [await change(stack, made, **other) for other in others]
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "preview_outdated")}

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
-from tests.servers.changing import agreed, at_stripe, change, charged, ordered, subscribed
-from tests.servers.stack import OTHER_PRICE
+from tests.servers.changing import agreed, at_stripe, change, charged, give_card, ordered, preview, subscribed
+from tests.servers.stack import OTHER_PRICE, PRICE
 
 from payment_service.operations import turns
 from payment_service.storage.tables import operations
@@ -117,3 +117,31 @@ async def test_a_deadlock_after_the_payment_is_no_second_subscription(
     assert (answer.status_code, answer.json()["status"]) == (200, "active")
     assert len(charged(stack)) == 1
     assert len(tries) == 2
+
+
+async def test_a_previewed_change_is_completed_by_who_cannot_make_previews(stack: Stack) -> None:
+    """A worker, which knows no SECRET_KEY."""
+    made = await subscribed(stack)
+    seen = await preview(stack, made, quantity=3)
+    stack.simulator.faults.calls.append(Fault(kind="500_before", path="/v1/invoices/create_preview", count=99))
+    asked = await change(stack, made, key="once", quantity=3, preview=seen["fingerprint"])
+    assert asked.status_code == 503
+    stack.simulator.faults.clear()
+    await ended(stack)
+    assert ordered(stack, made) == (OTHER_PRICE, 3)
+    assert charged(stack)[1:] == [seen["due_now"]]
+
+
+async def test_a_change_whose_payment_stripe_waits_for_no_more_is_not_called_made(stack: Stack) -> None:
+    made = await subscribed(stack)
+    await give_card(stack, made, "pm_card_chargeCustomerFail")
+    path = f"/v1/subscriptions/{made['stripe_subscription_id']}"
+    stack.simulator.faults.calls.append(Fault(kind="reset_after", method="POST", path=path, count=99))
+    assert (await change(stack, made, key="once", price_id=PRICE)).status_code == 503
+    stack.simulator.faults.clear()
+    assert at_stripe(stack, made)["pending_update"] is not None
+    at_stripe(stack, made)["pending_update"] = None  # its invoice was voided in the Dashboard
+    await ended(stack)
+    answer = await change(stack, made, key="once", price_id=PRICE)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert ordered(stack, made) == (OTHER_PRICE, 1)

@@ -89,7 +89,7 @@ def build_billing(
     )
     handlers = (
         driver(creation_state.KIND, creating.handle)
-        | _of_changes(gateway, recorder, steps, settings=settings)
+        | _of_changes(gateway, recorder, steps)
         | driver(CREATE_CUSTOMER, CustomerCreationStep(customers, steps, clock=clock, livemode=livemode).handle)
         | _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
     )
@@ -131,9 +131,9 @@ def _selection(
     return reads, Selection(database, gateway, reads=reads, history=history, clock=clock, livemode=livemode)
 
 
-def _of_changes(gateway: StripeGateway, recorder: Recorder, steps: Steps, *, settings: Settings) -> dict[str, Handler]:
+def _of_changes(gateway: StripeGateway, recorder: Recorder, steps: Steps) -> dict[str, Handler]:
     """Return what drives the operations that change or end subscriptions."""
-    changing = change.SubscriptionChange(gateway, recorder, steps, seals=Seals(settings.secret_key))
+    changing = change.SubscriptionChange(gateway, recorder, steps)
     updating = update.SubscriptionUpdate(gateway, recorder, steps)
     canceling = cancellation.SubscriptionCancellation(gateway, recorder, steps)
     return (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from msgspec import Struct
 
+from payment_service.errors import Conflict
 from payment_service.operations.schemas import Operation, StoredResponse
 from payment_service.operations.state import Kind, State
 from payment_service.storage.mirror import moment
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from payment_service.storage.mirror import Seen
     from payment_service.storage.rows import SubscriptionRow
     from payment_service.stripe_api.gateway import StripeGateway
-    from payment_service.subscriptions.pricing import Seals
     from payment_service.subscriptions.recorder import Recorder
 
+LAPSED: Final = "The change waited for its payment, which was not made; what was ordered before is in force"
 OUTDATED: Final = "Another amount would be due now than the preview said: preview the change again"
 
 
@@ -59,7 +60,7 @@ class ChangingSubscription(State, kw_only=True):
     period_end: int
     """Of the period that it was in."""
     preview: str | None = None
-    """The fingerprint that the caller sent."""
+    """What stands for the amounts that the caller saw (`pricing.digest`), if a preview was sent."""
     collects: bool = True
     """Stripe charges by itself; known from `agreed` on."""
 
@@ -131,10 +132,9 @@ class ChangeAnswer(Struct):
             return None
         return pending if not terms.orders or _is_of(pending.subscription_items or [], terms) else None
 
-    def has(self, terms: ChangeTerms) -> bool:
-        """Tell whether the change is in force, or waits."""
-        ordered = not terms.orders or _is_of(self.items.data, terms)
-        return (ordered and self._ends_trial(terms)) or self.waits_for(terms) is not None
+    def is_in_force(self, terms: ChangeTerms) -> bool:
+        """Tell whether the change is what is ordered now."""
+        return (not terms.orders or _is_of(self.items.data, terms)) and self._ends_trial(terms)
 
     def _ends_trial(self, terms: ChangeTerms) -> bool:
         if terms.trial_end == "now":
@@ -168,15 +168,13 @@ class SubscriptionChange:
         gateway: is asked and told.
         recorder: of subscriptions.
         steps: commits each phase.
-        seals: of previews.
     """
 
-    def __init__(self, gateway: StripeGateway, recorder: Recorder, steps: Steps, *, seals: Seals) -> None:
+    def __init__(self, gateway: StripeGateway, recorder: Recorder, steps: Steps) -> None:
         self._gateway = gateway
         self._recorder = recorder
         self._steps = steps
         self._refusals = Refusals(gateway, recorder, steps)
-        self._seals = seals
 
     async def handle(self, operation: Change) -> None:
         """Take the next step; what Stripe refuses for good ends the operation with that answer."""
@@ -205,7 +203,7 @@ class SubscriptionChange:
                 raise
             await self._refusals.refuse(operation, pricing.PreviewOutdated(OUTDATED))  # another period has begun
             return
-        if preview is not None and not self._seals.holds(preview, terms, quote):
+        if preview is not None and preview != pricing.digest(terms, quote):
             await self._refusals.refuse(operation, pricing.PreviewOutdated(OUTDATED))
             return
         async with self._steps.take(operation) as step:
@@ -215,6 +213,9 @@ class SubscriptionChange:
         """Tell Stripe, record the subscription, answer with what is in force."""
         obj = await self._change_once(operation)
         outcome = await self._outcome(obj, operation.state.terms)
+        if outcome is None:
+            await self._refusals.refuse(operation, Conflict(LAPSED))
+            return
 
         async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
@@ -231,18 +232,19 @@ class SubscriptionChange:
         state = operation.state
         if not operation.stripe_keys_hold:
             obj = await calls.retrieve_subscription(self._gateway, state.stripe_subscription_id)
-            if read(obj, ChangeAnswer).has(state.terms):
+            answer = read(obj, ChangeAnswer)
+            if answer.is_in_force(state.terms) or answer.waits_for(state.terms) is not None:
                 return obj
         return await change_calls.change_subscription(
             self._gateway, state.terms, key=operation.stripe_key("change"), waits=state.collects
         )
 
-    async def _outcome(self, obj: JsonObject, terms: ChangeTerms) -> Outcome:
-        """Return what became of the change; what waits is asked why."""
+    async def _outcome(self, obj: JsonObject, terms: ChangeTerms) -> Outcome | None:
+        """Return what became of the change; what waits is asked why. None: it waited, and Stripe has dropped it."""
         answer = read(obj, ChangeAnswer)
         pending = answer.waits_for(terms)
         if pending is None:
-            return Outcome()
+            return Outcome() if answer.is_in_force(terms) else None
         expires = moment(pending.expires_at)
         assert expires is not None
         waiting = PendingChange(price_id=terms.price, quantity=terms.quantity, expires_at=expires)

@@ -100,7 +100,7 @@ class PreviewChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, om
 class ChangeSubscription(PreviewChange, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A change, as it was previewed or not; or one that costs nothing. What is left out stays."""
 
-    preview: Annotated[str, Meta(max_length=80, pattern=PREVIEW)] | None = None
+    preview: Annotated[str, Meta(max_length=100, pattern=PREVIEW)] | None = None
     """The `fingerprint` of a preview of this change: it is refused (409 `preview_outdated`) when another amount would
     be due now, and worked out for the same second. Without it whatever is due is charged."""
     metadata: MetadataChanges | UnsetType = UNSET

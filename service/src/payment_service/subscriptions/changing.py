@@ -139,6 +139,7 @@ class SubscriptionChanges:
         Raises:
             NotFound: there is no such subscription.
             Unprocessable: no such price, or a quantity of a metered one.
+            PreviewOutdated: the preview was not made here.
             TooManyRequests: see `CreationLimits` and `StripeReads`.
             PaymentsError: a passing fault; the operation is completed later.
         """
@@ -148,8 +149,8 @@ class SubscriptionChanges:
         if not request.costs:
             return await self._update(row, request, caller=caller, key=key)
         now = int(self._clock.timestamp())
-        at, expires = (now, now) if request.preview is None else pricing.times_in(request.preview)
-        terms, product = await self._terms(row, request, asker=caller.asker, at=at)
+        preview = None if request.preview is None else self._seals.open(request.preview)
+        terms, product = await self._terms(row, request, asker=caller.asker, at=preview.at if preview else now)
         await self._limits.admit(caller, named=f"subscription {row.id}", payer=None)
 
         async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[change.ChangingSubscription]:
@@ -157,9 +158,9 @@ class SubscriptionChanges:
             present = await store.get(connection, row.id, livemode=self._livemode)
             if present is None:
                 raise _no_such(subscription_id)
-            state = _state(present, terms, preview=request.preview)
+            state = _state(present, terms, preview=preview and preview.digest)
             error = obstacles.to_change(present) or obstacles.to_trial(present, request)
-            if error is None and expires < now:
+            if error is None and preview is not None and preview.expires < now:
                 error = pricing.PreviewOutdated(EXPIRED)
             if error is None and product != present.product_id:
                 error = await self._other(connection, present, product)

@@ -177,8 +177,23 @@ def quote_of(invoice: Invoice, terms: ChangeTerms) -> Quote:
     return Quote(invoice, restarts or settled, restarts)
 
 
+class Preview(NamedTuple):
+    """What a fingerprint says."""
+
+    at: int
+    """The second that it was worked out for."""
+    expires: int
+    digest: str
+    """Of what was seen: see `digest`."""
+
+    @property
+    def text(self) -> str:
+        """All of it, which the seal is of."""
+        return f"pvw_{self.at}_{self.expires}_{self.digest}"
+
+
 class Seals:
-    """Makes and checks fingerprints of previews.
+    """Makes and opens fingerprints of previews, where requests arrive: a worker has no key for that.
 
     Args:
         secret_key: what they are made with; its further values are former ones.
@@ -189,28 +204,34 @@ class Seals:
 
     def seal(self, terms: ChangeTerms, quote: Quote, *, expires: int) -> str:
         """Return the fingerprint."""
-        return f"pvw_{terms.at}_{expires}_{_mac(next(iter(self._keys())), terms, quote, expires)}"
+        preview = Preview(terms.at, expires, digest(terms, quote))
+        return f"{preview.text}_{_mac(next(iter(self._keys())), preview)}"
 
-    def holds(self, fingerprint: str, terms: ChangeTerms, quote: Quote) -> bool:
-        """Tell whether it is of this change and these amounts."""
-        _, _, expires, mac = fingerprint.split("_")
-        return any(hmac.compare_digest(mac, _mac(key, terms, quote, int(expires))) for key in self._keys())
+    def open(self, fingerprint: str) -> Preview:
+        """Return what a fingerprint says.
+
+        Raises:
+            PreviewOutdated: it was not made here, or so long ago that its key is gone.
+        """
+        _, at, expires, seen, mac = fingerprint.split("_")
+        preview = Preview(int(at), int(expires), seen)
+        if not any(hmac.compare_digest(mac, _mac(key, preview)) for key in self._keys()):
+            raise PreviewOutdated("This is the fingerprint of no preview of ours: preview the change again")
+        return preview
 
     def _keys(self) -> tuple[str, ...]:
         return self._secret_key.parts() or ("",)
 
 
-def times_in(fingerprint: str) -> tuple[int, int]:
-    """Return the second of a preview and when it expires, as its fingerprint says. Pure."""
-    _, at, expires, _ = fingerprint.split("_")
-    return int(at), int(expires)
-
-
-def _mac(key: str, terms: ChangeTerms, quote: Quote, expires: int) -> str:
-    change: list[object] = [terms.subscription, terms.price, terms.quantity, terms.behavior, terms.at, expires]
+def digest(terms: ChangeTerms, quote: Quote) -> str:
+    """Return what stands for a change and what of it is due. Pure."""
+    change: list[object] = [terms.subscription, terms.price, terms.quantity, terms.behavior, terms.at]
     change += [] if terms.trial_end is None else [terms.trial_end]
-    told = msgspec.json.encode([change, quote.decides])
-    return hmac.digest(key.encode(), told, hashlib.sha256).hex()[:DIGITS]
+    return hashlib.sha256(msgspec.json.encode([change, quote.decides])).hexdigest()[:DIGITS]
+
+
+def _mac(key: str, preview: Preview) -> str:
+    return hmac.digest(key.encode(), preview.text.encode(), hashlib.sha256).hex()[:DIGITS]
 
 
 def to_view(invoice: Invoice) -> PreviewedInvoice:

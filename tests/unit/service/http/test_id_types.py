@@ -26,7 +26,7 @@ GOOD = {
     id_types.EVENT_TYPES: ["invoice.paid", "invoice.*", "*", "v2.core.account[requirements].updated"],
     id_types.FEED_EVENT: ["evt_00000000000000079bbb0af5"],
     id_types.FEED_CURSOR: ["evt_00000000000000079bbb0af5", "latest"],
-    id_types.PREVIEW: ["pvw_1800000000_1800000600_0123456789abcdef0123456789abcdef"],
+    id_types.PREVIEW: ["pvw_1800000000_1800000600" + "_0123456789abcdef0123456789abcdef" * 2],
     id_types.WEBHOOK_ENDPOINT: ["lpw_01a2247bf64a81c59b50098cca785428"],
     id_types.WEBHOOK_DELIVERY: ["lpd_01a2247bf64a81c59b50098cca785428"],
     id_types.FEED_TYPE: ["invoice.paid", "invoice.*"],
@@ -36,6 +36,7 @@ GOOD = {
     id_types.LINE: ["Ada", "é 日本", "", "\U0001f600"],
     id_types.METADATA_KEY: ["plan", "my key", "lean_payment"],
     id_types.INSTANT: ["0", "1767225600", "2026-01-31T12:00:00Z"],
+    id_types.MOMENT_OR_NOW: ["now", "2026-01-31T12:00:00Z"],
     id_types.MOMENT: ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456+05:30"],
 }
 HOSTILE = ["../prices/x", "a/b", "a\\b", "a?b", "a#b", "a b\n", "a\r\nb", "a\x00", "a\x7f", "a\x85b", "a\u2028b"]

@@ -9,7 +9,7 @@ import pytest
 from payment_service.config.secrets import Secret
 from payment_service.stripe_api.change_calls import ChangeTerms
 from payment_service.stripe_api.objects import read
-from payment_service.subscriptions.pricing import Invoice, Quote, Seals, quote_of, times_in
+from payment_service.subscriptions.pricing import Invoice, Preview, PreviewOutdated, Quote, Seals, digest, quote_of
 
 TERMS = ChangeTerms(
     subscription="sub_1", item="si_1", price="price_2", quantity=2, behavior="always_invoice", at=100, period_end=900
@@ -57,8 +57,15 @@ def test_what_begins_or_is_settled_at_once_is_due_now(found: Any, behavior: str,
 
 def test_a_fingerprint_holds_for_what_it_was_made_of() -> None:
     made = SEALS.seal(TERMS, SAID, expires=700)
-    assert times_in(made) == (100, 700)
-    assert SEALS.holds(made, TERMS, SAID)
+    assert SEALS.open(made) == Preview(100, 700, digest(TERMS, SAID))
+
+
+@pytest.mark.parametrize("changed", [1, 2, 3, 4])
+def test_no_part_of_a_fingerprint_can_be_another(changed: int) -> None:
+    parts = SEALS.seal(TERMS, SAID, expires=700).split("_")
+    parts[changed] = parts[changed].translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
+    with pytest.raises(PreviewOutdated):
+        SEALS.open("_".join(parts))
 
 
 @pytest.mark.parametrize(
@@ -78,17 +85,18 @@ def test_a_fingerprint_holds_for_what_it_was_made_of() -> None:
     ],
 )
 def test_a_fingerprint_holds_for_nothing_else(terms: ChangeTerms, found: Quote) -> None:
-    assert not SEALS.holds(SEALS.seal(TERMS, SAID, expires=700), terms, found)
+    assert digest(TERMS, SAID) != digest(terms, found)
 
 
 def test_what_the_next_invoice_holds_beside_the_change_may_move() -> None:
     terms = TERMS._replace(behavior="create_prorations")
-    made = SEALS.seal(terms, quote(CREDIT, REST, NEXT, terms=terms), expires=700)
+    seen = digest(terms, quote(CREDIT, REST, NEXT, terms=terms))
     usage = line(17, proration=False, start=900)
-    assert SEALS.holds(made, terms, quote(CREDIT, REST, NEXT, usage, terms=terms))
+    assert seen == digest(terms, quote(CREDIT, REST, NEXT, usage, terms=terms))
 
 
 def test_a_fingerprint_outlives_the_key_that_it_was_made_with_for_as_long_as_that_is_kept() -> None:
     made = SEALS.seal(TERMS, SAID, expires=700)
-    assert Seals(Secret(f"{'key-of-others---' * 2},{KEY}")).holds(made, TERMS, SAID)
-    assert not Seals(Secret("y" * 32)).holds(made, TERMS, SAID)
+    assert Seals(Secret(f"{'key-of-others---' * 2},{KEY}")).open(made).at == TERMS.at
+    with pytest.raises(PreviewOutdated):
+        Seals(Secret("key-of-nobody---" * 2)).open(made)
