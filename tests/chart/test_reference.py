@@ -36,7 +36,7 @@ def test_the_catalogue_names_the_images_that_the_values_name() -> None:
     defaults = {value.path: value.default for value in documented_values()}
     assert images["service"] == f"{defaults['image.repository']}:{metadata['appVersion']}"
     names = (CHART / "templates/_names.tpl").read_text()
-    assert f'ternary "mariadb:11.8" "{images["backup"]}"' in names
+    assert f'ternary "{images["backup-of-mariadb"]}" "{images["backup"]}"' in names
     assert 'default (include "lean-payments.knownBackupImage" .) .Values.backup.image' in names
     assert f'default "{images["object-storage"]}" .Values.backup.objectStorage.image' in names
     assert defaults["backup.image"] == defaults["backup.objectStorage.image"] == ""
