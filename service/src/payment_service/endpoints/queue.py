@@ -137,6 +137,12 @@ async def backlog(connection: AsyncConnection, endpoint_id: str, *, limit: int) 
     return found
 
 
+async def objects_of(connection: AsyncConnection, endpoint_id: str, *, among: Collection[str]) -> set[str]:
+    """Return those of some objects that deliveries to an endpoint are about, as long as these are kept."""
+    wanted = (_deliveries.c.endpoint_id == endpoint_id, _deliveries.c.object_id.in_(among))
+    return set((await connection.execute(select(_deliveries.c.object_id).where(*wanted).distinct())).scalars())
+
+
 async def waiting_tests(connection: AsyncConnection, endpoint_id: str) -> int:
     """Return how many test events are pending."""
     found: int = (await connection.execute(_TESTS, {"endpoint_id": endpoint_id})).scalar_one()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from payment_service.endpoints.filters import about, known_types
+from payment_service.endpoints.audience import about
+from payment_service.endpoints.filters import known_types
 from payment_service.feed import store
 from payment_service.feed.filters import Filters
 from payment_service.feed.schemas import FeedCause, FeedData, FeedEvent
@@ -38,7 +39,7 @@ async def read_ahead(
     if types is None:
         return last, []
     read = await feed.read(connection, start=start, last=last, filters=Filters(types=types), limit=PAGE)
-    return read.until, await about(connection, read.page.data, metadata=row.customer_metadata)
+    return read.until, await about(connection, read.page.data, row=row)
 
 
 def made_test(row: DeliveryRow, *, livemode: bool) -> FeedEvent:
