@@ -47,6 +47,8 @@ TOLD = "webhook_endpoint.disabled"
 REST_SECONDS = 240
 GRACE_SECONDS = 2.0
 """After a kill has been got over, in which connections that it broke are still found out."""
+UNANSWERED = OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+"""What a statement raises when the server is killed; the last when that happens in the middle of its answer."""
 _WRITE = (
     "INSERT INTO outbox (object_type, object_id, before, after, cause, created_at) SELECT $1, $2::text, NULL,"
     " json_build_object('id', $2::text, 'reason', 'gone', 'failing_since', NULL), 'fetch', now() RETURNING seq"
@@ -202,7 +204,7 @@ class Siege:
     async def _write(self) -> None:
         """Commit one change after the other; one that the database did not acknowledge may be there or not."""
         while not self.over:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*UNANSWERED):
                 connection = await asyncpg.connect(self.database, timeout=5)
                 try:
                     while not self.over:
