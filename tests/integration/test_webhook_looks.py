@@ -15,6 +15,7 @@ from tests.servers.webhook_receiver import receiving
 
 from payment_service import working
 from payment_service.bootstrap import build, create_app
+from payment_service.endpoints import supply
 from payment_service.endpoints.building import build_deliverer
 from payment_service.storage.webhook_tables import webhook_endpoints
 
@@ -139,4 +140,20 @@ async def test_a_delivery_costs_few_statements(stack: Stack, receiver: Receiver)
 
     await stack.until(arrived)
     assert len(run) < DELIVERIES
+    await other.close()
+
+
+async def test_an_event_that_several_endpoints_want_is_not_read_again_to_be_sent(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supply, "FRESH_SECONDS", 60.0)
+    stack.parts.worker.set_claiming(claim=False)
+    for _ in range(3):
+        await endpoint(stack, receiver)
+    await change(stack, "one", "two")
+    other = build(stack.parts.settings, clock=stack.clock)
+    run = statements(other.database, "feed.sequence IN")
+    await other.deliverer.look()
+    await settled(stack, "delivered", 6)
+    assert run == []
     await other.close()

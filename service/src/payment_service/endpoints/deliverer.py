@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from payment_service.endpoints import leases, queue
 from payment_service.endpoints.holding import Hold
-from payment_service.endpoints.supply import Tools
+from payment_service.endpoints.supply import Recent, Tools
 from payment_service.feed.service import Feed
 from payment_service.observability.metrics import WEBHOOK_ENDPOINTS, WEBHOOK_OLDEST
 from payment_service.tasks import begin, end
@@ -70,6 +70,7 @@ class Deliverer:
         self._tools = Tools(
             database=database,
             feed=Feed(database, livemode=livemode),
+            recent=Recent(),
             sender=sender,
             keys=keys,
             clock=clock,

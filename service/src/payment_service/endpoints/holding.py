@@ -177,6 +177,7 @@ class Hold:
             if not behind or self._full:
                 return row, False
             reached, wanted = await read_ahead(connection, self._tools.feed, row, last=last)
+        self._tools.recent.put(wanted)
         async with self._tools.turn, self._tools.database.transaction() as connection:
             due = {"due_at": self._now()} if wanted else {}  # for whoever takes over, should this worker be killed
             row = await self._renew(connection, {"reached": reached, **due})

@@ -14,7 +14,7 @@ from payment_service.endpoints.reading import made_test
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from random import Random
 
     from payment_service.clock import Clock
@@ -27,6 +27,28 @@ if TYPE_CHECKING:
 
 BATCH: Final = 64
 FRESH_SECONDS: Final = 1.0
+RECENT: Final = 2_000
+"""Events that are remembered at most."""
+
+
+class Recent:
+    """Events that were made within the last second: several endpoints want the same."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[float, FeedEvent]] = {}
+
+    def put(self, events: Iterable[FeedEvent]) -> None:
+        """Remember events."""
+        now = time.monotonic()
+        if len(self._made) >= RECENT:
+            self._made.clear()
+        self._made.update((event.sequence, (now, event)) for event in events)
+
+    def get(self, sequences: Iterable[int]) -> dict[int, FeedEvent]:
+        """Return those of these that are remembered."""
+        since = time.monotonic() - FRESH_SECONDS
+        found = ((sequence, self._made.get(sequence)) for sequence in sequences)
+        return {sequence: one[1] for sequence, one in found if one is not None and one[0] >= since}
 
 
 class Tools(NamedTuple):
@@ -34,6 +56,7 @@ class Tools(NamedTuple):
 
     database: Database
     feed: Feed
+    recent: Recent
     sender: Sender
     keys: SigningKeys
     clock: Clock
@@ -77,6 +100,10 @@ class Supply:
         async with tools.turn, tools.database.read() as connection:
             rows = await queue.due(connection, self._id, now=tools.clock.now(), without=busy, limit=BATCH)
             sequences = [row.sequence for row in rows if row.sequence is not None]
-            events = await tools.feed.at(connection, sequences) if sequences else {}
+            events = tools.recent.get(sequences)
+            if missing := [sequence for sequence in sequences if sequence not in events]:
+                made = await tools.feed.at(connection, missing)
+                tools.recent.put(made.values())
+                events |= made
         tests = {row.id: made_test(row, livemode=tools.livemode) for row in rows if row.sequence is None}
         return [Due(row, tests.get(row.id) if row.sequence is None else events.get(row.sequence)) for row in rows]
