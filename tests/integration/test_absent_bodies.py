@@ -45,21 +45,26 @@ async def settled(stack: Stack) -> list[dict[str, Any]]:
 
 async def filled(path: str, stack: Stack) -> str:
     """Return a path of the route at which something is."""
+    stack.parts.worker.set_claiming(claim=True)
     made = (await stack.create(email="ada@example.com", payment_method_id="pm_card_visa", allow_multiple=True)).json()
     found = await stack.until(partial(settled, stack))
     event = min(found, key=itemgetter("state", "id"))  # the same at each call: what is ignored is answered otherwise
     cards = (await stack.client.get("/api/v1/payment-methods", params={"customer_id": made["customer_id"]})).json()
+    stack.parts.worker.set_claiming(claim=False)  # else it may end the replay, which cannot be canceled then
     hook = (await stack.client.post("/api/v1/webhook-endpoints", json={"url": "https://shop.example.com/"})).json()
     async with stack.parts.database.transaction() as connection:
         later = update(webhook_endpoints).where(webhook_endpoints.c.id == hook["id"])
         await connection.execute(later.values(resume_at=stack.clock.now() + timedelta(days=1)))
         delivery_id = await queue.add_test(connection, hook["id"], event_type=TEST, now=stack.clock.now())
+    asked = {"since": "2010-01-01T00:00:00Z"}
+    replay = (await stack.client.post(f"/api/v1/webhook-endpoints/{hook['id']}/replay", json=asked)).json()
     return path.format(
         subscription_id=made["id"],
         event_id=event["id"],
         payment_method_id=cards["data"][0]["id"],
         webhook_endpoint_id=hook["id"],
         webhook_delivery_id=delivery_id,
+        webhook_replay_id=replay["id"],
     )
 
 
@@ -77,6 +82,7 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/webhook-endpoints/{webhook_endpoint_id}/test",
         "/api/v1/webhook-deliveries/{webhook_delivery_id}/retry",
         "/api/v1/webhook-deliveries/{webhook_delivery_id}/skip",
+        "/api/v1/webhook-replays/{webhook_replay_id}/cancel",
     }
     assert set(routes(required=True)) == {
         "/api/v1/admin/inbox/replay",
@@ -86,6 +92,7 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/subscriptions/{subscription_id}",
         "/api/v1/subscriptions/{subscription_id}/preview",
         "/api/v1/webhook-endpoints",
+        "/api/v1/webhook-endpoints/{webhook_endpoint_id}/replay",
     }
 
 

@@ -69,6 +69,7 @@ PUBLIC_ADMIN = {
     "HEAD /metrics",
 }
 REFERENCE = "user-1815"
+SINCE = "2010-01-01T00:00:00Z"
 QUERIES = {"/api/v1/customers": f"?reference={REFERENCE}"}
 """What a route must be asked with."""
 TOKEN = "the-admin-token-0123456789"
@@ -127,6 +128,7 @@ async def _examples(stack: Stack) -> dict[str, str]:
     told, *_ = await stack.until(lambda: _fed(stack))
     hook = (await stack.client.post("/api/v1/webhook-endpoints", json={"url": "http://127.0.0.1:9/"})).json()
     delivery = (await stack.client.post(f"/api/v1/webhook-endpoints/{hook['id']}/test", json={})).json()
+    replay = (await stack.client.post(f"/api/v1/webhook-endpoints/{hook['id']}/replay", json={"since": SINCE})).json()
     return {
         "subscription_id": created["id"],
         "customer_id": created["customer_id"],
@@ -137,6 +139,7 @@ async def _examples(stack: Stack) -> dict[str, str]:
         "payment_method_id": method["id"],
         "webhook_endpoint_id": hook["id"],
         "webhook_delivery_id": delivery["id"],
+        "webhook_replay_id": replay["id"],
         "reference": REFERENCE,
         "file_path": "swagger-ui.css",
     }

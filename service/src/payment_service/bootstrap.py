@@ -188,6 +188,7 @@ def services(parts: Parts) -> dict[str, object]:
     """Return what the handlers of the API ask for, by parameter name."""
     from payment_service.endpoints.building import build_endpoints  # noqa: PLC0415 - as above
     from payment_service.endpoints.people import WebhookDeliveries  # noqa: PLC0415 - as above
+    from payment_service.endpoints.replays import WebhookReplays  # noqa: PLC0415 - as above
     from payment_service.events.administration import InboxAdministration  # noqa: PLC0415 - as above
     from payment_service.feed.readers import FeedReaders  # noqa: PLC0415 - as above
     from payment_service.feed.service import Feed  # noqa: PLC0415 - as above
@@ -211,6 +212,7 @@ def services(parts: Parts) -> dict[str, object]:
         "webhook_deliveries": WebhookDeliveries(
             parts.database, clock=parts.clock, livemode=parts.settings.stripe.livemode
         ),
+        "webhook_replays": WebhookReplays(parts.database, clock=parts.clock, livemode=parts.settings.stripe.livemode),
         "operation_inspection": OperationInspection(parts.database, clock=parts.clock),
     }
 

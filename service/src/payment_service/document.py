@@ -163,7 +163,7 @@ def _timestamp(schema: dict[str, Any], annotation: Any) -> dict[str, Any]:
     """Return a member's schema with the format of moments, which msgspec gives only to those that it checks for one."""
     if annotation is datetime:
         return schema | {"format": "date-time"}
-    if datetime in get_args(annotation):
+    if datetime in get_args(annotation) and "anyOf" in schema:
         kinds = [kind | {"format": "date-time"} if kind == {"type": "string"} else kind for kind in schema["anyOf"]]
         return schema | {"anyOf": kinds}
     return schema

@@ -20,7 +20,7 @@ from payment_service import errors
 from payment_service.catalog import routes as catalog
 from payment_service.customers import routes as customers
 from payment_service.document import TOLD_MODELS, WEBHOOKS, DocumentFile, DocumentPage
-from payment_service.endpoints import delivery_routes
+from payment_service.endpoints import delivery_routes, replay_routes
 from payment_service.endpoints import routes as webhook_endpoints
 from payment_service.events import admin_routes as inbox
 from payment_service.feed import routes as feed
@@ -135,6 +135,7 @@ def _handlers() -> list[ControllerRouterHandler]:
         *feed.HANDLERS,
         *webhook_endpoints.HANDLERS,
         *delivery_routes.HANDLERS,
+        *replay_routes.HANDLERS,
         *inbox.HANDLERS,
         *reconcile.HANDLERS,
         *operations.HANDLERS,

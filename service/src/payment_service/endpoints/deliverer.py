@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from payment_service.endpoints import leases, queue
+from payment_service.endpoints import leases, queue, replay_store
 from payment_service.endpoints.holding import Hold
 from payment_service.endpoints.supply import Recent, Tools
 from payment_service.feed.service import Feed
@@ -141,13 +141,15 @@ class Deliverer:
             self.wake()  # an endpoint that cannot be held is not tried again at once
 
     async def tend(self) -> None:
-        """Refresh the gauges, and remove deliveries that are past their retention."""
+        """Refresh the gauges, and remove deliveries and replays that are past their retention."""
         now = self._tools.clock.now()
         async with self._tools.database.read() as connection:
             oldest, states = await queue.measure(connection, livemode=self._tools.livemode)
         WEBHOOK_OLDEST.set(0 if oldest is None else max(0.0, (now - oldest).total_seconds()))
         for state, number in states.items():
             WEBHOOK_ENDPOINTS.labels(state).set(number)
+        async with self._tools.database.transaction() as connection:
+            await replay_store.trim(connection, before=now - self._retention)
         for _ in range(TRIM_ROUNDS):
             async with self._tools.database.transaction() as connection:
                 removed = await queue.trim(connection, before=now - self._retention, limit=TRIM_BATCH)

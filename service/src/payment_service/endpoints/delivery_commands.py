@@ -11,6 +11,7 @@ from payment_service.cli_settings import with_database
 from payment_service.cli_values import Form, Since
 from payment_service.clock import Clock, isoformat
 from payment_service.endpoints.people import WebhookDeliveries
+from payment_service.endpoints.replay_commands import cancel_replay, list_replays, replay
 from payment_service.endpoints.schemas import DeliveryState
 from payment_service.http.id_types import OBJECT, WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT
 from payment_service.http.paging import Page
@@ -30,7 +31,7 @@ _delivery_id = click.argument("delivery_id", type=Form(WEBHOOK_DELIVERY))
 
 @click.group()
 def deliveries() -> None:
-    """See what is sent to webhook endpoints, try again, skip."""
+    """See what is sent to webhook endpoints, try again, skip, replay."""
 
 
 @deliveries.command("list")
@@ -80,7 +81,7 @@ def show(delivery_id: str) -> None:
 @deliveries.command()
 @_delivery_id
 def retry(delivery_id: str) -> None:
-    """Have a delivery tried soon that is pending, failed or skipped."""
+    """Have a delivery tried soon. It may be pending, failed or skipped."""
 
     async def work(settings: Settings, database: Database) -> WebhookDeliveryView:
         async with database.transaction() as connection:
@@ -92,13 +93,18 @@ def retry(delivery_id: str) -> None:
 @deliveries.command()
 @_delivery_id
 def skip(delivery_id: str) -> None:
-    """Give up a pending delivery, so that those that wait for it go on."""
+    """Give up a pending delivery. Those that wait for it go on."""
 
     async def work(settings: Settings, database: Database) -> WebhookDeliveryView:
         async with database.transaction() as connection:
             return await _deliveries(settings, database).skip(connection, delivery_id, actor=cli_actor())
 
     _print(with_database(work, name="deliveries"))
+
+
+deliveries.add_command(replay)
+deliveries.add_command(list_replays)
+deliveries.add_command(cancel_replay)
 
 
 def _deliveries(settings: Settings, database: Database) -> WebhookDeliveries:

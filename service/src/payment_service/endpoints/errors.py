@@ -21,3 +21,9 @@ class TooManyTests(Conflict):
     """As many test events wait for an endpoint as may."""
 
     code, title = "too_many_webhook_tests", "As many test events wait for the webhook endpoint as may"
+
+
+class ReplayUnderWay(Conflict):
+    """An endpoint has one replay at a time."""
+
+    code, title = "webhook_replay_under_way", "A replay to the webhook endpoint is under way"

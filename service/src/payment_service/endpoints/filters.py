@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import Unprocessable
-from payment_service.feed.filters import ALL_TYPES
+from payment_service.feed.filters import ALL_TYPES, wanted_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,3 +33,14 @@ def known_types(types: Sequence[str]) -> tuple[str, ...] | None:
     """Return those of an endpoint's types that there are in this version; None: it wants some, and none of them is."""
     known = tuple(wanted for wanted in types if wanted in ALL_TYPES or wanted in _KINDS)
     return None if types and not known else known
+
+
+def types_of_both(types: Sequence[str], asked: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the types that an endpoint wants and a replay was asked for; empty: all; None: there is none."""
+    known = [known_types(one) for one in (types, asked)]
+    both = ALL_TYPES
+    for one in known:
+        if one is None:
+            return None
+        both &= wanted_types(one)
+    return () if both == ALL_TYPES else tuple(sorted(both)) or None

@@ -20,13 +20,13 @@ import msgspec
 import structlog
 
 from payment_service.deliveries.sender import Answer
-from payment_service.endpoints import leases, queue, store
+from payment_service.endpoints import leases, queue, replay_store, replaying, store
 from payment_service.endpoints.disabling import disable
 from payment_service.endpoints.errors import SigningKeyMissing
 from payment_service.endpoints.leases import LeaseLost
 from payment_service.endpoints.outcomes import TRIP, Health, outcome, removed
 from payment_service.endpoints.reading import read_ahead
-from payment_service.endpoints.rows import current, former
+from payment_service.endpoints.rows import current, former, is_replayed
 from payment_service.endpoints.supply import Supply
 from payment_service.feed import store as feed_store
 from payment_service.observability.metrics import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS, WEBHOOKS_DISABLED
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.endpoints.rows import DeliveryRow, EndpointRow
-    from payment_service.endpoints.supply import Tools
+    from payment_service.endpoints.supply import Due, Tools
     from payment_service.feed.schemas import FeedEvent
 
 AT_ONCE: Final = 8
@@ -75,9 +75,8 @@ class Hold:
     def __init__(self, endpoint_id: str, tools: Tools) -> None:
         self._id = endpoint_id
         self._tools = tools
-        self._under_way: dict[asyncio.Task[Tried], str] = {}
-        """With the objects that the attempts are about."""
-        self._supply = Supply(endpoint_id, tools)
+        self._under_way: dict[asyncio.Task[Tried], DeliveryRow] = {}
+        self._supply, self._supply_again = (Supply(endpoint_id, tools, again=again) for again in (False, True))
         self._health = Health()
         self._full = False
 
@@ -143,14 +142,28 @@ class Hold:
         if len(found) < room:
             row, looked = await self._look_ahead(row)
             found = await self._supply.take(room, busy=self._busy) if looked else found
+        if row.replay_id is not None:
+            found += await self._take_again(row, room - len(found))
         for delivery, event in found:
             task = begin(self._attempt(row, delivery, event, secrets=secrets))
-            self._under_way[task] = delivery.object_id
+            self._under_way[task] = delivery
         return row, looked
 
     @property
     def _busy(self) -> set[str]:
-        return set(self._under_way.values())
+        """Objects with an attempt that is new: it waits for none of a replay."""
+        return {one.object_id for one in self._under_way.values() if not is_replayed(one)}
+
+    async def _take_again(self, row: EndpointRow, room: int) -> list[Due]:
+        """Return what the endpoint's replay may send now, of the room that what is new has left."""
+        room = min(room, replaying.AT_ONCE - sum(is_replayed(one) for one in self._under_way.values()))
+        if room <= 0:
+            return []
+        busy = {one.object_id for one in self._under_way.values()}
+        found = await self._supply_again.take(room, busy=busy)
+        if len(found) < room and await replaying.look_back(self._tools, row, renew=self._renew):
+            found = await self._supply_again.take(room, busy=busy)
+        return found
 
     def _secrets(self, row: EndpointRow) -> list[str]:
         """Return what deliveries are signed with, the newest first; nothing is sent unsigned."""
@@ -193,7 +206,7 @@ class Hold:
         try:
             answer = await self._tools.sender.send(
                 url=row.url,
-                webhook_id=delivery.event_id,
+                webhook_id=delivery.webhook_id or delivery.event_id,
                 timestamp=int(self._tools.clock.timestamp()),
                 body=msgspec.json.encode(event),
                 secrets=secrets,
@@ -214,7 +227,7 @@ class Hold:
                 continue
             once, random = delivery.sequence is None, self._tools.random
             results[delivery.id] = outcome(delivery, answer, began=began, now=now, random=random, once=once)
-            health = health.after(answer, now=now, random=random)
+            health = health.after(answer, now=now, random=random, again=is_replayed(delivery))
         row = await self._step(_of_health(health) if tried else {}, results=results, health=health)
         for task in ended:
             del self._under_way[task]
@@ -253,7 +266,7 @@ class Hold:
             log.warning("webhook_endpoint_disabled", endpoint=self._id, reason=health.disabled)
         return row
 
-    async def _renew(self, connection: AsyncConnection, values: dict[str, object]) -> EndpointRow:
+    async def _renew(self, connection: AsyncConnection, values: Mapping[str, object]) -> EndpointRow:
         until = self._now() + timedelta(seconds=self._tools.lease_seconds)
         return await leases.renew(connection, self._id, owner=self._tools.owner, until=until, values=values)
 
@@ -264,6 +277,8 @@ class Hold:
             if not await leases.release(connection, self._id, owner=self._tools.owner):
                 return
             due_at = await queue.next_due(connection, self._id)
+            if await replay_store.can_go_on(connection, self._id):
+                due_at = now
             resume_at = self._health.resume_at or now
             if self._full:
                 full = now + timedelta(seconds=FULL_SECONDS)

@@ -44,20 +44,28 @@ class Health(NamedTuple):
         """Return what a row says of an endpoint that is held, so nothing keeps it from being sent to."""
         return cls(row.failures, row.failing_since)
 
-    def after(self, answer: Answer, *, now: datetime, random: Random) -> Health:
-        """Return how it does after an answer."""
+    def after(self, answer: Answer, *, now: datetime, random: Random, again: bool = False) -> Health:
+        """Return how it does after an answer.
+
+        What is sent again (`again`) may be what an endpoint takes no more: it fails for itself, and what is new goes
+        on. Unless the endpoint is left alone anyway: then any attempt tells how it is.
+        """
         if self.disabled == "gone" or answer.outcome == "gone":
             return self._replace(disabled="gone")
+        if again and self.failures < TRIP:
+            return self._replace(resume_at=self._resume_at(answer, failures=0, now=now, random=random))
         if answer.outcome == "delivered":
             return Health(disabled=self.disabled)
         since = self.failing_since or now
         disabled: DisabledReason | None = "failing" if now - since >= FAILING else None
-        return Health(self.failures + 1, since, self._resume_at(answer, now=now, random=random), disabled)
+        failures = self.failures + 1
+        resume_at = self._resume_at(answer, failures=failures, now=now, random=random)
+        return Health(failures, since, resume_at, disabled)
 
-    def _resume_at(self, answer: Answer, *, now: datetime, random: Random) -> datetime | None:
+    def _resume_at(self, answer: Answer, *, failures: int, now: datetime, random: Random) -> datetime | None:
         seconds = 0.0
-        if self.failures + 1 >= TRIP:
-            doubled = PAUSE_SECONDS * 2 ** min(self.failures + 1 - TRIP, LONGEST_DOUBLING)
+        if failures >= TRIP:
+            doubled = PAUSE_SECONDS * 2 ** min(failures - TRIP, LONGEST_DOUBLING)
             seconds = min(doubled, LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2)
         if answer.status in _BUSY and answer.retry_after is not None:
             seconds = max(seconds, answer.retry_after)

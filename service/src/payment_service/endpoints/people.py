@@ -73,6 +73,7 @@ class WebhookDeliveries:
             await store.find(connection, before.endpoint_id, livemode=self._livemode, lock=True)
             await check_room(connection, before.endpoint_id)
         values = {"state": PENDING, "due_at": now, "settled_at": None, "attempts": 0}
+        values["replay_id"] = await self._replay_of(connection, before)
         return await self._move(
             connection, delivery_id, "retry", among=(PENDING, "failed", "skipped"), values=values, now=now, actor=actor
         )
@@ -87,6 +88,11 @@ class WebhookDeliveries:
         now = self._clock.now()
         values = {"state": "skipped", "settled_at": now}
         return await self._move(connection, delivery_id, "skip", among=(PENDING,), values=values, now=now, actor=actor)
+
+    async def _replay_of(self, connection: AsyncConnection, delivery: WebhookDeliveryView) -> str | None:
+        """Return the replay that a delivery waits with: of one that has ended it waits as others do."""
+        row = await store.find(connection, delivery.endpoint_id, livemode=self._livemode, lock=True)
+        return None if row is None or row.replay_id != delivery.replay_id else row.replay_id
 
     async def _move(
         self,

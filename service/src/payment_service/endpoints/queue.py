@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, or_, select, update
 
 from payment_service.http.paging import Order, read_page
 from payment_service.storage.ids import new_id
@@ -28,9 +28,15 @@ _AHEAD: Final = and_(
     _earlier.c.endpoint_id == _deliveries.c.endpoint_id,
     _earlier.c.object_id == _deliveries.c.object_id,
     _earlier.c.state == PENDING,
-    _earlier.c.sequence < _deliveries.c.sequence,
+    or_(
+        and_(_earlier.c.replay_id.is_(None), _deliveries.c.replay_id.is_not(None)),
+        and_(
+            _earlier.c.sequence < _deliveries.c.sequence,
+            or_(_earlier.c.replay_id.is_(None), _deliveries.c.replay_id.is_not(None)),
+        ),
+    ),
 )
-"""The deliveries about the same object that go before."""
+"""The deliveries about the same object that go before: what is new before what a replay sends again."""
 _PENDING: Final = (_deliveries.c.endpoint_id == bindparam("endpoint_id"), _deliveries.c.state == PENDING)
 _FIRST: Final = (*_PENDING, ~exists(select(1).where(_AHEAD)))
 """The condition on those deliveries that nothing goes before."""
@@ -107,10 +113,14 @@ def _row(
 
 
 async def due(
-    connection: AsyncConnection, endpoint_id: str, *, now: datetime, without: Collection[str], limit: int
+    connection: AsyncConnection, endpoint_id: str, *, now: datetime, without: Collection[str], limit: int, again: bool
 ) -> list[DeliveryRow]:
-    """Return deliveries that are due and that no other of their object goes before, those of some objects left out."""
-    statement = select(_deliveries).where(*_FIRST, _deliveries.c.due_at <= now)
+    """Return deliveries that are due and that no other of their object goes before, those of some objects left out.
+
+    With `again` those of a replay, else what is new.
+    """
+    replayed = _deliveries.c.replay_id.is_not(None) if again else _deliveries.c.replay_id.is_(None)
+    statement = select(_deliveries).where(*_FIRST, _deliveries.c.due_at <= now, replayed)
     if without:
         statement = statement.where(_deliveries.c.object_id.not_in(without))
     statement = statement.order_by(_deliveries.c.due_at, _deliveries.c.sequence).limit(limit)
@@ -188,10 +198,14 @@ async def move(
 
 
 async def measure(connection: AsyncConnection, *, livemode: bool) -> tuple[datetime | None, dict[str, int]]:
-    """Return since when the oldest delivery waits, of those of enabled endpoints, and how many endpoints do how."""
+    """Return since when the oldest delivery waits, of those of enabled endpoints, and how many endpoints do how.
+
+    What a replay sends again is old whatever it waits for, and does not count.
+    """
     ours = _endpoints.c.livemode == livemode
     enabled = exists(select(1).where(_endpoints.c.id == _deliveries.c.endpoint_id, _endpoints.c.enabled, ours))
-    waiting = select(func.min(_deliveries.c.created_at)).where(_deliveries.c.state == PENDING, enabled)
+    new = (_deliveries.c.state == PENDING, _deliveries.c.replay_id.is_(None))
+    waiting = select(func.min(_deliveries.c.created_at)).where(*new, enabled)
     oldest: datetime | None = (await connection.execute(waiting)).scalar_one()
     states = dict.fromkeys(("working", "failing", "disabled"), 0)
     for is_enabled, since in await connection.execute(

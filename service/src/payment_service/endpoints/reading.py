@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from payment_service.endpoints.audience import about
-from payment_service.endpoints.filters import known_types
+from payment_service.endpoints.filters import known_types, types_of_both
 from payment_service.feed import store
 from payment_service.feed.filters import Filters
 from payment_service.feed.schemas import FeedCause, FeedData, FeedEvent
@@ -15,7 +15,7 @@ from payment_service.feed.schemas import FeedCause, FeedData, FeedEvent
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from payment_service.endpoints.rows import DeliveryRow, EndpointRow
+    from payment_service.endpoints.rows import DeliveryRow, EndpointRow, ReplayRow
     from payment_service.feed.service import Feed
 
 PAGE: Final = 100
@@ -37,6 +37,19 @@ async def read_ahead(
         log.warning("webhooks_passed_by", endpoint=row.id, reached=row.reached, next=start + 1)
     types = known_types(row.event_types)
     if types is None:
+        return last, []
+    read = await feed.read(connection, start=start, last=last, filters=Filters(types=types), limit=PAGE)
+    return read.until, await about(connection, read.page.data, row=row)
+
+
+async def read_again(
+    connection: AsyncConnection, feed: Feed, row: EndpointRow, replay: ReplayRow
+) -> tuple[int, list[FeedEvent]]:
+    """Return how far a replay has looked, and what of that is to be sent again; what is kept no more is passed by."""
+    first, last = await store.first_kept(connection), replay.last_sequence
+    start = max(replay.reached, last if first is None else first - 1)
+    types = types_of_both(row.event_types, replay.event_types)
+    if types is None or start >= last:
         return last, []
     read = await feed.read(connection, start=start, last=last, filters=Filters(types=types), limit=PAGE)
     return read.until, await about(connection, read.page.data, row=row)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from payment_service.endpoints.replay_schemas import WebhookReplayView
 from payment_service.endpoints.schemas import WebhookDeliveryView, WebhookEndpointView
 from payment_service.endpoints.secrets import Derivation
 from payment_service.storage.webhook_tables import PENDING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from payment_service.endpoints.replay_schemas import ReplayState
     from payment_service.endpoints.schemas import DeliveryState, DisabledReason
 
 
@@ -36,6 +39,7 @@ class EndpointRow(Protocol):
     failures: int
     resume_at: datetime
     due_at: datetime | None
+    replay_id: str | None
     created_at: datetime
 
 
@@ -57,12 +61,32 @@ class DeliveryRow(Protocol):
     attempted_at: datetime | None
     settled_at: datetime | None
     created_at: datetime
+    replay_id: str | None
+    webhook_id: str | None
 
 
 class ListedDelivery(DeliveryRow, Protocol):
     """A row with what it waits for."""
 
     waits_for: str | None
+
+
+class ReplayRow(Protocol):
+    """A row of `webhook_replays`."""
+
+    id: str
+    endpoint_id: str
+    asked_since: datetime
+    asked_until: datetime | None
+    event_types: list[str]
+    fresh_ids: bool
+    events: int
+    first_sequence: int
+    last_sequence: int
+    reached: int
+    state: ReplayState
+    created_at: datetime
+    ended_at: datetime | None
 
 
 def current(row: EndpointRow) -> Derivation:
@@ -75,6 +99,11 @@ def former(row: EndpointRow, *, now: datetime) -> Derivation | None:
     if row.former_salt is None or row.former_value is None or row.former_until is None or row.former_until <= now:
         return None
     return Derivation(row.former_salt, row.former_value)
+
+
+def is_replayed(row: DeliveryRow) -> bool:
+    """Tell whether a replay sends it again."""
+    return row.replay_id is not None
 
 
 def to_view(row: EndpointRow, *, now: datetime) -> WebhookEndpointView:
@@ -102,6 +131,8 @@ def to_delivery_view(row: ListedDelivery) -> WebhookDeliveryView:
         id=row.id,
         endpoint_id=row.endpoint_id,
         event_id=row.event_id,
+        webhook_id=row.webhook_id or row.event_id,
+        replay_id=row.replay_id,
         event_type=row.event_type,
         object_id=row.object_id,
         state=row.state,
@@ -114,4 +145,26 @@ def to_delivery_view(row: ListedDelivery) -> WebhookDeliveryView:
         attempted_at=row.attempted_at,
         settled_at=row.settled_at,
         created_at=row.created_at,
+    )
+
+
+def to_replay_view(row: ReplayRow, counts: Mapping[str, int]) -> WebhookReplayView:
+    """Show a replay with how many of its deliveries are in each state."""
+    places = row.last_sequence - row.first_sequence + 1
+    return WebhookReplayView(
+        id=row.id,
+        endpoint_id=row.endpoint_id,
+        state=row.state,
+        since=row.asked_since,
+        until=row.asked_until,
+        event_types=row.event_types,
+        fresh_ids=row.fresh_ids,
+        events=row.events,
+        looked_through=min(1.0, (row.reached - row.first_sequence + 1) / places) if places > 0 else 1.0,
+        pending=counts.get("pending", 0),
+        delivered=counts.get("delivered", 0),
+        failed=counts.get("failed", 0),
+        skipped=counts.get("skipped", 0),
+        created_at=row.created_at,
+        ended_at=row.ended_at,
     )

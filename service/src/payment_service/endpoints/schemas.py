@@ -124,7 +124,11 @@ class WebhookDeliveryView(msgspec.Struct, kw_only=True):
     endpoint_id: str
     """Of the endpoint."""
     event_id: str
-    """Of the event; the header `webhook-id`."""
+    """Of the event."""
+    webhook_id: str
+    """The header `webhook-id`: the event's id, unless a replay was asked for new ones."""
+    replay_id: str | None
+    """Of the replay that has sent it again; null: none has."""
     event_type: str
     """What happened, or `webhook_endpoint.test`."""
     object_id: str

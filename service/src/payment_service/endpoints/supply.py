@@ -79,11 +79,12 @@ class Due(NamedTuple):
 
 
 class Supply:
-    """The next deliveries of one endpoint, for who holds it."""
+    """The next deliveries of one endpoint, for who holds it: what is new, or with `again` what a replay sends."""
 
-    def __init__(self, endpoint_id: str, tools: Tools) -> None:
+    def __init__(self, endpoint_id: str, tools: Tools, *, again: bool) -> None:
         self._id = endpoint_id
         self._tools = tools
+        self._again = again
         self._ready: list[Due] = []
         self._read_at = float("-inf")
 
@@ -98,7 +99,9 @@ class Supply:
     async def _read(self, busy: Collection[str]) -> list[Due]:
         tools = self._tools
         async with tools.turn, tools.database.read() as connection:
-            rows = await queue.due(connection, self._id, now=tools.clock.now(), without=busy, limit=BATCH)
+            rows = await queue.due(
+                connection, self._id, now=tools.clock.now(), without=busy, limit=BATCH, again=self._again
+            )
             sequences = [row.sequence for row in rows if row.sequence is not None]
             events = tools.recent.get(sequences)
             if missing := [sequence for sequence in sequences if sequence not in events]:

@@ -38,6 +38,7 @@ PAYMENT_METHOD: Final = _prefixed("pm", "card", "src")
 SETUP_INTENT: Final = _prefixed("seti")
 WEBHOOK_ENDPOINT: Final = _prefixed("lpw")
 WEBHOOK_DELIVERY: Final = _prefixed("lpd")
+WEBHOOK_REPLAY: Final = _prefixed("lpr")
 METHOD_TYPE: Final = rf"^[a-z][a-z0-9_]*{END}"
 """docs.stripe.com/api/payment_methods/object#payment_method_object-type."""
 OBJECT: Final = rf"^(?!\.{{1,2}}$){_SAFE}+{END}"
@@ -73,6 +74,7 @@ FORMS: Final = {
     SETUP_INTENT: "Stripe's id of a setup intent: seti_ and letters or digits",
     WEBHOOK_ENDPOINT: "our id of a webhook endpoint: lpw_ and letters or digits",
     WEBHOOK_DELIVERY: "our id of a webhook delivery: lpd_ and letters or digits",
+    WEBHOOK_REPLAY: "our id of a webhook replay: lpr_ and letters or digits",
     METHOD_TYPE: "a type of payment method in Stripe's words: lower-case letters, digits and _",
     OBJECT: "Stripe's id of the object: letters, digits or . _ : @ -",
     PATH_REFERENCE: "letters, digits or . _ : @ -; ask for other references with ?reference=",

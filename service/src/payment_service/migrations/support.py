@@ -12,9 +12,9 @@ from payment_service.storage.tables import schema_versions
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-APPLICATION_SCHEMA: Final = 22
+APPLICATION_SCHEMA: Final = 23
 """The schema number that this application is written for: the number of its newest migration."""
-REQUIRED_SCHEMA: Final = 22
+REQUIRED_SCHEMA: Final = 23
 """The least schema number it needs in the database: that of its newest expand migration."""
 
 _NUMBERS = select(func.max(schema_versions.c.number), func.max(schema_versions.c.oldest_application))

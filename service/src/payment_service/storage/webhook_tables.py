@@ -38,6 +38,7 @@ webhook_endpoints = Table(
     Column("due_at", UtcDateTime, comment="when the next of its deliveries is due; null: none is pending"),
     Column("lease_owner", Text),
     Column("lease_until", UtcDateTime),
+    Column("replay_id", Text, comment="of the replay under way; null: there is none"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
 )
@@ -66,6 +67,8 @@ webhook_deliveries = Table(
     Column("attempted_at", UtcDateTime),
     Column("settled_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("replay_id", Text, comment="of the replay that sends it again, after what is new; null: it is new"),
+    Column("webhook_id", Text, comment="another one than the event's, which a replay was asked for"),
     UniqueConstraint("endpoint_id", "sequence"),
 )
 PENDING: Final = "pending"
@@ -83,3 +86,33 @@ Index(
     webhook_deliveries.c.id,
 )
 Index("ix_webhook_deliveries_settled_at", webhook_deliveries.c.settled_at, **only("settled_at IS NOT NULL"))
+Index(
+    "ix_webhook_deliveries_replay_id",
+    webhook_deliveries.c.replay_id,
+    webhook_deliveries.c.state,
+    **only("replay_id IS NOT NULL"),
+)
+
+webhook_replays = Table(
+    "webhook_replays",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("endpoint_id", Text, nullable=False),
+    Column("asked_since", UtcDateTime, nullable=False),
+    Column("asked_until", UtcDateTime, comment="null: until it was asked for"),
+    Column("event_types", Json, nullable=False, comment="as invoice.paid or invoice.*; empty: all of the endpoint's"),
+    Column("fresh_ids", Boolean, nullable=False, comment="whether deliveries get a webhook-id of their own"),
+    Column("events", BigInteger, nullable=False, comment="as many at most, as counted when it was asked for"),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("reached", BigInteger, nullable=False, comment="sequence of the last event that was looked at for it"),
+    Column("state", Text, nullable=False, comment="running, done or canceled"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+)
+Index(
+    "ix_webhook_replays_created_at",
+    webhook_replays.c.endpoint_id,
+    webhook_replays.c.created_at,
+    webhook_replays.c.id,
+)

@@ -104,3 +104,14 @@ def test_five_days_without_a_success_disable() -> None:
     assert after(answer(), health=failing, now=NOW + FAILING - timedelta(seconds=1)).disabled is None
     assert after(answer(), health=failing, now=NOW + FAILING).disabled == "failing"
     assert after(OK, answer(), health=failing, now=NOW + FAILING).disabled is None
+
+
+def test_what_is_sent_again_fails_for_itself_unless_the_endpoint_is_left_alone_anyway() -> None:
+    working, failing = Health(1, NOW), Health(TRIP, NOW)
+    assert working.after(answer(), now=NOW, random=Random(1), again=True) == working
+    assert working.after(OK, now=NOW, random=Random(1), again=True) == working
+    assert failing.after(answer(), now=NOW, random=Random(1), again=True).failures == TRIP + 1
+    assert failing.after(OK, now=NOW, random=Random(1), again=True) == Health()
+    busy = working.after(answer(429, after=60), now=NOW, random=Random(1), again=True)
+    assert busy == working._replace(resume_at=NOW + timedelta(seconds=60))
+    assert working.after(GONE, now=NOW, random=Random(1), again=True).disabled == "gone"

@@ -29,6 +29,7 @@ GOOD = {
     id_types.PREVIEW: ["pvw_1800000000_1800000600" + "_0123456789abcdef0123456789abcdef" * 2],
     id_types.WEBHOOK_ENDPOINT: ["lpw_01a2247bf64a81c59b50098cca785428"],
     id_types.WEBHOOK_DELIVERY: ["lpd_01a2247bf64a81c59b50098cca785428"],
+    id_types.WEBHOOK_REPLAY: ["lpr_01a2247bf64a81c59b50098cca785428"],
     id_types.FEED_TYPE: ["invoice.paid", "invoice.*"],
     id_types.FEED_TYPES: ["invoice.paid", "invoice.*,customer.created"],
     id_types.WORD: ["create_subscription"],

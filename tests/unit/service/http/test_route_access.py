@@ -145,6 +145,8 @@ def test_every_route_that_begins_something_at_stripe_is_counted_and_the_others_s
                 "POST /api/v1/webhook-endpoints/{webhook_endpoint_id}/test",
                 "POST /api/v1/webhook-deliveries/{webhook_delivery_id}/retry",
                 "POST /api/v1/webhook-deliveries/{webhook_delivery_id}/skip",
+                "POST /api/v1/webhook-endpoints/{webhook_endpoint_id}/replay",
+                "POST /api/v1/webhook-replays/{webhook_replay_id}/cancel",
                 "POST /api/v1/admin/inbox/replay",
                 "POST /api/v1/admin/inbox/{event_id}/discard",
                 "POST /api/v1/admin/inbox/{event_id}/restore",
