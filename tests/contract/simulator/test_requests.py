@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAMPLES: dict[str, Any] = {
+    "behavior": "always_invoice",
     "by": "lookup_key",
     "collection": "invoices",
     "email": "ada@example.com",
     "payment_method": "pm_card_visa",
-    "proration_behavior": "always_invoice",
+    "params": {"description": "Ten seats", "metadata": {"a": "b", "c": ""}, "cancel_at": ""},
     "quantity": 2,
     "trial_days": 7,
+    "trial_end": "now",
     "usage": "off_session",
     "metadatum": ("lean_payments_operation", "lpk_1"),
 }
@@ -62,7 +64,7 @@ def _sample(name: str, annotation: Any) -> Any:
     if name in SAMPLES:
         return SAMPLES[name]
     text = str(getattr(annotation, "__forward_arg__", getattr(annotation, "__name__", annotation)))
-    terms = getattr(calls, text, None)
+    terms = getattr(calls, text, None) or getattr(change_calls, text, None)
     if terms is not None and hasattr(terms, "_fields"):
         return terms(**{field: _sample(field, terms.__annotations__[field]) for field in terms._fields})
     for kind, value in TYPES.items():
