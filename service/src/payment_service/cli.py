@@ -30,6 +30,7 @@ _GROUPS: Final = {
     "import": "payment_service.reconcile.commands:import_history",
     "inbox": "payment_service.events.commands:inbox",
     "keys": "payment_service.access.commands:keys",
+    "listen": "payment_service.endpoints.listen_command:listen",
     "operations": "payment_service.operations.commands:operations",
     "secret-key": "payment_service.access.commands:secret_key",
     "reconcile": "payment_service.reconcile.commands:reconcile",
