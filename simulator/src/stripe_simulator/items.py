@@ -64,12 +64,15 @@ def wanted_items(state: State, given: list[Any], *, current: list[dict[str, Any]
 
 
 def _quantity(item: dict[str, Any], before: dict[str, Any] | None, price: dict[str, Any], name: str) -> int | None:
-    """Return the quantity, which a metered price does not take (docs.stripe.com/api/subscriptions/create)."""
+    """Return the quantity, which a metered price does not take (docs.stripe.com/api/subscriptions/create).
+
+    An item whose price becomes another one has 1 again (docs.stripe.com/api/subscription_items/update).
+    """
     if price["recurring"]["usage_type"] == "metered":
         if item.get("quantity") is not None:
             raise invalid("You cannot set the quantity for metered plans.", param=f"{name}[quantity]")
         return None
-    kept = None if before is None else before["quantity"]
+    kept = None if before is None or before["price"]["id"] != price["id"] else before["quantity"]
     return integer(item, "quantity", default=1 if kept is None else kept, least=0, most=1_000_000)
 
 

@@ -26,6 +26,7 @@ class ChangeTerms(NamedTuple):
     item: str
     """Of the one item."""
     price: str
+    """Of which it is to be; Stripe is told of it unless `keeps_price`."""
     quantity: int | None
     """None for a metered price."""
     behavior: str
@@ -37,6 +38,8 @@ class ChangeTerms(NamedTuple):
     """Whether price or quantity are to be others; else they are what they were."""
     trial_end: int | Literal["now"] | None = None
     """When the running trial is to end; None: as it was."""
+    keeps_price: bool = False
+    """The price is not named: it stays what it is when Stripe makes the change."""
 
     @property
     def proration_date(self) -> int | None:
@@ -45,11 +48,16 @@ class ChangeTerms(NamedTuple):
 
     @property
     def items(self) -> list[dict[str, object]] | None:
-        """The change of the item, if there is one."""
+        """The change of the item, if there is one.
+
+        A quantity goes with each price: "when changing a subscription item's price, quantity is set to 1 unless a
+        quantity parameter is provided" (docs.stripe.com/api/subscription_items/update).
+        """
         if not self.orders:
             return None
+        price = {} if self.keeps_price else {"price": self.price}
         quantity = {} if self.quantity is None else {"quantity": self.quantity}
-        return [{"id": self.item, "price": self.price, **quantity}]
+        return [{"id": self.item, **price, **quantity}]
 
 
 async def preview_change(gateway: StripeGateway, terms: ChangeTerms, *, behavior: str) -> JsonObject:

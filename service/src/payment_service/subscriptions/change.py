@@ -3,8 +3,9 @@
 ```
 started → agreed → finished
 ```
-The first step asks Stripe what the change comes to and compares that with the preview that the caller saw; from
-`agreed` on it is not asked again, for the change may have been made. A change that is to be paid at once waits at
+The first step asks Stripe what the subscription is, for what the change leaves out, and what the change comes to, and
+compares that with the preview that the caller saw; from `agreed` on it is not asked again, for the change may have been
+made. A change that is to be paid at once waits at
 Stripe until it is (`pending_if_incomplete`, docs.stripe.com/billing/subscriptions/pending-updates): what was ordered
 before stays in force when the card is declined or the bank asks for the customer.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from msgspec import Struct
 
-from payment_service.errors import Conflict
+from payment_service.errors import Conflict, PaymentsError
 from payment_service.operations.schemas import Operation, StoredResponse
 from payment_service.operations.state import Kind, State
 from payment_service.storage.mirror import moment
@@ -27,6 +28,7 @@ from payment_service.subscriptions import pricing, store
 from payment_service.subscriptions.answers import LatestInvoice, PaymentIntentAnswer
 from payment_service.subscriptions.change_schemas import ChangedSubscription, ChangeOutcome, PendingChange
 from payment_service.subscriptions.refusals import Refusals
+from payment_service.subscriptions.wanted import Wanted, terms_at
 
 if TYPE_CHECKING:
     from payment_service.json_types import JsonObject
@@ -47,8 +49,13 @@ class ChangingSubscription(State, kw_only=True):
     customer_id: str | None = None
     """Our id of whose it is; None: the customer is not known here."""
     stripe_subscription_id: str
-    item_id: str
-    price_id: str
+    item_id: str = ""
+    """Known from `agreed` on, as `orders`, `period_end` and whatever price and quantity stay."""
+    price_id: str | None = None
+    """None: the price is not named."""
+    metered: bool = False
+    """Whether the named price takes no quantity."""
+    keeps_price: bool = False
     quantity: int | None = None
     orders: bool = True
     """Whether price or quantity are to be others."""
@@ -57,7 +64,7 @@ class ChangingSubscription(State, kw_only=True):
     proration_behavior: str
     proration_date: int
     """In seconds, fixed before the first call."""
-    period_end: int
+    period_end: int = 0
     """Of the period that it was in."""
     preview: str | None = None
     """What stands for the amounts that the caller saw (`pricing.digest`), if a preview was sent."""
@@ -65,18 +72,38 @@ class ChangingSubscription(State, kw_only=True):
     """Stripe charges by itself; known from `agreed` on."""
 
     @property
+    def wanted(self) -> Wanted:
+        """The change as it is asked for, until it is agreed."""
+        return Wanted(
+            subscription=self.stripe_subscription_id,
+            price=self.price_id,
+            metered=self.metered,
+            quantity=self.quantity,
+            trial_end=self.trial_end,
+            behavior=self.proration_behavior,
+            at=self.proration_date,
+        )
+
+    def agree(self, terms: ChangeTerms, *, collects: bool) -> None:
+        """Keep what the change is to be."""
+        self.phase, self.collects = "agreed", collects
+        self.item_id, self.price_id, self.quantity = terms.item, terms.price, terms.quantity
+        self.keeps_price, self.orders, self.period_end = terms.keeps_price, terms.orders, terms.period_end
+
+    @property
     def terms(self) -> ChangeTerms:
-        """The change."""
+        """The change as it was agreed."""
         return ChangeTerms(
             subscription=self.stripe_subscription_id,
             item=self.item_id,
-            price=self.price_id,
+            price=self.price_id or "",
             quantity=self.quantity,
             behavior=self.proration_behavior,
             at=self.proration_date,
             period_end=self.period_end,
             orders=self.orders,
             trial_end=self.trial_end,
+            keeps_price=self.keeps_price,
         )
 
 
@@ -195,7 +222,11 @@ class SubscriptionChange:
 
     async def _agree(self, operation: Change) -> None:
         """Compare what the change comes to with what the caller saw."""
-        terms, preview = operation.state.terms, operation.state.preview
+        wanted, preview = operation.state.wanted, operation.state.preview
+        terms = terms_at(await calls.retrieve_subscription(self._gateway, wanted.subscription), wanted)
+        if isinstance(terms, PaymentsError):
+            await self._refusals.refuse(operation, terms)
+            return
         try:
             quote = await pricing.preview(self._gateway, terms)
         except StripeRejected as error:
@@ -207,7 +238,7 @@ class SubscriptionChange:
             await self._refusals.refuse(operation, pricing.PreviewOutdated(OUTDATED))
             return
         async with self._steps.take(operation) as step:
-            step.state.phase, step.state.collects = "agreed", quote.collects
+            step.state.agree(terms, collects=quote.collects)
 
     async def _change(self, operation: Change) -> None:
         """Tell Stripe, record the subscription, answer with what is in force."""
@@ -264,4 +295,6 @@ class SubscriptionChange:
 
 
 def _is_of(items: list[ItemAnswer], terms: ChangeTerms) -> bool:
-    return [(id_of(item.price), item.quantity) for item in items] == [(terms.price, terms.quantity)]
+    """Tell whether the one item is as the change names it."""
+    price = None if terms.keeps_price else terms.price
+    return [(price and id_of(item.price), item.quantity) for item in items] == [(price, terms.quantity)]

@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from payment_service.catalog.store import PriceName
-from payment_service.errors import NotFound, Unprocessable
+from payment_service.errors import NotFound, PaymentsError, Unprocessable
 from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.storage.mirror import moment
-from payment_service.stripe_api.change_calls import ChangeTerms
+from payment_service.stripe_api import calls
 from payment_service.subscriptions import change, obstacles, order, pricing, slots, store, update
 from payment_service.subscriptions.change_schemas import CancellationPreview, SubscriptionPreview
+from payment_service.subscriptions.wanted import Wanted, terms_at
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.catalog.service import Catalog
     from payment_service.clock import Clock
-    from payment_service.errors import PaymentsError
     from payment_service.operations.requests import Caller
     from payment_service.operations.schemas import Asked, IdempotencyKey, StoredResponse
     from payment_service.operations.service import Operations
     from payment_service.payments.limits import CreationLimits
     from payment_service.storage.database import Database
     from payment_service.storage.rows import SubscriptionRow
+    from payment_service.stripe_api.change_calls import ChangeTerms
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.stripe_api.reads import Asker, StripeReads
     from payment_service.subscriptions.change_schemas import ChangeSubscription, PreviewChange
@@ -76,9 +77,9 @@ class SubscriptionChanges:
             TooManyRequests: see `StripeReads`.
         """
         row = await self._row(subscription_id)
-        raise_if(obstacles.to_change(row) or obstacles.to_trial(row, request))
+        raise_if(obstacles.to_change(row) or obstacles.to_trial(row.status, trial_end=request.trial_end))
         now = int(self._clock.timestamp())
-        terms, _ = await self._terms(row, request, asker=asker, at=now)
+        terms = await self._terms(row, request, asker=asker, at=now)
         question = ("preview", *(str(part) for part in terms))
         quote = await self._reads.look_up(asker, question, partial(pricing.preview, self._gateway, terms))
         after = partial(pricing.preview_next, self._gateway, terms, quote)
@@ -150,7 +151,7 @@ class SubscriptionChanges:
             return await self._update(row, request, caller=caller, key=key)
         now = int(self._clock.timestamp())
         preview = None if request.preview is None else self._seals.open(request.preview)
-        terms, product = await self._terms(row, request, asker=caller.asker, at=preview.at if preview else now)
+        wanted, product = await self._wanted(row, request, asker=caller.asker, at=preview.at if preview else now)
         await self._limits.admit(caller, named=f"subscription {row.id}", payer=None)
 
         async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[change.ChangingSubscription]:
@@ -158,11 +159,11 @@ class SubscriptionChanges:
             present = await store.get(connection, row.id, livemode=self._livemode)
             if present is None:
                 raise _no_such(subscription_id)
-            state = _state(present, terms, preview=preview and preview.digest)
-            error = obstacles.to_change(present) or obstacles.to_trial(present, request)
+            state = _state(present, wanted, preview=preview and preview.digest)
+            error = obstacles.to_change(present) or obstacles.to_trial(present.status, trial_end=request.trial_end)
             if error is None and preview is not None and preview.expires < now:
                 error = pricing.PreviewOutdated(EXPIRED)
-            if error is None and product != present.product_id:
+            if error is None and product not in {None, present.product_id}:
                 error = await self._other(connection, present, product)
             if error is not None:
                 state.phase = "finished"
@@ -218,38 +219,46 @@ class SubscriptionChanges:
             raise _no_such(subscription_id)
         return row
 
-    async def _terms(
+    async def _terms(self, row: SubscriptionRow, request: PreviewChange, *, asker: Asker, at: int) -> ChangeTerms:
+        """Return the change of the subscription as Stripe shows it now.
+
+        Raises:
+            Unprocessable: no such price, or a quantity of a metered one.
+            Conflict: the subscription cannot be changed so.
+        """
+        wanted, _ = await self._wanted(row, request, asker=asker, at=at)
+        ask = partial(calls.retrieve_subscription, self._gateway, wanted.subscription)
+        terms = terms_at(await self._reads.look_up(asker, ("subscription", wanted.subscription), ask), wanted)
+        if isinstance(terms, PaymentsError):
+            raise terms
+        return terms
+
+    async def _wanted(
         self, row: SubscriptionRow, request: PreviewChange, *, asker: Asker, at: int
-    ) -> tuple[ChangeTerms, str]:
-        """Return the change and the product that it is to.
+    ) -> tuple[Wanted, str | None]:
+        """Return the change as it is asked for, and the product of the price that it names.
 
         Raises:
             Unprocessable: no such price, or a quantity of a metered one.
         """
-        price, product, quantity = row.price_id, row.product_id, request.quantity or row.quantity
+        price: str | None = None
+        product: str | None = None
+        metered = False
         if request.price_id is not None or request.lookup_key is not None:
-            named = PriceName.of(request.price_id, request.lookup_key)
-            found = await self._catalog.resolve(named, asker=asker)
-            price, product = found.id, found.product_id
-            quantity = None if found.metered else (quantity or 1)
-            if found.metered and request.quantity is not None:
-                raise _takes_no_quantity()
-        elif row.quantity is None and request.quantity is not None:
-            raise _takes_no_quantity()
-        end, trial_end = row.current_period_end, request.trial_ends()
+            found = await self._catalog.resolve(PriceName.of(request.price_id, request.lookup_key), asker=asker)
+            price, product, metered = found.id, found.product_id, found.metered
+            raise_if(obstacles.to_quantity(request.quantity, metered=metered))
+        trial_end = request.trial_ends()
         if isinstance(trial_end, int) and trial_end <= int(self._clock.timestamp()):
             raise _takes("trial_end", "a moment to come, or now")
-        period_end = 0 if end is None else int(end.timestamp())
-        return ChangeTerms(
+        return Wanted(
             subscription=row.stripe_subscription_id or "",
-            item=_item(row),
             price=price,
-            quantity=quantity,
+            metered=metered,
+            quantity=request.quantity,
+            trial_end=trial_end,
             behavior=request.proration_behavior,
             at=at,
-            period_end=trial_end if isinstance(trial_end, int) else period_end,
-            orders=request.orders,
-            trial_end=trial_end,
         ), product
 
     async def _other(self, connection: AsyncConnection, row: SubscriptionRow, product: str) -> PaymentsError | None:
@@ -261,23 +270,16 @@ class SubscriptionChanges:
         return None if other is None or other.id == row.id else slots.exists(other)
 
 
-def _item(row: SubscriptionRow) -> str:
-    items = row._mapping["items"]  # noqa: SLF001 - SQLAlchemy's public name for the row as a mapping
-    return str(items[0].get("id") or "") if items else ""
-
-
-def _state(row: SubscriptionRow, terms: ChangeTerms, *, preview: str | None) -> change.ChangingSubscription:
+def _state(row: SubscriptionRow, wanted: Wanted, *, preview: str | None) -> change.ChangingSubscription:
     return change.ChangingSubscription(
         customer_id=row.customer_id,
-        stripe_subscription_id=terms.subscription,
-        item_id=terms.item,
-        price_id=terms.price,
-        quantity=terms.quantity,
-        orders=terms.orders,
-        trial_end=terms.trial_end,
-        proration_behavior=terms.behavior,
-        proration_date=terms.at,
-        period_end=terms.period_end,
+        stripe_subscription_id=wanted.subscription,
+        price_id=wanted.price,
+        metered=wanted.metered,
+        quantity=wanted.quantity,
+        trial_end=wanted.trial_end,
+        proration_behavior=wanted.behavior,
+        proration_date=wanted.at,
         preview=preview,
     )
 
@@ -290,10 +292,6 @@ def raise_if(error: PaymentsError | None) -> None:
 
 def _no_such(subscription_id: str) -> NotFound:
     return NotFound(f"There is no subscription {subscription_id}")
-
-
-def _takes_no_quantity() -> Unprocessable:
-    return _takes("quantity", "this price is metered: Stripe counts the reported usage; leave the quantity out")
 
 
 def _takes(field: str, message: str) -> Unprocessable:
