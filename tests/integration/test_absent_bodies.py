@@ -72,6 +72,7 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
     assert set(routes(required=False)) == {
         "/api/v1/admin/inbox/{event_id}/restore",
         "/api/v1/admin/inbox/{event_id}/retry",
+        "/api/v1/subscriptions/{subscription_id}/cancel/preview",
         "/api/v1/admin/reconcile",
         "/api/v1/customers",
         "/api/v1/payment-methods/{payment_method_id}/detach",
@@ -90,6 +91,7 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/payments/create-subscription",
         "/api/v1/setup-intents",
         "/api/v1/subscriptions/{subscription_id}",
+        "/api/v1/subscriptions/preview",
         "/api/v1/subscriptions/{subscription_id}/preview",
         "/api/v1/webhook-endpoints",
         "/api/v1/webhook-endpoints/{webhook_endpoint_id}/replay",
