@@ -51,6 +51,7 @@ def test_every_command_exists() -> None:
         "events",
         "endpoints",
         "deliveries",
+        "listen",
         "secret-key",
         "config",
         "inbox",
