@@ -130,7 +130,14 @@ def test_every_route_that_begins_something_at_stripe_is_counted_and_the_others_s
         "POST /api/v1/payments/create-subscription": "create",
         "POST /api/v1/setup-intents": "setup_intent",
         "PATCH /api/v1/subscriptions/{subscription_id}": "change",
-        "POST /api/v1/subscriptions/{subscription_id}/preview": CHANGES_NOTHING,
+        **dict.fromkeys(
+            [
+                "POST /api/v1/subscriptions/preview",
+                "POST /api/v1/subscriptions/{subscription_id}/preview",
+                "POST /api/v1/subscriptions/{subscription_id}/cancel/preview",
+            ],
+            CHANGES_NOTHING,
+        ),
         "POST /api/v1/customers": customers.NO_LIMIT,
         "POST /api/v1/webhooks/stripe": SIGNED.no_limit,
         **dict.fromkeys(
