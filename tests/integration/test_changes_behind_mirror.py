@@ -117,3 +117,26 @@ async def test_changes_of_price_and_quantity_at_once_undo_neither(stack: Stack) 
     taken = [answer.status_code == 200 for answer in answers]
     assert any(taken)
     assert ordered(stack, made) == (PRICE if taken[0] else OTHER_PRICE, 5 if taken[1] else 1)
+
+
+async def test_a_period_that_was_renewed_behind_the_mirror_is_given_up_for_one_that_is_due_now(stack: Stack) -> None:
+    made = await subscribed(stack)
+    year = stack.simulator.ensure_price(
+        price_id="price_year",
+        lookup_key="yearly",
+        unit_amount=30_000,
+        currency="usd",
+        interval="year",
+        product_name="Yearly",
+    )
+    (item,) = at_stripe(stack, made)["items"]["data"]
+    begun = stack.simulator.state.now - 3600
+    former = item["current_period_end"] - item["current_period_start"]
+    untold(stack, made, current_period_start=begun, current_period_end=begun + former)
+    stack.clock.advance(former - 7200)
+    body: dict[str, Any] = {"price_id": year["id"], "proration_behavior": "create_prorations"}
+    said = await preview(stack, made, **body)
+    assert 29_000 < said["due_now"] < 30_000
+    assert said["invoice"]["total"] == said["due_now"]
+    assert (await change(stack, made, **body, preview=said["fingerprint"])).json()["outcome"] == "applied"
+    assert charged(stack) == [900, said["due_now"]]

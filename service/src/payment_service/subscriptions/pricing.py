@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PREVIEW_SECONDS: Final = 600
 """How long a preview may be executed."""
 DIGITS: Final = 32
+SKEW_SECONDS: Final = 300
+"""How far Stripe's clock may be behind ours: more is taken of no webhook either."""
 
 
 class PreviewOutdated(Conflict):
@@ -87,6 +89,17 @@ class Line(Struct):
         parent = self.parent or Parent()
         details = (parent.subscription_item_details, parent.invoice_item_details)
         return any(bool(found and found.proration) for found in details)
+
+    def begins(self, terms: ChangeTerms) -> bool:
+        """Whether it is of a period that the change begins at once.
+
+        Beside that a next invoice holds what may begin as early: usage, invoiced afterwards, and items by themselves.
+        """
+        details = self.pricing.price_details if self.pricing else None
+        price = id_of(details.price) if details else None
+        ours = self.parent is not None and self.parent.subscription_item_details is not None and not self.proration
+        licensed = terms.quantity is not None and price in {None, terms.price}
+        return ours and licensed and terms.at - SKEW_SECONDS <= self.period.start < terms.period_end
 
 
 class Lines(Struct):
@@ -172,7 +185,7 @@ async def _invoice(gateway: StripeGateway, terms: ChangeTerms, *, behavior: str)
 def quote_of(invoice: Invoice, terms: ChangeTerms) -> Quote:
     """Read what Stripe answered. Pure."""
     lines = invoice.lines.data
-    restarts = any(not line.proration and line.period.start < terms.period_end for line in lines)
+    restarts = any(line.begins(terms) for line in lines)
     settled = terms.behavior == "always_invoice" and any(line.proration for line in lines)
     return Quote(invoice, restarts or settled, restarts)
 

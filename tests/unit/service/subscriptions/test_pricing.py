@@ -23,6 +23,10 @@ def line(amount: int, *, proration: bool, start: int = 100) -> dict[str, Any]:
     return {"amount": amount, "period": {"start": start, "end": 900}, "parent": details}
 
 
+def usage(price: str, *, start: int = 100) -> dict[str, Any]:
+    return line(700, proration=False, start=start) | {"pricing": {"price_details": {"price": price}}}
+
+
 def quote(*lines: dict[str, Any], terms: ChangeTerms = TERMS, due: int | None = None, **more: Any) -> Quote:
     total = sum(one["amount"] for one in lines)
     shown = {
@@ -53,6 +57,25 @@ SAID = quote(CREDIT, REST)
 )
 def test_what_begins_or_is_settled_at_once_is_due_now(found: Any, behavior: str, due_now: int) -> None:
     assert quote(*found, terms=TERMS._replace(behavior=behavior)).due_now == due_now
+
+
+APART = line(500, proration=False) | {"parent": {"invoice_item_details": {"proration": False}}}
+METERED = TERMS._replace(price="price_metered", quantity=None)
+
+
+@pytest.mark.parametrize(
+    ("found", "terms"),
+    [
+        ((usage("price_1"), NEXT), TERMS),
+        ((usage("price_metered"), NEXT), METERED),
+        ((line(700, proration=False, start=99), NEXT), TERMS._replace(at=100 + 3600)),
+        ((APART, NEXT), TERMS),
+    ],
+    ids=["usage-of-the-former-price", "usage-of-the-price", "usage-of-earlier", "an-item-by-itself"],
+)
+def test_what_the_next_invoice_holds_of_this_period_is_not_due_now(found: Any, terms: ChangeTerms) -> None:
+    said = quote(*found, terms=terms._replace(behavior="create_prorations"))
+    assert (said.due_now, said.at_once, said.restarts) == (0, False, False)
 
 
 def test_a_fingerprint_holds_for_what_it_was_made_of() -> None:
