@@ -140,3 +140,14 @@ async def test_a_period_that_was_renewed_behind_the_mirror_is_given_up_for_one_t
     assert said["invoice"]["total"] == said["due_now"]
     assert (await change(stack, made, **body, preview=said["fingerprint"])).json()["outcome"] == "applied"
     assert charged(stack) == [900, said["due_now"]]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_a_cancellation_that_was_made_elsewhere_is_taken_back(stack: Stack, dated: bool) -> None:  # noqa: FBT001 - a parameter
+    made = await subscribed(stack)
+    found = at_stripe(stack, made)
+    ends = stack.simulator.state.now + 86400 if dated else found["items"]["data"][0]["current_period_end"]
+    found |= {"cancel_at": ends, "cancel_at_period_end": not dated, "canceled_at": stack.simulator.state.now}
+    answer = await change(stack, made, cancel_at_period_end=False)
+    assert (answer.status_code, answer.json()["cancel_at"], answer.json()["cancel_at_period_end"]) == (200, None, False)
+    assert (found["cancel_at"], found["cancel_at_period_end"]) == (None, False)

@@ -94,12 +94,18 @@ class Changes:
         }
 
     def _cancellation(self, subscription: dict[str, Any], params: dict[str, Any], previous: dict[str, Any]) -> None:
-        """docs.stripe.com/billing/subscriptions/cancel: with the period, at a date, or not any more."""
+        """docs.stripe.com/billing/subscriptions/cancel: with the period, at a date, or not any more.
+
+        Not to end with its period takes no date back: Stripe does not say that it would.
+        """
         if "cancel_at_period_end" not in params and "cancel_at" not in params:
+            return
+        ends = flag(params.get("cancel_at_period_end"))
+        dated = subscription["cancel_at"] is not None and not subscription["cancel_at_period_end"]
+        if dated and not ends and "cancel_at" not in params:
             return
         for name in ("cancel_at_period_end", "cancel_at", "canceled_at"):
             previous[name] = subscription[name]
-        ends = flag(params.get("cancel_at_period_end"))
         moment = subscription["items"]["data"][0]["current_period_end"] if ends else integer(params, "cancel_at")
         subscription |= {
             "cancel_at_period_end": ends,

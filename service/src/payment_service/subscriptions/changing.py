@@ -194,7 +194,6 @@ class SubscriptionChanges:
             state = update.UpdatingSubscription(
                 customer_id=present.customer_id,
                 stripe_subscription_id=present.stripe_subscription_id or "",
-                ends_on_a_date=present.cancel_at is not None and not present.cancel_at_period_end,
             )
             error = obstacles.to_update(present, request)
             if error is not None:

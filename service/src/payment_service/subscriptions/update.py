@@ -1,7 +1,12 @@
 """Changes what of a subscription costs nothing: the operation `update_subscription`, one call whose result is recorded.
 
 That is metadata, description, the default payment method and whether it ends with its period. Setting them again comes
-to the same, so nothing has to be found out when Stripe may have forgotten the call's key.
+to the same, so nothing has to be found out when Stripe may have forgotten the call's key. How a cancellation is taken
+back depends on how it was made, at Stripe and not in the mirror, which may be behind: that is asked, and kept, first.
+
+```
+started → looked → finished
+```
 """
 
 from __future__ import annotations
@@ -12,9 +17,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from payment_service.operations.schemas import Operation, StoredResponse
 from payment_service.operations.state import Kind, State, convert
-from payment_service.stripe_api import change_calls
+from payment_service.stripe_api import calls, change_calls
 from payment_service.stripe_api.gateway import StripeRejected
-from payment_service.stripe_api.objects import read
+from payment_service.stripe_api.objects import Seconds, read
 from payment_service.subscriptions.change import ChangeAnswer, Outcome
 from payment_service.subscriptions.refusals import Refusals
 
@@ -30,12 +35,25 @@ if TYPE_CHECKING:
 class UpdatingSubscription(State, kw_only=True):
     """What its phases know."""
 
-    phase: Literal["started", "finished"] = "started"
+    phase: Literal["started", "looked", "finished"] = "started"
     customer_id: str | None = None
     """Our id of whose it is; None: the customer is not known here."""
     stripe_subscription_id: str
     ends_on_a_date: bool = False
-    """It was to end at a moment that is not its period's end: a cancellation that is taken back otherwise."""
+    """It was to end at a moment that is not its period's end: a cancellation that is taken back otherwise. Known from
+    `looked` on."""
+
+
+class Ending(Struct):
+    """When a subscription ends (docs.stripe.com/api/subscriptions/object)."""
+
+    cancel_at: Seconds | None = None
+    cancel_at_period_end: bool | None = None
+
+    @property
+    def on_a_date(self) -> bool:
+        """Whether that is not its period's end."""
+        return self.cancel_at is not None and not self.cancel_at_period_end
 
 
 class Update(Struct, kw_only=True):
@@ -75,9 +93,12 @@ class SubscriptionUpdate:
         self._refusals = Refusals(gateway, recorder, steps)
 
     async def handle(self, operation: Operation[UpdatingSubscription]) -> None:
-        """Tell Stripe, record the subscription, answer with it."""
-        state = operation.state
-        params = _request_of(operation).params(ends_on_a_date=state.ends_on_a_date)
+        """Look how it ends, if that is taken back; then tell Stripe, record the subscription, answer with it."""
+        state, request = operation.state, _request_of(operation)
+        if state.phase == "started" and request.cancel_at_period_end is False:
+            await self._look(operation)
+            return
+        params = request.params(ends_on_a_date=state.ends_on_a_date)
         key = operation.stripe_key("update")
         try:
             obj = await change_calls.update_subscription(
@@ -93,6 +114,17 @@ class SubscriptionUpdate:
                 step.response = StoredResponse.of(200, read(current, ChangeAnswer).changed(row, Outcome()))
 
         await self._recorder.until_current(obj, write)
+
+    async def _look(self, operation: Operation[UpdatingSubscription]) -> None:
+        """Keep whether it is to end on a date."""
+        stripe_id = operation.state.stripe_subscription_id
+        try:
+            obj = await calls.retrieve_subscription(self._gateway, stripe_id)
+        except StripeRejected as error:
+            await self._refusals.refuse_as_it_is(operation, stripe_id, error)
+            return
+        async with self._steps.take(operation) as step:
+            step.state.phase, step.state.ends_on_a_date = "looked", read(obj, Ending).on_a_date
 
 
 def _request_of(asked: Asked) -> Update:
