@@ -5,7 +5,6 @@ And a library of theirs verifies webhooks, as a receiver in JavaScript does.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.npm import FOLDER, install, run
 from tests.requirements import require
 
 from payment_service.deliveries.signing import make_secret, signed_headers
@@ -21,7 +21,6 @@ from payment_service.deliveries.signing import make_secret, signed_headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOLDER = Path(__file__).parent / "typescript"
 BROWSER = """
 const said = (...words) => console.log(...words);
 let submit;
@@ -61,23 +60,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 @pytest.fixture(scope="module")
 def tool() -> Callable[..., str]:
     """Run a program of the npm packages, which are installed once."""
-    npm = shutil.which("npm")
-    require(npm, what="npm", command="apt-get install nodejs npm")
-    assert npm is not None
-    lock = FOLDER / "package-lock.json"
-    installed = FOLDER / "node_modules" / ".package-lock.json"
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # other processes of this run want them too
-        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-            install = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-            subprocess.run(install, cwd=FOLDER, check=True, timeout=300)
-
-    def run(program: str, *arguments: str | Path) -> str:
-        found = [FOLDER / "node_modules" / ".bin" / program, *arguments]
-        answer = subprocess.run(found, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=110)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return answer.stdout + answer.stderr
-
+    install()
     return run
 
 
