@@ -3,7 +3,7 @@ set -eu
 name="payments-$(date -u +%Y%m%dT%H%M%SZ).dump"
 new="$DUMPS/$name.part"
 trap 'pg_ctl -D /scratch/data -m immediate stop >/dev/null 2>&1 || true; [ ! -e "$new" ] || rm -f "$new"' EXIT
-url=$(cat /run/secrets/payments/DATABASE_URL)
+url=$(cat "${DATABASE_MIGRATION_URL_FILE:-/run/secrets/payments/DATABASE_URL}")
 pg_dump --format=custom --no-owner --no-acl --file="$new" --dbname="$url"
 initdb --pgdata=/scratch/data --auth=trust --username=scratch --encoding=UTF8 >/dev/null
 pg_ctl -D /scratch/data -w -l /scratch/log -o "-c listen_addresses='' -c unix_socket_directories=/scratch -c fsync=off" start >/dev/null

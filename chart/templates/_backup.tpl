@@ -6,11 +6,10 @@
 {{- end }}
 {{- end -}}
 
-{{- /* Whether a container logs in as the owner, as "true" or empty: who makes tables does, and on MariaDB who dumps, for
-       nobody else sees triggers. Arguments: root, name. */ -}}
+{{- /* Whether a container logs in as the owner, as "true" or empty: who makes tables or dumps them does. The operator locks
+       the application's login when it rotates it, and on MariaDB nobody else sees triggers. Arguments: root, name. */ -}}
 {{- define "lean-payments.dumpsAsOwner" -}}
-{{- $needs := or (eq .name "restore") (and (eq .name "backup") (eq .root.Values.database.kind "mariadb")) -}}
-{{- if and $needs .root.Values.secrets.migrationSecret -}}true{{- end -}}
+{{- if and (has .name (list "backup" "restore")) .root.Values.secrets.migrationSecret -}}true{{- end -}}
 {{- end -}}
 
 {{- /* One container of a backup's or a restore's pod. Arguments: root, name, and env (more lines of it). */ -}}

@@ -43,7 +43,7 @@ CHART: Final[dict[str, set[str]]] = {
     "smoke": {DATABASE, STRIPE, WEBHOOK},
     "smoke in test mode": {DATABASE, STRIPE, WEBHOOK, "SECRET_KEY"},  # it makes an API key for its round trip
     "backup": {DATABASE},
-    "backup of MariaDB": {OWNERS},  # its owner dumps, as its owner restores
+    "backup as the owner": {OWNERS},  # the application's login may be locked by its rotation
     "restore": {DATABASE},
     "restore as the owner": {OWNERS},
     "upload": {f"{WHOLE} of payments-backup-store"},
@@ -126,7 +126,6 @@ def listed(case: str, container: dict[str, Any], *, owner_role: bool) -> set[str
     name = container["name"]
     variants = {  # the first that holds and is listed
         f"{name} that signs webhooks": say(case, "webhookEndpoints"),
-        f"{name} of MariaDB": say(case, "kind: mariadb"),
         f"{name} as the owner": owner_role,
     }
     for variant, is_one in variants.items():
