@@ -169,7 +169,7 @@ def test_the_catalogue_lists_every_image_that_the_defaults_run() -> None:
     values = "backup.enabled=true,backup.objectStorage.path=s:x,backup.objectStorage.configSecret=x,image.digest="
     run = {
         container["image"]
-        for mode in (OPERATED, ALONE)
+        for mode in (OPERATED, ALONE, (*ALONE, "--set", "database.kind=mariadb,secrets.migrationSecret=s"))
         for spec in pod_specs(render(*mode, "--set", values))
         for container in spec["containers"] + spec.get("initContainers", [])
     }
