@@ -38,7 +38,9 @@ async def listening(stack: Stack, *words: str, **environ: str) -> AsyncIterator[
     """Run it until it has said its secret; then end it, if the test has not."""
     base_url = words if "--base-url" in words else ("--base-url", str(stack.client.base_url).rstrip("/"), *words)
     process = await asyncio.create_subprocess_exec(
-        *(PAYMENTS, "listen", *base_url),
+        PAYMENTS,
+        "listen",
+        *base_url,
         stdout=PIPE,
         stderr=PIPE,
         env={"PYTHONUNBUFFERED": "1", **environ},
