@@ -41,21 +41,22 @@ def test_backups_run_the_programs_of_the_kind(kind: str, name: str) -> None:
         assert any(f"{word} " in container["args"][0] for word in words) is (other == kind)
 
 
-def test_who_dumps_mariadb_is_the_owner_where_there_is_one() -> None:
-    for kind, owns in (("postgresql", False), ("mariadb", True)):
-        values = f"{MARIADB},{BACKUP},{OWNER},database.kind={kind}"
-        (pod,) = [
-            job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-            for job in of_kind(render(*SECRET, "--set", values), "CronJob")
-            if job["metadata"]["name"].endswith("-backup")
-        ]
-        (container,) = pod["containers"]
-        environ = {entry["name"] for entry in container["env"]}
-        assert ("DATABASE_MIGRATION_URL_FILE" in environ) is owns
-        read = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
-        assert read == {"owner" if owns else "lean-payments"}
-        mounted = {mount["name"] for mount in container["volumeMounts"]}
-        assert mounted == {volume["name"] for volume in pod["volumes"]}
+@pytest.mark.parametrize("owned", [True, False])
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_who_dumps_is_the_owner_where_there_is_one(kind: str, owned: bool) -> None:
+    values = f"{MARIADB},{BACKUP},database.kind={kind}" + (f",{OWNER}" if owned else "")
+    (pod,) = [
+        job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        for job in of_kind(render(*SECRET, "--set", values), "CronJob")
+        if job["metadata"]["name"].endswith("-backup")
+    ]
+    (container,) = pod["containers"]
+    environ = {entry["name"] for entry in container["env"]}
+    assert ("DATABASE_MIGRATION_URL_FILE" in environ) is owned
+    read = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+    assert read == {"owner" if owned else "lean-payments"}
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
 def test_a_cluster_of_postgresql_is_no_mariadb() -> None:
