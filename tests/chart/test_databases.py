@@ -43,7 +43,7 @@ def test_backups_run_the_programs_of_the_kind(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("owned", [True, False])
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_who_dumps_is_the_owner_where_there_is_one(kind: str, owned: bool) -> None:
+def test_who_dumps_is_the_owner_where_there_is_one(kind: str, owned: bool) -> None:  # noqa: FBT001 - a parameter
     values = f"{MARIADB},{BACKUP},database.kind={kind}" + (f",{OWNER}" if owned else "")
     (pod,) = [
         job["spec"]["jobTemplate"]["spec"]["template"]["spec"]

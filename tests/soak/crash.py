@@ -25,6 +25,7 @@ from tests.soak.scenarios import CREATE, SCENARIOS, Scenario
 
 from payment_service.http.server import Servers, listen
 from payment_service.mirror.payment_method import payment_methods
+from payment_service.storage import tables
 from payment_service.storage.database import Database
 from payment_service.storage.tables import idempotency_keys, operations
 from stripe_simulator import Simulator
@@ -131,7 +132,7 @@ class Crashes:
             first = None
         said = await self.zygote.hear(number)
         if not trial.retries:
-            await self._settled(key)
+            await self._settled(key, email)
             self._check_at_rest(scenario, email)
         answer = await self._ask(path, body, headers, method=scenario.method)
         again = await self._ask(path, body, headers, method=scenario.method)
@@ -140,7 +141,7 @@ class Crashes:
         assert again.content == answer.content, "the second answer differs"
         if first is not None and not _passes(first):
             assert first.content == answer.content, "the retry's answer differs from the first"
-        await self._settled(key)
+        await self._settled(key, email)
         self._check(scenario, email)
         return str(said.get("place", "survived"))
 
@@ -192,14 +193,17 @@ class Crashes:
                     return answer
                 await asyncio.sleep(0.1)
 
-    async def _settled(self, key: str) -> None:
-        """Wait until the operation of the key, if it exists, is finished."""
+    async def _settled(self, key: str, email: str) -> None:
+        """Wait until the operation of the key, if it exists, is finished; it holds no slot any more."""
         of_key = idempotency_keys.c.operation_id == operations.c.id
         query = select(operations.c.finished).where(of_key, idempotency_keys.c.key == key)
         await asyncio.sleep(0.3)  # the database may still commit what the dead one had sent
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await self._value(query) is False:  # noqa: ASYNC110 - a row tells nobody
                 await asyncio.sleep(0.1)
+        row, whose = tables.subscriptions.c, tables.customers.c
+        held = select(func.count()).where(row.customer_id == whose.id, whose.email == email, row.status == "creating")
+        assert await self._value(held) == 0, "a slot is held for nobody"
 
     async def _value(self, query: Select[Any]) -> Any:
         """Return what one row has; None: there is no row."""

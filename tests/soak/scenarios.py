@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.servers.stack import OTHER_PRICE
+from tests.servers.stack import OTHER_PRICE, PRICE
 
 CREATE = "/api/v1/payments/create-subscription"
 AMOUNT, OTHER_AMOUNT = 2900, 900
@@ -100,6 +100,15 @@ SCENARIOS = {
             status=200,
             subscription="active",
             charges=[AMOUNT, 2 * AMOUNT],
+        ),
+        Scenario(
+            name="upgrade",
+            first=OTHER,
+            call="change",
+            body={"price_id": PRICE},
+            status=200,
+            subscription="active",
+            charges=[OTHER_AMOUNT, AMOUNT - OTHER_AMOUNT],
         ),
         Scenario(
             name="update",

@@ -7,34 +7,35 @@ The first step asks Stripe what the subscription is, for what the change leaves 
 compares that with the preview that the caller saw; from `agreed` on it is not asked again, for the change may have been
 made. A change that is to be paid at once waits at
 Stripe until it is (`pending_if_incomplete`, docs.stripe.com/billing/subscriptions/pending-updates): what was ordered
-before stays in force when the card is declined or the bank asks for the customer.
+before stays in force when the card is declined or the bank asks for the customer. One to another product holds that
+product's slot from the first transaction to the last, and Stripe is asked right before it (`change_slot.py`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, assert_never
 
-from msgspec import Struct
-
 from payment_service.errors import Conflict, PaymentsError
 from payment_service.operations.schemas import Operation, StoredResponse
+from payment_service.operations.service import refusal
 from payment_service.operations.state import Kind, State
 from payment_service.storage.mirror import moment
 from payment_service.stripe_api import calls, change_calls
 from payment_service.stripe_api.change_calls import ChangeTerms
 from payment_service.stripe_api.gateway import StripeDeclined, StripeRejected
-from payment_service.stripe_api.objects import Id, Integer, Seconds, id_of, read
-from payment_service.subscriptions import pricing, store
-from payment_service.subscriptions.answers import LatestInvoice, PaymentIntentAnswer
-from payment_service.subscriptions.change_schemas import ChangedSubscription, ChangeOutcome, PendingChange
+from payment_service.stripe_api.objects import read
+from payment_service.subscriptions import change_slot, pricing, slots
+from payment_service.subscriptions.answers import PaymentIntentAnswer
+from payment_service.subscriptions.change_answers import ChangeAnswer, Outcome
+from payment_service.subscriptions.change_schemas import PendingChange
 from payment_service.subscriptions.refusals import Refusals
+from payment_service.subscriptions.stripe_lookup import find_other_live, products_of
 from payment_service.subscriptions.wanted import Wanted, terms_at
 
 if TYPE_CHECKING:
     from payment_service.json_types import JsonObject
-    from payment_service.operations.steps import Steps
+    from payment_service.operations.steps import Step, Steps
     from payment_service.storage.mirror import Seen
-    from payment_service.storage.rows import SubscriptionRow
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.recorder import Recorder
 
@@ -70,6 +71,10 @@ class ChangingSubscription(State, kw_only=True):
     """What stands for the amounts that the caller saw (`pricing.digest`), if a preview was sent."""
     collects: bool = True
     """Stripe charges by itself; known from `agreed` on."""
+    slot: change_slot.Held | None = None
+    """Of the product of the named price; None: no price is named, or several subscriptions to one are allowed."""
+    moves: bool = False
+    """Whether Stripe showed no item of that product before; known from `agreed` on."""
 
     @property
     def wanted(self) -> Wanted:
@@ -84,9 +89,10 @@ class ChangingSubscription(State, kw_only=True):
             at=self.proration_date,
         )
 
-    def agree(self, terms: ChangeTerms, *, collects: bool) -> None:
-        """Keep what the change is to be."""
+    def agree(self, terms: ChangeTerms, *, collects: bool, products: set[str]) -> None:
+        """Keep what the change is to be, of a subscription that has these products."""
         self.phase, self.collects = "agreed", collects
+        self.moves = self.slot is not None and self.slot.product_id not in products
         self.item_id, self.price_id, self.quantity = terms.item, terms.price, terms.quantity
         self.keeps_price, self.orders, self.period_end = terms.keeps_price, terms.orders, terms.period_end
 
@@ -111,83 +117,6 @@ Change = Operation[ChangingSubscription]
 KIND: Final = Kind("change_subscription", ChangingSubscription)
 
 
-class ItemAnswer(Struct):
-    """An item, in force or to come."""
-
-    price: Id | None = None
-    quantity: Integer | None = None
-
-
-class ItemsAnswer(Struct):
-    """The items in force."""
-
-    data: list[ItemAnswer]
-
-
-class PendingUpdate(Struct):
-    """docs.stripe.com/api/subscriptions/object#subscription_object-pending_update."""
-
-    expires_at: Seconds
-    subscription_items: list[ItemAnswer] | None = None
-    trial_end: Seconds | None = None
-
-
-class Outcome(Struct):
-    """What became of a change."""
-
-    outcome: ChangeOutcome = "applied"
-    pending: PendingChange | None = None
-    client_secret: str | None = None
-    decline_code: str | None = None
-
-
-class ChangeAnswer(Struct):
-    """A subscription with its newest invoice, after a change."""
-
-    items: ItemsAnswer
-    status: str
-    trial_end: Seconds | None = None
-    description: str | None = None
-    default_payment_method: Id | None = None
-    pending_update: PendingUpdate | None = None
-    latest_invoice: LatestInvoice | str | None = None
-
-    def waits_for(self, terms: ChangeTerms) -> PendingUpdate | None:
-        """Return the pending update if it is this change."""
-        pending = self.pending_update
-        if pending is None or (terms.trial_end is not None and pending.trial_end is None):
-            return None
-        return pending if not terms.orders or _is_of(pending.subscription_items or [], terms) else None
-
-    def is_in_force(self, terms: ChangeTerms) -> bool:
-        """Tell whether the change is what is ordered now."""
-        return (not terms.orders or _is_of(self.items.data, terms)) and self._ends_trial(terms)
-
-    def _ends_trial(self, terms: ChangeTerms) -> bool:
-        if terms.trial_end == "now":
-            return self.status != "trialing"
-        return terms.trial_end is None or self.trial_end == terms.trial_end
-
-    def changed(self, row: SubscriptionRow, outcome: Outcome) -> ChangedSubscription:
-        """Build the answer of the recorded row and what became of the change."""
-        view = store.to_view(row)
-        members = {name: getattr(view, name) for name in view.__struct_fields__}
-        told = {name: getattr(outcome, name) for name in outcome.__struct_fields__}
-        return ChangedSubscription(
-            **members,
-            **told,
-            description=self.description,
-            default_payment_method_id=id_of(self.default_payment_method),
-        )
-
-    @property
-    def secret(self) -> str | None:
-        """Of the payment that the newest invoice waits for."""
-        invoice = self.latest_invoice
-        held = invoice.confirmation_secret if isinstance(invoice, LatestInvoice) else None
-        return held.client_secret if held else None
-
-
 class SubscriptionChange:
     """Drives the operation.
 
@@ -201,7 +130,7 @@ class SubscriptionChange:
         self._gateway = gateway
         self._recorder = recorder
         self._steps = steps
-        self._refusals = Refusals(gateway, recorder, steps)
+        self._refusals = Refusals(gateway, recorder, steps, ending=_give_back)
 
     async def handle(self, operation: Change) -> None:
         """Take the next step; what Stripe refuses for good ends the operation with that answer."""
@@ -223,7 +152,8 @@ class SubscriptionChange:
     async def _agree(self, operation: Change) -> None:
         """Compare what the change comes to with what the caller saw."""
         wanted, preview = operation.state.wanted, operation.state.preview
-        terms = terms_at(await calls.retrieve_subscription(self._gateway, wanted.subscription), wanted)
+        obj = await calls.retrieve_subscription(self._gateway, wanted.subscription)
+        terms = terms_at(obj, wanted)
         if isinstance(terms, PaymentsError):
             await self._refusals.refuse(operation, terms)
             return
@@ -237,13 +167,23 @@ class SubscriptionChange:
         if preview is not None and preview != pricing.digest(terms, quote):
             await self._refusals.refuse(operation, pricing.PreviewOutdated(OUTDATED))
             return
+        products = await products_of(self._gateway, obj)
         async with self._steps.take(operation) as step:
-            step.state.agree(terms, collects=quote.collects)
+            step.state.agree(terms, collects=quote.collects, products=products)
 
     async def _change(self, operation: Change) -> None:
         """Tell Stripe, record the subscription, answer with what is in force."""
-        obj = await self._change_once(operation)
-        outcome = await self._outcome(obj, operation.state.terms)
+        state = operation.state
+        obj = await self._changed_before(operation)
+        if obj is None:
+            other = await self._find_other(operation)
+            if other is not None:
+                await self._refuse_as_live(operation, other)
+                return
+            obj = await change_calls.change_subscription(
+                self._gateway, state.terms, key=operation.stripe_key("change"), waits=state.collects
+            )
+        outcome = await self._outcome(obj, state.terms)
         if outcome is None:
             await self._refusals.refuse(operation, Conflict(LAPSED))
             return
@@ -251,24 +191,44 @@ class SubscriptionChange:
         async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 row = await self._recorder.record(step.connection, current, seen=seen, cause=operation.id)
+                await _give_back(step)
                 step.response = StoredResponse.of(200, read(current, ChangeAnswer).changed(row, outcome))
 
         await self._recorder.until_current(obj, write)
 
-    async def _change_once(self, operation: Change) -> JsonObject:
-        """Return the changed subscription as it is now; one that an earlier try changed is not changed again.
+    async def _changed_before(self, operation: Change) -> JsonObject | None:
+        """Return the subscription as it is if an earlier try may have changed it and it shows the change.
 
-        Once Stripe may have forgotten the key, the subscription itself shows whether it was.
+        With Stripe's key that try is repeated and comes to the same. Once Stripe may have forgotten the key, the
+        subscription itself shows whether it was; so it does where another live one is looked for, which may have come
+        after the change.
         """
         state = operation.state
-        if not operation.stripe_keys_hold:
-            obj = await calls.retrieve_subscription(self._gateway, state.stripe_subscription_id)
-            answer = read(obj, ChangeAnswer)
-            if answer.is_in_force(state.terms) or answer.waits_for(state.terms) is not None:
-                return obj
-        return await change_calls.change_subscription(
-            self._gateway, state.terms, key=operation.stripe_key("change"), waits=state.collects
+        if operation.stripe_keys_hold and not (state.moves and operation.attempts > 1):
+            return None
+        obj = await calls.retrieve_subscription(self._gateway, state.stripe_subscription_id)
+        answer = read(obj, ChangeAnswer)
+        return obj if answer.is_in_force(state.terms) or answer.waits_for(state.terms) is not None else None
+
+    async def _find_other(self, operation: Change) -> JsonObject | None:
+        """Return a live subscription that the customer has to the product that this one is to move to."""
+        slot, besides = operation.state.slot, operation.state.stripe_subscription_id
+        if slot is None or not operation.state.moves:
+            return None
+        return await find_other_live(
+            self._gateway, customer=slot.stripe_customer_id, product=slot.product_id, besides=besides
         )
+
+    async def _refuse_as_live(self, operation: Change, other: JsonObject) -> None:
+        """Answer that the customer has a live subscription to the product."""
+
+        async def write(current: JsonObject, seen: Seen | None) -> None:
+            async with self._steps.take(operation) as step:
+                row = await self._recorder.record(step.connection, current, seen=seen, cause=operation.id)
+                await _give_back(step)
+                step.response = refusal(slots.exists(row), operation)
+
+        await self._recorder.until_current(other, write)
 
     async def _outcome(self, obj: JsonObject, terms: ChangeTerms) -> Outcome | None:
         """Return what became of the change; what waits is asked why. None: it waited, and Stripe has dropped it."""
@@ -294,7 +254,6 @@ class SubscriptionChange:
         )
 
 
-def _is_of(items: list[ItemAnswer], terms: ChangeTerms) -> bool:
-    """Tell whether the one item is as the change names it."""
-    price = None if terms.keeps_price else terms.price
-    return [(price and id_of(item.price), item.quantity) for item in items] == [(price, terms.quantity)]
+async def _give_back(step: Step[ChangingSubscription]) -> None:
+    """Give the slot back, in the transaction that ends the operation."""
+    await change_slot.give_back(step.connection, step.state.slot)

@@ -57,6 +57,8 @@ class PreviewChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, om
     trial_end: TrialEnd | None = None
     """When the trial that runs is to end: a moment to come, at most two years behind its present end, or `now`, which
     begins the first period at once and charges it. Without it the trial stays as it is."""
+    allow_multiple: bool = False
+    """Allow that the customer has another live subscription to the new price's product."""
     proration_behavior: ProrationBehavior = _DEFAULT
     """What becomes of the rest of the period: `always_invoice` settles it now, `create_prorations` with the next
     invoice, `none` not at all. A price of another interval begins a new period, which is charged now."""
@@ -70,6 +72,8 @@ class PreviewChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, om
     def _check(self) -> None:
         if self.price_id is not None and self.lookup_key is not None:
             raise ValueError("price_id: give at most one of price_id and lookup_key")
+        if self.allow_multiple and self.price_id is None and self.lookup_key is None:
+            raise ValueError("allow_multiple: it goes with price_id or lookup_key")
         if self.trial_end is not None:
             self.trial_ends()
 

@@ -13,7 +13,7 @@ from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.storage.mirror import moment
 from payment_service.stripe_api import calls
-from payment_service.subscriptions import change, obstacles, order, pricing, slots, store, update
+from payment_service.subscriptions import change, change_slot, obstacles, order, pricing, store, update
 from payment_service.subscriptions.change_schemas import CancellationPreview, SubscriptionPreview
 from payment_service.subscriptions.wanted import Wanted, terms_at
 
@@ -79,7 +79,9 @@ class SubscriptionChanges:
         row = await self._row(subscription_id)
         raise_if(obstacles.to_change(row) or obstacles.to_trial(row.status, trial_end=request.trial_end))
         now = int(self._clock.timestamp())
-        terms = await self._terms(row, request, asker=asker, at=now)
+        wanted, product = await self._wanted(row, request, asker=asker, at=now)
+        await self._refuse_second(row, product, request)
+        terms = await self._terms(wanted, asker=asker)
         question = ("preview", *(str(part) for part in terms))
         quote = await self._reads.look_up(asker, question, partial(pricing.preview, self._gateway, terms))
         after = partial(pricing.preview_next, self._gateway, terms, quote)
@@ -163,8 +165,9 @@ class SubscriptionChanges:
             error = obstacles.to_change(present) or obstacles.to_trial(present.status, trial_end=request.trial_end)
             if error is None and preview is not None and preview.expires < now:
                 error = pricing.PreviewOutdated(EXPIRED)
-            if error is None and product not in {None, present.product_id}:
-                error = await self._other(connection, present, product)
+            if error is None and product is not None and not request.allow_multiple:
+                taking = change_slot.Taking(wanted, product, now=self._clock.now())
+                state.slot, error = await change_slot.take(connection, asked, present, taking)
             if error is not None:
                 state.phase = "finished"
                 return Begun(state, refusal(error, asked))
@@ -218,14 +221,13 @@ class SubscriptionChanges:
             raise _no_such(subscription_id)
         return row
 
-    async def _terms(self, row: SubscriptionRow, request: PreviewChange, *, asker: Asker, at: int) -> ChangeTerms:
+    async def _terms(self, wanted: Wanted, *, asker: Asker) -> ChangeTerms:
         """Return the change of the subscription as Stripe shows it now.
 
         Raises:
-            Unprocessable: no such price, or a quantity of a metered one.
+            Unprocessable: a quantity of a metered price.
             Conflict: the subscription cannot be changed so.
         """
-        wanted, _ = await self._wanted(row, request, asker=asker, at=at)
         ask = partial(calls.retrieve_subscription, self._gateway, wanted.subscription)
         terms = terms_at(await self._reads.look_up(asker, ("subscription", wanted.subscription), ask), wanted)
         if isinstance(terms, PaymentsError):
@@ -260,13 +262,11 @@ class SubscriptionChanges:
             at=at,
         ), product
 
-    async def _other(self, connection: AsyncConnection, row: SubscriptionRow, product: str) -> PaymentsError | None:
-        """Return why the customer cannot have another product's subscription; None: there is no such one."""
-        if row.customer_id is None:
-            return None
-        slot = slots.Slot(self._livemode, row.customer_id, row.stripe_customer_id, product)
-        other = await slots.find_live(connection, slot)
-        return None if other is None or other.id == row.id else slots.exists(other)
+    async def _refuse_second(self, row: SubscriptionRow, product: str | None, request: PreviewChange) -> None:
+        """Refuse what would be the customer's second live subscription to a product, as far as is known here."""
+        if product is not None and not request.allow_multiple:
+            async with self._database.read() as connection:
+                raise_if(await change_slot.obstacle(connection, row, product=product))
 
 
 def _state(row: SubscriptionRow, wanted: Wanted, *, preview: str | None) -> change.ChangingSubscription:

@@ -269,7 +269,7 @@ class SubscriptionCreation:
         if request_of(operation).allow_multiple or made_now:
             return False
         customer, product = operation.state.customer, operation.state.product_id
-        other = await find_other_live(self._gateway, operation.reference, customer=customer, product=product)
+        other = await find_other_live(self._gateway, made_by=operation.reference, customer=customer, product=product)
         if other is None:
             return False
         await self._outcomes.refuse_as_live(operation, other)

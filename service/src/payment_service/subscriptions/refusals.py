@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from payment_service.errors import Conflict
 from payment_service.mirror.subscription import TERMINAL
@@ -14,10 +14,12 @@ from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.subscriptions.answers import answer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from payment_service.errors import PaymentsError
     from payment_service.json_types import JsonObject
     from payment_service.operations.schemas import Operation
-    from payment_service.operations.steps import Steps
+    from payment_service.operations.steps import Step, Steps
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.gateway import StripeGateway
     from payment_service.subscriptions.recorder import Recorder
@@ -32,23 +34,37 @@ FIELDS: Final = {
 """Our fields by Stripe's parameters."""
 
 
-class Refusals:
+async def _nothing(step: Step[S]) -> None:
+    pass
+
+
+class Refusals(Generic[S]):
     """Ends operations.
 
     Args:
         gateway: is asked what the subscription is like.
         recorder: of subscriptions.
         steps: commits the answer.
+        ending: what else is written with the answer.
     """
 
-    def __init__(self, gateway: StripeGateway, recorder: Recorder, steps: Steps) -> None:
+    def __init__(
+        self,
+        gateway: StripeGateway,
+        recorder: Recorder,
+        steps: Steps,
+        *,
+        ending: Callable[[Step[S]], Awaitable[None]] = _nothing,
+    ) -> None:
         self._gateway = gateway
         self._recorder = recorder
         self._steps = steps
+        self._ending = ending
 
     async def refuse(self, operation: Operation[S], error: PaymentsError) -> None:
         """End an operation with an error."""
         async with self._steps.take(operation) as step:
+            await self._ending(step)
             step.response = refusal(error, operation)
 
     async def refuse_as_it_is(self, operation: Operation[S], stripe_id: str, error: StripeRejected) -> None:
@@ -65,6 +81,7 @@ class Refusals:
         async def write(current: JsonObject, seen: Seen | None) -> None:
             async with self._steps.take(operation) as step:
                 await self._recorder.record(step.connection, current, seen=seen, cause=operation.id)
+                await self._ending(step)
                 step.response = ended
 
         await self._recorder.until_current(obj, write)

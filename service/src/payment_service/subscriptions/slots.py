@@ -2,8 +2,9 @@
 
 A slot is taken in two ways. Whatever is live at Stripe takes the slots of all products among its items, wherever and
 by whom it was made; the mirrored rows are asked for that. Before Stripe knows of it, the row of a creation in progress
-(`creating`, then `incomplete`) holds the slot of its product by the unique index `uq_subscriptions_slot`, so that of
-two requests at the same moment one alone goes on to Stripe.
+(`creating`, then `incomplete`), or of a change to the product (`creating`, `change_slot.py`), holds the slot of its
+product by the unique index `uq_subscriptions_slot`, so that of two requests at the same moment one alone goes on to
+Stripe.
 
 The index guards what we are about to do and never what Stripe says: a row that Stripe moves to another product gives
 up its entry (`exclusive`) for good, for two subscriptions to one product are allowed there. It stays live, and that
@@ -39,6 +40,7 @@ _SAME_CUSTOMER: Final = (
 )
 _LIVE: Final = select(subscriptions).where(
     *_SAME_CUSTOMER,
+    subscriptions.c.id != bindparam("besides", type_=Text),
     subscriptions.c.status.in_(LIVE_STATUSES),
     or_(
         subscriptions.c.product_id == bindparam("product_id"),
@@ -80,6 +82,8 @@ class Slot(NamedTuple):
     customer_id: str
     stripe_customer_id: str | None
     product_id: str
+    besides: str = ""
+    """Our id of a subscription that is to have it: one that is moved to the product."""
 
 
 class Wanted(NamedTuple):
@@ -134,8 +138,9 @@ async def release(connection: AsyncConnection, subscription_id: str) -> None:
 
 def exists(row: SubscriptionRow) -> SubscriptionExists:
     """Return the error that names the live subscription."""
+    has = "live subscription" if row.status in LIVE_STATUSES else f"{row.status} subscription"
     return SubscriptionExists(
-        f"The customer already has the live subscription {row.id} to this product; set allow_multiple to add another",
+        f"The customer already has the {has} {row.id} to this product; set allow_multiple to add another",
         subscription_id=row.id,
         subscription_status=row.status,
     )

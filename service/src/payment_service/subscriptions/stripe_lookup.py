@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from payment_service.mirror.subscription import ITEMS
 from payment_service.mirror.subscription_shape import Subscription, SubscriptionItem
 from payment_service.storage.tables import LIVE_STATUSES
@@ -12,9 +14,23 @@ from payment_service.stripe_api.objects import id_in, id_of, read
 from payment_service.subscriptions.answers import PaymentIntentAnswer, answer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from payment_service.errors import PaymentDeclined
     from payment_service.json_types import JsonObject
     from payment_service.stripe_api.gateway import StripeGateway
+
+
+class PendingItems(Struct):
+    """Items that wait for a payment (docs.stripe.com/billing/subscriptions/pending-updates)."""
+
+    subscription_items: list[SubscriptionItem] | None = None
+
+
+class Pending(Struct):
+    """What of a subscription waits."""
+
+    pending_update: PendingItems | None = None
 
 
 async def find_by_operation(gateway: StripeGateway, reference: str, *, customer: str) -> JsonObject | None:
@@ -35,10 +51,17 @@ async def find_by_operation(gateway: StripeGateway, reference: str, *, customer:
         starting_after = page.last_id
 
 
-async def find_other_live(gateway: StripeGateway, reference: str, *, customer: str, product: str) -> JsonObject | None:
-    """Return a live subscription of the customer to the product; None also when the operation has made its own.
+async def find_other_live(
+    gateway: StripeGateway, *, customer: str, product: str, made_by: str = "", besides: str = ""
+) -> JsonObject | None:
+    """Return a live subscription of the customer that has the product, or will once its pending update is paid.
 
-    The list shows ten items of each subscription at most (docs.stripe.com/api/subscriptions/object).
+    Args:
+        gateway: is asked.
+        customer: Stripe's id.
+        product: Stripe's id.
+        made_by: the operation that asks; when it has made its own already, there is no other.
+        besides: Stripe's id of the subscription that is to have the product.
     """
     other: JsonObject | None = None
     after: dict[str, str] = {}
@@ -46,20 +69,33 @@ async def find_other_live(gateway: StripeGateway, reference: str, *, customer: s
         page = await calls.list_page(gateway, "subscriptions", customer=customer, **after)
         for obj in page.objects:
             shown = read(obj, Subscription)
-            if shown.operation_reference == reference:
+            if made_by and shown.operation_reference == made_by:
                 return None
-            if other is None and shown.status in LIVE_STATUSES and product in await _products(gateway, obj, shown):
+            counts = other is None and shown.status in LIVE_STATUSES and id_in(obj) != besides
+            if counts and product in (await products_of(gateway, obj) | _pending_products(obj)):
                 other = obj
         if not page.has_more:
             return other
         after = {"starting_after": page.last_id}
 
 
-async def _products(gateway: StripeGateway, obj: JsonObject, shown: Subscription) -> set[str]:
+async def products_of(gateway: StripeGateway, obj: JsonObject) -> set[str]:
+    """Return the products of all items of a subscription.
+
+    It shows ten items at most (docs.stripe.com/api/subscriptions/object).
+    """
     if not ITEMS.is_cut(obj):
-        return shown.products
+        return read(obj, Subscription).products
     page = await calls.list_page(gateway, ITEMS.collection, **{ITEMS.parameter: id_in(obj)})
-    items = [read(item, SubscriptionItem) for item in page.objects]
+    return _products([read(item, SubscriptionItem) for item in page.objects])
+
+
+def _pending_products(obj: JsonObject) -> set[str]:
+    pending = read(obj, Pending).pending_update
+    return set() if pending is None else _products(pending.subscription_items or [])
+
+
+def _products(items: Iterable[SubscriptionItem]) -> set[str]:
     return {product for item in items if (product := id_of(item.ordered.product))}
 
 

@@ -20,7 +20,7 @@ from payment_service.operations.state import Kind, State, convert
 from payment_service.stripe_api import calls, change_calls
 from payment_service.stripe_api.gateway import StripeRejected
 from payment_service.stripe_api.objects import Seconds, read
-from payment_service.subscriptions.change import ChangeAnswer, Outcome
+from payment_service.subscriptions.change_answers import ChangeAnswer, Outcome
 from payment_service.subscriptions.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class SubscriptionUpdate:
         self._gateway = gateway
         self._recorder = recorder
         self._steps = steps
-        self._refusals = Refusals(gateway, recorder, steps)
+        self._refusals: Refusals[UpdatingSubscription] = Refusals(gateway, recorder, steps)
 
     async def handle(self, operation: Operation[UpdatingSubscription]) -> None:
         """Look how it ends, if that is taken back; then tell Stripe, record the subscription, answer with it."""
