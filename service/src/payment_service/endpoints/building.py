@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from payment_service.deliveries.addresses import read_rules
-from payment_service.deliveries.sender import Sender
+from payment_service.deliveries.sender import TIMEOUT_SECONDS, Sender
 from payment_service.endpoints.deliverer import Deliverer
 from payment_service.endpoints.secrets import SigningKeys
 from payment_service.endpoints.service import WebhookEndpoints
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from payment_service.clock import Clock
     from payment_service.config.settings import Settings
     from payment_service.storage.database import Database
+
+SHORTEST_LEASE_SECONDS: Final = 2 * TIMEOUT_SECONDS
+"""An attempt that has begun ends before another worker may take its endpoint, also when the database is away and the
+lease cannot be prolonged: what comes later about an object never overtakes it."""
 
 
 def build_endpoints(settings: Settings, database: Database, *, clock: Clock) -> WebhookEndpoints:
@@ -35,6 +39,6 @@ def build_deliverer(settings: Settings, database: Database, *, version: str, clo
         keys=SigningKeys(settings.deliveries.signing_key),
         clock=clock,
         livemode=settings.stripe.livemode,
-        lease_seconds=settings.work.event_lease_seconds,
+        lease_seconds=max(SHORTEST_LEASE_SECONDS, settings.work.event_lease_seconds),
         retention_days=settings.deliveries.retention_days,
     )

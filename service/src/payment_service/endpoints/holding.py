@@ -14,17 +14,17 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
 from payment_service.deliveries.sender import Answer
-from payment_service.endpoints import leases, queue, replay_store, replaying, store
+from payment_service.endpoints import leases, queue, replay_store, replaying
 from payment_service.endpoints.disabling import disable
 from payment_service.endpoints.errors import SigningKeyMissing
 from payment_service.endpoints.leases import LeaseLost
-from payment_service.endpoints.outcomes import TRIP, Health, outcome, removed
+from payment_service.endpoints.outcomes import TRIP, Health, Tried, result
 from payment_service.endpoints.reading import read_ahead
 from payment_service.endpoints.rows import current, former, is_replayed
 from payment_service.endpoints.supply import Supply
@@ -34,7 +34,7 @@ from payment_service.storage.database import is_busy, is_unavailable
 from payment_service.tasks import begin, end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -60,15 +60,6 @@ UNSIGNED_SECONDS: Final = 60.0
 log = structlog.get_logger("payments")
 
 
-class Tried(NamedTuple):
-    """An attempt that has ended."""
-
-    delivery: DeliveryRow
-    answer: Answer | None
-    """None: its event is kept no more."""
-    began: datetime
-
-
 class Hold:
     """One endpoint, for as long as this worker holds it."""
 
@@ -78,6 +69,8 @@ class Hold:
         self._under_way: dict[asyncio.Task[Tried], DeliveryRow] = {}
         self._supply, self._supply_again = (Supply(endpoint_id, tools, again=again) for again in (False, True))
         self._health = Health()
+        self._resume_at: datetime | None = None
+        """As the row says it: only people change it while the endpoint is held."""
         self._full = False
 
     async def run(self) -> bool:
@@ -102,8 +95,7 @@ class Hold:
 
     async def _work(self) -> None:
         until = time.monotonic() + HOLD_SECONDS
-        row = await self._step({})
-        self._health = Health.of(row)
+        row = await self._settle(())
         try:
             while True:
                 looked = False
@@ -136,7 +128,7 @@ class Hold:
     async def _begin(self, row: EndpointRow) -> tuple[EndpointRow, bool]:
         """Begin as many attempts as there is room for; tell whether the feed was looked at further."""
         room = (1 if self._health.failures >= TRIP else AT_ONCE) - len(self._under_way)
-        if room <= 0 or not (secrets := self._secrets(row)):
+        if room <= 0 or not self._secrets(row):
             return row, False
         found, looked = await self._supply.take(room, busy=self._busy), False
         if len(found) < room:
@@ -144,7 +136,8 @@ class Hold:
             found = await self._supply.take(room, busy=self._busy) if looked else found
         if row.replay_id is not None:
             found += await self._take_again(row, room - len(found))
-        for delivery, event in found:
+        secrets = self._secrets(row) if found else []  # another one may sign by now
+        for delivery, event in found if secrets else ():
             task = begin(self._attempt(row, delivery, event, secrets=secrets))
             self._under_way[task] = delivery
         return row, looked
@@ -171,7 +164,7 @@ class Hold:
             secrets = [self._tools.keys.reveal(current(row))]
         except SigningKeyMissing as error:
             log.warning("webhooks_unsigned", endpoint=self._id, error=str(error))
-            self._health = self._health._replace(resume_at=self._now() + timedelta(seconds=UNSIGNED_SECONDS))
+            self._health = self._health.unsigned(until=self._now() + timedelta(seconds=UNSIGNED_SECONDS))
             return []
         before = former(row, now=self._now())
         if before is not None:
@@ -214,57 +207,58 @@ class Hold:
         except Exception:
             log.exception("webhook_not_sent", endpoint=self._id, delivery=delivery.id)
             answer = Answer("retry", "broken", None, None, (self._now() - began).total_seconds())
+            return Tried(delivery, answer, began, ours=True)
         return Tried(delivery, answer, began)
 
-    async def _settle(self, ended: Iterable[asyncio.Task[Tried]]) -> EndpointRow:
-        """Write what came of attempts, and prolong the lease."""
+    async def _settle(self, ended: Collection[asyncio.Task[Tried]]) -> EndpointRow:
+        """Write what came of attempts, prolong the lease, and return the endpoint as it is.
+
+        When a person has it sent to again, as it was or at another address, what was tried before that says nothing of
+        how it does now.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
         now, tried = self._now(), [task.result() for task in ended]
-        results: dict[str, dict[str, object]] = {}
-        health = self._health
-        for delivery, answer, began in tried:
-            if answer is None:
-                results[delivery.id] = removed(delivery, now=now)
-                continue
-            once, random = delivery.sequence is None, self._tools.random
-            results[delivery.id] = outcome(delivery, answer, began=began, now=now, random=random, once=once)
-            health = health.after(answer, now=now, random=random, again=is_replayed(delivery))
-        row = await self._step(_of_health(health) if tried else {}, results=results, health=health)
+        results = {one.delivery.id: result(one, now=now, random=self._tools.random) for one in tried}
+        async with self._tools.turn, self._tools.database.transaction() as connection:
+            row = await self._renew(connection, {})
+            health = self._health_after(row, tried, now=now)
+            if (health.failures, health.failing_since) != (row.failures, row.failing_since):
+                values = {"failures": health.failures, "failing_since": health.failing_since}
+                await leases.leave(connection, self._id, values)
+            await queue.settle(connection, results)
+            if health.disabled is not None:
+                await disable(connection, row, reason=health.disabled, now=now)
         for task in ended:
             del self._under_way[task]
+        self._health, self._resume_at = health, row.resume_at
         self._report(tried, results)
-        self._health = health
         return row
 
+    def _health_after(self, row: EndpointRow, tried: Iterable[Tried], *, now: datetime) -> Health:
+        """Return how the endpoint does after attempts; what kept us from making one is no fault of its."""
+        health = self._health_in(row)
+        for delivery, answer, began, ours in tried:
+            if answer is not None and not ours and began >= row.resume_at:
+                health = health.after(answer, now=now, random=self._tools.random, again=is_replayed(delivery))
+        return health
+
+    def _health_in(self, row: EndpointRow) -> Health:
+        """Return how the endpoint does as far as is known here, or as a person has set it since."""
+        return self._health if row.resume_at == self._resume_at else Health.of(row)
+
     def _report(self, tried: Iterable[Tried], results: Mapping[str, Mapping[str, object]]) -> None:
-        for delivery, answer, _ in tried:
+        for delivery, answer, _, _ in tried:
             if answer is not None:
                 WEBHOOK_ATTEMPTS.labels(answer.outcome, answer.reason).inc()
                 WEBHOOK_SECONDS.observe(answer.seconds)
             if results[delivery.id]["state"] == "failed":
                 reason = results[delivery.id]["last_error"]
                 log.warning("webhook_given_up", endpoint=self._id, delivery=delivery.id, reason=reason)
-
-    async def _step(
-        self,
-        values: dict[str, object],
-        *,
-        results: dict[str, dict[str, object]] | None = None,
-        health: Health | None = None,
-    ) -> EndpointRow:
-        """Do one transaction under the lease.
-
-        Raises:
-            LeaseLost: nothing was written.
-        """
-        async with self._tools.turn, self._tools.database.transaction() as connection:
-            row = await self._renew(connection, values)
-            await queue.settle(connection, results or {})
-            if health is not None and health.disabled is not None:
-                await disable(connection, row, reason=health.disabled, now=self._now())
-        if health is not None and health.disabled is not None:
-            WEBHOOKS_DISABLED.labels(health.disabled).inc()
-            log.warning("webhook_endpoint_disabled", endpoint=self._id, reason=health.disabled)
-        return row
+        if self._health.disabled is not None:
+            WEBHOOKS_DISABLED.labels(self._health.disabled).inc()
+            log.warning("webhook_endpoint_disabled", endpoint=self._id, reason=self._health.disabled)
 
     async def _renew(self, connection: AsyncConnection, values: Mapping[str, object]) -> EndpointRow:
         until = self._now() + timedelta(seconds=self._tools.lease_seconds)
@@ -274,20 +268,19 @@ class Hold:
         """Give the endpoint back, with when it is to be looked at again."""
         now = self._now()
         async with self._tools.turn, self._tools.database.transaction() as connection:
-            if not await leases.release(connection, self._id, owner=self._tools.owner):
+            row = await leases.release(connection, self._id, owner=self._tools.owner)
+            if row is None:
                 return
-            due_at = await queue.next_due(connection, self._id)
+            health, due_at = self._health_in(row), await queue.next_due(connection, self._id)
             if await replay_store.can_go_on(connection, self._id):
                 due_at = now
-            resume_at = self._health.resume_at or now
+            resume_at = health.resume_at or now
             if self._full:
                 full = now + timedelta(seconds=FULL_SECONDS)
                 resume_at = max(resume_at, full if due_at is None else min(full, due_at))
-            await store.change(connection, self._id, {"due_at": due_at, "resume_at": resume_at}, now=now)
+            since = health.failing_since if due_at is not None or not row.enabled else None
+            values = {"due_at": due_at, "resume_at": resume_at, "failing_since": since}
+            await leases.leave(connection, self._id, values)
 
     def _now(self) -> datetime:
         return self._tools.clock.now()
-
-
-def _of_health(health: Health) -> dict[str, object]:
-    return {"failures": health.failures, "failing_since": health.failing_since}

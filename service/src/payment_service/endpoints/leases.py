@@ -94,7 +94,7 @@ async def claim(connection: AsyncConnection, wanted: Claim) -> list[str]:
 async def renew(
     connection: AsyncConnection, endpoint_id: str, *, owner: str, until: datetime, values: Mapping[str, object]
 ) -> EndpointRow:
-    """Prolong a lease, change the endpoint, and return it as it is then.
+    """Prolong a lease, change the endpoint, and return it as it is then; nobody else changes it until the commit.
 
     Raises:
         LeaseLost: see there.
@@ -110,9 +110,17 @@ async def renew(
     return row
 
 
-async def release(connection: AsyncConnection, endpoint_id: str, *, owner: str) -> bool:
-    """Give a lease back, if it is still held; nobody else changes the endpoint until the transaction ends."""
-    statement = update(webhook_endpoints).where(
-        webhook_endpoints.c.id == endpoint_id, webhook_endpoints.c.lease_owner == owner
-    )
-    return bool((await connection.execute(statement.values({"lease_owner": None, "lease_until": None}))).rowcount)
+async def release(connection: AsyncConnection, endpoint_id: str, *, owner: str) -> EndpointRow | None:
+    """Give a lease back and return the endpoint, which nobody else changes until the commit; None: it is lost."""
+    ours = webhook_endpoints.c.id == endpoint_id
+    statement = update(webhook_endpoints).where(ours, webhook_endpoints.c.lease_owner == owner)
+    if not (await connection.execute(statement.values({"lease_owner": None, "lease_until": None}))).rowcount:
+        return None
+    found: Any = (await connection.execute(select(webhook_endpoints).where(ours))).first()
+    row: EndpointRow | None = found
+    return row
+
+
+async def leave(connection: AsyncConnection, endpoint_id: str, values: Mapping[str, object]) -> None:
+    """Say when an endpoint that was given back, in this transaction, is to be looked at again."""
+    await connection.execute(update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id).values(values))

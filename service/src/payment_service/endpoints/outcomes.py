@@ -22,11 +22,22 @@ PAUSE_SECONDS: Final = 5.0
 LONGEST_PAUSE_SECONDS: Final = 300.0
 LONGEST_DOUBLING: Final = 10
 FAILING: Final = timedelta(days=5)
-"""An endpoint to which nothing was delivered for so long is disabled."""
+"""An endpoint to which nothing was delivered for so long, while something waited for it, is disabled."""
 REMOVED: Final = "event_removed"
 """Why a delivery failed whose event is past its retention."""
 _BUSY: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """Answers whose `Retry-After` is about the whole endpoint (RFC 9110, section 10.2.3; RFC 6585, section 4)."""
+
+
+class Tried(NamedTuple):
+    """An attempt that has ended."""
+
+    delivery: DeliveryRow
+    answer: Answer | None
+    """None: its event is kept no more."""
+    began: datetime
+    ours: bool = False
+    """Whether a fault of this service kept it from being made."""
 
 
 class Health(NamedTuple):
@@ -43,6 +54,10 @@ class Health(NamedTuple):
     def of(cls, row: EndpointRow) -> Health:
         """Return what a row says of an endpoint that is held, so nothing keeps it from being sent to."""
         return cls(row.failures, row.failing_since)
+
+    def unsigned(self, *, until: datetime) -> Health:
+        """Return how it does while nothing can be signed for it, which is no fault of the endpoint's."""
+        return self._replace(failing_since=None, resume_at=until)
 
     def after(self, answer: Answer, *, now: datetime, random: Random, again: bool = False) -> Health:
         """Return how it does after an answer.
@@ -71,6 +86,14 @@ class Health(NamedTuple):
             seconds = max(seconds, answer.retry_after)
         ends = [moment for moment in (self.resume_at, now + timedelta(seconds=seconds) if seconds else None) if moment]
         return max(ends, default=None)
+
+
+def result(tried: Tried, *, now: datetime, random: Random) -> dict[str, object]:
+    """Return what a delivery's row says after an attempt; a test is given up after one."""
+    delivery, answer, began, _ = tried
+    if answer is None:
+        return removed(delivery, now=now)
+    return outcome(delivery, answer, began=began, now=now, random=random, once=delivery.sequence is None)
 
 
 def removed(delivery: DeliveryRow, *, now: datetime) -> dict[str, object]:
