@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 from litestar import Response, get, post
@@ -18,12 +19,11 @@ from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyH
 from payment_service.http.paging import Page
 from payment_service.http.route_access import CREATES_NOTHING, ENDPOINTS, READ
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, bind_key, to_response
+from payment_service.operations.requests import Caller, to_response
 from payment_service.operations.service import Operations
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
 RETRY: Final = "retry_webhook_delivery"
 SKIP: Final = "skip_webhook_delivery"
@@ -107,12 +107,8 @@ async def retry_webhook_delivery(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Have a delivery tried soon that is pending, failed or skipped, with all attempts before it again."""
-
-    async def work(connection: AsyncConnection) -> WebhookDeliveryView:
-        return await webhook_deliveries.retry(connection, webhook_delivery_id, actor=caller.actor)
-
-    request, key = {"id": webhook_delivery_id}, bind_key(caller, data)
-    return to_response(await run_at_once(operations, RETRY, work, caller=caller, request=request, key=key))
+    work = partial(webhook_deliveries.retry, delivery_id=webhook_delivery_id, actor=caller.actor)
+    return to_response(await run_at_once(operations, RETRY, work, caller=caller, body=data))
 
 
 @post(
@@ -139,12 +135,8 @@ async def skip_webhook_delivery(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Give up a pending delivery, so that those that wait for it go on."""
-
-    async def work(connection: AsyncConnection) -> WebhookDeliveryView:
-        return await webhook_deliveries.skip(connection, webhook_delivery_id, actor=caller.actor)
-
-    request, key = {"id": webhook_delivery_id}, bind_key(caller, data)
-    return to_response(await run_at_once(operations, SKIP, work, caller=caller, request=request, key=key))
+    work = partial(webhook_deliveries.skip, delivery_id=webhook_delivery_id, actor=caller.actor)
+    return to_response(await run_at_once(operations, SKIP, work, caller=caller, body=data))
 
 
 HANDLERS: list[ControllerRouterHandler] = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -21,12 +21,11 @@ from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyH
 from payment_service.http.paging import Page
 from payment_service.http.route_access import CREATES_NOTHING, ENDPOINTS, READ
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, bind_key, to_response
+from payment_service.operations.requests import Caller, to_response
 from payment_service.operations.service import Operations
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
 REPLAY: Final = "replay_webhooks"
 CANCEL: Final = "cancel_webhook_replay"
@@ -68,12 +67,8 @@ async def replay_webhooks(
     An endpoint has one replay at a time; to ask for the same, or for a part of it from a later moment on, while it runs
     is answered with that one.
     """
-
-    async def work(connection: AsyncConnection) -> WebhookReplayView:
-        return await webhook_replays.request(connection, webhook_endpoint_id, data, actor=caller.actor)
-
-    request, key = {"id": webhook_endpoint_id, **msgspec.to_builtins(data)}, bind_key(caller, data)
-    return to_response(await run_at_once(operations, REPLAY, work, caller=caller, request=request, key=key, status=202))
+    work = partial(webhook_replays.request, endpoint_id=webhook_endpoint_id, asked=data, actor=caller.actor)
+    return to_response(await run_at_once(operations, REPLAY, work, caller=caller, body=data, status=202))
 
 
 @get(
@@ -137,12 +132,8 @@ async def cancel_webhook_replay(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """End a replay; what it has waiting is skipped, what is new goes on."""
-
-    async def work(connection: AsyncConnection) -> WebhookReplayView:
-        return await webhook_replays.cancel(connection, webhook_replay_id, actor=caller.actor)
-
-    request, key = {"id": webhook_replay_id}, bind_key(caller, data)
-    return to_response(await run_at_once(operations, CANCEL, work, caller=caller, request=request, key=key))
+    work = partial(webhook_replays.cancel, replay_id=webhook_replay_id, actor=caller.actor)
+    return to_response(await run_at_once(operations, CANCEL, work, caller=caller, body=data))
 
 
 HANDLERS: list[ControllerRouterHandler] = [

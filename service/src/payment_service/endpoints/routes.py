@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -30,7 +30,7 @@ from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyH
 from payment_service.http.paging import Page
 from payment_service.http.route_access import CREATES_NOTHING, ENDPOINTS, READ
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, bind_key, to_response
+from payment_service.operations.requests import Caller, to_response
 from payment_service.operations.service import Operations
 
 if TYPE_CHECKING:
@@ -76,12 +76,8 @@ async def create_webhook_endpoint(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Have events sent to an address from now on, signed as Standard Webhooks ask; this answer alone has the secret."""
-
-    async def work(connection: AsyncConnection) -> WebhookEndpointWithSecret:
-        return await webhook_endpoints.create(connection, data, actor=caller.actor)
-
-    request, key = msgspec.to_builtins(data), bind_key(caller, data)
-    stored = await run_at_once(operations, CREATE, work, caller=caller, request=request, key=key, status=201)
+    work = partial(webhook_endpoints.create, asked=data, actor=caller.actor)
+    stored = await run_at_once(operations, CREATE, work, caller=caller, body=data, status=201)
     return to_response(await webhook_endpoints.with_secret(stored))
 
 
@@ -141,12 +137,8 @@ async def update_webhook_endpoint(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Change what is given. What an endpoint missed while it was disabled is sent when it is enabled."""
-
-    async def work(connection: AsyncConnection) -> WebhookEndpointView:
-        return await webhook_endpoints.update(connection, webhook_endpoint_id, data, actor=caller.actor)
-
-    request, key = {"id": webhook_endpoint_id, **msgspec.to_builtins(data)}, bind_key(caller, data)
-    return to_response(await run_at_once(operations, UPDATE, work, caller=caller, request=request, key=key))
+    work = partial(webhook_endpoints.update, endpoint_id=webhook_endpoint_id, asked=data, actor=caller.actor)
+    return to_response(await run_at_once(operations, UPDATE, work, caller=caller, body=data))
 
 
 @post(
@@ -173,12 +165,8 @@ async def rotate_webhook_endpoint_secret(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Sign with a new secret from now on, and with the former one too for the overlap; the answer alone shows it."""
-
-    async def work(connection: AsyncConnection) -> WebhookEndpointWithSecret:
-        return await webhook_endpoints.rotate_secret(connection, webhook_endpoint_id, data, actor=caller.actor)
-
-    request, key = {"id": webhook_endpoint_id, **msgspec.to_builtins(data)}, bind_key(caller, data)
-    stored = await run_at_once(operations, ROTATE, work, caller=caller, request=request, key=key)
+    work = partial(webhook_endpoints.rotate_secret, endpoint_id=webhook_endpoint_id, asked=data, actor=caller.actor)
+    stored = await run_at_once(operations, ROTATE, work, caller=caller, body=data)
     return to_response(await webhook_endpoints.with_secret(stored))
 
 
@@ -202,12 +190,8 @@ async def delete_webhook_endpoint(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """End the sending to an endpoint; what waits for it is dropped."""
-
-    async def work(connection: AsyncConnection) -> DeletedWebhookEndpoint:
-        return await webhook_endpoints.delete(connection, webhook_endpoint_id, actor=caller.actor)
-
-    request, key = {"id": webhook_endpoint_id}, bind_key(caller, _NOTHING)
-    return to_response(await run_at_once(operations, DELETE, work, caller=caller, request=request, key=key))
+    work = partial(webhook_endpoints.delete, endpoint_id=webhook_endpoint_id, actor=caller.actor)
+    return to_response(await run_at_once(operations, DELETE, work, caller=caller, body=_NOTHING))
 
 
 @post(
@@ -240,9 +224,7 @@ async def send_test_event(
         delivery_id = await webhook_endpoints.test(connection, webhook_endpoint_id, actor=caller.actor)
         return await webhook_deliveries.shown(connection, delivery_id)
 
-    request, key = {"id": webhook_endpoint_id}, bind_key(caller, data)
-    stored = await run_at_once(operations, TEST, work, caller=caller, request=request, key=key, status=202)
-    return to_response(stored)
+    return to_response(await run_at_once(operations, TEST, work, caller=caller, body=data, status=202))
 
 
 HANDLERS: list[ControllerRouterHandler] = [

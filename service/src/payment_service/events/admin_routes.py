@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -20,12 +21,11 @@ from payment_service.http.openapi import ADMIN_WRITING, READING, IdempotencyKeyH
 from payment_service.http.paging import Page
 from payment_service.http.route_access import ADMIN, CREATES_NOTHING
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, bind_key, to_response
+from payment_service.operations.requests import Caller, to_response
 from payment_service.operations.service import Operations
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
 PATH = "/api/v1/admin/inbox"
 EventId = Annotated[
@@ -121,12 +121,8 @@ async def retry_event(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Let a dead, ignored or waiting event be applied now."""
-
-    async def work(connection: AsyncConnection) -> EventView:
-        return await inbox_administration.retry(connection, event_id, actor=caller.actor)
-
-    request = {"event_id": event_id}
-    stored = await run_at_once(operations, RETRY, work, caller=caller, request=request, key=bind_key(caller, data))
+    work = partial(inbox_administration.retry, event_id=event_id, actor=caller.actor)
+    stored = await run_at_once(operations, RETRY, work, caller=caller, body=data)
     inbox.announce()
     return to_response(stored)
 
@@ -158,14 +154,8 @@ async def discard_event(
 
     `restoreEvent` takes it back; `reconcile` with `full` reads the present object from Stripe.
     """
-
-    async def work(connection: AsyncConnection) -> EventView:
-        return await inbox_administration.discard(connection, event_id, data, actor=caller.actor)
-
-    request = {"event_id": event_id, **msgspec.to_builtins(data)}
-    return to_response(
-        await run_at_once(operations, DISCARD, work, caller=caller, request=request, key=bind_key(caller, data))
-    )
+    work = partial(inbox_administration.discard, event_id=event_id, request=data, actor=caller.actor)
+    return to_response(await run_at_once(operations, DISCARD, work, caller=caller, body=data))
 
 
 @post(
@@ -192,14 +182,8 @@ async def restore_event(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Make a discarded event dead again."""
-
-    async def work(connection: AsyncConnection) -> EventView:
-        return await inbox_administration.restore(connection, event_id, actor=caller.actor)
-
-    request = {"event_id": event_id}
-    return to_response(
-        await run_at_once(operations, RESTORE, work, caller=caller, request=request, key=bind_key(caller, data))
-    )
+    work = partial(inbox_administration.restore, event_id=event_id, actor=caller.actor)
+    return to_response(await run_at_once(operations, RESTORE, work, caller=caller, body=data))
 
 
 @post(
@@ -226,12 +210,8 @@ async def replay_events(
     idempotency_key: IdempotencyKeyHeader = None,  # noqa: ARG001 - documented here, read by `caller`
 ) -> Response[bytes]:
     """Apply settled events again: all since a moment, of a type, or the dead ones; what Stripe says now decides."""
-
-    async def work(connection: AsyncConnection) -> ReplayResult:
-        return await inbox_administration.replay(connection, data, actor=caller.actor)
-
-    request = msgspec.to_builtins(data)
-    stored = await run_at_once(operations, REPLAY, work, caller=caller, request=request, key=bind_key(caller, data))
+    work = partial(inbox_administration.replay, request=data, actor=caller.actor)
+    stored = await run_at_once(operations, REPLAY, work, caller=caller, body=data)
     inbox.announce()
     return to_response(stored)
 

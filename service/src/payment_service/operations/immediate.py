@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from payment_service.errors import PaymentsError
+from payment_service.operations.requests import bind_key
 from payment_service.operations.schemas import Begun, StoredResponse
 from payment_service.operations.service import refusal
 from payment_service.operations.state import Finished, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.operations.requests import Caller
-    from payment_service.operations.schemas import Asked, IdempotencyKey
+    from payment_service.operations.schemas import Asked
     from payment_service.operations.service import Operations
 
 
@@ -25,11 +28,16 @@ async def run_at_once(
     work: Callable[[AsyncConnection], Awaitable[object]],
     *,
     caller: Caller,
-    request: Mapping[str, object],
-    key: IdempotencyKey | None,
+    body: msgspec.Struct,
     status: int = 200,
 ) -> StoredResponse:
-    """Do `work` once for this key and return its result, or the error it raised, as the stored answer."""
+    """Do `work` once for the caller's key and return its result, or the error it raised, as the stored answer.
+
+    The operation records the path's parameters and `body`, which the key is bound to.
+
+    Raises:
+        BadRequest: the key is malformed, or missing although required.
+    """
 
     async def prepare(connection: AsyncConnection, asked: Asked) -> Begun[Finished]:
         try:
@@ -41,8 +49,8 @@ async def run_at_once(
         Kind(kind, Finished),
         principal=caller.principal,
         livemode=caller.livemode,
-        request=dict(request),
+        request=caller.path_params | msgspec.to_builtins(body),
         request_id=caller.request_id,
-        key=key,
+        key=bind_key(caller, body),
         prepare=prepare,
     )

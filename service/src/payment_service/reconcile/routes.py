@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -15,7 +14,7 @@ from payment_service.http.body import JsonBody
 from payment_service.http.openapi import ADMIN_WRITING, IdempotencyKeyHeader, problems
 from payment_service.http.route_access import ADMIN, CREATES_NOTHING
 from payment_service.operations.immediate import run_at_once
-from payment_service.operations.requests import Caller, bind_key, to_response
+from payment_service.operations.requests import Caller, to_response
 from payment_service.operations.service import Operations
 from payment_service.reconcile.schemas import ReconcileAccepted, ReconcileRequest
 from payment_service.reconcile.service import Reconciler
@@ -56,11 +55,7 @@ async def reconcile(
         await reconciler.schedule(connection, data, actor=caller.actor)
         return ReconcileAccepted(since=data.since, full=data.full)
 
-    request = msgspec.to_builtins(data)
-    stored = await run_at_once(
-        operations, KIND, work, caller=caller, request=request, key=bind_key(caller, data), status=202
-    )
-    return to_response(stored)
+    return to_response(await run_at_once(operations, KIND, work, caller=caller, body=data, status=202))
 
 
 HANDLERS: list[ControllerRouterHandler] = [reconcile]
