@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.test_erasure import delete_at_stripe, erased
-from tests.integration.test_webhook_deliveries import CARD, ENDPOINTS, deliveries, endpoint
+from tests.integration.test_webhook_deliveries import CARD, ENDPOINTS, deliveries, endpoint, later
+from tests.servers.stack import PRICE
 from tests.servers.webhook_receiver import receiving
 
+from payment_service.storage.tables import customers, subscriptions
 from payment_service.storage.webhook_tables import webhook_endpoints
+from stripe_simulator.faults import WebhookFault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,3 +83,49 @@ async def test_who_is_erased_is_told_of_to_those_that_were_told_before(stack: St
     await told(stack)
     assert await types_of(stack, ours) >= ENDED
     assert await types_of(stack, others) == set()
+
+
+async def foreign(stack: Stack) -> str:
+    """Make a subscription at Stripe whose customer nobody hears of for now; return the customer's id."""
+    stack.simulator.faults.webhooks.append(WebhookFault(kind="drop", type=r"customer\.(created|updated)", count=10))
+    customer = stack.simulator.routes.customers.create({"email": "ada@example.com", "metadata": {"tenant": "a"}})
+    stack.simulator.routes.methods.attach("pm_card_visa", customer["id"])
+    items = [{"price": PRICE}]
+    stack.simulator.routes.billing.create({"customer": customer["id"], "items": items, "trial_period_days": "7"})
+
+    async def known() -> bool:
+        return any(row["stripe_customer_id"] == customer["id"] for row in await stack.rows(subscriptions))
+
+    await stack.until(known)
+    assert customer["id"] not in {row["stripe_customer_id"] for row in await stack.rows(customers)}
+    stack.simulator.faults.clear()
+    return str(customer["id"])
+
+
+async def test_an_event_waits_for_its_customer(stack: Stack, receiver: Receiver) -> None:
+    ours = await endpoint(stack, receiver, event_types=TYPES, customer_metadata={"tenant": "a"})
+    others = await endpoint(stack, receiver, event_types=TYPES, customer_metadata={"tenant": "b"})
+    customer = stack.simulator.state.get("customer", await foreign(stack))
+    assert await types_of(stack, ours) == set()
+    stack.simulator.routes.customers.update(customer, {"name": "Ada"})
+
+    async def told_of() -> bool:
+        later(stack, 2)
+        return "subscription.created" in await types_of(stack, ours)
+
+    await stack.until(told_of)
+    assert await types_of(stack, others) == set()
+
+
+async def test_an_event_waits_a_minute_at_most(stack: Stack, receiver: Receiver) -> None:
+    ours = await endpoint(stack, receiver, event_types=TYPES, customer_metadata={"tenant": "a"})
+    await foreign(stack)
+    before = (await stack.rows(webhook_endpoints))[0]["reached"]
+    later(stack, 61)
+
+    async def passed() -> bool:
+        later(stack, 2)
+        return bool((await stack.rows(webhook_endpoints))[0]["reached"] > before)
+
+    await stack.until(passed)
+    assert await types_of(stack, ours) == set()

@@ -1,9 +1,10 @@
 """Which events an endpoint gets by whom they are about: the customer's metadata say it.
 
-They count as they are when the event is looked at. A deleted customer has none any more, while that it was deleted is
-what its receivers have to know: so for it those count that the deletion took away, as long as the outbox tells of them.
-When they are erased no record of them may be left. Then an endpoint gets what is about a customer or an object of which
-it was sent something before, which was decided by the metadata of then.
+They count as they are when the event is looked at. Stripe's events come in any order, so a customer may be known later
+than what is about it: an event that is new waits for that, and what comes after it too. A deleted customer has none any
+more, while that it was deleted is what its receivers have to know: so for it those count that the deletion took away,
+as long as the outbox tells of them. When they are erased no record of them may be left. Then an endpoint gets what is
+about a customer or an object of which it was sent something before, which was decided by the metadata of then.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ _PARENTS: Final = {"charge_id": charges, "payment_intent_id": payment_intents, "
 """Where the customer of an object stands that does not name its own, by the member that names the other object."""
 
 
+class Audience(NamedTuple):
+    """Which of some events an endpoint gets."""
+
+    events: list[FeedEvent]
+    undecided: int | None
+    """Sequence of the first of which that is not known yet, for nothing is known of its customer; None: of none."""
+
+
 class _Customer(NamedTuple):
     """What is known of one."""
 
@@ -41,21 +50,23 @@ class _Customer(NamedTuple):
     """None: erased."""
 
 
-async def about(connection: AsyncConnection, events: Sequence[FeedEvent], *, row: EndpointRow) -> list[FeedEvent]:
+async def about(connection: AsyncConnection, events: Sequence[FeedEvent], *, row: EndpointRow) -> Audience:
     """Return those events whose customer has all of the metadata that an endpoint wants; all when it wants none."""
     if not row.customer_metadata or not events:
-        return list(events)
+        return Audience(list(events), None)
     names = {event.id: await _customer_of(connection, event) for event in events}
-    known = await _customers(connection, {name for name in names.values() if name is not None})
+    known = await _customers(connection, {name for name in names.values() if name})
+    unknown = (event.sequence for event in events if (name := names[event.id]) is not None and name not in known)
     found = [(event, known[name]) for event in events if (name := names[event.id]) in known]
     erased = {event.id: {event.object_id, *customer.names} for event, customer in found if customer.metadata is None}
     sent = await queue.objects_of(connection, row.id, among=set().union(*erased.values())) if erased else set()
     wanted = row.customer_metadata.items()
-    return [
+    chosen = [
         event
         for event, customer in found
         if (not sent.isdisjoint(erased[event.id]) if customer.metadata is None else wanted <= customer.metadata.items())
     ]
+    return Audience(chosen, min(unknown, default=None))
 
 
 async def _customers(connection: AsyncConnection, wanted: Collection[str]) -> dict[str | None, _Customer]:
@@ -83,7 +94,7 @@ def _last(told: Sequence[ToldChange]) -> Mapping[str, object] | None:
 
 
 async def _customer_of(connection: AsyncConnection, event: FeedEvent) -> str | None:
-    """Return our id or Stripe's of the customer whom an event is about; None: of none, or of one not known here."""
+    """Return our id or Stripe's of the customer whom an event is about; None: there is none; empty: not known yet."""
     if event.type.startswith("customer."):
         return event.object_id
     members = event.data.object or event.data.previous or {}
@@ -93,7 +104,9 @@ async def _customer_of(connection: AsyncConnection, event: FeedEvent) -> str | N
     for name, table in _PARENTS.items():
         if members.get(name):
             statement = select(table.c.stripe_customer_id).where(table.c.id == str(members[name]))
-            found: str | None = (await connection.execute(statement)).scalar_one_or_none()
-            if found is not None:
-                return found
+            row = (await connection.execute(statement)).first()
+            if row is None:
+                return ""
+            if row.stripe_customer_id is not None:
+                return str(row.stripe_customer_id)
     return None

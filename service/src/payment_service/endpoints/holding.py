@@ -47,6 +47,8 @@ AT_ONCE: Final = 8
 """Attempts of one endpoint."""
 BACKLOG: Final = 10_000
 """Events that may be pending for one endpoint; until there are fewer, the feed is looked at no further for it."""
+UNDECIDED_SECONDS: Final = 2.0
+"""Until the feed is looked at again whose next event is about a customer who is not known yet."""
 FULL_SECONDS: Final = 30.0
 """Until an endpoint with so many is looked at again."""
 RENEWALS: Final = 6
@@ -71,7 +73,7 @@ class Hold:
         self._health = Health()
         self._resume_at: datetime | None = None
         """As the row says it: only people change it while the endpoint is held."""
-        self._full = False
+        self._full = self._undecided = False
 
     async def run(self) -> bool:
         """Send what is due, then give the endpoint back; whatever fails costs no other endpoint anything.
@@ -179,10 +181,14 @@ class Hold:
         async with self._tools.turn, self._tools.database.read() as connection:
             last = await feed_store.last_sequence(connection)
             behind = row.reached != last
+            self._undecided = False
             self._full = behind and await queue.backlog(connection, self._id, limit=BACKLOG) >= BACKLOG
             if not behind or self._full:
                 return row, False
-            reached, wanted = await read_ahead(connection, self._tools.feed, row, last=last)
+            reached, wanted = await read_ahead(connection, self._tools.feed, row, last=last, now=self._now())
+        self._undecided = not wanted and reached == row.reached
+        if self._undecided:
+            return row, False
         self._tools.recent.put(wanted)
         async with self._tools.turn, self._tools.database.transaction() as connection:
             due = {"due_at": self._now()} if wanted else {}  # for whoever takes over, should this worker be killed
@@ -275,9 +281,9 @@ class Hold:
             if await replay_store.can_go_on(connection, self._id):
                 due_at = now
             resume_at = health.resume_at or now
-            if self._full:
-                full = now + timedelta(seconds=FULL_SECONDS)
-                resume_at = max(resume_at, full if due_at is None else min(full, due_at))
+            if self._full or self._undecided:
+                again = now + timedelta(seconds=FULL_SECONDS if self._full else UNDECIDED_SECONDS)
+                resume_at = max(resume_at, again if due_at is None else min(again, due_at))
             since = health.failing_since if due_at is not None or not row.enabled else None
             values = {"due_at": due_at, "resume_at": resume_at, "failing_since": since}
             await leases.leave(connection, self._id, values)

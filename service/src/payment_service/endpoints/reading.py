@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -13,6 +14,8 @@ from payment_service.feed.filters import Filters
 from payment_service.feed.schemas import FeedCause, FeedData, FeedEvent
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.endpoints.rows import DeliveryRow, EndpointRow, ReplayRow
@@ -20,16 +23,19 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 """Events that are looked at at once."""
+PATIENCE: Final = timedelta(minutes=1)
+"""For how long an event waits until its customer is known; then it is of none."""
 
 log = structlog.get_logger("payments")
 
 
 async def read_ahead(
-    connection: AsyncConnection, feed: Feed, row: EndpointRow, *, last: int
+    connection: AsyncConnection, feed: Feed, row: EndpointRow, *, last: int, now: datetime
 ) -> tuple[int, list[FeedEvent]]:
     """Return how far the feed was looked at, and what the endpoint wants of that.
 
-    What was removed since, as past its retention, is passed by, and so is what a restored database does not have.
+    It is looked no further than to a new event of which is not known yet whether the endpoint wants it. What was
+    removed since, as past its retention, is passed by, and so is what a restored database does not have.
     """
     first = await store.first_kept(connection)
     start = max(min(row.reached, last), last if first is None else first - 1)
@@ -39,7 +45,14 @@ async def read_ahead(
     if types is None:
         return last, []
     read = await feed.read(connection, start=start, last=last, filters=Filters(types=types), limit=PAGE)
-    return read.until, await about(connection, read.page.data, row=row)
+    found = await about(connection, read.page.data, row=row)
+    waits = found.undecided is not None and any(
+        event.sequence == found.undecided and now - event.created_at < PATIENCE for event in read.page.data
+    )
+    if not waits:
+        return read.until, found.events
+    assert found.undecided is not None
+    return found.undecided - 1, [event for event in found.events if event.sequence < found.undecided]
 
 
 async def read_again(
@@ -52,7 +65,7 @@ async def read_again(
     if types is None or start >= last:
         return last, []
     read = await feed.read(connection, start=start, last=last, filters=Filters(types=types), limit=PAGE)
-    return read.until, await about(connection, read.page.data, row=row)
+    return read.until, (await about(connection, read.page.data, row=row)).events
 
 
 def made_test(row: DeliveryRow, *, livemode: bool) -> FeedEvent:
