@@ -29,12 +29,4 @@ async def disable(connection: AsyncConnection, row: EndpointRow, *, reason: Disa
     await write_outbox(
         connection, object_type=DISABLED, object_id=row.id, before=None, after=after, cause="other", now=now
     )
-    await audit_log.record(
-        connection,
-        actor=ACTOR,
-        action=f"{OBJECT}.disable",
-        object_type=OBJECT,
-        object_id=row.id,
-        now=now,
-        details={"reason": reason},
-    )
+    await audit_log.record_verb(connection, OBJECT, row.id, "disable", actor=ACTOR, now=now, details={"reason": reason})

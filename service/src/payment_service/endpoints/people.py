@@ -110,15 +110,8 @@ class WebhookDeliveries:
         await store.prompt(connection, before.endpoint_id, {"due_at": now, "resume_at": now}, now=now)
         if not await queue.move(connection, delivery_id, among=among, values=values):
             raise Conflict(f"The delivery {delivery_id} is {before.state}; {verb} takes {', '.join(among)}")
-        await audit_log.record(
-            connection,
-            actor=actor,
-            action=f"{OBJECT}.{verb}",
-            object_type=OBJECT,
-            object_id=delivery_id,
-            now=now,
-            details={"endpoint": before.endpoint_id, "event": before.event_id, "state": before.state},
-        )
+        details = {"endpoint": before.endpoint_id, "event": before.event_id, "state": before.state}
+        await audit_log.record_verb(connection, OBJECT, delivery_id, verb, actor=actor, now=now, details=details)
         return await self.shown(connection, delivery_id)
 
     async def shown(self, connection: AsyncConnection, delivery_id: str) -> WebhookDeliveryView:

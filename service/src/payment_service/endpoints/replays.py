@@ -15,8 +15,6 @@ from payment_service.storage import audit_log
 from payment_service.storage.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from payment_service.clock import Clock
@@ -91,7 +89,7 @@ class WebhookReplays:
         await replay_store.add(connection, values)
         await store.prompt(connection, row.id, {"replay_id": replay_id, "due_at": now}, now=now)
         details = {"endpoint": row.id, "events": plan.events, "fresh_ids": asked.fresh_ids}
-        await self._audit(connection, replay_id, "create", actor=actor, details=details)
+        await audit_log.record_verb(connection, OBJECT, replay_id, "create", actor=actor, now=now, details=details)
         return await self.shown(connection, replay_id)
 
     async def _plan(self, connection: AsyncConnection, row: EndpointRow, asked: ReplayWebhooks) -> Plan:
@@ -139,7 +137,9 @@ class WebhookReplays:
         if not await replay_store.end(connection, replay_id, state="canceled", now=now):
             raise Conflict(f"The replay {replay_id} has ended")
         await replay_store.skip_waiting(connection, replay_id, now=now)
-        await self._audit(connection, replay_id, "cancel", actor=actor, details={"endpoint": before.endpoint_id})
+        await audit_log.record_verb(
+            connection, OBJECT, replay_id, "cancel", actor=actor, now=now, details={"endpoint": before.endpoint_id}
+        )
         return await self.shown(connection, replay_id)
 
     async def shown(self, connection: AsyncConnection, replay_id: str) -> WebhookReplayView:
@@ -158,19 +158,6 @@ class WebhookReplays:
         if row is None:
             raise NotFound(f"There is no webhook endpoint {endpoint_id}")
         return row
-
-    async def _audit(
-        self, connection: AsyncConnection, replay_id: str, verb: str, *, actor: str, details: Mapping[str, object]
-    ) -> None:
-        await audit_log.record(
-            connection,
-            actor=actor,
-            action=f"{OBJECT}.{verb}",
-            object_type=OBJECT,
-            object_id=replay_id,
-            now=self._clock.now(),
-            details=details,
-        )
 
 
 def _is_part(running: ReplayRow, asked: ReplayWebhooks) -> bool:

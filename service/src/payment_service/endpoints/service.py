@@ -28,7 +28,6 @@ from payment_service.storage import audit_log
 from payment_service.storage.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -100,7 +99,9 @@ class WebhookEndpoints:
         }
         await store.add(connection, values)
         made = await self._found(connection, str(values["id"]))
-        await self._audit(connection, made.id, "create", actor=actor, details={"event_types": made.event_types})
+        await audit_log.record_verb(
+            connection, OBJECT, made.id, "create", actor=actor, now=now, details={"event_types": made.event_types}
+        )
         return _without_secret(made, now=now)
 
     async def get(self, endpoint_id: str) -> WebhookEndpointView:
@@ -150,7 +151,9 @@ class WebhookEndpoints:
         if values:
             await store.prompt(connection, endpoint_id, values, now=now)
             changed = sorted(msgspec.to_builtins(asked))
-            await self._audit(connection, endpoint_id, "update", actor=actor, details={"changed": changed})
+            await audit_log.record_verb(
+                connection, OBJECT, endpoint_id, "update", actor=actor, now=now, details={"changed": changed}
+            )
         return to_view(await self._found(connection, endpoint_id), now=now)
 
     async def rotate_secret(
@@ -175,7 +178,9 @@ class WebhookEndpoints:
         }
         await store.prompt(connection, endpoint_id, values, now=now)
         details = {"overlap_hours": asked.overlap_hours}
-        await self._audit(connection, endpoint_id, "rotate_secret", actor=actor, details=details)
+        await audit_log.record_verb(
+            connection, OBJECT, endpoint_id, "rotate_secret", actor=actor, now=now, details=details
+        )
         return _without_secret(await self._found(connection, endpoint_id), now=now)
 
     async def delete(self, connection: AsyncConnection, endpoint_id: str, *, actor: str) -> DeletedWebhookEndpoint:
@@ -184,9 +189,10 @@ class WebhookEndpoints:
         Raises:
             NotFound: there is none with this id.
         """
+        now = self._clock.now()
         await self._found(connection, endpoint_id, lock=True)
         await store.remove(connection, endpoint_id)
-        await self._audit(connection, endpoint_id, "delete", actor=actor)
+        await audit_log.record_verb(connection, OBJECT, endpoint_id, "delete", actor=actor, now=now)
         return DeletedWebhookEndpoint(id=endpoint_id, deleted=True)
 
     async def test(self, connection: AsyncConnection, endpoint_id: str, *, actor: str) -> str:
@@ -203,7 +209,9 @@ class WebhookEndpoints:
         await check_room(connection, endpoint_id)
         delivery_id = await queue.add_test(connection, endpoint_id, event_type=TEST, now=now)
         await store.prompt(connection, endpoint_id, {"due_at": now, "resume_at": now}, now=now)
-        await self._audit(connection, endpoint_id, "test", actor=actor, details={"delivery": delivery_id})
+        await audit_log.record_verb(
+            connection, OBJECT, endpoint_id, "test", actor=actor, now=now, details={"delivery": delivery_id}
+        )
         return delivery_id
 
     async def with_secret(self, stored: StoredResponse) -> StoredResponse:
@@ -233,25 +241,6 @@ class WebhookEndpoints:
         if row is None:
             raise NotFound(f"There is no webhook endpoint {endpoint_id}")
         return row
-
-    async def _audit(
-        self,
-        connection: AsyncConnection,
-        endpoint_id: str,
-        verb: str,
-        *,
-        actor: str,
-        details: Mapping[str, object] | None = None,
-    ) -> None:
-        await audit_log.record(
-            connection,
-            actor=actor,
-            action=f"{OBJECT}.{verb}",
-            object_type=OBJECT,
-            object_id=endpoint_id,
-            now=self._clock.now(),
-            details=details,
-        )
 
 
 def _enabling(*, enabled: bool, now: datetime) -> dict[str, object]:

@@ -78,6 +78,28 @@ async def record(
     )
 
 
+async def record_verb(
+    connection: AsyncConnection,
+    object_type: str,
+    object_id: str,
+    verb: str,
+    *,
+    actor: str,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Append what was done to an object, as `<object type>.<verb>`; the arguments are those of `record`."""
+    await record(
+        connection,
+        actor=actor,
+        action=f"{object_type}.{verb}",
+        object_type=object_type,
+        object_id=object_id,
+        now=now,
+        details=details,
+    )
+
+
 def api_actor(principal: str) -> str:
     """Return who calls the API as an actor."""
     return ANONYMOUS if principal == ANONYMOUS else f"api:{principal}"
