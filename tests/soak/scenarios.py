@@ -111,6 +111,15 @@ SCENARIOS = {
             charges=[OTHER_AMOUNT, AMOUNT - OTHER_AMOUNT],
         ),
         Scenario(
+            name="debit",
+            first={"payment_method_id": "pm_usBankAccount_success"},
+            call="change",
+            body={"quantity": 3},
+            status=200,
+            subscription="active",
+            charges=[AMOUNT, 2 * AMOUNT],
+        ),
+        Scenario(
             name="update",
             first=CARD,
             call="change",

@@ -1,4 +1,4 @@
-"""Stripe's test cards and what each does (docs.stripe.com/testing)."""
+"""Stripe's test cards and bank accounts and what each does (docs.stripe.com/testing)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One test card.
+    """One test card, or bank account that is debited.
 
     Attributes:
         brand: as shown.
@@ -25,6 +25,7 @@ class Card:
         authenticates: a payment asks the customer for authentication.
         disputes: the reason of the dispute that follows a charge.
         refund: the state in which a refund ends.
+        type: of its payment methods, as Stripe calls it.
     """
 
     brand: str = "visa"
@@ -36,6 +37,7 @@ class Card:
     authenticates: bool = False
     disputes: str | None = None
     refund: str = "succeeded"
+    type: str = "card"
 
     def refusal(self, **extra: Any) -> StripeFault:
         """Return the error of a refused charge."""
@@ -88,5 +90,15 @@ CARDS: Final = {
     "pm_card_createDisputeProductNotReceived": Card(last4="2685", disputes="product_not_received"),
     "pm_card_refundFail": Card(last4="5126", refund="failed"),
     "pm_card_pendingRefund": Card(last4="7726", refund="pending"),
+    "pm_usBankAccount_success": Card(type="us_bank_account", last4="6789"),
+    "pm_usBankAccount_insufficientFunds": Card(
+        type="us_bank_account",
+        last4="2227",
+        decline="insufficient_funds",
+        code="insufficient_funds",
+        message="The customer's account has insufficient funds to cover this payment.",
+    ),
 }
-"""By test payment method; a token is the same name with `tok_` (docs.stripe.com/testing#cards)."""
+"""By test payment method; a token is the same name with `tok_` (docs.stripe.com/testing#cards).
+
+Bank accounts are those of docs.stripe.com/payments/ach-direct-debit/accept-a-payment#test-integration."""

@@ -81,7 +81,6 @@ class Charges:
         return charge
 
     def _new(self, intent: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
-        card = method["card"]
         charge = shape("charge") | {
             "id": self._state.new_id("ch"),
             "amount": intent["amount"],
@@ -95,30 +94,7 @@ class Charges:
             "payment_intent": intent["id"],
             "payment_method": method["id"],
         }
-        charge["payment_method_details"] = {
-            "card": {
-                "amount_authorized": intent["amount"],
-                "authorization_code": None,
-                "brand": card["brand"],
-                "checks": card["checks"],
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "network": card["brand"],
-                "network_token": {"used": False},
-                "network_transaction_id": random_text(15),
-                "regulated_status": "unregulated",
-                "three_d_secure": None,
-                "transaction_link_id": None,
-                "wallet": None,
-            },
-            "type": "card",
-        }
+        charge["payment_method_details"] = _details(method, intent["amount"])
         return self._state.add(charge)
 
     def update(self, charge: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -127,3 +103,37 @@ class Charges:
         self._state.touch(charge)
         self._events.emit("charge.updated", charge, previous=previous)
         return charge
+
+
+def _details(method: dict[str, Any], amount: int) -> dict[str, Any]:
+    """docs.stripe.com/api/charges/object#charge_object-payment_method_details."""
+    if method["type"] != "card":
+        account = method[method["type"]]
+        shown = ("account_holder_type", "account_type", "bank_name", "fingerprint", "last4", "routing_number")
+        beside = {"expected_debit_date": None, "mandate": None, "payment_reference": None}
+        return {method["type"]: {name: account[name] for name in shown} | beside, "type": method["type"]}
+    card = method["card"]
+    return {
+        "card": {
+            "amount_authorized": amount,
+            "authorization_code": None,
+            "brand": card["brand"],
+            "checks": card["checks"],
+            "country": card["country"],
+            "exp_month": card["exp_month"],
+            "exp_year": card["exp_year"],
+            "fingerprint": card["fingerprint"],
+            "funding": card["funding"],
+            "installments": None,
+            "last4": card["last4"],
+            "mandate": None,
+            "network": card["brand"],
+            "network_token": {"used": False},
+            "network_transaction_id": random_text(15),
+            "regulated_status": "unregulated",
+            "three_d_secure": None,
+            "transaction_link_id": None,
+            "wallet": None,
+        },
+        "type": "card",
+    }

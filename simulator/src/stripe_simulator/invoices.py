@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stripe_simulator.errors import StripeFault, declined, invalid
 from stripe_simulator.forms import flag
+from stripe_simulator.items import default_of
 from stripe_simulator.parameters import change
 from stripe_simulator.shapes import shape
 
@@ -254,12 +255,7 @@ class Invoices:
 
     def default_method(self, invoice: dict[str, Any]) -> str | None:
         """Return what is charged without a word: the subscription's default, else the customer's."""
-        subscription = self._state.objects[self._state.hidden(invoice)["subscription"]]
-        customer = self._state.objects[invoice["customer"]]
-        settings = customer.get("invoice_settings") or {}
-        chosen = (subscription["default_payment_method"], settings.get("default_payment_method"))
-        attached = (name for name in chosen if name and self._state.objects[name]["customer"] == invoice["customer"])
-        return next(attached, None)
+        return default_of(self._state, self._state.objects[self._state.hidden(invoice)["subscription"]])
 
     def void(self, invoice: dict[str, Any]) -> dict[str, Any]:
         """Void an invoice that was not paid (docs.stripe.com/api/invoices/void)."""

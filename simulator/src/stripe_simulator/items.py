@@ -251,3 +251,12 @@ def next_lines(state: State, items: list[dict[str, Any]]) -> list[dict[str, Any]
 def announce_invoice(state: State, subscription: dict[str, Any]) -> None:
     """Name the invoice that comes next: the events of the subscription show it, as Stripe's do."""
     subscription["latest_invoice"] = state.hidden(subscription)["announced"] = state.new_id("in")
+
+
+def default_of(state: State, subscription: dict[str, Any]) -> str | None:
+    """Return what a subscription is charged on without a word: its own default, else the customer's."""
+    customer = state.objects[subscription["customer"]]
+    settings = customer.get("invoice_settings") or {}
+    chosen = (subscription["default_payment_method"], settings.get("default_payment_method"))
+    attached = (name for name in chosen if name and state.objects[name]["customer"] == customer["id"])
+    return next(attached, None)

@@ -1,4 +1,4 @@
-"""Payment methods (docs.stripe.com/api/payment_methods): cards only, and only Stripe's test cards."""
+"""Payment methods (docs.stripe.com/api/payment_methods): only Stripe's test cards and bank accounts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PaymentMethods:
-    """Cards of customers."""
+    """Cards and bank accounts of customers."""
 
     def __init__(self, state: State, events: Events) -> None:
         self._state = state
@@ -93,13 +93,18 @@ class PaymentMethods:
             "created": self._state.now,
             "livemode": self._state.livemode,
         }
-        method["card"] |= {
-            "brand": card.brand,
-            "display_brand": card.brand,
-            "fingerprint": hashlib.sha256(f"{card.brand} {card.last4}".encode()).hexdigest()[:16],  # of the number
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-        }
+        fingerprint = hashlib.sha256(f"{card.brand} {card.last4}".encode()).hexdigest()[:16]  # of the number
+        if card.type == "card":
+            method["card"] |= {
+                "brand": card.brand,
+                "display_brand": card.brand,
+                "fingerprint": fingerprint,
+                "last4": card.last4,
+                "networks": {"available": [card.brand], "preferred": None},
+            }
+        else:
+            del method["card"]
+            method |= {"type": card.type, card.type: _bank_account(card.last4, fingerprint)}
         return self._state.add(method, card=name)
 
     def update(self, method: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +114,10 @@ class PaymentMethods:
         previous = change(method, params, ("allow_redisplay",))
         method["billing_details"] |= nested(params, "billing_details")
         card = nested(params, "card")
-        method["card"] |= {name: int(card[name]) for name in ("exp_month", "exp_year") if name in card}
+        if card and method["type"] != "card":
+            raise invalid("You cannot update `card` on a PaymentMethod that is no card.", param="card")
+        if card:
+            method["card"] |= {name: int(card[name]) for name in ("exp_month", "exp_year") if name in card}
         self._state.touch(method)
         self._events.emit("payment_method.updated", method, previous=previous)
         return method
@@ -163,7 +171,9 @@ class PaymentMethods:
 
         docs.stripe.com/payments/cards/overview#automatic-card-updates.
         """
-        card = method["card"]
+        card = method.get("card")
+        if card is None:
+            raise invalid("No network sends a new bank account.")
         previous = {"card": dict(card)}
         card["exp_year"] += 3
         self._state.touch(method)
@@ -185,3 +195,18 @@ class PaymentMethods:
             return bool(owner) and all(method[name] == value for name, value in wanted.items())
 
         return page(self._state, "payment_method", params, url=url, keep=keep)
+
+
+def _bank_account(last4: str, fingerprint: str) -> dict[str, Any]:
+    """docs.stripe.com/api/payment_methods/object#payment_method_object-us_bank_account."""
+    return {
+        "account_holder_type": "individual",
+        "account_type": "checking",
+        "bank_name": "STRIPE TEST BANK",
+        "financial_connections_account": None,
+        "fingerprint": fingerprint,
+        "last4": last4,
+        "networks": {"preferred": "ach", "supported": ["ach"]},
+        "routing_number": "110000000",
+        "status_details": {},
+    }

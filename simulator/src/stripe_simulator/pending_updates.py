@@ -1,7 +1,8 @@
 """Changes that wait for their payment (docs.stripe.com/billing/subscriptions/pending-updates).
 
 With `pending_if_incomplete` the subscription stays as it is until the invoice of the change is paid; after 23 hours the
-change is dropped and its invoice voided.
+change is dropped and its invoice voided. Nothing waits with `send_invoice` or a bank debit; Stripe does not document in
+what words it refuses the latter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stripe_simulator import item_changes
 from stripe_simulator.errors import invalid
-from stripe_simulator.items import announce_invoice
+from stripe_simulator.items import announce_invoice, default_of
 
 if TYPE_CHECKING:
     from stripe_simulator.events import Events
@@ -29,6 +30,7 @@ TAKES: Final = {
     "trial_end",
 }
 """docs.stripe.com/billing/subscriptions/pending-updates-reference#supported-attributes."""
+BANK_DEBITS: Final = {"us_bank_account"}
 WAITS_SECONDS: Final = 23 * 3600
 
 
@@ -48,6 +50,12 @@ class PendingUpdates:
         if subscription["collection_method"] != "charge_automatically":
             raise invalid(
                 "You cannot set payment_behavior=pending_if_incomplete with collection_method=send_invoice.",
+                param="payment_behavior",
+            )
+        chosen = default_of(self._state, subscription)
+        if chosen is not None and self._methods.card(self._methods.find(chosen)).type in BANK_DEBITS:
+            raise invalid(
+                "You cannot set payment_behavior=pending_if_incomplete when the subscription is paid by bank debit.",
                 param="payment_behavior",
             )
 

@@ -127,6 +127,22 @@ async def _is_invoiced(stripe: Stripe, changed: dict[str, Any], made: dict[str, 
     assert (invoice["total"], _parts(invoice), invoice["status"]) == (said.now, said.parts, "paid")
 
 
+async def test_a_change_that_is_paid_by_bank_debit_cannot_wait(stripe: Stripe) -> None:
+    customer = await stripe.customer("pm_usBankAccount_success")
+    made = await stripe.make("subscriptions", customer=customer, **{"items[0][price]": await stripe.price(900)})
+    change = {"items[0][id]": made["items"]["data"][0]["id"], "items[0][quantity]": 2}
+    change["proration_behavior"] = "always_invoice"
+    path = f"subscriptions/{made['id']}"
+    refused = await stripe.call("POST", path, payment_behavior="pending_if_incomplete", **change)
+    assert (refused.status, refused.error["param"]) == (400, "payment_behavior")
+    assert (await stripe.make(path, **change))["items"]["data"][0]["quantity"] == 2
+    charge = (await stripe.call("GET", "charges")).body["data"][0]
+    assert charge["payment_method_details"]["us_bank_account"]["last4"] == "6789"
+    await pay_with(stripe, customer, "pm_usBankAccount_insufficientFunds")
+    change["items[0][quantity]"] = 3
+    assert (await stripe.make(path, **change))["status"] == "past_due"
+
+
 def _parts(invoice: dict[str, Any]) -> list[int]:
     lines = invoice["lines"]["data"]
     return [line["amount"] for line in lines if line["parent"]["subscription_item_details"]["proration"]]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from payment_service.stripe_api.gateway import StripeGateway
 
 
+WAITS: Final = "pending_if_incomplete"
 NOTHING_TO_INVOICE: Final = "invoice_upcoming_none"
 """docs.stripe.com/error-codes#invoice-upcoming-none."""
 
@@ -112,9 +113,17 @@ async def change_subscription(gateway: StripeGateway, terms: ChangeTerms, *, key
         "trial_end": terms.trial_end,
         "proration_behavior": terms.behavior,
         "proration_date": terms.proration_date,
-        "payment_behavior": "pending_if_incomplete" if waits else None,
+        "payment_behavior": WAITS if waits else None,
     }
     return await update_subscription(gateway, terms.subscription, params=params, key=key)
+
+
+def refuses_to_wait(error: StripeRejected) -> bool:
+    """Tell whether Stripe refused a change because nothing waits there for its payment.
+
+    It does so of bank debits (docs.stripe.com/billing/subscriptions/pending-updates), in words that are not documented.
+    """
+    return error.param == "payment_behavior" or WAITS in error.detail
 
 
 async def update_subscription(

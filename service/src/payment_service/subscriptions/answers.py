@@ -24,6 +24,7 @@ class LatestInvoice(Struct):
     """An expanded invoice."""
 
     id: Name
+    status: str | None = None
     confirmation_secret: Secret | None = None
 
 

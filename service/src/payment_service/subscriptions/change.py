@@ -2,13 +2,15 @@
 
 ```
 started → agreed → finished
+             ↘ at_once ↗
 ```
 The first step asks Stripe what the subscription is, for what the change leaves out, and what the change comes to, and
 compares that with the preview that the caller saw; from `agreed` on it is not asked again, for the change may have been
-made. A change that is to be paid at once waits at
-Stripe until it is (`pending_if_incomplete`, docs.stripe.com/billing/subscriptions/pending-updates): what was ordered
-before stays in force when the card is declined or the bank asks for the customer. One to another product holds that
-product's slot from the first transaction to the last, and Stripe is asked right before it (`change_slot.py`).
+made. A change that is to be paid at once waits at Stripe until it is (`pending_if_incomplete`,
+docs.stripe.com/billing/subscriptions/pending-updates): what was ordered before stays in force when the card is declined
+or the bank asks for the customer. Stripe refuses to let one wait that is paid by bank debit: it is then made `at_once`,
+under a key of its own, and is in force before it is paid. One to another product holds that product's slot from the
+first transaction to the last, and Stripe is asked right before it (`change_slot.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ OUTDATED: Final = "Another amount would be due now than the preview said: previe
 class ChangingSubscription(State, kw_only=True):
     """What its phases know."""
 
-    phase: Literal["started", "agreed", "finished"] = "started"
+    phase: Literal["started", "agreed", "at_once", "finished"] = "started"
     customer_id: str | None = None
     """Our id of whose it is; None: the customer is not known here."""
     stripe_subscription_id: str
@@ -138,7 +140,7 @@ class SubscriptionChange:
             match operation.state.phase:
                 case "started":
                     await self._agree(operation)
-                case "agreed":
+                case "agreed" | "at_once":
                     await self._change(operation)
                 case "finished":
                     raise AssertionError("an operation with its answer is driven no further")
@@ -180,10 +182,10 @@ class SubscriptionChange:
             if other is not None:
                 await self._refuse_as_live(operation, other)
                 return
-            obj = await change_calls.change_subscription(
-                self._gateway, state.terms, key=operation.stripe_key("change"), waits=state.collects
-            )
-        outcome = await self._outcome(obj, state.terms)
+            obj = await self._make(operation)
+            if obj is None:
+                return
+        outcome = await self._outcome(obj, state)
         if outcome is None:
             await self._refusals.refuse(operation, Conflict(LAPSED))
             return
@@ -195,6 +197,24 @@ class SubscriptionChange:
                 step.response = StoredResponse.of(200, read(current, ChangeAnswer).changed(row, outcome))
 
         await self._recorder.until_current(obj, write)
+
+    async def _make(self, operation: Change) -> JsonObject | None:
+        """Make the change; None: Stripe lets it not wait for its payment, and the next step is to make it at once.
+
+        Raises:
+            StripeRejected: Stripe refuses the change.
+        """
+        state = operation.state
+        waits = state.collects and state.phase == "agreed"
+        key = operation.stripe_key("change-at-once" if state.phase == "at_once" else "change")
+        try:
+            return await change_calls.change_subscription(self._gateway, state.terms, key=key, waits=waits)
+        except StripeRejected as error:
+            if not waits or not change_calls.refuses_to_wait(error):
+                raise
+        async with self._steps.take(operation) as step:
+            step.state.phase = "at_once"
+        return None
 
     async def _changed_before(self, operation: Change) -> JsonObject | None:
         """Return the subscription as it is if an earlier try may have changed it and it shows the change.
@@ -230,12 +250,13 @@ class SubscriptionChange:
 
         await self._recorder.until_current(other, write)
 
-    async def _outcome(self, obj: JsonObject, terms: ChangeTerms) -> Outcome | None:
+    async def _outcome(self, obj: JsonObject, state: ChangingSubscription) -> Outcome | None:
         """Return what became of the change; what waits is asked why. None: it waited, and Stripe has dropped it."""
-        answer = read(obj, ChangeAnswer)
+        answer, terms = read(obj, ChangeAnswer), state.terms
         pending = answer.waits_for(terms)
         if pending is None:
-            return Outcome() if answer.is_in_force(terms) else None
+            unpaid = state.phase == "at_once" and answer.is_owed
+            return Outcome(outcome="applied_unpaid" if unpaid else "applied") if answer.is_in_force(terms) else None
         expires = moment(pending.expires_at)
         assert expires is not None
         waiting = PendingChange(price_id=terms.price, quantity=terms.quantity, expires_at=expires)

@@ -68,6 +68,11 @@ class ChangeAnswer(Struct):
         """Tell whether the change is what is ordered now."""
         return (not terms.orders or _is_of(self.items.data, terms)) and self._ends_trial(terms)
 
+    @property
+    def is_owed(self) -> bool:
+        """Whether the newest invoice is not paid yet."""
+        return isinstance(self.latest_invoice, LatestInvoice) and self.latest_invoice.status == "open"
+
     def _ends_trial(self, terms: ChangeTerms) -> bool:
         if terms.trial_end == "now":
             return self.status != "trialing"

@@ -22,7 +22,7 @@ from payment_service.subscriptions.schemas import MAXIMUM_TRIAL_DAYS, Subscripti
 
 ProrationBehavior = Literal["always_invoice", "create_prorations", "none"]
 """docs.stripe.com/api/subscriptions/update#update_subscription-proration_behavior."""
-ChangeOutcome = Literal["applied", "requires_action", "requires_payment_method"]
+ChangeOutcome = Literal["applied", "applied_unpaid", "requires_action", "requires_payment_method"]
 
 
 MetadataChanges = Annotated[
@@ -272,8 +272,10 @@ class ChangedSubscription(SubscriptionView, kw_only=True):
     """The subscription as it is in force after the call, and what became of the change."""
 
     outcome: ChangeOutcome
-    """`applied`: it is in force. Else its invoice waits: `requires_action` for the customer's authentication,
-    `requires_payment_method` for another card; until it is paid, price, quantity and trial are what they were."""
+    """`applied`: it is in force. `applied_unpaid`: it is in force, and the newest invoice is not paid yet, for a bank
+    debit takes days and Stripe lets no change wait for one. Else its invoice waits: `requires_action` for the
+    customer's authentication, `requires_payment_method` for another card; until it is paid, price, quantity and trial
+    are what they were."""
     pending: PendingChange | None
     """What waits; null: nothing."""
     client_secret: str | None
