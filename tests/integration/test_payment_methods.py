@@ -274,3 +274,46 @@ async def test_what_an_operation_stores_of_a_person_is_found_by_the_customer(sta
     facts = {row["kind"]: row["facts"] for row in await stack.rows(operations)}
     for kind in ("create_setup_intent", "set_default_payment_method"):
         assert facts[kind]["customer_id"] == made["id"]
+
+
+def default_at_stripe(stack: Stack, made: dict[str, Any]) -> str:
+    found = stack.simulator.state.get("customer", made["stripe_customer_id"])
+    return str(found["invoice_settings"]["default_payment_method"])
+
+
+async def test_a_choice_whose_answer_was_lost_does_not_undo_a_newer_one(stack: Stack) -> None:
+    made = await customer(stack)
+    former, newer = await saved(stack), await saved(stack, "pm_card_mastercard")
+    path = f"/v1/customers/{made['stripe_customer_id']}"
+    stack.simulator.faults.calls.append(Fault(kind="reset_before", method="POST", path=path, count=3))
+    lost = await change(stack, former["id"], "set-default", **{"Idempotency-Key": "former"})
+    assert lost.status_code == 503
+    stack.simulator.faults.clear()
+
+    async def chosen() -> bool:
+        stack.clock.advance(5)
+        answer = await change(stack, newer["id"], "set-default", **{"Idempotency-Key": "newer"})
+        return answer.status_code == 200
+
+    await stack.until(chosen)
+    stack.clock.advance(60)
+    answer = await stack.until(partial(_answered, stack, former["id"], "set-default", "former"))
+    assert answer.status_code == 200
+    assert default_at_stripe(stack, made) == newer["id"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_choice_that_comes_a_day_late_leaves_what_was_chosen_since(stack: Stack) -> None:
+    made = await customer(stack)
+    former, newer = await saved(stack), await saved(stack, "pm_card_mastercard")
+    path = f"/v1/customers/{made['stripe_customer_id']}"
+    stack.simulator.faults.calls.append(Fault(kind="reset_before", method="POST", path=path, count=99))
+    assert (await change(stack, former["id"], "set-default", **{"Idempotency-Key": "late"})).status_code == 503
+    stack.simulator.faults.clear()
+    found = stack.simulator.state.get("customer", made["stripe_customer_id"])
+    stack.parts.worker.set_claiming(claim=False)
+    stack.simulator.routes.customers.update(found, {"invoice_settings": {"default_payment_method": newer["id"]}})
+    stack.clock.advance(24 * 3600)
+    answer = await stack.until(partial(_answered, stack, former["id"], "set-default", "late"))
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert default_at_stripe(stack, made) == newer["id"]

@@ -10,7 +10,9 @@ from tests.servers.changing import agreed, at_stripe, change, charged, give_card
 from tests.servers.stack import OTHER_PRICE, PRICE
 
 from payment_service.operations import turns
+from payment_service.payment_methods import changes
 from payment_service.storage.tables import operations
+from payment_service.subscriptions import order
 from payment_service.subscriptions.creation_outcomes import CreationOutcomes
 from stripe_simulator.faults import Fault
 
@@ -145,3 +147,18 @@ async def test_a_change_whose_payment_stripe_waits_for_no_more_is_not_called_mad
     answer = await change(stack, made, key="once", price_id=PRICE)
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert ordered(stack, made) == (OTHER_PRICE, 1)
+
+
+IN_NO_ORDER = {
+    "create_subscription": "its slot is taken by one at a time",
+    "create_customer": "nothing is before it",
+    "create_setup_intent": "nothing is before it",
+    "cancel_setup_intent": "for good",
+    "detach_payment_method": "for good",
+}
+"""Operations that are told to Stripe and wait for no other one of their object, and why that is right."""
+
+
+def test_every_kind_that_changes_what_others_change_has_its_turn(stack: Stack) -> None:
+    kinds = set(stack.parts.operations._handlers)
+    assert kinds == {*order.TURNS.kinds, *changes.TURNS.kinds, *IN_NO_ORDER}

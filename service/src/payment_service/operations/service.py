@@ -115,7 +115,7 @@ class Operations:
             prepare: makes the writes of the first transaction beside the operation's row, and returns its first state.
 
         Raises:
-            SubscriptionInProgress: see `turns.take`, which `prepare` may call.
+            PaymentsError: `Turns.busy`, where `prepare` calls `turns.take`.
             IdempotencyKeyReused: the key was used with another request.
             IdempotencyKeyInUse: the first request with the key still runs.
             Recovering: the database was restored and Stripe would be called.

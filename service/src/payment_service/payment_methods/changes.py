@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from msgspec import Struct
+
 from payment_service.errors import Conflict
 from payment_service.mirror import payment_method
 from payment_service.operations.schemas import Operation, StoredResponse
 from payment_service.operations.service import refusal
 from payment_service.operations.state import Kind, State
+from payment_service.operations.turns import Turns
 from payment_service.payment_methods import store
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.gateway import StripeRejected
+from payment_service.stripe_api.objects import Id, id_of, read
 
 if TYPE_CHECKING:
     from payment_service.errors import PaymentsError
@@ -24,6 +28,23 @@ if TYPE_CHECKING:
     from payment_service.operations.steps import Step, Steps
     from payment_service.storage.mirror import Seen
     from payment_service.stripe_api.gateway import StripeGateway
+
+
+class Invoicing(Struct):
+    """docs.stripe.com/api/customers/object#customer_object-invoice_settings."""
+
+    default_payment_method: Id | None = None
+
+
+class Customer(Struct):
+    """What is read of one."""
+
+    invoice_settings: Invoicing | None = None
+
+    @property
+    def default_payment_method(self) -> str | None:
+        """Stripe's id."""
+        return id_of(self.invoice_settings.default_payment_method) if self.invoice_settings else None
 
 
 class ChangingPaymentMethod(State, kw_only=True):
@@ -38,6 +59,11 @@ class ChangingPaymentMethod(State, kw_only=True):
 
 DETACH: Final = Kind("detach_payment_method", ChangingPaymentMethod)
 SET_DEFAULT: Final = Kind("set_default_payment_method", ChangingPaymentMethod)
+TURNS: Final = Turns(
+    kinds=(SET_DEFAULT.name,), fact="stripe_customer_id", busy=Conflict, noun="customer's default payment method"
+)
+"""Detaching is for good, so it comes to the same in any order."""
+LATE: Final = "The change was interrupted for so long that Stripe may have forgotten it; the default is left as it is"
 Changing = Operation[ChangingPaymentMethod]
 
 
@@ -72,13 +98,18 @@ class PaymentMethodChanges:
         await self._record(operation, obj)
 
     async def set_default(self, operation: Changing) -> None:
-        """Tell the customer's invoices to use it, record the customer, answer; a detached one is a conflict."""
+        """Tell the customer's invoices to use it, record the customer, answer; a detached one is a conflict.
+
+        Once Stripe may have forgotten the key it is not told again: somebody may have chosen another one since, in the
+        portal or the Dashboard. Then it is a conflict unless it is the default.
+        """
         method_id, customer = operation.state.payment_method_id, operation.state.stripe_customer_id
         assert customer is not None
         try:
-            obj = await calls.set_default_payment_method(
-                self._gateway, customer, payment_method=method_id, key=operation.stripe_key("default")
-            )
+            obj = await self._chosen(operation, customer)
+            if obj is None:
+                await self._refuse(operation, Conflict(LATE))
+                return
         except StripeRejected as error:
             method = await present(self._gateway, method_id, livemode=operation.livemode)
             if is_detached(method):
@@ -93,6 +124,15 @@ class PaymentMethodChanges:
                 step.response = await _answer(step, operation)
 
         await self._customers.until_current(obj, write)
+
+    async def _chosen(self, operation: Changing, customer: str) -> JsonObject | None:
+        """Return the customer with the default; None: it has another, and it is too late to change that."""
+        method_id = operation.state.payment_method_id
+        if operation.stripe_keys_hold:
+            key = operation.stripe_key("default")
+            return await calls.set_default_payment_method(self._gateway, customer, payment_method=method_id, key=key)
+        obj = await calls.retrieve_customer(self._gateway, customer)
+        return obj if read(obj, Customer).default_payment_method == method_id else None
 
     async def _record(self, operation: Changing, obj: JsonObject, *, error: PaymentsError | None = None) -> None:
         """Write the payment method and answer with it, or with an error."""

@@ -8,6 +8,7 @@ import msgspec
 
 from payment_service.errors import Conflict, NotFound
 from payment_service.http.paging import read_listed
+from payment_service.operations import turns
 from payment_service.operations.schemas import Begun
 from payment_service.operations.service import refusal
 from payment_service.payment_methods import changes, setup_intents, store
@@ -174,6 +175,8 @@ class PaymentMethods:
             if row.detached:
                 state.phase = "finished"
                 return Begun(state, refusal(detached(), asked))
+            if kind is changes.SET_DEFAULT and row.stripe_customer_id is not None:
+                await turns.take(connection, changes.TURNS, stripe_id=row.stripe_customer_id, livemode=self._livemode)
             return Begun(state)
 
         return await self._operations.run(
