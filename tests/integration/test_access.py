@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,32 @@ async def test_a_revoked_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKey
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 200
     await keys.revoke(record.id, actor="cli:test")
     assert (await guarded.get(LIST, headers=bearer(key))).status_code == 401
+
+
+@pytest.mark.parametrize("reading", ["stream", "wait"])
+async def test_who_waits_for_events_gets_none_after_the_key_has_ended(
+    guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack, reading: str
+) -> None:
+    key, record = await keys.create("shop", scope="events:read", days=None, actor="cli:test")
+    headers = bearer(key) | ({"Accept": "text/event-stream"} if reading == "stream" else {})
+    wait = {} if reading == "stream" else {"wait": 30}
+
+    async def ask() -> httpx.Response:
+        question: dict[str, Any] = {"params": {"after": "latest", **wait}, "headers": headers, "timeout": 60}
+        async with guarded.stream("GET", "/api/v1/events", **question) as found:
+            await found.aread()
+        return found
+
+    answer = asyncio.create_task(ask())
+    await asyncio.sleep(0.5)
+    assert not answer.done()
+    await keys.revoke(record.id, actor="cli:test")
+    made = await stack.client.post("/api/v1/customers", json={"name": "Ada Secret"})
+    assert made.status_code == 201
+    async with asyncio.timeout(30):
+        found = await answer
+    assert found.status_code == (200 if reading == "stream" else 401)
+    assert "Ada" not in found.text
 
 
 async def test_an_expired_key_is_refused(guarded: httpx.AsyncClient, keys: ApiKeys, stack: Stack) -> None:

@@ -8,7 +8,8 @@ share a proxy's address, and none may use up what the others may do. A limit tha
 the handler's work would begin (`payments/limits.py`). Reads are counted by parts taken in advance
 (`ratelimit/leases.py`), so that a read from the cache needs no round trip at all. How many requests a caller has under
 way at once is bounded too (`ratelimit/in_flight.py`), by principal: two keys of one do not double its share. Those that
-wait for events are bounded by the same number apart from the others, for they hold nothing while they wait.
+wait for events are bounded by the same number apart from the others, for they hold nothing while they wait; what they
+wait for is theirs only if their key is still good by then, so they are asked again (`feed/readers.py`).
 
 Neither holds for what is public: no webhook is refused because there are many.
 """
@@ -16,6 +17,7 @@ Neither holds for what is public: no webhook is refused because there are many.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from payment_service.errors import Forbidden, TooManyRequests
@@ -108,7 +110,10 @@ class Admission:
         if access is None or access.scope is None:
             raise Forbidden("This route does not say who may call it")
         address = client_address(scope, proxies=self._proxies)
-        caller = await self._access.identify(sole_header(scope, b"authorization"), scope=access.scope)
+        identify = partial(self._access.identify, sole_header(scope, b"authorization"), scope=access.scope)
+        caller = await identify()
+        if access.waits:
+            scope["identify_again"] = identify
         scope["key_id"] = caller.key_id
         scope["principal"], scope["keyed"], scope["client_address"] = caller.principal, bool(caller.key_id), address
         kind, subject = ("key", caller.principal) if caller.key_id else ("address", address)

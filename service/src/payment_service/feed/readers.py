@@ -1,4 +1,7 @@
-"""Answers readers of the feed at once, after a wait, or for as long as they listen."""
+"""Answers readers of the feed at once, after a wait, or for as long as they listen.
+
+A key may end meanwhile: after each wait, and before each page of a stream, the caller is identified again.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from payment_service.errors import Forbidden, Unauthorized
 from payment_service.feed.errors import CursorExpired, CursorUnknown
 from payment_service.storage.database import is_busy, is_unavailable
 
@@ -41,6 +45,7 @@ class FeedReaders:
             CursorExpired: see `Feed.page`.
             CursorUnknown: see `Feed.page`.
             Unprocessable: see `Feed.page`.
+            Unauthorized: the caller's key ended while it waited.
         """
         deadline = time.monotonic() + wait
         while True:
@@ -53,12 +58,14 @@ class FeedReaders:
                 arrived = await self._arrivals.beyond(found.until, seconds=left)
             if not arrived:
                 return found.page
+            await _identify(scope)
 
     async def stream(self, first: FeedPage, *, filters: Filters, scope: RequestScope) -> AsyncIterator[bytes]:
         """Yield events as they come, in the form of Server-Sent Events (html.spec.whatwg.org, section 9.2).
 
-        It ends when this process drains, when the reader is so slow that what it has to read next is gone, when the
-        database was restored or is away: its client comes again with the last id that it has seen, and is told.
+        It ends when this process drains, when the caller's key ends, when the reader is so slow that what it has to
+        read next is gone, when the database was restored or is away: its client comes again with the last id that it
+        has seen, and is told.
         """
         page, until = first, -1
         while not self._arrivals.closing:
@@ -66,17 +73,32 @@ class FeedReaders:
             if not page.has_more and until >= 0:
                 with _waiting(scope):
                     arrived = await self._arrivals.beyond(until, seconds=HEARTBEAT_SECONDS)
-                if not arrived:
-                    page.data.clear()
-                    continue
+            else:
+                arrived = True
             try:
-                page, until = await self.feed.page(after=page.next, filters=filters, limit=STREAM_LIMIT)
-            except (CursorExpired, CursorUnknown):
+                await _identify(scope)
+                if arrived:
+                    page, until = await self.feed.page(after=page.next, filters=filters, limit=STREAM_LIMIT)
+                else:
+                    page.data.clear()
+            except (CursorExpired, CursorUnknown, Unauthorized, Forbidden):
                 return
             except Exception as error:
                 if is_unavailable(error) or is_busy(error):
                     return
                 raise
+
+
+async def _identify(scope: RequestScope) -> None:
+    """Ask again who the caller is.
+
+    Raises:
+        Unauthorized: its key has ended.
+        Forbidden: it may not read events any more.
+    """
+    identify = scope.get("identify_again")
+    if identify is not None:
+        await identify()
 
 
 @contextmanager

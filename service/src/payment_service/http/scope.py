@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 if TYPE_CHECKING:  # no type but a name for one: a worker need not load Litestar
+    from collections.abc import Awaitable, Callable
+
     from litestar.types import HTTPScope, Scope
 
     from payment_service.http.route_access import Access
@@ -22,6 +24,8 @@ if TYPE_CHECKING:  # no type but a name for one: a worker need not load Litestar
         keyed: bool
         """Whether it came with an API key."""
         key_id: str | None
+        identify_again: Callable[[], Awaitable[object]]
+        """Of a route that waits: raises what a new request would be answered with."""
         client_address: str
         decision: Decision | None
         """Of the general limits."""
