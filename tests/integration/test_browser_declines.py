@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -105,6 +106,26 @@ async def test_what_succeeded_meanwhile_stays(database: Path) -> None:
         await stack.until(answered)
         assert [row["response_status"] for row in await cancellations(stack)] == [409]
         assert intent["status"] == "succeeded"
+
+
+async def test_one_that_could_not_be_canceled_is_at_its_next_decline(database: Path) -> None:
+    async with shop(database, setup_intent_declines_per_hour="1") as testing:
+        stack, events_of = testing.stack, testing.stack.simulator.routes.events
+        await customer(testing.client)
+        made = await save(testing.client)
+        intent = stack.simulator.state.get("setup_intent", made.json()["id"])
+        error = {"type": "card_error", "code": "card_declined"}
+        intent["status"] = "processing"
+        for declines in (1, 2):
+            events_of.emit("setup_intent.setup_failed", intent | {"last_setup_error": error})
+            await stack.until(partial(_ended, stack, declines))
+            assert intent["status"] == ("processing" if declines == 1 else "canceled")
+            intent["status"] = "requires_payment_method" if declines == 1 else intent["status"]
+        assert [row["response_status"] for row in await cancellations(stack)] == [409, 200]
+
+
+async def _ended(stack: Stack, count: int) -> bool:
+    return len(await cancellations(stack)) == count
 
 
 async def test_a_setup_intent_that_was_made_elsewhere_is_never_canceled(database: Path) -> None:

@@ -134,7 +134,7 @@ class SetupIntents:
 
     def cancel(self, intent: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """Cancel (docs.stripe.com/api/setup_intents/cancel)."""
-        if intent["status"] in {"succeeded", "canceled"}:
+        if intent["status"] in {"succeeded", "canceled", "processing"}:
             raise _unexpected(intent, "canceled")
         intent |= {
             "status": "canceled",

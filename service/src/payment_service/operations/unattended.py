@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from payment_service.operations import store
@@ -65,3 +66,9 @@ class Unattended:
             operation = Operation.begin(asked, Begun(state), owner="")
             await store.insert_operation(connection, operation, now=now, lease_seconds=0)
         return True
+
+    async def was_refused(self, key: IdempotencyKey) -> bool:
+        """Tell whether the operation of a key has ended with an error."""
+        async with self._database.read() as connection:
+            row = await store.find_key(connection, key, lock=False)
+        return row is not None and bool(row.finished) and row.response_status >= HTTPStatus.BAD_REQUEST

@@ -146,12 +146,14 @@ class BrowserDeclines:
                 age_seconds=now - failure.at,
             )
             if decline.setup is not None and await self._declines.is_used_up(decline.setup[0]):
-                await self._cancel(*decline.setup)
+                await self._cancel(*decline.setup, event_id=failure.event_id)
 
-    async def _cancel(self, setup_intent: str, maker: Maker) -> None:
-        """Have a setup intent canceled, once; when that cannot be recorded now, its next decline tries again."""
+    async def _cancel(self, setup_intent: str, maker: Maker, *, event_id: str) -> None:
+        """Have a setup intent canceled; when that cannot be recorded now, its next decline tries again."""
         try:
-            await setup_cancellation.begin(self._unattended, setup_intent, maker=maker, livemode=self._livemode)
+            await setup_cancellation.begin(
+                self._unattended, setup_intent, maker=maker, event_id=event_id, livemode=self._livemode
+            )
         except Exception as error:
             if not (isinstance(error, PaymentsError) or is_unavailable(error)):
                 raise

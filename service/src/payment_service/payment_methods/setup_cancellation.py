@@ -37,22 +37,29 @@ class CancellingSetupIntent(State, kw_only=True):
 KIND: Final = Kind("cancel_setup_intent", CancellingSetupIntent)
 
 
-async def begin(unattended: Unattended, setup_intent_id: str, *, maker: Maker, livemode: bool) -> None:
-    """Record that it is to be canceled; once is enough.
+async def begin(unattended: Unattended, setup_intent_id: str, *, maker: Maker, event_id: str, livemode: bool) -> None:
+    """Record that it is to be canceled, for a decline that an event tells of; once is enough unless that is refused.
+
+    Stripe cancels none that is `processing`, which may come to take cards again
+    (docs.stripe.com/payments/paymentintents/lifecycle).
 
     Raises:
         Recovering: the database was restored.
     """
-    key = IdempotencyKey(
-        principal=maker.principal,
-        livemode=livemode,
-        method="WORKER",
-        route=KIND.name,
-        key=setup_intent_id,
-        fingerprint=b"",
-    )
     request: dict[str, object] = {"setup_intent_id": setup_intent_id}
-    await unattended.begin(KIND, CancellingSetupIntent(setup_intent_id=setup_intent_id), request=request, key=key)
+    for name in (setup_intent_id, f"{setup_intent_id}/{event_id}"):
+        key = IdempotencyKey(
+            principal=maker.principal,
+            livemode=livemode,
+            method="WORKER",
+            route=KIND.name,
+            key=name,
+            fingerprint=b"",
+        )
+        state = CancellingSetupIntent(setup_intent_id=setup_intent_id)
+        begun = await unattended.begin(KIND, state, request=request, key=key)
+        if begun or not await unattended.was_refused(key):
+            return
 
 
 class SetupCancellation:
