@@ -93,7 +93,11 @@ class Supply:
         if len(self._ready) < count or time.monotonic() - self._read_at > FRESH_SECONDS:
             self._ready = await self._read(busy)
             self._read_at = time.monotonic()
-        taken, self._ready = self._ready[:count], self._ready[count:]
+        taken: list[Due] = []
+        left: list[Due] = []
+        for due in self._ready:  # something new of an object may have begun since what a replay sends was read
+            (taken if len(taken) < count and due.delivery.object_id not in busy else left).append(due)
+        self._ready = left
         return taken
 
     async def _read(self, busy: Collection[str]) -> list[Due]:
