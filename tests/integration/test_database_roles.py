@@ -237,6 +237,16 @@ async def test_a_superuser_is_left_as_it_is(database: Database) -> None:
     assert not await database.refuses(database.app, APP)
 
 
+async def test_who_manages_the_server_keeps_the_password(database: Database) -> None:
+    boss = f"boss_{database.number}"
+    database.run(f"CREATE ROLE {boss} SUPERUSER LOGIN PASSWORD 'kept'")
+    for role in (boss, database.admin):
+        with pytest.raises(DatabaseFault, match=f"{role} may do more than"):
+            await prepare_role(admin_url=database.admin_url, url=database.login(role, "new"), group=database.app)
+    assert not await database.refuses(boss, "kept")
+    assert not await database.refuses(database.admin, ADMIN)
+
+
 async def test_a_role_that_is_gone_counts_as_locked(database: Database) -> None:
     assert await database.lock("nobody_at_all")
 

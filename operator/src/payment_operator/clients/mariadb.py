@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from payment_operator.clients.mariadb_address import Address, read_address
 from payment_operator.errors import DatabaseFault
-from payment_operator.resources.login import Login, login_of
+from payment_operator.resources.login import NOT_OURS, Login, login_of
 
 SECONDS: Final = 10.0
 HOST_SECONDS: Final = 5.0
@@ -84,12 +84,20 @@ async def _make(admin: Any, login: Login, group: str) -> None:
     if any(is_role for _, is_role, _ in found):
         raise DatabaseFault(f"{login.role} is a role and cannot log in: name another in spec.database.rotation.roles")
     word, what = f"IDENTIFIED BY PASSWORD '{native_hash(login.password)}'", f"the password of {login.role}"
+    if any(superuser for _, _, superuser in found) or login.role == await _own_name(admin):
+        raise DatabaseFault(f"{login.role} {NOT_OURS}")
     if not found:
         await _run(admin, f"CREATE USER IF NOT EXISTS {_text(login.role)}@'{_ANYWHERE}' {word}", what)
     for host in [host for host, _, _ in found] or [_ANYWHERE]:
         account = f"{_text(login.role)}@{_text(host)}"
         await _run(admin, f"ALTER USER {account} {word} ACCOUNT UNLOCK", what)
         await _run(admin, f"GRANT {_name(group)} TO {account}", f"the rights of {group} for {login.role}")
+
+
+async def _own_name(admin: Any) -> str:
+    """Of the administrator's account."""
+    ((account,),) = await _run(admin, "SELECT CURRENT_USER()", "the administrator's login")
+    return str(account).rpartition("@")[0]
 
 
 async def _accounts(admin: Any, name: str) -> list[tuple[str, bool, bool]]:

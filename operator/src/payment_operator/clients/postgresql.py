@@ -15,7 +15,7 @@ from asyncpg.connect_utils import SessionAttribute
 from payment_operator.clients.scram import verifier
 from payment_operator.errors import DatabaseFault
 from payment_operator.plaintext import VERIFY
-from payment_operator.resources.login import Login, login_of
+from payment_operator.resources.login import NOT_OURS, Login, login_of
 
 SECONDS: Final = 10.0
 PER_GRANT: Final = 16
@@ -65,7 +65,12 @@ async def lock_role(*, admin_url: str, role: str, authority: str = "") -> bool:
 async def _make(admin: "asyncpg.Connection[Any]", login: Login, group: str) -> None:
     if await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", group) is None:
         raise DatabaseFault(f"there is no role {group}: make it, then payments database grants --role {group} --apply")
-    known = await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", login.role)
+    known = await admin.fetchrow(
+        "SELECT rolsuper OR rolcreaterole OR rolname = current_user AS kept FROM pg_roles WHERE rolname = $1",
+        login.role,
+    )
+    if known is not None and known["kept"]:
+        raise DatabaseFault(f"{login.role} {NOT_OURS}")
     role, secret = _quoted(login.role), verifier(login.password)
     verb = "ALTER" if known else "CREATE"
     await _run(admin, f"{verb} ROLE {role} LOGIN INHERIT PASSWORD '{secret}'", f"the password of {login.role}")

@@ -1,7 +1,13 @@
 """User and password in a database's URL; all else of it stays as the user wrote it."""
 
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import quote, unquote
+
+NOT_OURS: Final = (
+    "may do more than an application's login, and keeps its password: name another in spec.database.rotation.roles"
+)
+"""Of a login that manages the server: a rotation that named it would lock out who needs it."""
 
 
 @dataclass(frozen=True)
