@@ -221,8 +221,8 @@ async def test_a_superuser_is_left_as_it_is_and_who_is_gone_counts_as_locked(log
 async def test_who_manages_the_server_keeps_the_password(logins: Logins) -> None:
     logins.server.execute(f"GRANT SUPER ON *.* TO {logins.app}")
     for role in (logins.app, logins.named("payments_admin")):
+        url, group = logins.login(role, "new"), logins.named(GROUP)
         with pytest.raises(DatabaseFault, match=f"{role} may do more than"):
-            url, group = logins.login(role, "new"), logins.named(GROUP)
             await database_roles.prepare_role(admin_url=logins.admin_url, url=url, group=group)
     assert not await logins.refuses(logins.app, APP)
     assert await logins.lock("nobody_at_all")
