@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import event, update
 from tests.integration.test_webhook_deliveries import ENDPOINTS, change, endpoint, settled
-from tests.servers.webhook_receiver import receiving
+from tests.servers.webhook_receiver import OK, receiving
 
 from payment_service import working
 from payment_service.bootstrap import build, create_app
+from payment_service.caching.redis import close, connect
+from payment_service.cli import main
+from payment_service.config.secrets import Secret
 from payment_service.endpoints import supply
 from payment_service.endpoints.building import build_deliverer
-from payment_service.storage.webhook_tables import webhook_endpoints
+from payment_service.storage.notifications import FEED_CHANNEL
+from payment_service.storage.webhook_tables import webhook_deliveries, webhook_endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from tests.servers.stack import Stack
+    from tests.servers.valkey import ValkeyServer
     from tests.servers.webhook_receiver import Receiver
 
     from payment_service.storage.database import Database
@@ -108,6 +115,55 @@ async def test_another_process_has_it_looked(stack: Stack, receiver: Receiver) -
     await change(replace(stack, parts=second), "one")
     await settled(stack, "delivered", 2)
     await second.close()
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[None]]:
+    """Return what runs a command, with further settings, beside the server."""
+    monkeypatch.chdir(tmp_path)
+    environ = {"ENVIRONMENT": "development", "DATABASE_URL": database_url, "LOG_LEVEL": "ERROR"}
+
+    async def command(*words: str, **more: str) -> None:
+        done = await asyncio.to_thread(CliRunner().invoke, main, words, env=environ | more, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+
+    return command
+
+
+async def test_a_command_has_it_looked(stack: Stack, receiver: Receiver, run: Callable[..., Awaitable[None]]) -> None:
+    if not stack.parts.database.dialect.notifies:
+        pytest.skip("without Redis nobody tells another process")
+    made = await endpoint(stack, receiver)
+    await asyncio.sleep(1)
+    receiver.answer = lambda _: (500, {})
+    await run("endpoints", "test", made["id"])
+    (failed,) = await settled(stack, "failed", 1)
+    receiver.answer = lambda _: OK
+    await run("deliveries", "retry", failed["id"])
+    await settled(stack, "delivered", 1)
+    await run("endpoints", "disable", made["id"])
+    await change(stack, "one")
+    await run("endpoints", "enable", made["id"])
+    await settled(stack, "delivered", 2)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_command_tells_it_by_redis(
+    stack: Stack, receiver: Receiver, run: Callable[..., Awaitable[None]], valkey_server: ValkeyServer
+) -> None:
+    made = await endpoint(stack, receiver)
+    client = connect(Secret(valkey_server.url))
+    async with client.pubsub() as heard:
+        await heard.subscribe(FEED_CHANNEL)
+        await run("endpoints", "test", made["id"], REDIS_URL=valkey_server.url)
+        async with asyncio.timeout(20):
+            while await heard.get_message(ignore_subscribe_messages=True, timeout=1.0) is None:
+                pass
+    away = "redis://127.0.0.1:1"
+    await run("endpoints", "test", made["id"], REDIS_URL=away)
+    await run("inbox", "list", REDIS_URL=away)
+    assert len(await stack.rows(webhook_deliveries)) == 2
+    await close(client)
 
 
 async def test_it_is_looked_when_the_next_delivery_is_due(stack: Stack, receiver: Receiver) -> None:

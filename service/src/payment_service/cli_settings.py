@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from payment_service.caching.redis import close, connect
 from payment_service.config.checks import NEEDED, database_urls
 from payment_service.config.settings import Settings
 from payment_service.errors import PaymentsError, SettingsError
@@ -16,9 +18,13 @@ from payment_service.observability.logging import configure_logging
 from payment_service.observability.redaction import redact
 from payment_service.printing import Failed, echo
 from payment_service.storage.database import Database, create_engine, is_busy, is_unavailable
+from payment_service.storage.notifications import FEED_CHANNEL, Notifier
+from payment_service.storage.webhook_tables import webhook_endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+
+    from payment_service.storage.changed_rows import Change
 
 Result = TypeVar("Result")
 
@@ -52,11 +58,8 @@ def with_database(
     settings = load_settings((*DATABASE, *needs))
 
     async def run() -> Result:
-        database = Database.from_settings(settings.database, application_name=f"payments-{name}")
-        try:
+        async with _opened(settings, name=name) as database:
             return await work(settings, database)
-        finally:
-            await database.close()
 
     try:
         return asyncio.run(run())
@@ -66,6 +69,28 @@ def with_database(
         if not (is_busy(error) or is_unavailable(error)):
             raise
         raise Failed(to_problem(error).detail) from error
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, *, name: str) -> AsyncIterator[Database]:
+    """Open the database; workers are told of webhook endpoints that the command has changed."""
+
+    def changed(changes: set[Change]) -> None:
+        if any(change.table == webhook_endpoints.name for change in changes):
+            notifier.notify()
+
+    bell = connect(settings.redis_url) if settings.redis_url else None
+    database = Database.from_settings(
+        settings.database, application_name=f"payments-{name}", on_change=changed, bell=bell
+    )
+    notifier = Notifier(database, channel=FEED_CHANNEL)
+    try:
+        yield database
+    finally:
+        await notifier.finish()
+        await database.close()
+        if bell is not None:
+            await close(bell)
 
 
 async def unfit_databases(settings: Settings) -> list[str]:

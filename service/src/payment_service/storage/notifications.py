@@ -55,7 +55,16 @@ class Notifier:
             self._sending = begin(self._send_wanted())
 
     async def send(self) -> None:
-        """Send now."""
+        """Send, and wait until it is sent, or lost: what it tells of is committed, whatever becomes of it."""
+        self.notify()
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Wait until what is to be sent is sent, or lost."""
+        if self._sending is not None:
+            await self._sending
+
+    async def _send(self) -> None:
         if self._database.dialect.notifies:
             async with self._database.read() as connection:
                 await connection.execute(self._database.dialect.notification(self._channel))
@@ -66,7 +75,7 @@ class Notifier:
         try:
             while self._wanted:
                 self._wanted = False
-                await self.send()
+                await self._send()
                 await asyncio.sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the workers' polling makes up for it
             log.warning("notification_lost", error=type(error).__name__)
