@@ -14,6 +14,7 @@ SAMPLE: Final = frozenset(
         "test_webhook_deliveries.test_what_a_killed_worker_held_is_sent_by_another",
         "test_webhook_deliveries.test_what_fails_keeps_its_object_waiting_and_no_other",
         "test_webhook_replays.test_a_replay_goes_on_where_a_killed_worker_was",
+        "test_change_slots.test_of_two_changes_to_one_product_at_once_one_alone_is_made",
         "test_create_subscription.test_a_card_is_charged_and_the_subscription_is_active",
         "test_customer_identity.test_requests_by_one_new_address_at_the_same_moment_make_one_customer",
         "test_erasure.test_killed_at_any_commit_it_ends_later",

@@ -17,7 +17,7 @@ from payment_service.storage.tables import LIVE_STATUSES
 from stripe_simulator.errors import StripeFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 EXAMPLES = int(os.environ.get("PAYMENTS_TEST_HISTORIES", "5"))
 """A sample in CI; `make soak` sets more."""
@@ -25,6 +25,9 @@ CARD = "pm_card_visa"
 STEPS = (
     "order",
     "order twice at once",
+    "move",
+    "move all at once",
+    "move and order at once",
     "subscribe at Stripe",
     "check out",
     "switch the plan",
@@ -38,12 +41,14 @@ STEPS = (
     "time passes",
     "wait",
 )
+OURS = ("order", "move")
+"""How the names of steps begin that are calls of ours."""
 FURTHER = {"metadata": {"further": "yes"}, "allow_multiple": True}
 _NUMBERS = count()
 
 
 class Person:
-    """One address, whoever has it at Stripe: orders of ours, and what other hands do."""
+    """One address, whoever has it at Stripe: orders and changes of ours, and what other hands do."""
 
     def __init__(self, stack: Stack, chance: Random) -> None:
         self.stack = stack
@@ -59,6 +64,9 @@ class Person:
         self.steps: dict[str, Callable[[], Any]] = {
             "order": self.order,
             "order twice at once": lambda: asyncio.gather(self.order(further=False), self.order(further=False)),
+            "move": self.move,
+            "move all at once": lambda: asyncio.gather(*self.moves()),
+            "move and order at once": lambda: asyncio.gather(self.move(), self.order(further=False)),
             "subscribe at Stripe": self.subscribe,
             "check out": self.check_out,
             "switch the plan": lambda: self.change(lambda item: {"id": item["id"], "price": self.price()}),
@@ -75,27 +83,28 @@ class Person:
 
     async def step(self, name: str) -> None:
         """Do one thing; what Stripe refuses, or what there is nothing for, does not happen."""
-        before = {obj["id"] for obj in self.live()}
+        before = {obj["id"]: products(obj) for obj in self.live()}
         try:
             waited = self.steps[name]()
             if asyncio.isfuture(waited) or asyncio.iscoroutine(waited):
                 await waited
         except (StripeFault, IndexError):
             return
-        if name.startswith("order"):
+        if name.startswith(OURS):
             self.judge(before)
 
-    def judge(self, before: set[str]) -> None:
-        """Note each subscription of ours that began beside a live one of its customer to the same product."""
+    def judge(self, before: dict[str, set[str]]) -> None:
+        """Note each subscription that a call of ours began, or moved, beside a live one to the same product."""
         live = self.live()
         for obj in live:
             mine = "lean_payments_operation" in obj["metadata"] and "further" not in obj["metadata"]
-            if obj["id"] in before or not mine:
+            if obj["id"] not in before and not mine:
                 continue
+            gained = products(obj) - before.get(obj["id"], set())
             self.started += [
                 (other["id"], obj["id"])
                 for other in live
-                if other["id"] != obj["id"] and other["customer"] == obj["customer"] and products(other) & products(obj)
+                if other["id"] != obj["id"] and other["customer"] == obj["customer"] and products(other) & gained
             ]
 
     def customers(self) -> list[dict[str, Any]]:
@@ -124,6 +133,19 @@ class Person:
         assert answer.status_code in {200, 201, 409, 422, 503}, answer.text
         if answer.status_code in {200, 201}:
             self.ids.add(answer.json()["customer_id"])
+
+    async def move(self) -> None:
+        """Change the price of a subscription, whoever made it."""
+        await self.patch(self.chance.choice(self.live()), self.price())
+
+    def moves(self) -> list[Coroutine[Any, Any, None]]:
+        """Move all subscriptions to one price."""
+        price = self.price()
+        return [self.patch(obj, price) for obj in self.live()]
+
+    async def patch(self, obj: dict[str, Any], price: str) -> None:
+        answer = await self.stack.client.patch(f"/api/v1/subscriptions/{obj['id']}", json={"price_id": price})
+        assert answer.status_code in {200, 404, 409, 422, 503}, answer.text
 
     def subscribe(self) -> None:
         items = [{"price": price} for price in {self.price(), self.price()}]
@@ -171,6 +193,6 @@ async def history(stack: Stack, *, steps: list[str], seed_of_chance: int) -> Non
 
 @pytest.mark.timeout(patience(EXAMPLES))
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_no_order_starts_a_second_one_whatever_other_hands_do(database_url: str) -> None:
+def test_no_call_starts_a_second_one_whatever_other_hands_do(database_url: str) -> None:
     steps = st.lists(st.sampled_from(("order", *STEPS)), min_size=4, max_size=14)
     hold(running_stack(database_url), history, examples=EXAMPLES, steps=steps, seed_of_chance=st.integers(0, 2**32 - 1))
