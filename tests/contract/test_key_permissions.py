@@ -10,7 +10,7 @@ import payment_service
 from payment_operator.api.api_key import COLLECTIONS, NEEDED
 from payment_service.mirror.registry import KINDS
 from payment_service.stripe_api import calls as stripe_calls
-from payment_service.stripe_api import change_calls
+from payment_service.stripe_api import change_calls, refund_calls
 from stripe_simulator.routes import PERMISSIONS
 
 Access = tuple[str, str]
@@ -33,9 +33,9 @@ def text(node: ast.expr) -> str:
 
 
 def written_out() -> set[Access]:
-    """The calls in stripe_api/calls.py and change_calls.py whose collection stands there."""
+    """The calls in the modules of stripe_api/ whose collection stands there."""
     found = set()
-    for module in (stripe_calls, change_calls):
+    for module in (stripe_calls, change_calls, refund_calls):
         for call in calls(ast.parse(inspect.getsource(module)), "request", "call"):
             _, method, first, *_ = call.args
             if collection := text(first):

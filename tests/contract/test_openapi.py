@@ -60,6 +60,7 @@ def test_the_operations_are_those_we_promise() -> None:
         "getPaymentMethod",
         "setDefaultPaymentMethod",
         "detachPaymentMethod",
+        "createRefund",
         "listCustomers",
         "listPrices",
         "listFeedEvents",

@@ -89,6 +89,7 @@ def test_the_document_knows_routes_of_both_kinds() -> None:
         "/api/v1/admin/inbox/replay",
         "/api/v1/admin/inbox/{event_id}/discard",
         "/api/v1/payments/create-subscription",
+        "/api/v1/refunds",
         "/api/v1/setup-intents",
         "/api/v1/subscriptions/{subscription_id}",
         "/api/v1/subscriptions/preview",

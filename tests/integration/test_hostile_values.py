@@ -120,7 +120,7 @@ HEADERS = (
 )
 PATHS_AT_STRIPE = re.compile(
     r"/v1/([a-z_]+|checkout/sessions"  # lists, the balance, and what is made
-    r"|(customers|prices|subscriptions|payment_methods|payment_intents|setup_intents|invoices|products)/[A-Za-z0-9._:@-]+"
+    r"|(customers|prices|subscriptions|payment_methods|payment_intents|setup_intents|invoices|products|charges|refunds)/[A-Za-z0-9._:@-]+"
     r"|payment_methods/[A-Za-z0-9._:@-]+/(attach|detach)|customers/[A-Za-z0-9._:@-]+/payment_methods)"
 )
 KNOWN_OBJECTS = {"price_pro", "price_basic"}

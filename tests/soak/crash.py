@@ -166,12 +166,19 @@ class Crashes:
                 return f"/api/v1/subscriptions/{made['id']}", scenario.body
             case "save":
                 return "/api/v1/setup-intents", {"customer_id": made["customer_id"], **scenario.body}
+            case "refund":
+                (charge,) = self._of("charge", made["stripe_customer_id"])
+                return "/api/v1/refunds", {"payment_id": charge["payment_intent"], **scenario.body}
         (method,) = self._of("payment_method", made["stripe_customer_id"])
+        return await self._of_method(scenario, email, method["id"])
+
+    async def _of_method(self, scenario: Scenario, email: str, method_id: str) -> tuple[str, dict[str, Any]]:
+        """Return path and body of a request about a card."""
         if scenario.call == "known":
-            await self._told(method["id"])
-            return CREATE, {"price_id": PRICE, "email": email, "payment_method_id": method["id"], **scenario.body}
+            await self._told(method_id)
+            return CREATE, {"price_id": PRICE, "email": email, "payment_method_id": method_id, **scenario.body}
         verb = "set-default" if scenario.call == "choose" else "detach"
-        return f"/api/v1/payment-methods/{method['id']}/{verb}", scenario.body
+        return f"/api/v1/payment-methods/{method_id}/{verb}", scenario.body
 
     async def _told(self, method_id: str) -> None:
         """Wait until the event of a payment method is applied."""
@@ -228,9 +235,15 @@ class Crashes:
         several = wanted + (scenario.call == "known")
         assert [found["status"] for found in subscriptions] == [scenario.subscription] * several
         assert sorted(charges) == sorted(scenario.charges)
+        assert self._given_back(customers) == scenario.refunds
         if scenario.leaves:
             (customer,) = customers
             assert self._left(customer) == scenario.leaves
+
+    def _given_back(self, customers: list[Any]) -> list[int]:
+        """Return the amounts that these customers were refunded."""
+        charges = {charge["id"] for customer in customers for charge in self._of("charge", customer["id"])}
+        return [found["amount"] for found in self.simulator.state.all("refund") if found["charge"] in charges]
 
     def _left(self, customer: dict[str, Any]) -> dict[str, int]:
         """Count what became of a customer's payment methods."""
@@ -248,6 +261,7 @@ class Crashes:
             self._check(scenario, email)
         assert len(customers) <= 1, f"{len(customers)} customers"
         assert len(charges) <= len(scenario.charges)
+        assert len(self._given_back(customers)) <= len(scenario.refunds)
 
 
 def _passes(answer: httpx.Response) -> bool:

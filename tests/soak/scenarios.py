@@ -20,7 +20,7 @@ class Scenario:
     """Of the request; the customer's address is added."""
     first: dict[str, Any] | None = None
     """Body of a create-subscription request that is made before, undisturbed."""
-    call: Literal["create", "cancel", "change", "save", "choose", "detach", "known"] = "create"
+    call: Literal["create", "cancel", "change", "save", "choose", "detach", "known", "refund"] = "create"
     """A creation; or what is done with the subscription that `first` made, its customer or its customer's card: `known`
     orders with it."""
     status: int
@@ -30,6 +30,8 @@ class Scenario:
     charges: list[int] = field(default_factory=list)
     """Amounts that were charged, in minor units."""
 
+    refunds: list[int] = field(default_factory=list)
+    """Amounts that were given back, in minor units."""
     leaves: dict[str, int] = field(default_factory=dict)
     """Of a customer's payment methods: how many setup intents, detachings and defaults there are."""
 
@@ -136,6 +138,26 @@ SCENARIOS = {
             status=200,
             subscription="active",
             charges=[2 * AMOUNT],
+        ),
+        Scenario(
+            name="refund",
+            first=CARD,
+            call="refund",
+            body={"amount": 700},
+            status=201,
+            subscription="active",
+            charges=[AMOUNT],
+            refunds=[700],
+        ),
+        Scenario(
+            name="refund-whole",
+            first=CARD,
+            call="refund",
+            body={},
+            status=201,
+            subscription="active",
+            charges=[AMOUNT],
+            refunds=[AMOUNT],
         ),
         *(
             Scenario(

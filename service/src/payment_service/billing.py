@@ -11,7 +11,7 @@ from payment_service.customers.creation import CustomerCreation, CustomerCreatio
 from payment_service.customers.history import History
 from payment_service.customers.selection import Selection
 from payment_service.customers.service import Customers
-from payment_service.mirror import customer, payment_method, setup_intent
+from payment_service.mirror import customer, payment_method, refund, setup_intent
 from payment_service.operations.recorder import ObjectRecorder
 from payment_service.operations.service import Operations, driver
 from payment_service.operations.steps import Steps
@@ -20,6 +20,8 @@ from payment_service.payment_methods.listing import Listing
 from payment_service.payment_methods.service import PaymentMethods
 from payment_service.payments.declines import Declines
 from payment_service.payments.limits import CreationLimits
+from payment_service.refunds.creation import KIND as CREATE_REFUND
+from payment_service.refunds.creation import RefundCreation
 from payment_service.stripe_api import calls
 from payment_service.stripe_api.reads import StripeReads
 from payment_service.subscriptions import cancellation, change, creation_state, update
@@ -91,7 +93,7 @@ def build_billing(
         driver(creation_state.KIND, creating.handle)
         | _of_changes(gateway, recorder, steps)
         | driver(CREATE_CUSTOMER, CustomerCreationStep(customers, steps, clock=clock, livemode=livemode).handle)
-        | _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
+        | _of_payments(database, gateway, steps, clock=clock, livemode=livemode)
     )
     operations = Operations(database, clock=clock, recovery=recovery, settings=settings.work, handlers=handlers)
     subscriptions = Subscriptions(
@@ -168,6 +170,26 @@ def _changing(
         clock=clock,
         livemode=settings.stripe.livemode,
     )
+
+
+def _of_payments(
+    database: Database, gateway: StripeGateway, steps: Steps, *, clock: Clock, livemode: bool
+) -> dict[str, Handler]:
+    """Return what drives the operations on what is paid with, and on what was paid."""
+    methods = _of_payment_methods(database, gateway, steps, clock=clock, livemode=livemode)
+    return methods | _of_refunds(database, gateway, steps, clock=clock, livemode=livemode)
+
+
+def _of_refunds(
+    database: Database, gateway: StripeGateway, steps: Steps, *, clock: Clock, livemode: bool
+) -> dict[str, Handler]:
+    """Return what drives the operations that give money back."""
+
+    async def present(refund_id: str) -> JsonObject:
+        return {"livemode": livemode, **await calls.retrieve(gateway, refund.KIND.collection, refund_id)}
+
+    recorder = ObjectRecorder(database, kind=refund.KIND, retrieve=present, clock=clock)
+    return driver(CREATE_REFUND, RefundCreation(gateway, recorder, steps).handle)
 
 
 def _limits(settings: Settings, limiter: Limiter) -> tuple[Declines, CreationLimits]:

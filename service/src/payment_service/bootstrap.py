@@ -193,12 +193,14 @@ def services(parts: Parts) -> dict[str, object]:
     from payment_service.feed.readers import FeedReaders  # noqa: PLC0415 - as above
     from payment_service.feed.service import Feed  # noqa: PLC0415 - as above
     from payment_service.operations.inspection import OperationInspection  # noqa: PLC0415 - only where the API is
+    from payment_service.refunds.service import Refunds  # noqa: PLC0415 - as above
 
     return {
         "subscriptions": parts.subscriptions,
         "subscription_changes": parts.subscription_changes,
         "customers": parts.customers,
         "payment_methods": parts.payment_methods,
+        "refunds": Refunds(parts.operations, livemode=parts.settings.stripe.livemode),
         "customer_creation": parts.customer_creation,
         "catalog": parts.catalog,
         "operations": parts.operations,

@@ -49,6 +49,7 @@ _SECURITY_SCHEME: Final = {
 _TAGS: Final = {
     "subscriptions": "What customers are subscribed to, as last heard from Stripe.",
     "payment methods": "What customers have saved to pay with, and how they save it.",
+    "refunds": "Money of a payment that goes back to who paid.",
     "customers": "Whom subscriptions are for, by our id, Stripe's id or your own reference.",
     "webhook endpoints": "Whom events are sent to, and how that goes.",
     "events": "What has changed, in one order without gaps.",

@@ -36,6 +36,7 @@ from payment_service.operations import admin_routes as operations
 from payment_service.operations.requests import Caller, read_caller
 from payment_service.payment_methods import routes as payment_methods
 from payment_service.reconcile import routes as reconcile
+from payment_service.refunds import routes as refunds
 from payment_service.stripe_api.reads import Asker  # noqa: TC001 - Litestar reads the provider's annotation
 from payment_service.subscriptions import change_routes as subscription_changes
 from payment_service.subscriptions import routes as subscriptions
@@ -131,6 +132,7 @@ def _handlers() -> list[ControllerRouterHandler]:
         *subscription_changes.HANDLERS,
         *customers.HANDLERS,
         *payment_methods.HANDLERS,
+        *refunds.HANDLERS,
         *catalog.HANDLERS,
         *feed.HANDLERS,
         *webhook_endpoints.HANDLERS,

@@ -26,7 +26,7 @@ COLLECTIONS: Final = {
 """Where a restricted key's permission is tried (docs.stripe.com/keys/restricted-api-keys), by the resource it names."""
 NEEDED: Final = (
     "balance_read",
-    "charge_read",
+    "charge_write",
     "checkout_session_read",
     "customer_write",
     "dispute_read",

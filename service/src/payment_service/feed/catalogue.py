@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     When = Callable[[State | None, State], bool]
     Sample = Mapping[str, object]
+    View = Callable[[State], msgspec.Struct]
 
 CREATED, UPDATED, DELETED, IMPORTED = "created", "updated", "deleted", "imported"
 
@@ -50,7 +51,7 @@ class EventKind:
     noun: str
     table: Table | None
     """None: what is told is no row."""
-    view: Callable[[State], msgspec.Struct]
+    view: View
     shape: type[msgspec.Struct]
     sample: Sample
     """A row as it may be."""
@@ -167,7 +168,7 @@ def imported(noun: str) -> Rule:
     return Rule(IMPORTED, f"There was {noun} before this service was.", lambda _before, _after: False, {})
 
 
-def plainly(shape: type[msgspec.Struct]) -> Callable[[State], msgspec.Struct]:
+def plainly(shape: type[msgspec.Struct]) -> View:
     """Return what takes the members of a shape from the columns of the same names."""
 
     def view(state: State) -> msgspec.Struct:

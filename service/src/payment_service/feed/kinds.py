@@ -52,6 +52,7 @@ from payment_service.mirror.payment_method import payment_methods
 from payment_service.mirror.refund import refunds
 from payment_service.mirror.setup_intent import setup_intents
 from payment_service.payment_methods.schemas import PaymentMethodView, SetupIntentView
+from payment_service.refunds.schemas import RefundView
 from payment_service.storage.tables import customers, prices, products, subscriptions
 from payment_service.subscriptions.duplicates import EVENT
 from payment_service.subscriptions.schemas import SubscriptionView
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     import msgspec
     from sqlalchemy import Table
 
+    from payment_service.feed.catalogue import View
     from payment_service.feed.states import State
 
 _LIVE: Final = {"status": "active"}
@@ -74,8 +76,9 @@ def _kind(
     shape: type[msgspec.Struct],
     sample: dict[str, object],
     *rules: Rule,
+    view: View | None = None,
 ) -> EventKind:
-    view = plainly(shape)
+    view = view or plainly(shape)
     return EventKind(name=name, noun=noun, table=table, view=view, shape=shape, sample=sample, rules=rules)
 
 
@@ -245,12 +248,13 @@ KINDS: Final = (
         "refund",
         "a refund",
         refunds,
-        shapes.RefundView,
+        RefundView,
         REFUND,
         Rule("succeeded", "The money is given back.", became("status", "succeeded"), {}, {"status": "pending"}),
         Rule("failed", "The money came back.", became("status", "failed"), {"status": "failed"}, {"status": "pending"}),
         Rule("canceled", "It was given up.", became("status", "canceled"), {"status": "canceled"}, {}),
         created("a refund", status="pending"),
+        view=views.refund,
     ),
     _kind(
         "dispute",

@@ -137,21 +137,6 @@ class ChargeView(PaymentObjectView, kw_only=True):
     """Why it failed (docs.stripe.com/error-codes); null without one."""
 
 
-class RefundView(PaymentObjectView, kw_only=True):
-    """A refund."""
-
-    charge_id: str | None
-    """Stripe's id of the charge; null without one."""
-    payment_intent_id: str | None
-    """Stripe's id of the payment; null without one."""
-    amount: int
-    """What is given back."""
-    reason: str | None
-    """Why, in Stripe's words; null without one."""
-    failure_reason: str | None
-    """Why it failed; null without one."""
-
-
 class DisputeView(PaymentObjectView, kw_only=True):
     """A dispute: the customer asked the bank for the money."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from payment_service.customers.store import to_view as customer_view
 from payment_service.payment_methods.store import to_setup_intent_view
 from payment_service.payment_methods.store import to_view as payment_method_view
+from payment_service.refunds.store import to_view as refund_view
 from payment_service.subscriptions.store import to_view as subscription_view
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from payment_service.feed.states import State
     from payment_service.payment_methods.schemas import PaymentMethodView, SetupIntentView
     from payment_service.payment_methods.store import StoredRow
+    from payment_service.refunds.schemas import RefundView
     from payment_service.storage.rows import CustomerRow, SubscriptionRow
     from payment_service.subscriptions.schemas import SubscriptionView
 
@@ -42,6 +44,11 @@ def setup_intent(state: State) -> SetupIntentView:
     owner = cast("State | None", state["customer"])
     joined = {"customer_id": None if owner is None else owner["id"]}
     return to_setup_intent_view(cast("StoredRow", StateRow(**state, **joined)))
+
+
+def refund(state: State) -> RefundView:
+    """Show a refund."""
+    return refund_view(cast("StoredRow", StateRow(**state)))
 
 
 def payment_method(state: State) -> PaymentMethodView:

@@ -36,6 +36,8 @@ EVENT: Final = _prefixed("evt", "rec", "unreadable")
 """Of Stripe's, of those that reconciliation makes, and of signed bodies that name no id."""
 PAYMENT_METHOD: Final = _prefixed("pm", "card", "src")
 SETUP_INTENT: Final = _prefixed("seti")
+PAYMENT: Final = _prefixed("pi", "ch", "py")
+INVOICE: Final = _prefixed("in")
 WEBHOOK_ENDPOINT: Final = _prefixed("lpw")
 WEBHOOK_DELIVERY: Final = _prefixed("lpd")
 WEBHOOK_REPLAY: Final = _prefixed("lpr")
@@ -72,6 +74,8 @@ FORMS: Final = {
     EVENT: "Stripe's id of an event: evt_ and letters or digits",
     PAYMENT_METHOD: "Stripe's id of a payment method: pm_…, card_… or src_…",
     SETUP_INTENT: "Stripe's id of a setup intent: seti_ and letters or digits",
+    PAYMENT: "Stripe's id of a payment (pi_…) or of its charge (ch_…, py_…)",
+    INVOICE: "Stripe's id of an invoice: in_ and letters or digits",
     WEBHOOK_ENDPOINT: "our id of a webhook endpoint: lpw_ and letters or digits",
     WEBHOOK_DELIVERY: "our id of a webhook delivery: lpd_ and letters or digits",
     WEBHOOK_REPLAY: "our id of a webhook replay: lpr_ and letters or digits",
@@ -98,4 +102,6 @@ SubscriptionId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=SUBS
 CustomerId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=CUSTOMER)]
 EventId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=EVENT)]
 PaymentMethodId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=PAYMENT_METHOD)]
+PaymentId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=PAYMENT)]
+InvoiceId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=INVOICE)]
 PriceId = Annotated[str, Meta(max_length=MAXIMUM_CHARACTERS, pattern=OBJECT)]

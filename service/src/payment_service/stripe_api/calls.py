@@ -152,10 +152,17 @@ async def cancel_setup_intent(gateway: StripeGateway, setup_intent_id: str, *, k
 
 async def find_setup_intent(gateway: StripeGateway, *, customer: str, metadatum: tuple[str, str]) -> JsonObject | None:
     """Return the customer's setup intent with this metadatum (docs.stripe.com/api/setup_intents/list)."""
+    return await find_marked(gateway, "setup_intents", metadatum, customer=customer)
+
+
+async def find_marked(
+    gateway: StripeGateway, collection: str, metadatum: tuple[str, str], **params: object
+) -> JsonObject | None:
+    """Return the newest object of a filtered list with this metadatum."""
     name, value = metadatum
     after: str | None = None
     while True:
-        page = await list_page(gateway, "setup_intents", customer=customer, starting_after=after)
+        page = await list_page(gateway, collection, starting_after=after, **params)
         for obj in page.objects:
             if member(obj, "metadata").get(name) == value:
                 return obj

@@ -30,6 +30,7 @@ from payment_service.http.route_access import (
     declared,
     public,
 )
+from payment_service.refunds import routes as refunds
 from payment_service.subscriptions import routes as subscriptions
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def test_every_route_that_begins_something_at_stripe_is_counted_and_the_others_s
             CHANGES_NOTHING,
         ),
         "POST /api/v1/customers": customers.NO_LIMIT,
+        "POST /api/v1/refunds": refunds.NO_LIMIT,
         "POST /api/v1/webhooks/stripe": SIGNED.no_limit,
         **dict.fromkeys(
             [

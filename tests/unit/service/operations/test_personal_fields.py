@@ -11,6 +11,7 @@ import pytest
 from payment_service.customers.schemas import CreateCustomer, CustomerView
 from payment_service.operations.people import ANSWER, REQUEST, part
 from payment_service.payment_methods.schemas import CreatedSetupIntent, CreateSetupIntent, PaymentMethodView
+from payment_service.refunds.schemas import CreateRefund, RefundView
 from payment_service.subscriptions.change_schemas import ChangedSubscription, ChangeSubscription
 from payment_service.subscriptions.schemas import CreatedSubscription, CreateSubscription, SubscriptionView
 
@@ -21,7 +22,8 @@ NOT_PERSONAL = {
     *("cancel_at_period_end", "cancel_at", "canceled_at", "ended_at", "latest_invoice_id", "client_secret"),
     *("client_secret_kind", "default_payment_method_id", "usage", "last_error_code", "cancellation_reason", "as_of"),
     *("type", "is_default", "detached", "allow_redisplay", "proration_behavior", "preview", "outcome", "pending"),
-    "decline_code",
+    *("decline_code", "payment_id", "invoice_id", "amount", "currency", "reason", "failure_reason", "charge_id"),
+    "payment_intent_id",
 }
 
 
@@ -66,14 +68,24 @@ def test_an_answer_without_anything_personal_stays_byte_for_byte() -> None:
     assert (found.body, found.content, found.customer_id) == (answer.response_body, {}, "lpc_2")
 
 
-@pytest.mark.parametrize("kind", [CreateCustomer, CreateSubscription, ChangeSubscription, CreateSetupIntent])
+@pytest.mark.parametrize(
+    "kind", [CreateCustomer, CreateSubscription, ChangeSubscription, CreateSetupIntent, CreateRefund]
+)
 def test_each_member_of_a_request_is_sorted_in(kind: Any) -> None:
     assert set(kind.__struct_fields__) <= REQUEST | NOT_PERSONAL
 
 
 @pytest.mark.parametrize(
     "kind",
-    [CustomerView, SubscriptionView, CreatedSubscription, ChangedSubscription, CreatedSetupIntent, PaymentMethodView],
+    [
+        CustomerView,
+        SubscriptionView,
+        CreatedSubscription,
+        ChangedSubscription,
+        CreatedSetupIntent,
+        PaymentMethodView,
+        RefundView,
+    ],
 )
 def test_each_member_of_an_answer_is_sorted_in(kind: Any) -> None:
     assert set(kind.__struct_fields__) <= ANSWER | NOT_PERSONAL

@@ -12,6 +12,7 @@ from payment_service.errors import OperationUnreadable
 from payment_service.operations.state import Stored
 from payment_service.payment_methods.changes import DETACH, SET_DEFAULT
 from payment_service.payment_methods.setup_intents import KIND as CREATE_SETUP_INTENT
+from payment_service.refunds.creation import KIND as CREATE_REFUND
 from payment_service.subscriptions.cancellation import KIND as CANCEL
 from payment_service.subscriptions.creation_state import KIND as CREATE
 
@@ -29,6 +30,8 @@ ROWS: list[tuple[Kind[Any], str, dict[str, Any]]] = [
     (CREATE_SETUP_INTENT, "started", {"customer_id": "lpc_1", "stripe_customer_id": "cus_1"}),
     (DETACH, "started", {"payment_method_id": "pm_1", "customer_id": "lpc_1", "stripe_customer_id": "cus_1"}),
     (SET_DEFAULT, "finished", {"payment_method_id": "pm_1"}),
+    (CREATE_REFUND, "started", {}),
+    (CREATE_REFUND, "charge_known", {"charge_id": "ch_1", "stripe_customer_id": "cus_1", "tries": 1}),
     (CREATE, "started", PLACED),
     (CREATE, "started", PLACED | {"subscription_id": "lps_1", "new_customer": True, "end_user": "f"}),
     (CREATE, "customer_ready", PLACED | {"stripe_customer_id": "cus_1", "by_address": True, "due_later": True}),
@@ -73,6 +76,7 @@ def test_a_null_of_the_earlier_form_is_nothing() -> None:
         (CREATE_CUSTOMER, "started", {}),
         (CREATE_SETUP_INTENT, "started", {"customer_id": "lpc_1"}),
         (DETACH, "started", {}),
+        (CREATE_REFUND, "charge_known", {}),
         (CANCEL, "started", {}),
     ],
 )
