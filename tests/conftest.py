@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -58,6 +59,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(UNIT):
             item.add_marker(pytest.mark.disable_socket)
             item.add_marker(pytest.mark.allow_hosts([]))
+
+
+def pytest_collection() -> None:
+    """Look for no garbage while tests are loaded: what is made stays."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was loaded out of collections, which come more seldom, as in the service after its start."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
