@@ -154,6 +154,7 @@ IN_NO_ORDER = {
     "create_customer": "nothing is before it",
     "create_setup_intent": "nothing is before it",
     "cancel_setup_intent": "for good",
+    "create_refund": "each is one of its own, and Stripe holds their sum to what was paid",
     "detach_payment_method": "for good",
 }
 """Operations that are told to Stripe and wait for no other one of their object, and why that is right."""

@@ -20,6 +20,8 @@ GOOD = {
     id_types.EVENT: ["evt_1NG8Du2eZvKYlo2CUI79vXWy", "evt_test_65QH2Zx"],
     id_types.PAYMENT_METHOD: ["pm_card_visa", "pm_1Q0PsIJvEtkwdCNYMSaVuRz6", "card_1", "src_1"],
     id_types.SETUP_INTENT: ["seti_1Mm8s8LkdIwHu7ix0OXBfTRG"],
+    id_types.PAYMENT: ["pi_3MtwBwLkdIwHu7ix28a3tqPa", "ch_3MmlLrLkdIwHu7ix0snN0B15", "py_1Q0PsIJvEtkwdCNYMSaVuRz6"],
+    id_types.INVOICE: ["in_1MtHbELkdIwHu7ixl4OzzPMv"],
     id_types.METHOD_TYPE: ["card", "us_bank_account", "p24"],
     id_types.OBJECT: ["price_1MoBy5LkdIwHu7ixZhnattbh", "gold", "pro-monthly", "plan.2015", "a@b:c", "..."],
     id_types.PATH_REFERENCE: ["user-1815", "ada@example.com", "a.b:c_d", "..."],
