@@ -1,7 +1,8 @@
 {{- /* What a container runs. Arguments: root, name (of the container). */ -}}
 {{- define "lean-payments.dumpScript" -}}
-{{- $theirs := and (has .name (list "backup" "restore")) (eq .root.Values.database.kind "mariadb") -}}
-{{- range $theirs | ternary (list "mariadb/login" (printf "mariadb/%s" .name)) (list .name) }}
+{{- $folder := eq .root.Values.database.kind "mariadb" | ternary "mariadb/" "" -}}
+{{- $logsIn := list (printf "%slogin" $folder) (printf "%s%s" $folder .name) -}}
+{{- range has .name (list "backup" "restore") | ternary $logsIn (list .name) }}
 {{ $.root.Files.Get (printf "files/%s.sh" .) | trim }}
 {{- end }}
 {{- end -}}
@@ -74,6 +75,7 @@ volumeMounts:
 {{- $root := .root -}}
 {{- $backup := $root.Values.backup -}}
 backoffLimit: 2
+activeDeadlineSeconds: {{ $backup.activeDeadlineSeconds }}
 template:
   metadata:
     {{- $own := printf "%s\napp.kubernetes.io/component: backup" (include "lean-payments.labels" $root) }}

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 CARD = "pm_card_visa"
 KEY = {"Idempotency-Key": "order-1"}
-RESTORE = Path(__file__).parents[2] / "chart/files/restore.sh"
+SCRIPTS = Path(__file__).parents[2] / "chart/files"
+RESTORE = (SCRIPTS / "login.sh").read_text() + (SCRIPTS / "restore.sh").read_text()
 UNTOUCHED = {"schema_versions", "api_keys"}
 """And the audit log, which nobody can empty."""
 
@@ -222,7 +223,7 @@ async def test_the_restore_job_marks_what_it_restores(own: tuple[Stack, str], po
         run(
             "pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--file={place}/payments-1.dump", f"--dbname={url}"
         )
-        script = RESTORE.read_text().replace("/dumps", str(place))
+        script = RESTORE.replace("/dumps", str(place)).replace("/scratch", str(place))
         said = run("sh", "-c", script, DATABASE_MIGRATION_URL_FILE=str(place / "url"))
     finally:
         shutil.rmtree(place)
